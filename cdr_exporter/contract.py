@@ -1,0 +1,93 @@
+"""The vendor's words for the CDR list: what may be asked for and what may come back.
+
+Rule: whatever "Query CDR List" of the P-Series Open API fixes stands here once, as data.
+A query outside the contract cannot be made, so none can be sent.
+
+Source: the developer guide's pages "Query CDR List" and "Error Code and Error Message".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MAX_PAGE_SIZE = 10_000
+"""Rows; also what the PBX sends when `page_size` is left out."""
+
+SORT_FIELDS = (
+    "id",
+    "uid",
+    "time",
+    "duration",
+    "ring_duration",
+    "talk_duration",
+    "disposition",
+    "src_trunk",
+    "dst_trunk",
+    "call_type",
+    "did_number",
+    "dod_number",
+    "src_addr",
+)
+ORDERS = ("asc", "desc")
+
+DISPOSITIONS = ("ANSWERED", "NO ANSWER", "BUSY", "FAILED", "VOICEMAIL")
+CALL_TYPES = ("Inbound", "Outbound", "Internal")
+
+SUCCESS = 0
+FAILURE = -1
+TOKEN_EXPIRED = 10004
+DATA_NOT_FOUND = 60001
+
+
+class QueryError(ValueError):
+    """A query that the contract does not allow; nothing was sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class CDRQuery:
+    """One request for a page of the CDR list; None leaves a parameter to the PBX.
+
+    `page` counts from 1. Without `page_size` the PBX sends 10,000 rows, without `order_by` the
+    oldest first, so the tail always sends all four.
+    """
+
+    page: int | None = None
+    page_size: int | None = None
+    sort_by: str | None = None
+    order_by: str | None = None
+
+    def __post_init__(self) -> None:
+        _whole("page", self.page, None)
+        _whole("page_size", self.page_size, MAX_PAGE_SIZE)
+        _one_of("sort_by", self.sort_by, SORT_FIELDS)
+        _one_of("order_by", self.order_by, ORDERS)
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The query string's fields, without the token."""
+        fields = ("page", "page_size", "sort_by", "order_by")
+        given = ((name, getattr(self, name)) for name in fields)
+        return {name: str(value) for name, value in given if value is not None}
+
+    @property
+    def offset(self) -> int:
+        """How many rows of the sorted list stand before this page."""
+        return ((self.page or 1) - 1) * self.limit
+
+    @property
+    def limit(self) -> int:
+        """The most rows the answer may hold."""
+        return self.page_size or MAX_PAGE_SIZE
+
+
+def _whole(name: str, value: int | None, most: int | None) -> None:
+    if value is None:
+        return
+    upper = f" to {most:,}" if most else " or more"
+    if type(value) is not int or value < 1 or (most is not None and value > most):
+        raise QueryError(f"{name}={value!r}: the contract takes a whole number from 1{upper}")
+
+
+def _one_of(name: str, value: str | None, allowed: tuple[str, ...]) -> None:
+    if value is not None and value not in allowed:
+        raise QueryError(f"{name}={value!r}: the contract takes one of {', '.join(allowed)}")

@@ -1,0 +1,160 @@
+"""An answer that departs from the contract: what can be saved is saved.
+
+Rule: one bad field does not cost its row, one bad row does not cost its page. Only what is no
+answer at all is void.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from ..contract import SUCCESS
+from .values import (
+    LATEST,
+    LONGEST_SECONDS,
+    MAX_ID,
+    THIRTY_ONE_BITS,
+    Answer,
+    Garbled,
+    Record,
+    Rejected,
+)
+
+
+class _BadNumber(ValueError):
+    """A number that is none of JSON's integers: the row is not to be trusted."""
+
+
+class _BadField(ValueError):
+    """A value that cannot be this field's: the field is taken as absent."""
+
+
+def json_object(body: bytes) -> dict[str, Any]:
+    """Return the JSON object that *body* is, read as forgivingly as can be."""
+    # The stdlib's reader takes lone surrogates, NaN and a byte order mark, where msgspec refuses
+    # the document. Its errors hold the whole reply, so none of them leaves this function.
+    try:
+        value = json.loads(body.decode("utf-8-sig", "surrogateescape"))
+    except (ValueError, RecursionError):
+        value = None
+    if type(value) is not dict:
+        raise Garbled("the answer is not a JSON object")
+    return value
+
+
+def row_by_row(answer: dict[str, Any]) -> Answer:
+    """Decode *answer*, rejecting what cannot be used, row by row and field by field."""
+    errcode, total, data = answer.get("errcode"), answer.get("total_number"), answer.get("data")
+    if type(errcode) is not int:
+        raise Garbled("the answer has no errcode, so it is not the PBX's")
+    errmsg = answer.get("errmsg")
+    errmsg = _text(errmsg) if isinstance(errmsg, str) else None
+    if errcode != SUCCESS:
+        return Answer(errcode=errcode, errmsg=errmsg)
+    if data is not None and type(data) is not list:
+        raise Garbled("the answer's data is not a list")
+    decoded = [_row(raw) for raw in data or ()]
+    whole = [row for row in decoded if isinstance(row, tuple)]
+    return Answer(
+        errcode=errcode,
+        errmsg=errmsg,
+        total=_total(total),
+        rows=[record for record, _ in whole],
+        rejected=[row for row in decoded if isinstance(row, Rejected)],
+        faults={record.id: faults for record, faults in whole if faults},
+    )
+
+
+def _total(value: object) -> int | None:
+    try:
+        return _integer(value, 0, MAX_ID)
+    except (_BadNumber, _BadField):
+        raise Garbled("the answer's total_number is not a whole number") from None
+
+
+def _row(raw: object) -> tuple[Record, tuple[str, ...]] | Rejected:
+    if type(raw) is not dict:
+        return _rejected("shape", raw)
+    try:
+        row_id = _integer(raw.get("id"), 1, MAX_ID)
+    except (_BadNumber, _BadField):
+        row_id = None
+    if row_id is None:
+        return _rejected("id", raw)
+    try:
+        values, faults = _fields(raw)
+    except _BadNumber:
+        return _rejected("number", raw, row_id)
+    return Record(id=row_id, **values), faults
+
+
+def _fields(raw: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    values, faults = {}, []
+    for name, (attribute, read) in _READERS.items():
+        try:
+            value = read(raw.get(name))
+        except _BadField:
+            faults.append(name)
+        else:
+            if value is not None:
+                values[attribute] = value
+    return values, tuple(faults)
+
+
+def _integer(value: object, least: int, most: int) -> int | None:
+    """Read an integer or its digits; absent, null and empty are None."""
+    if value is None or value == "":
+        return None
+    if type(value) is float:
+        raise _BadNumber
+    if type(value) is str and value.isascii() and value.strip().isdigit() and len(value) < 20:
+        value = int(value)
+    if type(value) is not int or not least <= value <= most:
+        raise _BadField
+    return value
+
+
+def _text(value: object) -> str | None:
+    if value is None:
+        return None
+    if type(value) is not str:
+        raise _BadField
+    # A lone surrogate cannot be written anywhere: not to SQLite, not to a scrape. Spelt out
+    # rather than replaced, so that two trunks stay two.
+    return value.encode("utf-8", "backslashreplace").decode()
+
+
+def _seconds(value: object) -> int | None:
+    return _integer(value, 0, LONGEST_SECONDS)
+
+
+def _epoch(value: object) -> int | None:
+    return _integer(value, 0, LATEST)
+
+
+_INTEGERS: dict[str, Callable[[object], int | None]] = {
+    "timestamp": _epoch,
+    "duration": _seconds,
+    "ring_duration": _seconds,
+    "talk_duration": _seconds,
+}
+_READERS: dict[str, tuple[str, Callable[[object], int | str | None]]] = {
+    f.encode_name: (f.name, _INTEGERS.get(f.encode_name, _text))
+    for f in msgspec.structs.fields(Record)
+    if f.name != "id"
+}
+FIELDS = tuple(_READERS)
+"""The fields that can be taken as absent, in the contract's words: labels of a counter."""
+
+
+def _rejected(reason: str, raw: object, row_id: int | None = None) -> Rejected:
+    try:
+        content = json.dumps(raw, sort_keys=True, skipkeys=True).encode()
+    except RecursionError:
+        raise Garbled("a row of the answer is nested too deep") from None
+    return Rejected(reason, zlib.crc32(content) << 31 | len(content) & THIRTY_ONE_BITS, row_id)

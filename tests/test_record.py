@@ -1,0 +1,619 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from cdr_exporter.record import FIELDS, LONGEST_SECONDS, Answer, Garbled, Record, decode
+
+from .rows import EPOCH, body, record, row
+
+EXAMPLE = Path(__file__).parent / "data" / "query-cdr-list-response.txt"
+
+BOM = b"\xef\xbb\xbf"
+"""In front of a body it makes msgspec refuse it, so that it is taken apart row by row."""
+
+DEEP = 100_000
+INTEGERS = ("timestamp", "duration", "ring_duration", "talk_duration")
+DURATIONS = INTEGERS[1:]
+TEXTS = tuple(name for name in FIELDS if name not in INTEGERS)
+
+
+def raw_body(rows: str, **fields: str) -> bytes:
+    """Return a body of JSON text that json.dumps would not write."""
+    usual = {"errcode": "0", "errmsg": '"SUCCESS"', "data": f"[{rows}]"}
+    members = (f'"{name}": {text}' for name, text in {**usual, **fields}.items())
+    return f"{{{', '.join(members)}}}".encode("utf-8", "surrogateescape")
+
+
+def raw_row(**fields: str) -> str:
+    members = (f'"{name}": {text}' for name, text in {"id": "1", **fields}.items())
+    return f"{{{', '.join(members)}}}"
+
+
+def only(answer: Answer) -> Record:
+    [found] = answer.rows
+    return found
+
+
+# --- the contract's own example ------------------------------------------------------------------
+
+
+@pytest.fixture
+def example_rows() -> list[Record]:
+    printed = EXAMPLE.read_text()
+    # The page ends its list with an ellipsis and the comma before it; that is all it is cut by.
+    assert printed.count("        },\n       ... ...\n    ]") == 1
+    sent = printed.replace("        },\n       ... ...\n    ]", "        }\n    ]")
+    decoded = decode(sent.encode())
+
+    assert (decoded.errcode, decoded.errmsg, decoded.total) == (0, "SUCCESS", 2579)
+    assert (decoded.rejected, decoded.faults) == ((), {})
+    return list(decoded.rows)
+
+
+def test_the_vendors_example_is_four_calls(example_rows: list[Record]) -> None:
+    assert [
+        (r.id, r.disposition, r.call_type, r.duration, r.ring_duration, r.talk_duration)
+        for r in example_rows
+    ] == [
+        (2714, "ANSWERED", "Internal", 48, 2, 46),
+        (2713, "ANSWERED", "Internal", 49, 1, 48),
+        (2712, "ANSWERED", "Outbound", 54, 2, 52),
+        (2711, "NO ANSWER", "Outbound", 0, 0, 0),
+    ]
+
+
+def test_the_vendors_example_keeps_every_text_as_it_came(example_rows: list[Record]) -> None:
+    first, second, third, fourth = example_rows
+
+    assert first == Record(
+        id=2714,
+        time="06/14/2022 11:19:28",
+        call_from="Kristin Hale<2005>",
+        call_to="Anna Simmons<2008>",
+        started_at=1655176768,
+        uid="20220614111928CC54A",
+        src_addr="192.168.28.25",
+        duration=48,
+        ring_duration=2,
+        talk_duration=46,
+        disposition="ANSWERED",
+        call_type="Internal",
+        record_file="20220614111933-1655176768.0-2005-2008-Internal.wav",
+        reason="src hangup    ",
+    )
+    assert (second.call_from, second.record_file) == ("PlayFile", "")
+    assert [r.dst_trunk for r in example_rows] == ["", "", "to28.41", "peer-to-34"]
+    assert [r.dod_number for r in example_rows] == ["", "", "2005", "2005"]
+    assert [r.src_trunk for r in example_rows] == ["", "", "", ""]
+    assert third.call_to == "21000"
+    assert fourth.reason == "dst extension_busy_no_forward    "
+
+
+def test_the_timestamp_is_utc_whatever_the_display_time_says(example_rows: list[Record]) -> None:
+    first = example_rows[0]
+
+    assert datetime.fromtimestamp(first.started_at, UTC) == datetime(
+        2022, 6, 14, 3, 19, 28, tzinfo=UTC
+    )
+    assert first.time == "06/14/2022 11:19:28"
+    assert first.ended_at == first.started_at + 48
+
+
+# --- every field ---------------------------------------------------------------------------------
+
+VENDORS_FIELDS = {
+    "id": 7,
+    "time": "01/02/2024 03:04:05 AM",
+    "call_from": "Anna<2000>",
+    "call_to": "Ben<2001>",
+    "timestamp": 1_704_164_645,
+    "uid": "20240102030405ABCDE",
+    "src_addr": "192.0.2.7",
+    "src_trunk": "in",
+    "dst_trunk": "out",
+    "duration": 30,
+    "ring_duration": 10,
+    "talk_duration": 20,
+    "disposition": "VOICEMAIL",
+    "call_type": "Inbound",
+    "did_number": "5503301",
+    "dod_number": "5503302",
+    "record_file": "x.wav",
+    "reason": "dst hangup    ",
+}
+
+
+def attribute(name: str) -> str:
+    return "started_at" if name == "timestamp" else name
+
+
+@pytest.mark.parametrize("name", VENDORS_FIELDS)
+@pytest.mark.parametrize("start", [pytest.param(b"", id="typed"), pytest.param(BOM, id="saved")])
+def test_every_field_of_the_contract_is_read(start: bytes, name: str) -> None:
+    found = only(decode(start + body([VENDORS_FIELDS])))
+
+    assert getattr(found, attribute(name)) == VENDORS_FIELDS[name]
+
+
+def test_the_fields_that_may_be_absent_are_all_but_the_id() -> None:
+    assert set(FIELDS) == VENDORS_FIELDS.keys() - {"id"}
+
+
+@pytest.mark.parametrize("start", [pytest.param(b"", id="typed"), pytest.param(BOM, id="saved")])
+def test_absent_null_and_empty_are_the_same(start: bytes) -> None:
+    absent: dict[str, Any] = {"id": 1}
+    null = {"id": 1, **dict.fromkeys(FIELDS)}
+    empty = {"id": 1, **dict.fromkeys(FIELDS, "")}
+
+    decoded = [decode(start + body([each])) for each in (absent, null, empty)]
+
+    assert [only(each) for each in decoded] == [Record(id=1)] * 3
+    assert [each.faults for each in decoded] == [{}] * 3
+
+
+@pytest.mark.parametrize("start", [pytest.param(b"", id="typed"), pytest.param(BOM, id="saved")])
+def test_fields_of_newer_firmware_are_passed_over(start: bytes) -> None:
+    newer = row(call_note_id="", new_id="2023-7", nested={"a": [1, {"b": None}]}, number=1.5)
+
+    decoded = decode(start + body([newer], total_records=1, more={"x": 1}))
+
+    assert only(decoded) == record()
+    assert (decoded.rejected or (), decoded.faults) == ((), {})
+
+
+def test_integers_may_come_as_digits() -> None:
+    digits = row(**dict.fromkeys(DURATIONS, "42"), timestamp=" 1700000001 ")
+
+    decoded = decode(body([digits], total_number="2579"))
+
+    assert decoded.total == 2579
+    assert only(decoded) == record(duration=42, ring_duration=42, talk_duration=42)
+    assert decoded.faults == {}
+
+
+# --- the envelope --------------------------------------------------------------------------------
+
+
+def test_an_answer_without_total_or_data_is_an_empty_one_of_unknown_total() -> None:
+    decoded = decode(b'{"errcode": 0}')
+
+    assert (decoded.errcode, decoded.errmsg, decoded.total) == (0, None, None)
+    assert (tuple(decoded.rows), tuple(decoded.rejected)) == ((), ())
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        pytest.param({}, id="nothing else"),
+        pytest.param({"data": []}, id="an empty list"),
+        pytest.param({"data": {}}, id="data is an object"),
+        pytest.param({"data": ""}, id="data is text"),
+        pytest.param({"total_number": "none"}, id="total_number is text"),
+        pytest.param({"errmsg": {"en": "expired"}}, id="errmsg is an object"),
+    ],
+)
+def test_an_error_code_is_told_whatever_stands_beside_it(rest: dict[str, Any]) -> None:
+    decoded = decode(json.dumps({"errcode": 10004, **rest}).encode())
+
+    assert decoded.errcode == 10004
+    assert tuple(decoded.rows) == ()
+
+
+@pytest.mark.parametrize(
+    "errcode",
+    [
+        pytest.param(None, id="missing"),
+        pytest.param("null", id="null"),
+        pytest.param('"0"', id="text"),
+        pytest.param("false", id="a bool"),
+        pytest.param("0.0", id="a float"),
+        pytest.param("[0]", id="a list"),
+    ],
+)
+def test_an_answer_whose_errcode_is_no_integer_is_garbled(errcode: str | None) -> None:
+    beside = {} if errcode is None else {"errcode": errcode}
+    text = raw_body(raw_row(), **beside)
+    if errcode is None:
+        text = text.replace(b'"errcode": 0, ', b"")
+
+    with pytest.raises(Garbled, match="no errcode"):
+        decode(text)
+
+
+@pytest.mark.parametrize(
+    "total",
+    ['"many"', "true", "1.5", "5.0", "-1", "[]", "{}", "NaN", "1e400", str(2**63), "[" * 50],
+)
+def test_a_total_number_that_is_no_count_voids_the_answer(total: str) -> None:
+    with pytest.raises(Garbled):
+        decode(raw_body(raw_row(), total_number=total))
+
+
+@pytest.mark.parametrize("data", ['"rows"', "{}", "1", "true"])
+def test_data_that_is_no_list_voids_the_answer(data: str) -> None:
+    with pytest.raises(Garbled, match="data is not a list"):
+        decode(raw_body("", data=data))
+
+
+NOT_AN_OBJECT = [
+    pytest.param(b"", id="empty"),
+    pytest.param(b" \r\n", id="blank"),
+    pytest.param(BOM, id="nothing but a byte order mark"),
+    pytest.param(b"<html><body>502 Bad Gateway</body></html>", id="HTML"),
+    pytest.param(b"null", id="null"),
+    pytest.param(b"0", id="a number"),
+    pytest.param(b'"{}"', id="text"),
+    pytest.param(b"[]", id="a list"),
+    pytest.param(body([row()])[:-1], id="cut before the end"),
+    pytest.param(body([row()]) + b"x", id="trailing garbage"),
+    pytest.param(body([row()]) + body([row()]), id="two answers"),
+    pytest.param(body([row()]) + b"\x00", id="trailing NUL"),
+    pytest.param(body([row()]).decode().encode("utf-16"), id="UTF-16"),
+    pytest.param(b"\xff" + body([row()]), id="invalid UTF-8 outside of a text"),
+    pytest.param(raw_body(raw_row(), errcode="0" * 2 + "1"), id="a leading zero"),
+    pytest.param(raw_body(raw_row(duration="9" * 5_000)), id="5,000 digits"),
+    pytest.param(raw_body("", total_number="9" * 5_000), id="a total of 5,000 digits"),
+    pytest.param(b"[" * DEEP, id="nested without end"),
+    pytest.param(raw_body("[" * DEEP + "]" * DEEP), id="a row nested too deep"),
+    pytest.param(raw_body(raw_row(x="[" * DEEP + "]" * DEEP)), id="a field nested too deep"),
+]
+
+
+@pytest.mark.parametrize("text", NOT_AN_OBJECT)
+def test_what_is_no_json_object_is_garbled(text: bytes) -> None:
+    with pytest.raises(Garbled):
+        decode(text)
+
+
+def test_no_depth_of_nesting_ends_in_another_error() -> None:
+    """Where Python's reader of JSON just gets through, its writer may not."""
+    outcomes = set()
+    for depth in range(1, 1_100):
+        try:
+            decode(raw_body(f'{{"id": 0, "x": {"[" * depth}{"]" * depth}}}'))
+        except Garbled:
+            outcomes.add("garbled")
+        else:
+            outcomes.add("rejected")
+
+    assert outcomes == {"garbled", "rejected"}
+
+
+@given(st.binary() | st.text().map(str.encode) | st.binary().map(lambda b: body([row()]) + b))
+@example(b'{"errcode": 0, "data": [{"id": 1, "uid": "\xed\xa0\x80"}]}')
+def test_no_bytes_end_in_another_error_than_garbled(text: bytes) -> None:
+    try:
+        decoded = decode(text)
+    except Garbled:
+        return
+
+    assert type(decoded.errcode) is int
+
+
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+CANARY = "Kristin Hale<2005>"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(CANARY.encode(), id="not JSON"),
+        pytest.param(body([row(call_from=CANARY)])[:-1], id="cut"),
+        pytest.param(body([row(call_from=CANARY)]) + b"x", id="trailing garbage"),
+        pytest.param(
+            body([row(call_from=CANARY)])[:-1].replace(b"2005", b"2005\xff"), id="invalid UTF-8"
+        ),
+        pytest.param(
+            body([row(call_from=CANARY)], errcode="0").replace(b"2005", b"2005\xff"),
+            id="invalid UTF-8 and no errcode",
+        ),
+        pytest.param(body([row(call_from=CANARY)], errcode=CANARY), id="errcode"),
+        pytest.param(body([row(call_from=CANARY)], total_number=CANARY), id="total_number"),
+        pytest.param(body(data={CANARY: CANARY}), id="data"),
+        pytest.param(raw_body(raw_row(reason=f'"{CANARY}"', duration="9" * 5_000)), id="digits"),
+        pytest.param(
+            raw_body(raw_row(call_from=f'"{CANARY}"', x="[" * DEEP + "]" * DEEP)), id="depth"
+        ),
+    ],
+)
+def test_a_garbled_answer_takes_nothing_of_the_reply_along(text: bytes) -> None:
+    with pytest.raises(Garbled) as garbled:
+        decode(text)
+
+    for error in chain(garbled.value):
+        assert not isinstance(error, json.JSONDecodeError | UnicodeError)
+        assert "Kristin" not in repr(error)
+        assert "Kristin" not in repr(vars(error))
+
+
+# --- rows that break the contract ----------------------------------------------------------------
+
+BAD_IDS = [
+    pytest.param(None, id="missing"),
+    pytest.param("null", id="null"),
+    pytest.param('""', id="empty"),
+    pytest.param("true", id="a bool"),
+    pytest.param("1.0", id="a float"),
+    pytest.param("1e2", id="an exponent"),
+    pytest.param("NaN", id="NaN"),
+    pytest.param("-1", id="negative"),
+    pytest.param("0", id="zero"),
+    pytest.param(str(2**63), id="2^63"),
+    pytest.param('"9223372036854775808"', id="2^63 in digits"),
+    pytest.param(f'"{"9" * 5_000}"', id="5,000 digits"),
+    pytest.param('"12a"', id="not only digits"),
+    pytest.param('"-12"', id="negative digits"),
+    pytest.param('"\u0661\u0662"', id="digits of another script"),
+    pytest.param('"\u00b2"', id="a superscript"),
+    pytest.param("[1]", id="a list"),
+    pytest.param("{}", id="an object"),
+]
+
+
+@pytest.mark.parametrize("raw_id", BAD_IDS)
+def test_a_row_without_a_usable_id_is_rejected_and_its_page_goes_on(raw_id: str | None) -> None:
+    bad = "{}" if raw_id is None else raw_row(id=raw_id)
+    decoded = decode(raw_body(f"{raw_row(id='3')}, {bad}, {raw_row(id='2')}"))
+
+    assert [each.id for each in decoded.rows] == [3, 2]
+    assert [(each.reason, each.id) for each in decoded.rejected] == [("id", None)]
+
+
+@pytest.mark.parametrize(
+    ("raw_id", "row_id"),
+    [
+        pytest.param("1", 1, id="lowest"),
+        pytest.param(str(2**63 - 1), 2**63 - 1, id="highest"),
+        pytest.param('"12"', 12, id="digits"),
+        pytest.param('" 0012 "', 12, id="digits with blanks and zeros"),
+        pytest.param('"9223372036854775807"', 2**63 - 1, id="highest in digits"),
+    ],
+)
+def test_an_id_may_be_any_number_a_database_holds(raw_id: str, row_id: int) -> None:
+    decoded = decode(raw_body(raw_row(id=raw_id)))
+
+    assert (only(decoded).id, decoded.faults) == (row_id, {})
+
+
+@pytest.mark.parametrize("raw", ["null", "true", "1", '"row"', "[]", "[[1]]"])
+def test_a_row_that_is_no_object_is_rejected_by_its_shape(raw: str) -> None:
+    decoded = decode(raw_body(f"{raw}, {raw_row()}"))
+
+    assert [(each.reason, each.id) for each in decoded.rejected] == [("shape", None)]
+    assert only(decoded).id == 1
+
+
+@pytest.mark.parametrize("name", INTEGERS)
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400", "1.5", "-0.5", "7.0"])
+def test_a_number_that_is_no_integer_rejects_its_row(number: str, name: str) -> None:
+    decoded = decode(raw_body(f"{raw_row(**{name: number})}, {raw_row(id='2')}"))
+
+    assert only(decoded).id == 2
+    assert [(each.reason, each.id) for each in decoded.rejected] == [("number", 1)]
+
+
+@pytest.mark.parametrize("name", DURATIONS)
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param(-1, id="negative"),
+        pytest.param("-1", id="negative digits"),
+        pytest.param("soon", id="text"),
+        pytest.param(10**12, id="a trillion"),
+        pytest.param(7 * 86_400 + 1, id="over seven days"),
+        pytest.param("9" * 5_000, id="5,000 digits"),
+        pytest.param(True, id="a bool"),
+        pytest.param([5], id="a list"),
+        pytest.param({"s": 5}, id="an object"),
+    ],
+)
+def test_an_unusable_duration_is_taken_as_absent_and_named(value: object, name: str) -> None:
+    decoded = decode(body([row(**{name: value})]))
+
+    assert only(decoded) == record(**{name: 0})
+    assert decoded.faults == {1: (name,)}
+
+
+@pytest.mark.parametrize("name", DURATIONS)
+@pytest.mark.parametrize("seconds", [0, 1, 7 * 86_400])
+def test_a_duration_is_from_nothing_to_seven_days(seconds: int, name: str) -> None:
+    decoded = decode(body([row(**{name: seconds})]))
+
+    assert getattr(only(decoded), name) == seconds
+    assert decoded.faults == {}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.parametrize("value", [1, 1.5, True, ["sip"], {"name": "sip"}], ids=str)
+def test_a_text_of_another_type_is_taken_as_absent_and_named(value: object, name: str) -> None:
+    decoded = decode(body([row(**{name: value}), row(2)]))
+
+    assert list(decoded.rows) == [record(**{name: ""}), record(2)]
+    assert decoded.faults == {1: (name,)}
+
+
+@pytest.mark.parametrize("value", [-1, "yesterday", 2**33 + 1, 10**12])
+def test_a_timestamp_that_cannot_be_is_taken_as_absent(value: object) -> None:
+    decoded = decode(body([row(timestamp=value)]))
+
+    assert only(decoded) == record(started_at=0)
+    assert only(decoded).ended_at == 0
+    assert decoded.faults == {1: ("timestamp",)}
+
+
+def test_several_faults_of_a_row_are_all_named() -> None:
+    decoded = decode(body([row(duration=-1, src_trunk=[], reason=0)]))
+
+    assert set(decoded.faults[1]) == {"duration", "src_trunk", "reason"}
+
+
+def writable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_lone_surrogate_is_made_writable(name: str) -> None:
+    decoded = decode(raw_body(raw_row(**{name: r'"a\ud800z"'})))
+
+    text = getattr(only(decoded), name)
+    assert writable(text)
+    assert (text[0], text[-1]) == ("a", "z")
+    assert only(decoded).fingerprint >= 0
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        pytest.param(r'"to \ud800"', r'"to \ud801"', id="lone surrogates"),
+        pytest.param('"Z\udcfcrich"', '"Z\udcf6rich"', id="bytes of Latin-1"),
+    ],
+)
+def test_names_that_cannot_be_written_stay_two_names(one: str, other: str) -> None:
+    rows = (raw_row(id="2", src_trunk=one), raw_row(src_trunk=other))
+    decoded = decode(raw_body(", ".join(rows)))
+
+    names = {each.src_trunk for each in decoded.rows}
+    assert len(names) == 2
+    assert all(map(writable, names))
+
+
+def test_a_pair_of_surrogates_is_the_character_it_means() -> None:
+    decoded = decode(BOM + raw_body(raw_row(src_trunk=r'"\ud83d\ude00"')))
+
+    assert only(decoded).src_trunk == "\N{GRINNING FACE}"
+
+
+def test_the_pbx_message_is_made_writable_too() -> None:
+    decoded = decode(raw_body("", errcode="10005", errmsg=r'"no \ud800"'))
+
+    assert decoded.errmsg is not None
+    assert writable(decoded.errmsg)
+
+
+# --- the same row is known again -----------------------------------------------------------------
+
+
+def test_a_rejected_row_has_the_same_fingerprint_whenever_it_is_read() -> None:
+    one = decode(body([{"id": 0, "uid": "a"}])).rejected
+    again = decode(BOM + body([row(2), {"uid": "a", "id": 0}])).rejected
+    another = decode(body([{"id": 0, "uid": "b"}])).rejected
+
+    assert one == again
+    assert one != another
+    assert 0 <= one[0].fingerprint < 2**63
+
+
+def test_a_row_that_gained_a_recording_keeps_its_fingerprint() -> None:
+    before, after = record(), record(record_file="x.wav", reason="src hangup", duration=61)
+
+    assert before.fingerprint == after.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        pytest.param(record(uid="a"), record(uid="b"), id="another uid"),
+        pytest.param(record(started_at=1), record(started_at=2), id="another start"),
+        pytest.param(
+            record(uid="", call_from="a"), record(uid="", call_from="b"), id="another caller"
+        ),
+        pytest.param(
+            record(uid="", call_from="a", call_to="b"),
+            record(uid="", call_from="", call_to="ab"),
+            id="the same letters, otherwise parted",
+        ),
+    ],
+)
+def test_another_call_has_another_fingerprint(one: Record, other: Record) -> None:
+    assert one.fingerprint != other.fingerprint
+
+
+@given(st.text(st.characters(codec="utf-8")), st.integers(0, 2**33))
+def test_a_fingerprint_fits_into_a_database(uid: str, started_at: int) -> None:
+    assert 0 <= record(uid=uid, started_at=started_at).fingerprint < 2**63
+
+
+def test_the_end_of_a_call_without_start_is_unknown() -> None:
+    assert record(started_at=0, duration=60).ended_at == 0
+    assert record(7, duration=60).ended_at == EPOCH + 67
+
+
+# --- properties ----------------------------------------------------------------------------------
+
+texts = st.text(st.characters(codec="utf-8"))
+seconds = st.integers(0, LONGEST_SECONDS)
+good_rows = st.fixed_dictionaries(
+    {"id": st.integers(1, 2**63 - 1)},
+    optional={
+        **dict.fromkeys(TEXTS, texts),
+        **dict.fromkeys(DURATIONS, seconds),
+        "timestamp": st.integers(0, 2**33),
+        "unknown": st.none() | st.booleans() | st.integers() | texts | st.lists(texts),
+    },
+)
+
+
+@given(st.lists(good_rows), st.integers(0, 2**63 - 1), texts, st.booleans())
+def test_both_ways_of_decoding_end_in_the_same_records(
+    rows: list[dict[str, Any]], total: int, errmsg: str, ascii_only: bool
+) -> None:
+    answer = {"errcode": 0, "errmsg": errmsg, "total_number": total, "data": rows}
+    text = json.dumps(answer, ensure_ascii=ascii_only).encode()
+
+    typed, saved = decode(text), decode(BOM + text)
+
+    assert list(typed.rows) == list(saved.rows)
+    assert [each.fingerprint for each in typed.rows] == [each.fingerprint for each in saved.rows]
+    assert (typed.errcode, typed.errmsg, typed.total) == (saved.errcode, saved.errmsg, saved.total)
+    assert (tuple(saved.rejected), saved.faults) == ((), {})
+
+
+anything = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.integers(-(2**70), 2**70)
+    | st.floats()
+    | st.text()
+    | st.sampled_from(["", " ", "12", "-1", "1.0", "9" * 30, "\ud800", "\x00", "ANSWERED"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["id", *FIELDS, "unknown"]), anything))
+def test_no_row_takes_another_row_with_it(hostile: dict[str, Any]) -> None:
+    decoded = decode(body([row(2**63 - 1), hostile, row(1)]))
+
+    ids = [each.id for each in decoded.rows]
+    assert (ids[0], ids[-1]) == (2**63 - 1, 1)
+    assert len(decoded.rows) + len(decoded.rejected) == 3
+    assert decoded.rows[0] == record(2**63 - 1, uid=f"uid-{2**63 - 1}", started_at=0)
+    assert decoded.rows[-1] == record(1)
+
+
+@given(st.dictionaries(st.sampled_from(["errcode", "errmsg", "total_number", "data"]), anything))
+def test_no_envelope_ends_in_another_error_than_garbled(envelope: dict[str, Any]) -> None:
+    try:
+        decoded = decode(json.dumps(envelope).encode())
+    except Garbled:
+        return
+
+    assert decoded.errcode == envelope["errcode"]
