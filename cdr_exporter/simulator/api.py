@@ -1,0 +1,163 @@
+"""The Open API's answer to one request.
+
+Rule: no socket, no thread, no clock of its own: a `Request` in, a `Response` out, so that tests
+can ask without a server.
+
+Documented: `get_token`, `refresh_token` (POST), `del_token`, `cdr/list` (GET); every request
+needs a User-Agent; errors are HTTP 200; a `cdr/list` without `page` is page 1, without
+`page_size` 10,000 rows. Observed on real boxes: without `sort_by` and `order_by` the oldest row
+comes first; unknown parameters are ignored; one connection per request.
+
+Assumed, the vendor being silent:
+
+- A request without User-Agent is refused with 10005 ACCESS DENIED.
+- A known path under another version of the API is 10003; a wrong method is 10001 like an
+  unknown path; a missing token is 10004 like an expired one.
+- `sort_by` without `order_by` is ascending. A blank parameter is a missing one.
+- A parameter outside the contract (page 0, page_size 10,001, an unknown field to sort by) is
+  40002 and names every parameter at fault with its value.
+- A page past the end is a success with no rows.
+- A body that is no JSON object is 40001, one without its fields 40002; neither counts as a
+  failed authentication.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+from .faults import Faults
+from .messages import Refused, Request, Response, refusal, success
+from .rows import SORT_FIELDS
+from .table import CDRTable
+from .tokens import Grant, Tokens
+
+INTERFACE_NOT_EXISTED = 10001
+API_VERSION_UNSUPPORTED = 10003
+ACCESS_DENIED = 10005
+PARAMETER_SYNTAX_ERROR = 40001
+PARAMETER_ERROR = 40002
+
+MAX_PAGE_SIZE = 10_000
+_ORDERS = ("asc", "desc")
+
+
+class API:
+    """The endpoints over one table of CDRs and one set of tokens."""
+
+    def __init__(self, table: CDRTable, tokens: Tokens, faults: Faults, api_path: str) -> None:
+        self._table = table
+        self._tokens = tokens
+        self._faults = faults
+        self._prefix = f"/{api_path.strip('/')}/"
+        self._endpoints: dict[tuple[str, str], Callable[[Request], Response]] = {
+            ("POST", "get_token"): self._get_token,
+            ("POST", "refresh_token"): self._refresh_token,
+            ("GET", "del_token"): self._del_token,
+            ("GET", "cdr/list"): self._cdr_list,
+        }
+
+    def answer(self, request: Request) -> Response:
+        """Return the answer, or the fault that was waiting for this request."""
+        fault = self._faults.take(self.endpoint(request))
+        if fault and fault.replaces:
+            return fault.answer()
+        response = self._true_answer(request)
+        return fault.spoil(response) if fault else response
+
+    def endpoint(self, request: Request) -> str | None:
+        """Return the part of the path after the `api_path`, None where the path has another."""
+        if not request.path.startswith(self._prefix):
+            return None
+        return request.path.removeprefix(self._prefix)
+
+    def _true_answer(self, request: Request) -> Response:
+        try:
+            self._tokens.admit(request.client)
+            if not request.headers.get("user-agent"):
+                raise Refused(ACCESS_DENIED)
+            return self._handler(request)(request)
+        except Refused as refused:
+            return refusal(refused)
+
+    def _handler(self, request: Request) -> Callable[[Request], Response]:
+        endpoint = self.endpoint(request)
+        if endpoint is None and self._is_other_version(request.path):
+            raise Refused(API_VERSION_UNSUPPORTED)
+        handler = self._endpoints.get((request.method, endpoint or ""))
+        if handler is None:
+            raise Refused(INTERFACE_NOT_EXISTED)
+        return handler
+
+    def _is_other_version(self, path: str) -> bool:
+        root = self._prefix.rstrip("/").rpartition("/")[0]
+        return re.match(rf"{re.escape(root)}/v\d+(\.\d+)*/", path) is not None
+
+    def _get_token(self, request: Request) -> Response:
+        username, password = _body_fields(request, "username", "password")
+        return _granted(self._tokens.log_in(username, password, request.client), self._tokens)
+
+    def _refresh_token(self, request: Request) -> Response:
+        (refresh_token,) = _body_fields(request, "refresh_token")
+        return _granted(self._tokens.refresh(refresh_token), self._tokens)
+
+    def _del_token(self, request: Request) -> Response:
+        self._tokens.revoke(request.parameters.get("access_token", ""))
+        return success({})
+
+    def _cdr_list(self, request: Request) -> Response:
+        asked = request.parameters
+        self._tokens.check(asked.get("access_token", ""))
+        rows = self._table.page(**_page_asked(asked))
+        return success({"total_number": len(self._table), "data": rows}, rows=len(rows))
+
+
+def _granted(grant: Grant, tokens: Tokens) -> Response:
+    return success(
+        {
+            "access_token": grant.access_token,
+            "access_token_expire_time": tokens.access_seconds,
+            "refresh_token": grant.refresh_token,
+            "refresh_token_expire_time": tokens.refresh_seconds,
+        }
+    )
+
+
+def _body_fields(request: Request, *names: str) -> list[str]:
+    try:
+        body = json.loads(request.body)
+    except ValueError:
+        raise Refused(PARAMETER_SYNTAX_ERROR) from None
+    if not isinstance(body, dict):
+        raise Refused(PARAMETER_SYNTAX_ERROR)
+    missing = {name: "" for name in names if not isinstance(body.get(name), str)}
+    if missing:
+        raise Refused(PARAMETER_ERROR, missing)
+    return [body[name] for name in names]
+
+
+def _page_asked(parameters: dict[str, str]) -> dict[str, Any]:
+    """Return `page`, `page_size`, `sort_by`, `order_by`, or refuse naming what is wrong."""
+    asked = {
+        "page": parameters.get("page") or "1",
+        "page_size": parameters.get("page_size") or str(MAX_PAGE_SIZE),
+        "sort_by": parameters.get("sort_by") or "id",
+        "order_by": parameters.get("order_by") or "asc",
+    }
+    good = {
+        "page": _whole(asked["page"]) >= 1,
+        "page_size": 1 <= _whole(asked["page_size"]) <= MAX_PAGE_SIZE,
+        "sort_by": asked["sort_by"] in SORT_FIELDS,
+        "order_by": asked["order_by"] in _ORDERS,
+    }
+    invalid = {name: asked[name] for name in asked if not good[name]}
+    if invalid:
+        raise Refused(PARAMETER_ERROR, invalid)
+    return asked | {"page": int(asked["page"]), "page_size": int(asked["page_size"])}
+
+
+def _whole(text: str) -> int:
+    """Return *text* as a number, 0 where it is none (more than 18 digits are none)."""
+    return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else 0

@@ -1,0 +1,64 @@
+"""The call that a test gets where it does not say which.
+
+Rule: what is said stays as it was said, odd values included; only what is left out is filled in,
+so that the row agrees with itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .office import EXTENSIONS, TRUNK_ADDRESSES, own_number
+from .rows import Row, compact_time, display_time, reason, row
+
+_EXAMPLES: dict[Any, Row] = {
+    "Inbound": {
+        "call_from": "+496990009001",
+        "call_to": EXTENSIONS[0].shown,
+        "src_addr": TRUNK_ADDRESSES["SIP-Provider"],
+        "src_trunk": "SIP-Provider",
+        "did_number": "+493023125100",
+    },
+    "Outbound": {
+        "call_from": EXTENSIONS[0].shown,
+        "call_to": "06990009001",
+        "src_addr": EXTENSIONS[0].address,
+        "dst_trunk": "SIP-Provider",
+        "dod_number": own_number(EXTENSIONS[0]),
+    },
+    "Internal": {
+        "call_from": EXTENSIONS[0].shown,
+        "call_to": EXTENSIONS[1].shown,
+        "src_addr": EXTENSIONS[0].address,
+    },
+}
+
+
+def example(fields: Mapping[str, Any], ended: int, serial: int, utc_offset_seconds: int) -> Row:
+    """Return *fields* made into a whole row: an answered inbound call, where they do not say.
+
+    It ends at *ended* (UTC epoch seconds) unless *fields* hold a `timestamp`. None leaves a
+    field out; *serial* tells uids of the same second apart.
+    """
+    call_type = fields.get("call_type", "Inbound")
+    disposition = fields.get("disposition", "ANSWERED")
+    whole = {
+        "ring_duration": 0 if disposition in ("BUSY", "FAILED") else 2,
+        "talk_duration": 46 if disposition in ("ANSWERED", "VOICEMAIL") else 0,
+        "disposition": disposition,
+        "call_type": call_type,
+        "reason": reason("src", "hangup"),
+        **_EXAMPLES.get(call_type, {}),
+        **fields,
+    }
+    whole.setdefault("duration", _whole(whole["ring_duration"]) + _whole(whole["talk_duration"]))
+    whole.setdefault("timestamp", ended - _whole(whole["duration"]))
+    started = _whole(whole["timestamp"])
+    whole.setdefault("time", display_time(started, utc_offset_seconds))
+    whole.setdefault("uid", f"{compact_time(started, utc_offset_seconds)}{serial:05X}")
+    return row(whole)
+
+
+def _whole(value: object) -> int:
+    return value if isinstance(value, int) else 0

@@ -1,0 +1,93 @@
+"""What the simulated PBX was asked, so that a test can say whether somebody was polite.
+
+Rule: tokens, credentials and bodies are never kept. The list holds the last requests only; the
+totals count all of them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from .messages import Request, Response
+
+KEPT_REQUESTS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One answered request: *endpoint* is the path after the `api_path`, else the whole path.
+
+    *parameters* are the query's without the token, *rows* how many CDRs went out.
+    """
+
+    method: str
+    endpoint: str
+    parameters: Mapping[str, str]
+    user_agent: str
+    client: str
+    status: int
+    errcode: int | None
+    rows: int
+
+
+class RequestLog:
+    """The requests answered so far and how many were under way at once. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._seen: deque[Seen] = deque(maxlen=KEPT_REQUESTS)
+        self._now = 0
+        self.max_concurrent = 0
+        self.total_requests = 0
+        self.rows_served = 0
+
+    @property
+    def requests(self) -> list[Seen]:
+        """The last requests, oldest first."""
+        with self._lock:
+            return list(self._seen)
+
+    def count(self, endpoint: str) -> int:
+        """Return how many of `requests` asked *endpoint*."""
+        return sum(seen.endpoint == endpoint for seen in self.requests)
+
+    def clear(self) -> None:
+        """Begin anew; what is under way stays under way."""
+        with self._lock:
+            self._seen.clear()
+            self.max_concurrent = self._now
+            self.total_requests = self.rows_served = 0
+
+    @contextmanager
+    def under_way(self) -> Iterator[None]:
+        """Count a request that came in over the network until its last byte is due."""
+        with self._lock:
+            self._now += 1
+            self.max_concurrent = max(self.max_concurrent, self._now)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._now -= 1
+
+    def add(self, request: Request, response: Response, endpoint: str | None) -> None:
+        """Note a request and its answer."""
+        parameters = {k: v for k, v in request.parameters.items() if k != "access_token"}
+        seen = Seen(
+            method=request.method,
+            endpoint=endpoint if endpoint is not None else request.path,
+            parameters=parameters,
+            user_agent=request.headers.get("user-agent", ""),
+            client=request.client,
+            status=response.status,
+            errcode=response.errcode,
+            rows=response.rows,
+        )
+        with self._lock:
+            self._seen.append(seen)
+            self.total_requests += 1
+            self.rows_served += response.rows

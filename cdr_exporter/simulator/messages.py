@@ -1,0 +1,125 @@
+"""What comes in and what goes out, and how the PBX words an answer.
+
+Rule: an error of the API is HTTP 200 with `errcode` and `errmsg`. The message belongs to the
+code and is given here once, as the vendor's page "Error Code and Error Message" has it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import parse_qsl
+
+JSON_TYPE = "application/json; charset=utf-8"
+
+ERROR_MESSAGES = {
+    -2: "INTERNAL SERVER ERROR",
+    -1: "FAILURE",
+    0: "SUCCESS",
+    2: "PROCESSING",
+    10001: "INTERFACE NOT EXISTED",
+    10002: "API VERSION OUT OF MAINTENANCE",
+    10003: "API VERSION UNSUPPORTED",
+    10004: "TOKEN EXPIRED",
+    10005: "ACCESS DENIED",
+    10009: "OPERATION FAILED",
+    40001: "PARAMETER SYNTAX ERROR",
+    40002: "PARAMETER ERROR",
+    60001: "DATA NOT FOUND",
+    60002: "MAX LIMITATION EXCEEDED",
+    70004: "ACCOUNT IP BLOCKED",
+    70082: "OVERLOAD_TASK_RUNNING",
+    70087: "IP FORBIDDEN",
+    70123: "API UNAVAILABLE",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request.
+
+    *path* is without the query, *query* is the raw text after `?`; *headers* have lower-case
+    names; *client* is the peer's address.
+    """
+
+    method: str
+    path: str
+    query: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    client: str = "127.0.0.1"
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The fields of the query; of a repeated one the last."""
+        return dict(parse_qsl(self.query, keep_blank_values=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One HTTP answer, and how the server is to spoil it on the way.
+
+    *delay_seconds* passes before the first byte and *drip_seconds* after every byte, headers
+    included; *cut_after* is the number of body bytes after which the connection closes;
+    *dropped* closes it before the first byte. *rows* and *errcode* are for the log only.
+    """
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+    rows: int = 0
+    errcode: int | None = None
+    delay_seconds: float = 0.0
+    drip_seconds: float = 0.0
+    cut_after: int | None = None
+    dropped: bool = False
+
+    @property
+    def head(self) -> bytes:
+        """The status line and the headers as they go over the wire."""
+        phrase = HTTPStatus(self.status).phrase if self.status in _STATUSES else "Unknown"
+        headers = {
+            "Content-Type": JSON_TYPE,
+            **self.headers,
+            "Content-Length": str(len(self.body)),
+            "Connection": "close",
+        }
+        lines = [f"HTTP/1.1 {self.status} {phrase}", *(f"{k}: {v}" for k, v in headers.items())]
+        return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+
+_STATUSES = frozenset(HTTPStatus)
+
+
+class Refused(Exception):
+    """The API says no: *errcode*, and which parameters are to blame, with their values."""
+
+    def __init__(self, errcode: int, invalid: Mapping[str, str] | None = None) -> None:
+        super().__init__(errcode)
+        self.errcode = errcode
+        self.invalid = invalid or {}
+
+
+def success(fields: Mapping[str, Any], rows: int = 0) -> Response:
+    """Return the API's answer to a request that it fulfilled."""
+    body = {"errcode": 0, "errmsg": ERROR_MESSAGES[0], **fields}
+    return Response(HTTPStatus.OK, encoded(body), rows=rows, errcode=0)
+
+
+def refusal(refused: Refused) -> Response:
+    """Return the API's answer to a request that it refused."""
+    errmsg = ERROR_MESSAGES.get(refused.errcode, "UNKNOWN ERROR")
+    body: dict[str, Any] = {"errcode": refused.errcode, "errmsg": errmsg}
+    if refused.invalid:
+        body["invalid_param_list"] = [
+            {"field": name, "value": value} for name, value in refused.invalid.items()
+        ]
+    return Response(HTTPStatus.OK, encoded(body), errcode=refused.errcode)
+
+
+def encoded(body: object) -> bytes:
+    """Return *body* as UTF-8 JSON."""
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()

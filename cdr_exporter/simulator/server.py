@@ -1,0 +1,167 @@
+"""The simulated PBX on a socket, plain or TLS.
+
+Rule: one request per connection, closed after the answer, as the vendor documents it. What to
+answer is decided elsewhere; here it is only carried, slowly or cut off where it says so.
+"""
+
+from __future__ import annotations
+
+import socket
+import socketserver
+import ssl
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import nullcontext
+from http.server import BaseHTTPRequestHandler
+from types import TracebackType
+from typing import Any, Self
+
+from .log import RequestLog
+from .messages import Request, Response
+
+Answer = Callable[[Request], Response]
+
+_IDLE_SECONDS = 60  # a peer that connects and says nothing
+_MAX_BODY_BYTES = 64 * 2**20
+_STOP_SECONDS = 0.05  # how long stop() waits for the accepting loop to notice
+
+
+class Server:
+    """Answers on *host*:*port* until it is stopped; port 0 takes a free one.
+
+    It listens, and `base_url` holds, from the moment it is made; OSError where the address is
+    taken or not ours. *log* is told what is under way; a request that *uncounted* accepts is
+    not.
+    """
+
+    def __init__(
+        self,
+        answer: Answer,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        ssl_context: ssl.SSLContext | None = None,
+        log: RequestLog | None = None,
+        uncounted: Callable[[Request], bool] = lambda _: False,
+    ) -> None:
+        self._scheme = "https" if ssl_context else "http"
+        self._tcp = _TCPServer(host, port, ssl_context)
+        self._tcp.answer = answer
+        self._tcp.log = log or RequestLog()
+        self._tcp.uncounted = uncounted
+        self._thread = threading.Thread(
+            target=self._tcp.serve_forever, args=(_STOP_SECONDS,), name="simulated-pbx", daemon=True
+        )
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """The host and the port it listens on."""
+        host, port = self._tcp.server_address[:2]
+        return str(host), int(port)
+
+    @property
+    def base_url(self) -> str:
+        """Where it is to be found, without a path: `http://127.0.0.1:8088`."""
+        host, port = self.address
+        return f"{self._scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+
+    def start(self) -> None:
+        """Begin to answer, in the background."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop listening; answers under way are cut off where they wait on purpose."""
+        self._tcp.stopping.set()
+        if self._thread.is_alive():
+            self._tcp.shutdown()
+            self._thread.join()
+        self._tcp.server_close()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    timeout = _IDLE_SECONDS
+    disable_nagle_algorithm = True  # the last byte goes out alone, see do_GET
+    server: _TCPServer
+
+    def do_GET(self) -> None:
+        self.close_connection = True
+        request = self._request()
+        counted = not self.server.uncounted(request)
+        with self.server.log.under_way() if counted else nullcontext():
+            last = self._send(self.server.answer(request))
+        # Outside: a client that has the whole answer may ask again at once.
+        self.wfile.write(last)
+
+    do_POST = do_GET  # noqa: N815 (the base class calls it so)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing: the line would hold the token."""
+
+    def _request(self) -> Request:
+        path, _, query = self.path.partition("?")
+        length = self.headers.get("Content-Length", "")
+        size = int(length) if length.isdigit() else 0
+        return Request(
+            method=self.command,
+            path=path,
+            query=query,
+            headers={name.lower(): value for name, value in self.headers.items()},
+            body=self.rfile.read(min(size, _MAX_BODY_BYTES)),
+            client=self.client_address[0],
+        )
+
+    def _send(self, response: Response) -> bytes:
+        """Send *response* but for its last byte and return that."""
+        if self.server.stopping.wait(response.delay_seconds) or response.dropped:
+            return b""
+        raw = response.head + response.body[: response.cut_after]
+        self._write(raw[:-1], response.drip_seconds)
+        return raw[-1:]
+
+    def _write(self, raw: bytes, drip_seconds: float) -> None:
+        if not drip_seconds:
+            self.wfile.write(raw)
+            return
+        for position in range(len(raw)):
+            self.wfile.write(raw[position : position + 1])
+            if self.server.stopping.wait(drip_seconds):
+                return
+
+
+class _TCPServer(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+    allow_reuse_address = True
+    request_queue_size = 128
+    answer: Answer
+    log: RequestLog
+    uncounted: Callable[[Request], bool]
+
+    def __init__(self, host: str, port: int, ssl_context: ssl.SSLContext | None) -> None:
+        self.stopping = threading.Event()
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        super().__init__((host, port), _Handler)
+        if ssl_context:
+            # The handshake is left to the connection's own thread: one peer that never
+            # finishes it must not keep the others out.
+            self.socket = ssl_context.wrap_socket(
+                self.socket, server_side=True, do_handshake_on_connect=False
+            )
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Leave it where the peer went away; anything else is ours and is shown."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)

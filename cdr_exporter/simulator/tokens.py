@@ -1,0 +1,158 @@
+"""Who may ask: access tokens, refresh tokens, the cap on them, blocked addresses.
+
+Rule: time comes from the clock handed in (UTC epoch seconds) and only forward through it do
+tokens expire; no thread, no timer.
+
+Documented: an access token lives 1,800 s and a refresh token 86,400 s; at most eight access
+tokens live at a time; five failed authentications in a row block the address until somebody
+frees it.
+
+Assumed, the vendor being silent:
+
+- A refresh spends the old refresh token. The old access token is good until its own expiry
+  but its slot goes to the new one, so that a refresh within the token's life never meets the
+  cap. Where it has expired, its slot may be taken and the refresh then meets the cap.
+- Revoking an access token ends its refresh token too.
+- Only wrong client credentials count as a failed authentication; an unknown or expired access
+  or refresh token is 10004 and counts as none. A success sets the address's count to zero.
+- Time frees no blocked address.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .messages import Refused
+
+FAILURE = -1
+TOKEN_EXPIRED = 10004
+MAX_LIMITATION_EXCEEDED = 60002
+ACCOUNT_IP_BLOCKED = 70004
+
+MAX_LIVE_TOKENS = 8
+MAX_FAILURES = 5
+
+
+@dataclass(slots=True)
+class Grant:
+    """A pair of tokens; *expires* and *refresh_expires* are UTC epoch seconds.
+
+    *holds_slot* is whether the access token counts against the cap while it lives.
+    """
+
+    access_token: str
+    refresh_token: str
+    expires: float
+    refresh_expires: float
+    holds_slot: bool = True
+
+
+class Tokens:
+    """The tokens of one API application; every refusal is a `Refused` with its errcode."""
+
+    def __init__(
+        self,
+        client_id: str,
+        client_secret: str,
+        clock: Callable[[], float],
+        access_seconds: int = 1800,
+        refresh_seconds: int = 86400,
+    ) -> None:
+        self.access_seconds = access_seconds
+        self.refresh_seconds = refresh_seconds
+        self._credentials = (client_id, client_secret)
+        self._clock = clock
+        self._by_access: dict[str, Grant] = {}
+        self._by_refresh: dict[str, Grant] = {}
+        self._failures: Counter[str] = Counter()
+        self._blocked: set[str] = set()
+
+    @property
+    def live(self) -> int:
+        """How many access tokens count against the cap now."""
+        now = self._clock()
+        return sum(grant.holds_slot and now < grant.expires for grant in self._by_access.values())
+
+    @property
+    def blocked(self) -> list[str]:
+        """The blocked addresses, sorted."""
+        return sorted(self._blocked)
+
+    def admit(self, address: str) -> None:
+        """Refuse a blocked *address*."""
+        if address in self._blocked:
+            raise Refused(ACCOUNT_IP_BLOCKED)
+
+    def log_in(self, username: str, password: str, address: str) -> Grant:
+        """Return new tokens for the client credentials, or count a failure of *address*."""
+        if (username, password) != self._credentials:
+            self._failures[address] += 1
+            if self._failures[address] >= MAX_FAILURES:
+                self._blocked.add(address)
+            raise Refused(FAILURE, {"username or password": "error"})
+        del self._failures[address]
+        return self._grant()
+
+    def refresh(self, refresh_token: str) -> Grant:
+        """Return a new pair for *refresh_token*, which is spent with that."""
+        old = self._by_refresh.get(refresh_token)
+        if old is None or self._clock() >= old.refresh_expires:
+            raise Refused(TOKEN_EXPIRED)
+        old.holds_slot = False
+        new = self._grant()
+        del self._by_refresh[refresh_token]
+        return new
+
+    def check(self, access_token: str) -> None:
+        """Refuse an *access_token* that is unknown, revoked or expired."""
+        grant = self._by_access.get(access_token)
+        if grant is None or self._clock() >= grant.expires:
+            raise Refused(TOKEN_EXPIRED)
+
+    def revoke(self, access_token: str) -> None:
+        """End *access_token* and its refresh token."""
+        self.check(access_token)
+        grant = self._by_access.pop(access_token)
+        self._by_refresh.pop(grant.refresh_token, None)
+
+    def expire(self, *, refresh_too: bool = False) -> None:
+        """Let every access token expire now, and with *refresh_too* every refresh token."""
+        now = self._clock()
+        for grant in (*self._by_access.values(), *self._by_refresh.values()):
+            grant.expires = min(grant.expires, now)
+            if refresh_too:
+                grant.refresh_expires = min(grant.refresh_expires, now)
+
+    def block(self, address: str) -> None:
+        """Block *address* as five failures do."""
+        self._blocked.add(address)
+
+    def unblock(self, address: str | None = None) -> None:
+        """Free *address*, or every address, and forget its failures."""
+        for freed in [address] if address else [*self._blocked, *self._failures]:
+            self._blocked.discard(freed)
+            del self._failures[freed]
+
+    def _grant(self) -> Grant:
+        self._forget_dead()
+        if self.live >= MAX_LIVE_TOKENS:
+            raise Refused(MAX_LIMITATION_EXCEEDED)
+        now = self._clock()
+        grant = Grant(
+            access_token=secrets.token_hex(16),  # 32 characters, as the vendor's samples have
+            refresh_token=secrets.token_hex(16),
+            expires=now + self.access_seconds,
+            refresh_expires=now + self.refresh_seconds,
+        )
+        self._by_access[grant.access_token] = self._by_refresh[grant.refresh_token] = grant
+        return grant
+
+    def _forget_dead(self) -> None:
+        now = self._clock()
+        self._by_access = {key: g for key, g in self._by_access.items() if now < g.expires}
+        self._by_refresh = {
+            key: g for key, g in self._by_refresh.items() if now < g.refresh_expires
+        }

@@ -1,0 +1,121 @@
+"""When the simulated office telephones: seeded, repeatable, with a day and a week.
+
+Rule: time is cut into slots of five minutes of UTC, each with its own `Random` made of the seed
+and the slot. So what happens in a slot depends on nothing else, and history, live traffic
+and any part of either agree.
+
+A call is told when it ends, as on a PBX: its `timestamp` (start) may lie up to
+`LONGEST_CALL_SECONDS` before.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from functools import lru_cache
+from random import Random
+
+from .calls import LONGEST_CALL_SECONDS, draw, placed
+from .rows import Row
+
+SLOT_SECONDS = 300
+
+# Calls an hour on a working day, hour by hour from midnight: about 250 a day, most of them in
+# the middle of the morning and of the afternoon.
+WORKING_DAY = (
+    *(0.4, 0.3, 0.2, 0.2, 0.3, 0.8),
+    *(3.0, 9.0, 20.0, 30.0, 32.0, 27.0),
+    *(14.0, 17.0, 28.0, 27.0, 20.0, 11.0),
+    *(5.0, 3.0, 2.0, 1.2, 0.8, 0.5),
+)
+WEEKEND = 0.06  # of a working day
+_SATURDAY = 5
+_RECENT_SLOTS = 2 * LONGEST_CALL_SECONDS // SLOT_SECONDS  # live traffic asks for these each time
+
+
+class Traffic:
+    """The calls of one office.
+
+    *seed* picks the office's fate and *rate* multiplies its calls. *min_calls_per_minute* is a
+    floor under the curve of day and week, so that a demo at night has calls to show; the
+    office is as busy by day as ever. *utc_offset_seconds* places its midnight and its weekend.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        *,
+        rate: float = 1.0,
+        min_calls_per_minute: float = 0.0,
+        utc_offset_seconds: int = 0,
+    ) -> None:
+        self._seed = seed
+        self._rate = rate
+        self._floor = min_calls_per_minute * 60
+        self._utc_offset_seconds = utc_offset_seconds
+        self._recent_slot = lru_cache(maxsize=_RECENT_SLOTS)(self._slot)
+
+    def calls_per_hour(self, at: float) -> float:
+        """Return how many calls begin in an hour like the one around *at* (UTC epoch seconds)."""
+        local = time.gmtime(at + self._utc_offset_seconds)
+        hour = local.tm_hour + local.tm_min / 60 - 0.5  # an hour's figure holds at its middle
+        before, part = math.floor(hour), hour % 1
+        curve = (1 - part) * WORKING_DAY[before] + part * WORKING_DAY[(before + 1) % 24]
+        week = WEEKEND if local.tm_wday >= _SATURDAY else 1.0
+        return max(curve * week * self._rate, self._floor)
+
+    def ended(self, after: float, until: float) -> list[Row]:
+        """Return the rows of the calls that ended in (*after*, *until*], in that order.
+
+        Both are UTC epoch seconds. Rows have no `id` yet: the table gives it.
+        """
+        slots = range(_slot_of(after - LONGEST_CALL_SECONDS), _slot_of(until) + 1)
+        calls = (call for slot in slots for call in self._recent_slot(slot))
+        return sorted((call for call in calls if after < end(call) <= until), key=_end_order)
+
+    def sample(self, count: int, serial: int, until: float, over: float) -> Iterator[Row]:
+        """Yield *count* calls whose ends are spread evenly over *over* seconds up to *until*.
+
+        The curve of the day plays no part. *serial* tells samples of the same seed apart.
+        """
+        rng = _random(f"{self._seed}/sample/{serial}")
+        for number in range(count):
+            call = draw(rng)
+            ended = int(until - over * (count - 1 - number) / count)
+            yield placed(call, ended - call["duration"], rng, self._utc_offset_seconds)
+
+    def _slot(self, slot: int) -> list[Row]:
+        rng = _random(f"{self._seed}/{slot}")
+        starts = self._starts(rng, slot * SLOT_SECONDS)
+        return [placed(draw(rng), start, rng, self._utc_offset_seconds) for start in starts]
+
+    def _starts(self, rng: Random, slot_start: int) -> Iterator[int]:
+        per_second = self.calls_per_hour(slot_start + SLOT_SECONDS / 2) / 3600
+        at = slot_start + _gap(rng, per_second)
+        while at < slot_start + SLOT_SECONDS:
+            yield int(at)
+            at += _gap(rng, per_second)
+
+
+def end(call: Row) -> int:
+    """Return when *call* ended and its row appeared (UTC epoch seconds)."""
+    ended: int = call["timestamp"] + call.get("duration", 0)
+    return ended
+
+
+def _end_order(call: Row) -> tuple[int, int, str]:
+    return end(call), call["timestamp"], call["uid"]
+
+
+def _slot_of(at: float) -> int:
+    return math.floor(at / SLOT_SECONDS)
+
+
+def _gap(rng: Random, per_second: float) -> float:
+    """Seconds to the next call; exponential gaps make a Poisson process."""
+    return rng.expovariate(per_second) if per_second > 0 else math.inf
+
+
+def _random(seed: str) -> Random:
+    return Random(seed)

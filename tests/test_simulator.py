@@ -1,0 +1,477 @@
+"""The simulated PBX on a socket, as a command, and as a judge that owes the exporter nothing."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import datetime as dt
+import http.client
+import json
+import socket
+import ssl
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from sys import stdlib_module_names
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+import cdr_exporter.simulator
+from cdr_exporter.simulator import SimulatedPBX
+from cdr_exporter.simulator.main import add_arguments, listen_address, run
+from cdr_exporter.simulator.messages import Request, Response
+from cdr_exporter.simulator.server import Server
+
+USER_AGENT = {"User-Agent": "OpenAPI"}
+CREDENTIALS = {"username": "simulated", "password": "simulated-secret"}
+
+
+class Client:
+    """A reader of our own, with nothing of the exporter's and one connection a request."""
+
+    def __init__(self, base_url: str, context: ssl.SSLContext | None = None) -> None:
+        self._at = urlsplit(base_url)
+        self._context = context
+
+    def ask(self, method: str, path: str, body: object = None) -> tuple[int, bytes]:
+        connection = self._connection()
+        try:
+            raw = None if body is None else json.dumps(body)
+            connection.request(method, path, body=raw, headers=USER_AGENT)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+    def log_in(self, **credentials: str) -> Any:
+        body = CREDENTIALS | credentials
+        return json.loads(self.ask("POST", "/openapi/v1.0/get_token", body)[1])
+
+    def page(self, token: str, **parameters: object) -> Any:
+        query = urlencode({"access_token": token, **parameters})
+        return json.loads(self.ask("GET", f"/openapi/v1.0/cdr/list?{query}")[1])
+
+    def _connection(self) -> http.client.HTTPConnection:
+        host, port = self._at.hostname or "", self._at.port
+        if self._context:
+            return http.client.HTTPSConnection(host, port, timeout=10, context=self._context)
+        return http.client.HTTPConnection(host, port, timeout=10)
+
+
+@pytest.fixture
+def pbx() -> SimulatedPBX:
+    return SimulatedPBX()
+
+
+@pytest.fixture
+def server(pbx: SimulatedPBX) -> Iterator[Server]:
+    with pbx.serve(control=True) as server:
+        yield server
+
+
+@pytest.fixture
+def client(server: Server) -> Client:
+    return Client(server.base_url)
+
+
+def exchange(server: Server, request: bytes) -> bytes:
+    """Send *request* and return everything that comes until the PBX closes."""
+    with socket.create_connection(server.address, timeout=10) as peer:
+        peer.sendall(request)
+        return b"".join(iter(lambda: peer.recv(65536), b""))
+
+
+def test_the_totals_equal_a_recount_of_the_pages_sent(pbx: SimulatedPBX, client: Client) -> None:
+    pbx.calls(500)
+    pbx.delete(range(100, 140))
+    pbx.call(call_type="Outbound", dst_trunk=None)
+    token = client.log_in()["access_token"]
+    pages = [client.page(token, page=page, page_size=70)["data"] for page in range(1, 9)]
+
+    recount: Counter[tuple[str, str, str]] = Counter()
+    for row in (row for page in pages for row in page):
+        came, went = row.get("src_trunk", ""), row.get("dst_trunk", "")
+        trunk = (went or came) if row["call_type"] == "Outbound" else (came or went)
+        recount[row["disposition"], row["call_type"], trunk or "none"] += 1
+
+    assert recount == pbx.totals()
+    assert recount.total() == 461
+
+
+def test_the_connection_closes_after_each_answer(server: Server) -> None:
+    answer = exchange(
+        server, b"GET /openapi/v1.0/cdr/list HTTP/1.1\r\nHost: x\r\nUser-Agent: x\r\n\r\n"
+    )
+    head, _, body = answer.partition(b"\r\n\r\n")
+
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"\r\nConnection: close" in head
+    assert b"\r\nContent-Length: %d\r\n" % len(body) in head
+    assert json.loads(body)["errcode"] == 10004
+
+
+def test_a_request_without_user_agent_is_refused(server: Server) -> None:
+    answer = exchange(server, b"GET /openapi/v1.0/cdr/list HTTP/1.1\r\nHost: x\r\n\r\n")
+
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["errcode"] == 10005
+
+
+def test_one_request_after_the_other_is_seen_as_one_at_a_time(
+    pbx: SimulatedPBX, client: Client
+) -> None:
+    token = client.log_in()["access_token"]
+    for _ in range(50):
+        client.page(token)
+
+    assert pbx.log.max_concurrent == 1
+    assert pbx.log.total_requests == 51
+
+
+def test_requests_at_once_are_seen_as_such() -> None:
+    both_are_in = threading.Barrier(2, timeout=10)
+
+    class Patient(SimulatedPBX):
+        def answer(self, request: Request) -> Response:
+            both_are_in.wait()
+            return super().answer(request)
+
+    pbx = Patient()
+    with pbx.serve() as server:
+        asking = [
+            threading.Thread(target=Client(server.base_url).ask, args=("GET", "/"))
+            for _ in range(2)
+        ]
+        for thread in asking:
+            thread.start()
+        for thread in asking:
+            thread.join()
+
+    assert pbx.log.max_concurrent == 2
+
+
+def test_control_works_over_http_and_is_not_counted(pbx: SimulatedPBX, client: Client) -> None:
+    status, body = client.ask("POST", "/control/calls", {"count": 2})
+
+    assert (status, json.loads(body)) == (200, {"ids": [1, 2]})
+    assert (pbx.log.total_requests, pbx.log.max_concurrent) == (0, 0)
+
+
+def test_control_is_not_there_unless_asked_for(pbx: SimulatedPBX) -> None:
+    with pbx.serve() as server:
+        body = Client(server.base_url).ask("POST", "/control/calls", {"count": 2})[1]
+
+    assert json.loads(body)["errcode"] == 10001
+    assert len(pbx.table) == 0
+
+
+def test_an_answer_can_be_cut_off(pbx: SimulatedPBX, client: Client) -> None:
+    pbx.fail_next(cut_after=10)
+
+    with pytest.raises(http.client.IncompleteRead) as cut:
+        client.ask("GET", "/")
+    assert cut.value.partial == b'{"errcode"'
+
+
+def test_a_connection_can_be_dropped_without_an_answer(pbx: SimulatedPBX, client: Client) -> None:
+    pbx.fail_next(dropped=True)
+
+    with pytest.raises(http.client.RemoteDisconnected):
+        client.ask("GET", "/")
+
+
+@pytest.mark.parametrize("fault", ["delay_seconds", "drip_seconds"])
+def test_stopping_does_not_wait_for_a_slow_answer(fault: str) -> None:
+    answered = threading.Event()
+
+    class Watched(SimulatedPBX):
+        def answer(self, request: Request) -> Response:
+            response = super().answer(request)
+            answered.set()
+            return response
+
+    pbx = Watched()
+    pbx.fail_next(**{fault: 3600.0})
+    with pbx.serve() as server:
+        peer = socket.create_connection(server.address, timeout=10)
+        peer.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert answered.wait(10)
+
+    with peer:
+        assert len(b"".join(iter(lambda: peer.recv(1000), b""))) <= 2
+
+
+def test_a_dripping_answer_arrives_whole_in_the_end(pbx: SimulatedPBX, client: Client) -> None:
+    pbx.fail_next(drip_seconds=1e-6)
+
+    assert json.loads(client.ask("GET", "/")[1])["errcode"] == 10001
+
+
+def test_the_pbx_outlives_its_server_and_comes_back_on_the_same_port(pbx: SimulatedPBX) -> None:
+    with pbx.serve() as first:
+        token = Client(first.base_url).log_in()["access_token"]
+        address = first.address
+    with pytest.raises(ConnectionRefusedError):
+        Client(first.base_url).page(token)
+
+    with pbx.serve(*address) as second:
+        assert Client(second.base_url).page(token)["errcode"] == 0
+
+
+def test_an_ipv6_address_is_written_in_brackets(pbx: SimulatedPBX) -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError as error:
+        pytest.skip(f"no IPv6 loopback here: {error}")
+    with pbx.serve("::1") as server:
+        answer = Client(server.base_url).log_in()
+
+    assert server.base_url.startswith("http://[::1]:")
+    assert answer["errcode"] == 0
+
+
+def test_live_calls_come_by_themselves() -> None:
+    came = threading.Event()
+    start = 1_772_445_600.0
+    instants = iter([start])
+
+    class Watched(SimulatedPBX):
+        def tick(self) -> list[int]:
+            ids = super().tick()
+            if ids:
+                came.set()
+            return ids
+
+    pbx = Watched(clock=lambda: next(instants, start + 60), min_calls_per_minute=60)
+    with pbx.serve(live=True):
+        assert came.wait(10)
+
+    assert not [thread for thread in threading.enumerate() if thread.name == "simulated-office"]
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A self-signed certificate for 127.0.0.1 and its key, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "simulated PBX")])
+    today = dt.datetime.now(dt.UTC)
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(today - dt.timedelta(days=1))
+        .not_valid_after(today + dt.timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path_factory.mktemp("tls") / "pbx.pem"
+    path.write_bytes(
+        signed.public_bytes(serialization.Encoding.PEM)
+        + key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return path
+
+
+@pytest.fixture
+def trusting(certificate: Path) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=certificate)
+    context.check_hostname = False
+    return context
+
+
+def test_https_is_served_while_another_peer_never_shakes_hands(
+    pbx: SimulatedPBX, certificate: Path, trusting: ssl.SSLContext
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with pbx.serve(ssl_context=context) as server, socket.create_connection(server.address):
+        answer = Client(server.base_url, trusting).log_in()
+
+    assert server.base_url.startswith("https://127.0.0.1:")
+    assert answer["errcode"] == 0
+
+
+class Visit(threading.Event):
+    """Stands for the wish to stop: comes by when the command is ready, then lets it end."""
+
+    def __init__(self, visit: Callable[[], None] = lambda: None) -> None:
+        super().__init__()
+        self._visit = visit
+        self.came = False
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self._visit()
+        self.came = True
+        return True
+
+
+def arguments(*typed: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="cdr-exporter simulate")
+    add_arguments(parser)
+    return parser.parse_args(typed)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
+
+
+def test_the_command_says_one_line_when_it_is_ready(capsys: pytest.CaptureFixture[str]) -> None:
+    port = free_port()
+    answers: list[Any] = []
+    visit = Visit(lambda: answers.append(Client(f"http://127.0.0.1:{port}").log_in()))
+
+    code = run(arguments("--listen", f":{port}", "--days", "2"), visit)
+    out, err = capsys.readouterr()
+
+    assert (code, err) == (0, "")
+    assert answers[0]["errcode"] == 0
+    assert out.count("\n") == 1
+    assert f"base_url=http://127.0.0.1:{port} api_path=openapi/v1.0 client_id=simulated" in out
+    assert "simulated-secret" not in out
+
+
+def test_the_commands_options_reach_the_pbx(
+    certificate: Path, trusting: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = free_port()
+    monkeypatch.setenv("PBX_SECRET", "another")
+    client = Client(f"https://127.0.0.1:{port}", trusting)
+    seen: dict[str, Any] = {}
+
+    def visit() -> None:
+        seen["login"] = client.log_in(password="another")
+        seen["state"] = client.ask("POST", "/control/state")
+
+    typed = ["--listen", f"localhost:{port}", "--control", "--token-life", "60", "--days", "0"]
+    typed += ["--client-secret-env", "PBX_SECRET", "--tls-cert", str(certificate), "--rate", "0"]
+
+    assert run(arguments(*typed), Visit(visit)) == 0
+    assert seen["login"]["access_token_expire_time"] == 60
+    assert seen["state"][0] == 200
+    assert json.loads(seen["state"][1])["total_number"] == 0
+
+
+def test_the_secret_can_come_from_a_file(tmp_path: Path) -> None:
+    port, secret = free_port(), tmp_path / "secret"
+    secret.write_text("from-a-file\n")
+    answers: list[Any] = []
+    visit = Visit(
+        lambda: answers.append(Client(f"http://127.0.0.1:{port}").log_in(password="from-a-file"))
+    )
+    run(arguments("--listen", f":{port}", "--client-secret-file", str(secret)), visit)
+
+    assert answers[0]["errcode"] == 0
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ("--client-secret-file", "/nonexistent/secret"),
+        ("--client-secret-env", "CDR_EXPORTER_NO_SUCH_VARIABLE"),
+        ("--tls-cert", "/nonexistent/pbx.pem"),
+        ("--tls-key", "/nonexistent/pbx.key"),
+    ],
+    ids=["file", "variable", "certificate", "key-alone"],
+)
+def test_what_cannot_be_read_is_said_in_one_line(
+    typed: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    visit = Visit()
+
+    assert run(arguments("--listen", ":0", "--days", "0", *typed), visit) == 2
+    assert not visit.came
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_port_that_is_taken_is_said_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        code = run(arguments("--listen", f"127.0.0.1:{port}", "--days", "0"), Visit())
+    out, err = capsys.readouterr()
+
+    assert (code, out) == (1, "")
+    assert err == (
+        f"cdr-exporter simulate: cannot listen on 127.0.0.1:{port}: Address already in use\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("127.0.0.1:8088", ("127.0.0.1", 8088)),
+        (":8088", ("127.0.0.1", 8088)),
+        ("192.0.2.1:80", ("192.0.2.1", 80)),
+        ("[::1]:0", ("::1", 0)),
+    ],
+)
+def test_only_a_typed_host_opens_it_to_others(text: str, address: tuple[str, int]) -> None:
+    assert listen_address(text) == address
+
+
+@pytest.mark.parametrize("text", ["8088x", "127.0.0.1", "::1:8088:", "::1:8088", "h:65536", ""])
+def test_a_listen_address_needs_a_port(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError):
+        listen_address(text)
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ("--days", "-1"),
+        ("--rate", "nan"),
+        ("--min-calls-per-minute", "-3"),
+        ("--token-life", "0"),
+        ("--client-secret-file", "a", "--client-secret-env", "b"),
+    ],
+    ids=lambda typed: typed[0],
+)
+def test_nonsense_is_refused_when_the_arguments_are_read(
+    typed: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        arguments(*typed)
+
+    assert ended.value.code == 2
+    assert typed[0] in capsys.readouterr().err
+
+
+def test_the_help_says_what_is_not_imitated(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        arguments("--help")
+    out = capsys.readouterr().out
+
+    assert "Not imitated:" in out
+    assert all(word in out for word in ("speed", "legs", "new_id", "clean-up", "certificate"))
+
+
+def imported(source: str) -> Iterator[tuple[int, str]]:
+    """Yield (level, module) of every import in *source*."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from ((0, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.level, node.module or ""
+
+
+def test_the_simulator_imports_nothing_of_the_exporter() -> None:
+    sources = sorted(Path(cdr_exporter.simulator.__file__).parent.glob("*.py"))
+    imports = [found for path in sources for found in imported(path.read_text())]
+
+    assert len(sources) > 5
+    assert [name for level, name in imports if level > 1] == []
+    assert [name for level, name in imports if not level and name.startswith("cdr_")] == []
+    assert {name.partition(".")[0] for level, name in imports if not level} <= (
+        stdlib_module_names | {"__future__"}
+    )
