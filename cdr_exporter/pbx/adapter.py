@@ -1,0 +1,121 @@
+"""`requests` over a `Line`, with the token put in on the wire.
+
+Rule: the token never stands in a URL that Python sees. URLs end up in exceptions and debug logs of
+`requests` and `urllib3`, so they carry a placeholder, and the connection puts the token in its
+place while it writes the request line.
+
+How it works: the adapter gives each request a `urllib3` pool of one connection, and that
+connection a socket that is our `Line`. TLS happens inside the line, so that above it everything
+looks like plain HTTP, and neither library loads a CA store or decides whom to believe.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool
+from urllib3.connection import HTTPConnection
+
+from ..secret import Secret
+from .line import Line
+from .tokens import is_token
+from .trust import Trust
+
+PLACEHOLDER = "-redacted-"
+
+_ASIDE = f"access_token={PLACEHOLDER}"
+_BLOCK = 1 << 16
+
+# Its one message shows headers it could not read, and a proxy may echo the request line in one.
+logging.getLogger("urllib3.connection").addFilter(lambda _: False)
+
+
+class LineAdapter(HTTPAdapter):
+    """`requests` over one line. A `Session` is left out: netrc, proxies and cookies are its."""
+
+    def __init__(self, line: Line, trust: Trust | None, token: Secret | None) -> None:
+        super().__init__(pool_connections=1, pool_maxsize=1)
+        self._line, self._trust, self._token = line, trust, token
+
+    def get_connection_with_tls_context(
+        self, request: requests.PreparedRequest, *_: object, **__: object
+    ) -> HTTPConnectionPool:
+        """Give the request a pool of its own: no connection is ever used twice."""
+        url = urlsplit(request.url or "")
+        port = url.port or (443 if url.scheme == "https" else 80)
+        return _Pool(
+            url.hostname or "", port, line=self._line, trust=self._trust, token=self._token
+        )
+
+    def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
+        """Drop cookies unread: Python's reader of them stumbles over some, with a warning."""
+        original = getattr(resp, "_original_response", None)
+        if original is not None:
+            del original.msg["Set-Cookie"], original.msg["Set-Cookie2"]
+        return super().build_response(req, resp)
+
+    def cert_verify(self, *_: object, **__: object) -> None:
+        """Leave it to the line."""
+
+
+class _Connection(HTTPConnection):
+    debuglevel = 0  # a debugger's `http.client.HTTPConnection.debuglevel = 1` prints requests
+
+    def __init__(
+        self, *args: Any, line: Line, trust: Trust | None, token: Secret | None, **settings: Any
+    ) -> None:
+        super().__init__(*args, **settings)
+        self._line, self._trust, self._token = line, trust, token
+
+    def connect(self) -> None:
+        self._line.dial(self.host, self.port)
+        if self._trust is not None:
+            self._line.secure(self.host, self._trust)
+        self.sock = cast(Any, _Socket(self._line))
+
+    def putrequest(self, method: str, url: str, *args: Any, **settings: Any) -> None:
+        if self._token is not None:
+            token = self._token.reveal()
+            if not is_token(token) or _ASIDE not in url:
+                raise ValueError("this request must not be sent")
+            url = url.replace(_ASIDE, f"access_token={token}", 1)
+        super().putrequest(method, url, *args, **settings)
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _Socket:
+    """What `http.client` wants of a socket. The line is closed by who opened it."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+
+    def sendall(self, data: bytes) -> None:
+        self._line.send(data)
+
+    def makefile(self, *_: object, **__: object) -> io.BufferedReader:
+        return io.BufferedReader(_Incoming(self._line), _BLOCK)
+
+    def settimeout(self, _: float | None) -> None:
+        """Keep the line's own."""
+
+    def close(self) -> None:
+        """Leave it open: the answer's body is still to be read."""
+
+
+class _Incoming(io.RawIOBase):
+    def __init__(self, line: Line) -> None:
+        self._line = line
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        return self._line.receive_into(buffer)

@@ -1,0 +1,114 @@
+"""What the rest of the program asks a PBX for: a page of CDRs.
+
+Rule: one request at a time per PBX. A request that meets an expired token is repeated once with
+another one, and only once: whatever comes then is final.
+
+Source: the P-Series developer guide's "Query CDR List" and "Get/Refresh/Revoke Access Token".
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from ..contract import DATA_NOT_FOUND, SUCCESS, TOKEN_EXPIRED, CDRQuery
+from ..errors import PBXError, TryAgain
+from ..record import Answer, Garbled, decode
+from ..secret import Secret
+from ..settings import PBX
+from . import verdict
+from .login import Logins
+from .transport import Request, Transport
+
+log = logging.getLogger(__name__)
+
+
+class Client:
+    """One PBX's Open API, as far as we need it.
+
+    *token_path* is `state_dir/NAME.token`; its directory must exist. Nothing is sent or read
+    before the first `fetch`. Raises `ConfigError` for an unusable `tls.ca_file`. *wall* gives
+    epoch seconds, *monotonic* seconds for deadlines.
+    """
+
+    def __init__(
+        self,
+        pbx: PBX,
+        token_path: Path,
+        *,
+        wall: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._pbx = pbx
+        self._monotonic = monotonic
+        self._transport = Transport(
+            f"{pbx.base_url}/{pbx.api_path}", pbx.tls, wall=wall, monotonic=monotonic
+        )
+        self._logins = Logins(pbx, token_path, self._transport, wall=wall, monotonic=monotonic)
+        self._one_at_a_time = threading.Lock()
+
+    @property
+    def requests(self) -> int:
+        """HTTP requests sent so far, those for tokens too: what we cost the PBX."""
+        return self._transport.requests
+
+    @property
+    def errcodes(self) -> Mapping[int, int]:
+        """How often each errcode other than 0 was answered, on tokens too."""
+        return self._transport.errcodes
+
+    def fetch(self, query: CDRQuery) -> Answer:
+        """Return one page; its errcode is 0. May log in first.
+
+        Raises `TryAgain` or `WaitLong`, nothing else. Each HTTP request that it takes (one, or up
+        to four around an expired token) has `request_timeout` seconds.
+        """
+        with self._one_at_a_time:
+            token = self._logins.token()
+            answer = self._page(query, token)
+            if answer.errcode == TOKEN_EXPIRED:
+                answer = self._page(query, self._logins.another(token))
+            if answer.errcode not in (SUCCESS, DATA_NOT_FOUND):
+                raise self._logins.failure(answer.errcode, answer.errmsg)
+            self._logins.accepted()
+        # "Data not found" is how some lists say that they are empty.
+        return replace(answer, errcode=SUCCESS)
+
+    def revoke(self, timeout_seconds: float = 3.0) -> None:
+        """Give the token back at a clean exit, if the PBX answers in time; never raises.
+
+        Works after `cancel`, too. A PBX that does not answer keeps the token alive, and so do we:
+        the next start uses it.
+        """
+        ends_at = self._monotonic() + timeout_seconds
+        if not self._one_at_a_time.acquire(timeout=timeout_seconds):
+            return
+        try:
+            self._logins.revoke(ends_at - self._monotonic())
+        except PBXError as error:
+            log.info("token not revoked pbx=%s: %s", self._pbx.name, error)
+        finally:
+            self._one_at_a_time.release()
+
+    def cancel(self) -> None:
+        """Make the `fetch` under way and every later one raise `Cancelled`; any thread may."""
+        self._transport.cancel()
+
+    def close(self) -> None:
+        """Stop for good. No connection outlives its request, so there is nothing else to close."""
+        self.cancel()
+
+    def _page(self, query: CDRQuery, token: Secret) -> Answer:
+        request = Request("GET", "cdr/list", query.parameters, token)
+        try:
+            answer = decode(self._transport.send(request, self._pbx.request_timeout))
+        except Garbled as error:
+            problem = str(error)
+        else:
+            self._transport.refused(answer.errcode)
+            return replace(answer, errmsg=verdict.printable(answer.errmsg))
+        raise TryAgain(problem, reason="garbled")

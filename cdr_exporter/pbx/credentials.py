@@ -1,0 +1,46 @@
+"""The client secret, read anew from where the user keeps it.
+
+Rule: it is read before each login, so that a rotated secret is used without a restart, and an
+unusable one is an error before the PBX hears of it: an empty password would be a failed login.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ..errors import WaitLong
+from ..secret import Secret
+from ..settings import SecretSource
+
+
+def read_secret(source: SecretSource) -> Secret:
+    """Return the secret without its one trailing newline; raises `WaitLong` when there is none."""
+    if source.file is not None:
+        return _usable(_of_file(source.file), "client_secret_file")
+    if source.env is not None:
+        return _usable(os.environ.get(source.env, ""), "client_secret_env")
+    return _usable(source.value.reveal() if source.value else "", "client_secret")
+
+
+def _of_file(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except UnicodeDecodeError:
+        problem = "not text"
+    except OSError as error:
+        problem = (error.strerror or "not readable").lower()
+    raise _unusable(f"client_secret_file: {problem}")
+
+
+def _usable(text: str, name: str) -> Secret:
+    # Editors and `echo` end a file with a newline; a second one would be the secret's own.
+    secret = text.removesuffix("\n")
+    if not secret:
+        raise _unusable(f"{name} is empty or not set")
+    return Secret(secret)
+
+
+def _unusable(message: str) -> WaitLong:
+    """Look again soon: it costs the PBX nothing."""
+    return WaitLong(message, reason="auth", blocked="credentials", first=30.0, most=300.0)

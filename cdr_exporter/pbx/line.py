@@ -1,0 +1,198 @@
+"""One connection to a PBX, for one request, under one deadline.
+
+Rule: whatever may block (finding the address, connecting, the TLS handshake, each read, each
+write) asks `left()` first and waits no longer. So the sum stays within the deadline however
+slowly a server drips; the timeouts of `requests` bound single reads only, and a byte of header
+every few seconds holds it for ever.
+
+`cancel` reaches a line in two ways: its socket is shut down, which ends a read at once, and
+the waits that cannot be ended from outside look up every `_SLICE` seconds.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from urllib3.util import wait_for_write
+
+from ..errors import PBXError, TryAgain
+from .trust import Trust
+
+_SLICE = 0.1
+
+_Address = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
+
+
+class Cancelled(TryAgain):
+    """The client was told to stop; nothing is wrong with the PBX."""
+
+
+class Line:
+    """A socket that keeps a deadline: `dial`, `secure`, then send and receive.
+
+    *timeout_seconds* runs from the making of the object. *sent* tells whether a byte of the
+    request left us, *received* how many bytes came back (TLS's own do not count). Errors are
+    `TryAgain`, each with its reason; those of the operating system come through where the reader
+    above has to decide what they mean.
+    """
+
+    def __init__(
+        self,
+        timeout_seconds: float,
+        cancelled: threading.Event,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.sent = False
+        self.received = 0
+        self._monotonic = monotonic
+        self._ends_at = monotonic() + timeout_seconds
+        self._cancelled = cancelled
+        self._guard = threading.Lock()
+        self._socket: socket.socket | None = None
+
+    def left(self) -> float:
+        """Return the seconds that remain, more than 0; raises once there are none."""
+        if self._cancelled.is_set():
+            raise Cancelled("stopped", reason="connect")
+        left = self._ends_at - self._monotonic()
+        if left <= 0:
+            raise TryAgain("no whole answer within request_timeout", reason="timeout")
+        return left
+
+    def dial(self, host: str, port: int) -> None:
+        """Connect to the first of the host's addresses that answers."""
+        addresses = self._look_up(host, port)
+        code = errno.EHOSTUNREACH
+        for place, address in enumerate(addresses):
+            # A dead first address (IPv6, often) must leave time for the next one.
+            code = self._connect(address, self.left() / (len(addresses) - place))
+            if code == 0:
+                return
+        self.left()
+        reason = "timeout" if code == errno.ETIMEDOUT else "connect"
+        raise TryAgain(f"cannot connect: {os.strerror(code).lower()}", reason=reason)
+
+    def secure(self, host: str, trust: Trust) -> None:
+        """Do the TLS handshake and check the certificate, before any byte of a request."""
+        failure = self._shake_hands(host, trust)
+        if failure is not None:
+            self.left()
+            raise failure
+
+    def send(self, data: bytes) -> None:
+        """Send it all."""
+        view = memoryview(data)
+        while view:
+            sock = self._patient()
+            self.sent = True
+            view = view[self._in_time(sock.send, view) :]
+
+    def receive_into(self, buffer: memoryview) -> int:
+        """Wait for some bytes; 0 is the end."""
+        count = self._in_time(self._patient().recv_into, buffer)
+        self.left()
+        self.received += count
+        return count
+
+    def hang_up(self) -> None:
+        """End what is being waited for, from another thread."""
+        # Of `socket` itself: that of an SSL socket would take away the layer the reader uses.
+        with self._guard, suppress(OSError):
+            if self._socket is not None:
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Close the socket, which is the only thing that stays open until here."""
+        with self._guard:
+            if self._socket is not None:
+                self._socket.close()
+
+    def _look_up(self, host: str, port: int) -> list[_Address]:
+        """Resolve *host* in a thread of its own: the C library's resolver knows no deadline."""
+        found: list[_Address] = []
+
+        def ask(flags: int = 0) -> None:
+            # UnicodeError: a label that is too long, or empty.
+            with suppress(OSError, UnicodeError):
+                found.extend(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags))
+
+        ask(socket.AI_NUMERICHOST)
+        if not found:
+            thread = threading.Thread(target=ask, name="look-up", daemon=True)
+            thread.start()
+            while thread.is_alive():
+                thread.join(min(self.left(), _SLICE))
+        if not found:
+            raise TryAgain("the host of base_url is not known to the resolver", reason="connect")
+        return found
+
+    def _connect(self, address: _Address, seconds: float) -> int:
+        """Return 0, or the `errno` that says why not."""
+        family, kind, protocol, _, name = address
+        gives_up_at = self._monotonic() + seconds
+        try:
+            sock = socket.socket(family, kind, protocol)
+        except OSError as error:
+            return error.errno or errno.EAFNOSUPPORT
+        self._own(sock)
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        code = sock.connect_ex(name)
+        while code == errno.EINPROGRESS:
+            if self._monotonic() >= gives_up_at:
+                return errno.ETIMEDOUT
+            if wait_for_write(sock, min(self.left(), _SLICE)):
+                code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        return code
+
+    def _shake_hands(self, host: str, trust: Trust) -> PBXError | None:
+        """Return what went wrong: raised in here, it would carry the other error along."""
+        try:
+            secured = trust.context.wrap_socket(
+                self._patient(), server_hostname=host, do_handshake_on_connect=False
+            )
+            self._own(secured)
+            secured.settimeout(self.left())
+            secured.do_handshake()
+        except TimeoutError:
+            return _late()
+        except ssl.SSLError as error:
+            return trust.explain(error)
+        except (OSError, ValueError):
+            return TryAgain("the connection broke off in the TLS handshake", reason="connect")
+        return trust.objection(secured.getpeercert(binary_form=True))
+
+    def _in_time(self, act: Callable[[Any], int], buffer: memoryview) -> int:
+        failure: PBXError
+        try:
+            return act(buffer)
+        except TimeoutError:
+            failure = _late()
+        except ssl.SSLError:
+            failure = TryAgain("the TLS connection broke off", reason="tls")
+        self.left()
+        raise failure
+
+    def _patient(self) -> socket.socket:
+        """Return the socket, set to wait as long as there is time and no longer."""
+        if self._socket is None:
+            raise OSError(errno.ENOTCONN, "dial first")
+        self._socket.settimeout(self.left())
+        return self._socket
+
+    def _own(self, fresh: socket.socket) -> None:
+        self.close()
+        with self._guard:
+            self._socket = fresh
+
+
+def _late() -> TryAgain:
+    return TryAgain("no whole answer within request_timeout", reason="timeout")

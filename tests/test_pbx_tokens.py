@@ -1,0 +1,373 @@
+from __future__ import annotations
+
+import json
+import math
+import os
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cdr_exporter.errors import TryAgain
+from cdr_exporter.pbx import Cancelled, tokens
+from cdr_exporter.pbx.token_file import TokenFile
+from cdr_exporter.pbx.tokens import Held, Hold, Token
+from cdr_exporter.reactions import BLOCKED_REASONS, KNOWN_ERRCODES, REACTIONS
+from cdr_exporter.secret import Secret
+
+NOW = 1_700_000_000.0
+MINUTE, HOUR = 60.0, 3600.0
+GOOD = "64er0dvpIUiXhZEetXfvqaEj4XIY2rLj"
+
+
+def held(**known: object) -> Held:
+    return Held(account="a", **known)  # type: ignore[arg-type]
+
+
+def tried(times: int) -> Held:
+    now_held = held()
+    for _ in range(times):
+        now_held = tokens.refused(tokens.trying(now_held, "secret", NOW), NOW)
+    return now_held
+
+
+def reply(**fields: object) -> bytes:
+    return json.dumps({"errcode": 0, "access_token": GOOD, **fields}).encode()
+
+
+# --- the budget
+
+
+@pytest.mark.parametrize(
+    ("tries", "wait"),
+    [(0, 0), (1, 15 * MINUTE), (2, 2 * HOUR), (3, math.inf), (4, math.inf)],
+)
+def test_refused_logins_are_tried_at_once_after_15_minutes_and_after_2_hours(
+    tries: int, wait: float
+) -> None:
+    assert tokens.login_wait(tried(tries), "secret", NOW) == wait
+
+
+def test_the_wait_runs_from_the_last_refusal() -> None:
+    assert tokens.login_wait(tried(1), "secret", NOW + 14 * MINUTE) == MINUTE
+    assert tokens.login_wait(tried(1), "secret", NOW + 15 * MINUTE) == 0
+
+
+def test_another_secret_has_three_tries_of_its_own() -> None:
+    spent = tried(3)
+
+    assert tokens.login_wait(spent, "another", NOW) == 0
+
+    once = tokens.refused(tokens.trying(spent, "another", NOW), NOW)
+
+    assert once.refused == (NOW,)
+    assert tokens.login_wait(once, "another", NOW) == 15 * MINUTE
+
+
+def test_a_login_that_the_pbx_never_judged_costs_nothing() -> None:
+    before = tried(1)
+    after = tokens.taken_back(tokens.trying(before, "secret", NOW + HOUR))
+
+    assert after == before
+
+
+@pytest.mark.parametrize(
+    ("tries", "wait"), [(1, MINUTE), (2, 15 * MINUTE), (3, 2 * HOUR), (9, 2 * HOUR)]
+)
+def test_unanswered_logins_are_spaced_and_never_final(tries: int, wait: float) -> None:
+    unanswered = held()
+    for _ in range(tries):
+        unanswered = tokens.trying(unanswered, "secret", NOW)
+
+    assert tokens.login_wait(unanswered, "secret", NOW) == wait
+
+
+@given(st.lists(st.sampled_from(["refused", "unanswered", "killed"]), min_size=5, max_size=12))
+def test_whatever_happens_no_five_logins_fit_into_two_hours(outcomes: list[str]) -> None:
+    now, state, sent = NOW, held(), []
+    for outcome in outcomes:
+        wait = tokens.login_wait(state, "secret", now)
+        if math.isinf(wait):
+            break
+        now += wait
+        sent.append(now)
+        state = tokens.trying(state, "secret", now)
+        state = tokens.refused(state, now) if outcome == "refused" else state
+
+    assert all(last - first >= 2 * HOUR for first, last in zip(sent, sent[4:], strict=False))
+
+
+def test_a_login_that_succeeds_ends_the_count() -> None:
+    answer = tokens.read_reply(reply(), NOW)
+    assert answer is not None
+    assert answer.grant is not None
+
+    after = tokens.granted(tokens.trying(tried(2), "secret", NOW), answer.grant)
+
+    assert (after.refused, after.unanswered) == ((), ())
+
+
+# --- lives
+
+
+@pytest.mark.parametrize(
+    ("age", "is_fresh"), [(0, True), (1439, True), (1440, False), (1800, False), (-HOUR, True)]
+)
+def test_a_token_is_used_for_80_percent_of_its_life(age: float, is_fresh: bool) -> None:
+    known = held(access=Token(Secret(GOOD), NOW, NOW + 1800))
+
+    assert (tokens.fresh(known, NOW + age) is not None) is is_fresh
+
+
+@pytest.mark.parametrize(
+    ("life", "seconds"),
+    [
+        pytest.param(1800, 1800, id="usual"),
+        pytest.param("900", 900, id="digits"),
+        pytest.param(0, 60, id="zero"),
+        pytest.param(-1, 60, id="negative"),
+        pytest.param(10**12, 24 * HOUR, id="1e12"),
+        pytest.param(10**400, 24 * HOUR, id="1e400"),
+        pytest.param("9" * 400, 24 * HOUR, id="many_digits"),
+        pytest.param("soon", 1800, id="text"),
+        pytest.param(None, 1800, id="null"),
+        pytest.param(True, 1800, id="bool"),
+        pytest.param([1], 1800, id="list"),
+    ],
+)
+def test_an_absurd_life_is_brought_within_bounds(life: object, seconds: float) -> None:
+    answer = tokens.read_reply(reply(access_token_expire_time=life), NOW)
+
+    assert answer is not None
+    assert answer.grant is not None
+    assert answer.grant.access.expires_at - NOW == seconds
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"{",
+        b"\xff",
+        b"[" * 5000,
+        b'{"access_token": "0123456789"}',
+        b'{"errcode": "0"}',
+        b'{"errcode": true}',
+        b'{"errcode": null}',
+        b"<html>",
+    ],
+)
+def test_an_answer_without_errcode_is_garbled(body: bytes) -> None:
+    assert tokens.read_reply(body, NOW) is None
+
+
+@pytest.mark.parametrize(
+    "token",
+    ["", "short", "x" * 513, "a b c d e f", "abcdefg&x=1", "abcdefgh\n", "ünïcödé8", 7, None],
+)
+def test_a_token_of_another_form_is_none(token: object) -> None:
+    answer = tokens.read_reply(reply(access_token=token), NOW)
+
+    assert answer is not None
+    assert answer.grant is None
+
+
+# --- clocks and waits
+
+
+def test_a_wait_doubles_up_to_its_most_when_the_same_answer_comes_again() -> None:
+    state, waits = held(), []
+    for _ in range(5):
+        state = tokens.held_back(state, 70087, NOW)
+        assert state.hold is not None
+        waits.append(state.hold.wait / MINUTE)
+
+    assert waits == [15, 30, 60, 120, 120]
+
+
+def test_another_answer_starts_with_its_own_wait() -> None:
+    state = tokens.held_back(tokens.held_back(held(), 70087, NOW), 60002, NOW)
+
+    assert state.hold == Hold(60002, 5 * MINUTE, NOW + 5 * MINUTE)
+
+
+def test_a_clock_that_was_ahead_does_not_hold_us_for_years() -> None:
+    future = NOW + 10 * 365 * 24 * HOUR
+    written = tokens.held_back(tokens.trying(held(), "secret", future), 70004, future)
+    mended = tokens.sane(tokens.refused(written, future), NOW)
+
+    assert mended.hold == Hold(70004, HOUR, NOW + HOUR)
+    assert tokens.login_wait(mended, "secret", NOW) == 15 * MINUTE
+    assert tokens.sane(mended, NOW) == mended
+
+
+# --- reactions
+
+
+def test_every_reason_that_blocks_is_of_the_closed_set() -> None:
+    blocked = {reaction.blocked for reaction in REACTIONS.values() if reaction.blocked}
+
+    assert blocked | {"credentials"} == set(BLOCKED_REASONS)
+    assert set(KNOWN_ERRCODES) == set(REACTIONS)
+
+
+@pytest.mark.parametrize("errcode", [10006, 10013, 20002])
+def test_codes_of_other_products_have_no_reaction(errcode: int) -> None:
+    assert errcode not in REACTIONS
+
+
+# --- the file
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "hq.token"
+
+
+def file(path: Path, account: str = "a") -> TokenFile:
+    return TokenFile(path, account)
+
+
+def everything() -> Held:
+    return Held(
+        account="a",
+        access=Token(Secret(GOOD), NOW, NOW + 1800),
+        refresh=Token(Secret("refresh"), NOW, NOW + 86400),
+        secret_mark="mark",
+        refused=(NOW - 5,),
+        unanswered=(NOW - 3, NOW - 2),
+        hold=Hold(70004, 3600, NOW + 3600),
+    )
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_what_is_written_is_read_again(path: Path) -> None:
+    file(path).write(everything())
+
+    assert file(path).read(NOW) == everything()
+
+
+def test_the_file_is_private_whatever_the_umask(path: Path) -> None:
+    old = os.umask(0)
+    try:
+        file(path).write(held())
+        path.with_name("hq.token.new").touch(0o666)
+        file(path).write(held())
+    finally:
+        os.umask(old)
+
+    assert mode(path) == 0o600
+    assert sorted(entry.name for entry in path.parent.iterdir()) == ["hq.token"]
+
+
+def test_a_file_that_others_can_read_is_made_private_again(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file(path).write(everything())
+    path.chmod(0o644)
+
+    assert file(path).read(NOW) == everything()
+    assert mode(path) == 0o600
+    assert "was open to others" in caplog.text
+
+
+def test_no_file_means_that_nothing_is_held(path: Path) -> None:
+    assert file(path).read(NOW) == Held(account="a")
+    assert not path.exists()
+
+
+def test_what_another_account_held_is_not_used(path: Path) -> None:
+    file(path).write(everything())
+
+    assert file(path, "b").read(NOW) == Held(account="b")
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"null", b'{"version": 2}', b"\x00" * 512])
+def test_a_garbled_file_costs_one_unanswered_login(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    first = file(path).read(NOW)
+
+    assert first == Held(account="a", unanswered=(NOW,))
+    assert tokens.login_wait(first, "any secret", NOW) == MINUTE
+    # Written at once: else each look would put the login off anew.
+    assert file(path).read(NOW + 50) == first
+
+
+def test_a_file_cut_anywhere_is_garbled_and_never_an_error(path: Path) -> None:
+    file(path).write(everything())
+    content = path.read_bytes()
+    for cut in range(0, len(content), 9):
+        path.write_bytes(content[:cut])
+
+        assert file(path).read(NOW).unanswered == (NOW,)
+
+
+def test_a_file_that_cannot_be_read_is_a_matter_of_state(path: Path) -> None:
+    path.mkdir()
+
+    with pytest.raises(TryAgain, match="token file") as caught:
+        file(path).read(NOW)
+
+    assert caught.value.reason == "state"
+
+
+def test_a_file_that_cannot_be_written_is_a_matter_of_state(tmp_path: Path) -> None:
+    missing = file(tmp_path / "missing" / "hq.token")
+    with pytest.raises(TryAgain, match="no such file") as caught:
+        missing.write(held())
+
+    assert caught.value.reason == "state"
+    assert (caught.value.__cause__, caught.value.__context__) == (None, None)
+
+
+KEEP_LOCKED = """
+import pathlib, sys, threading
+from cdr_exporter.pbx.token_file import TokenFile
+with TokenFile(pathlib.Path(sys.argv[1]), "a").locked(5, threading.Event()):
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_the_lock_keeps_another_process_out_until_it_dies(path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", KEEP_LOCKED, path],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"locked\n"
+        with (
+            pytest.raises(TryAgain, match="another process"),
+            file(path).locked(0.0, threading.Event()),
+        ):
+            pytest.fail("the lock was given twice")
+        other.kill()
+    with file(path).locked(0.0, threading.Event()):
+        pass
+
+
+def test_waiting_for_the_lock_can_be_cancelled(path: Path) -> None:
+    stopped = threading.Event()
+    stopped.set()
+    with (
+        file(path).locked(0.0, threading.Event()),
+        pytest.raises(Cancelled),
+        file(path).locked(60.0, stopped),
+    ):
+        pytest.fail("the lock was given twice")
+
+
+def test_tokens_are_not_shown_by_what_holds_them() -> None:
+    assert GOOD not in repr(everything())
+    assert GOOD not in str(tokens.read_reply(reply(refresh_token=GOOD), NOW))

@@ -1,0 +1,660 @@
+from __future__ import annotations
+
+import gzip
+import http.client
+import socket
+import ssl
+import threading
+import time
+import traceback
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cdr_exporter.errors import ConfigError, PBXError, TryAgain, WaitLong
+from cdr_exporter.pbx import Cancelled
+from cdr_exporter.pbx.transport import MAX_BODY, Request, Transport
+from cdr_exporter.pbx.trust import trust_of
+from cdr_exporter.pbx.verdict import printable, retry_after
+from cdr_exporter.secret import Secret
+from cdr_exporter.settings import TLS
+
+from .wire import (
+    Call,
+    Certificate,
+    Step,
+    Wire,
+    as_plain_http,
+    certificate,
+    chunked,
+    closed_port,
+    drip,
+    endless,
+    full_backlog,
+    hang,
+    mute,
+    ok,
+    reset,
+    say,
+)
+
+TOKEN = "64er0dvpIUiXhZEetXfvqaEj4XIY2rLj"
+LIST = Request("GET", "cdr/list", {"page": "1"}, Secret(TOKEN))
+PROMPT, PATIENT = 0.6, 1.3
+"""Seconds: the most after a cancel at 0.1, or a deadline at 0.3, on a busy machine."""
+LOGIN = Request("POST", "get_token", body=Secret('{"password":"canary-secret"}'))
+
+
+def transport(wire: Wire, tls: TLS = TLS()) -> Transport:  # noqa: B008 - frozen
+    return Transport(f"{wire.url}/openapi/v1.0", tls)
+
+
+def failure(sender: Transport, request: Request = LIST, seconds: float = 5.0) -> PBXError:
+    with pytest.raises(PBXError) as caught:
+        sender.send(request, seconds)
+    return caught.value
+
+
+@pytest.fixture(scope="module")
+def ca(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    return certificate(tmp_path_factory.mktemp("ca"), "ca")
+
+
+@pytest.fixture(scope="module")
+def leaf(tmp_path_factory: pytest.TempPathFactory, ca: Certificate) -> Certificate:
+    return certificate(tmp_path_factory.mktemp("leaf"), "leaf", issuer=ca)
+
+
+# --- what is sent
+
+
+def test_a_request_carries_what_the_pbx_asks_for_and_the_token_on_the_wire_only() -> None:
+    with Wire(say(ok(b"{}"))) as wire:
+        assert transport(wire).send(LIST, 5) == b"{}"
+
+    line, *headers = wire.requests[0].decode().removesuffix("\r\n\r\n").split("\r\n")
+
+    assert line == f"GET /openapi/v1.0/cdr/list?access_token={TOKEN}&page=1 HTTP/1.1"
+    assert sorted(headers) == [
+        "Accept-Encoding: identity",
+        "Accept: application/json",
+        "Cache-Control: no-cache",
+        "Connection: close",
+        f"Host: 127.0.0.1:{wire.port}",
+        "User-Agent: OpenAPI",
+    ]
+
+
+def test_a_login_is_posted_as_json_and_has_no_token_in_its_url() -> None:
+    with Wire(say(ok(b"{}"))) as wire:
+        transport(wire).send(LOGIN, 5)
+
+    head, _, body = wire.requests[0].partition(b"\r\n\r\n")
+
+    assert head.startswith(b"POST /openapi/v1.0/get_token HTTP/1.1\r\n")
+    assert b"Content-Type: application/json" in head
+    assert body == b'{"password":"canary-secret"}'
+
+
+@pytest.mark.parametrize("token", ["short", "a b c d e f g", "x" * 513, "12345678\r\nEvil: 1"])
+def test_a_token_that_could_change_the_request_is_not_sent(token: str) -> None:
+    with Wire(say(ok(b"{}"))) as wire:
+        failure(transport(wire), Request("GET", "cdr/list", token=Secret(token)))
+
+    assert wire.received == b""
+
+
+def test_a_body_may_be_chunked_or_end_with_the_connection() -> None:
+    body = b'{"errcode": 0, "data": []}'
+    until_closed = b"HTTP/1.0 200 OK\r\n\r\n" + body
+    with Wire(say(chunked(body)), say(until_closed)) as wire:
+        sender = transport(wire)
+
+        assert sender.send(LIST, 5) == body
+        assert sender.send(LIST, 5) == body
+
+
+def test_only_requests_of_which_a_byte_was_sent_are_counted() -> None:
+    with Wire(say(ok(b"{}")), hang) as wire:
+        sender = transport(wire)
+        sender.send(LIST, 5)
+        failure(sender, seconds=0.2)
+    failure(sender)
+
+    assert sender.requests == 2
+
+
+# --- one deadline
+
+ENVELOPE = ok(b"x" * 100)
+SLOW: dict[str, Step] = {
+    "silent": hang,
+    "headers_drip": drip(ENVELOPE, 0.05),
+    "body_drips": drip(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n" + b"x" * 99, 0.02),
+    "chunks_drip": drip(chunked(b"x" * 100, 1), 0.02),
+    "continues_for_ever": endless(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+}
+
+
+@pytest.mark.parametrize("step", SLOW.values(), ids=SLOW)
+def test_the_deadline_is_for_the_whole_request(step: Step) -> None:
+    with Wire(step) as wire:
+        started = time.monotonic()
+        error = failure(transport(wire), seconds=0.3)
+        took = time.monotonic() - started
+
+    assert (type(error), error.reason) == (TryAgain, "timeout")
+    assert 0.28 <= took < PATIENT
+
+
+def test_the_deadline_covers_connecting() -> None:
+    with full_backlog() as url:
+        started = time.monotonic()
+        error = failure(Transport(url, TLS()), seconds=0.3)
+        took = time.monotonic() - started
+
+    assert error.reason == "timeout"
+    assert took < PATIENT
+
+
+def test_the_deadline_covers_the_tls_handshake() -> None:
+    with Wire(mute) as wire:
+        started = time.monotonic()
+        sender = Transport(wire.url.replace("http", "https"), TLS())
+        error = failure(sender, seconds=0.3)
+        took = time.monotonic() - started
+
+    assert error.reason == "timeout"
+    assert took < PATIENT
+
+
+def slow_resolver(monkeypatch: pytest.MonkeyPatch, over: threading.Event) -> None:
+    ask = socket.getaddrinfo
+
+    def slow(host: str, port: int, flags: int = 0, **more: Any) -> Any:
+        if not flags:
+            over.wait(10)
+        return ask(host, port, flags=flags, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+
+
+def test_the_deadline_covers_the_name_lookup(monkeypatch: pytest.MonkeyPatch) -> None:
+    over = threading.Event()
+    slow_resolver(monkeypatch, over)
+    started = time.monotonic()
+    error = failure(Transport("http://pbx.test:1", TLS()), seconds=0.3)
+    took = time.monotonic() - started
+    over.set()
+
+    assert error.reason == "timeout"
+    assert took < PATIENT
+
+
+def test_a_dead_first_address_leaves_time_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    def two(*_: object, **__: object) -> list[object]:
+        dead = ("127.0.0.1", int(url.rpartition(":")[2]))
+        return [
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", address)
+            for address in (dead, ("127.0.0.1", wire.port))
+        ]
+
+    with full_backlog() as url, Wire(say(ok(b"{}"))) as wire:
+        monkeypatch.setattr(socket, "getaddrinfo", two)
+
+        assert Transport("http://pbx.test", TLS()).send(LIST, 0.6) == b"{}"
+
+
+# --- trouble on the way
+
+
+def test_a_refused_connection_is_connect_trouble() -> None:
+    error = failure(Transport(f"http://127.0.0.1:{closed_port()}", TLS()))
+
+    assert error.reason == "connect"
+    assert str(error) == "cannot connect: connection refused"
+
+
+def test_an_unknown_host_is_connect_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: object, **__: object) -> object:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+
+    assert failure(Transport("http://pbx.test", TLS())).reason == "connect"
+
+
+BEFORE: dict[str, Step] = {"reset": reset(), "closed": say(b"")}
+
+
+@pytest.mark.parametrize("step", BEFORE.values(), ids=BEFORE)
+def test_a_connection_lost_before_any_answer_is_connect_trouble(step: Step) -> None:
+    with Wire(step) as wire:
+        assert failure(transport(wire)).reason == "connect"
+
+
+@pytest.mark.parametrize("whole", [ok(b'{"errcode":0}'), chunked(b'{"errcode":0}')])
+def test_an_answer_cut_at_any_byte_is_garbled(whole: bytes) -> None:
+    # A cut in the last chunk's own line ends takes nothing from the body.
+    cuts = range(1, len(whole) - (0 if b"Content-Length" in whole else 4))
+    with Wire(*(say(whole[:cut]) for cut in cuts)) as wire:
+        sender = transport(wire)
+        reasons = {cut: failure(sender).reason for cut in cuts}
+
+    assert set(reasons.values()) == {"garbled"}
+
+
+def test_a_reset_within_the_answer_is_garbled() -> None:
+    with Wire(reset(ENVELOPE[:60])) as wire:
+        assert failure(transport(wire)).reason == "garbled"
+
+
+GARBLED = {
+    "not_http": b"220 smtp.example.net ESMTP\r\n\r\n",
+    "no_header_end": b"HTTP/1.1 200 OK\r\nContent-Length: 2",
+    "two_lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+    "longer_than_it_is": b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}",
+    "chunk_size_no_number": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}",
+    "200_headers": b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 200 + b"\r\n",
+    "a_line_of_70000": b"HTTP/1.1 200 OK\r\nA: " + b"b" * 70000 + b"\r\n\r\n",
+    "gzip": ok(gzip.compress(b"{}"), Content_Encoding="gzip"),
+    "unknown_encoding": ok(b"{}", Content_Encoding="rot13"),
+    "binary": bytes(range(256)) * 4,
+}
+
+
+@pytest.mark.parametrize("data", GARBLED.values(), ids=GARBLED)
+def test_what_is_not_a_plain_http_answer_is_garbled(data: bytes) -> None:
+    with Wire(say(data)) as wire:
+        assert failure(transport(wire)).reason == "garbled"
+
+
+HUGE: dict[str, Step] = {
+    "announced": endless(
+        b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (1 << 40), b"x" * 65536
+    ),
+    "chunked": endless(
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"10000\r\n" + b"x" * 65536 + b"\r\n",
+    ),
+    "until_closed": endless(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 65536),
+}
+
+
+@pytest.mark.parametrize("step", HUGE.values(), ids=HUGE)
+def test_an_endless_answer_is_left_at_the_limit(step: Step) -> None:
+    with Wire(step) as wire:
+        assert failure(transport(wire), seconds=20).reason == "too_large"
+
+
+def test_an_answer_of_just_the_limit_is_taken() -> None:
+    with Wire(say(ok(b"x" * MAX_BODY))) as wire:
+        assert len(transport(wire).send(LIST, 20)) == MAX_BODY
+
+
+# --- HTTP statuses
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "kind", "reason", "seconds"),
+    [
+        pytest.param("500 Oops", {}, TryAgain, "http", None, id="500"),
+        pytest.param("502 Bad Gateway", {}, TryAgain, "http", None, id="502"),
+        pytest.param("204 No Content", {}, TryAgain, "http", None, id="204"),
+        pytest.param("302 Found", {"Location": "/x"}, TryAgain, "redirect", None, id="302"),
+        pytest.param("304 Not Modified", {}, TryAgain, "redirect", None, id="304"),
+        pytest.param("429 Slow", {}, TryAgain, "throttled", None, id="429"),
+        pytest.param("429 Slow", {"Retry_After": "7"}, TryAgain, "throttled", 7.0, id="429_7"),
+        pytest.param("503 Busy", {"Retry_After": "0"}, TryAgain, "throttled", 1.0, id="503_0"),
+        pytest.param(
+            "503 Busy", {"Retry_After": "9" * 5000}, TryAgain, "throttled", 3600.0, id="503_absurd"
+        ),
+        pytest.param("503 Busy", {"Retry_After": "soon"}, TryAgain, "http", None, id="503_junk"),
+        pytest.param("503 Busy", {}, TryAgain, "http", None, id="503"),
+        pytest.param("401 Unauthorized", {}, WaitLong, "auth", None, id="401"),
+        pytest.param("403 Forbidden", {}, WaitLong, "auth", None, id="403"),
+        pytest.param("404 Not Found", {}, WaitLong, "http", None, id="404"),
+    ],
+)
+def test_a_status_other_than_200_has_its_reason(
+    status: str, headers: dict[str, str], kind: type, reason: str, seconds: float | None
+) -> None:
+    with Wire(say(ok(b"<html>", status, **headers))) as wire:
+        error = failure(transport(wire))
+
+    assert (type(error), error.reason) == (kind, reason)
+    assert getattr(error, "retry_after", None) == seconds
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("120", 120.0),
+        ("Thu, 01 Jan 1970 00:02:00 GMT", 20.0),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 1.0),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 3600.0),
+        ("Thu, 01 Jan 99999 00:02:00 GMT", None),
+        ("-5", None),
+        ("", None),
+        ("1e400", None),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date_within_bounds(value: str, seconds: float | None) -> None:
+    assert retry_after(value, now=100.0) == seconds
+
+
+def test_a_redirect_is_not_followed_and_its_body_not_read() -> None:
+    with Wire(say(ok(b"{}"))) as elsewhere:
+        head = f"HTTP/1.1 302 Found\r\nLocation: {elsewhere.url}/\r\n\r\n".encode()
+        with Wire(endless(head, b"x" * 65536)) as wire:
+            started = time.monotonic()
+            error = failure(transport(wire), seconds=5)
+            took = time.monotonic() - started
+
+    assert error.reason == "redirect"
+    assert elsewhere.connections == 0
+    assert took < PATIENT
+
+
+def test_proxies_and_netrc_of_the_environment_are_ignored(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login somebody password something\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    with Wire(say(ok(b"proxied"))) as proxy, Wire(say(ok(b"{}"))) as wire:
+        for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "ALL_PROXY"):
+            monkeypatch.setenv(name, proxy.url)
+        monkeypatch.delenv("no_proxy", raising=False)
+
+        assert transport(wire).send(LIST, 5) == b"{}"
+
+    assert proxy.connections == 0
+    assert b"authorization" not in wire.received.lower()
+
+
+@pytest.mark.parametrize("cookie", ["a=b; Path=/", "a=b; Max-Age"], ids=["good", "broken"])
+def test_cookies_are_neither_kept_nor_read(cookie: str) -> None:
+    with Wire(say(ok(b"{}", Set_Cookie=cookie))) as wire:
+        sender = transport(wire)
+        sender.send(LIST, 5)
+        sender.send(LIST, 5)
+
+    assert b"cookie" not in wire.received.lower()
+
+
+# --- TLS
+
+
+def test_a_ca_file_is_believed(ca: Certificate, leaf: Certificate) -> None:
+    with Wire(say(ok(b"{}")), tls=leaf.server) as wire:
+        assert transport(wire, TLS(ca_file=ca.file)).send(LIST, 5) == b"{}"
+
+
+def test_a_ca_file_may_hold_the_certificate_of_the_pbx_itself(leaf: Certificate) -> None:
+    with Wire(say(ok(b"{}")), tls=leaf.server) as wire:
+        assert transport(wire, TLS(ca_file=leaf.file)).send(LIST, 5) == b"{}"
+
+
+def test_a_self_signed_certificate_is_refused_with_a_hint(ca: Certificate) -> None:
+    with Wire(say(ok(b"{}")), tls=ca.server) as wire:
+        error = failure(transport(wire))
+
+    assert error.reason == "tls"
+    assert "tls.ca_file" in str(error)
+    assert "tls.fingerprint_sha256" in str(error)
+    assert wire.received == b""
+
+
+def test_a_certificate_for_another_name_is_refused(tmp_path: Path, ca: Certificate) -> None:
+    other = certificate(tmp_path, "other", issuer=ca, address="192.0.2.1")
+    with Wire(say(ok(b"{}")), tls=other.server) as wire:
+        error = failure(transport(wire, TLS(ca_file=ca.file)))
+
+    assert error.reason == "tls"
+    assert wire.received == b""
+
+
+def test_the_pinned_certificate_needs_no_chain_and_no_name(tmp_path: Path) -> None:
+    factory = certificate(tmp_path, "UCCPBX", address="192.0.2.1")
+    with Wire(say(ok(b"{}")), tls=factory.server) as wire:
+        assert transport(wire, TLS(fingerprint_sha256=factory.fingerprint)).send(LIST, 5) == b"{}"
+
+
+def test_with_a_wrong_pin_not_a_byte_of_the_request_is_sent(
+    ca: Certificate, leaf: Certificate
+) -> None:
+    with Wire(say(ok(b"{}")), tls=leaf.server) as wire:
+        sender = transport(wire, TLS(fingerprint_sha256=ca.fingerprint))
+        error = failure(sender)
+
+    assert error.reason == "tls"
+    assert leaf.fingerprint in str(error)
+    assert (wire.connections, wire.received, sender.requests) == (1, b"", 0)
+
+
+def test_anybody_is_believed_where_the_user_says_so(tmp_path: Path) -> None:
+    anybody = certificate(tmp_path, "anybody", address="192.0.2.1")
+    with Wire(say(ok(b"{}")), tls=anybody.server) as wire:
+        assert transport(wire, TLS(insecure_skip_verify=True)).send(LIST, 5) == b"{}"
+
+
+def test_a_port_that_speaks_plain_http_is_tls_trouble() -> None:
+    with Wire(as_plain_http) as wire:
+        error = failure(Transport(wire.url.replace("http", "https"), TLS()))
+
+    assert error.reason == "tls"
+    assert "is it https" in str(error)
+
+
+def test_tls_older_than_1_2_is_refused(leaf: Certificate) -> None:
+    old = leaf.server
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        old.minimum_version = ssl.TLSVersion.TLSv1
+        old.maximum_version = ssl.TLSVersion.TLSv1_1
+    with Wire(say(ok(b"{}")), tls=old) as wire:
+        assert failure(transport(wire, TLS(insecure_skip_verify=True))).reason == "tls"
+    assert trust_of(TLS()).context.minimum_version == ssl.TLSVersion.TLSv1_2
+
+
+def test_a_ca_file_is_loaded_once_for_all(tmp_path: Path) -> None:
+    ca = certificate(tmp_path, "once")
+    tls = TLS(ca_file=ca.file)
+    with Wire(say(ok(b"{}")), tls=ca.server) as wire:
+        transport(wire, tls).send(LIST, 5)
+        ca.file.unlink()
+
+        assert transport(wire, TLS(ca_file=ca.file)).send(LIST, 5) == b"{}"
+
+
+@pytest.mark.parametrize(
+    "prepare",
+    [
+        pytest.param(lambda path: None, id="missing"),
+        pytest.param(Path.mkdir, id="directory"),
+        pytest.param(Path.touch, id="empty"),
+        pytest.param(lambda path: path.write_text("no certificate"), id="garbage"),
+    ],
+)
+def test_an_unusable_ca_file_is_an_error_of_the_configuration(
+    prepare: Callable[[Path], object], tmp_path: Path
+) -> None:
+    prepare(tmp_path / "ca.pem")
+
+    with pytest.raises(ConfigError, match=r"tls\.ca_file .*/ca\.pem: "):
+        Transport("https://pbx.test", TLS(ca_file=tmp_path / "ca.pem"))
+
+
+# --- cancel
+
+
+def cancelled_after(seconds: float, sender: Transport) -> tuple[PBXError, float]:
+    timer = threading.Timer(seconds, sender.cancel)
+    timer.start()
+    started = time.monotonic()
+    error = failure(sender, seconds=10)
+    timer.join()
+    return error, time.monotonic() - started
+
+
+IN_FLIGHT: dict[str, Step] = {"silent": hang, "dripping": drip(ENVELOPE, 0.05)}
+
+
+@pytest.mark.parametrize("step", IN_FLIGHT.values(), ids=IN_FLIGHT)
+def test_cancel_ends_a_request_at_once_and_refuses_later_ones(step: Step) -> None:
+    with Wire(step) as wire:
+        sender = transport(wire)
+        error, took = cancelled_after(0.1, sender)
+
+        assert type(error) is Cancelled
+        assert took < PROMPT
+        assert type(failure(sender)) is Cancelled
+        assert wire.connections == 1
+
+
+def test_cancel_ends_a_request_over_tls(ca: Certificate, leaf: Certificate) -> None:
+    with Wire(hang, tls=leaf.server) as wire:
+        error, took = cancelled_after(0.1, transport(wire, TLS(ca_file=ca.file)))
+
+    assert type(error) is Cancelled
+    assert took < PROMPT
+
+
+def test_cancel_ends_a_connection_attempt() -> None:
+    with full_backlog() as url:
+        error, took = cancelled_after(0.1, Transport(url, TLS()))
+
+    assert type(error) is Cancelled
+    assert took < PROMPT
+
+
+def test_cancel_ends_a_handshake() -> None:
+    with Wire(mute) as wire:
+        sender = Transport(wire.url.replace("http", "https"), TLS())
+        error, took = cancelled_after(0.1, sender)
+
+    assert type(error) is Cancelled
+    assert took < PROMPT
+
+
+def test_cancel_ends_a_name_lookup(monkeypatch: pytest.MonkeyPatch) -> None:
+    over = threading.Event()
+    slow_resolver(monkeypatch, over)
+    error, took = cancelled_after(0.1, Transport("http://pbx.test:1", TLS()))
+    over.set()
+
+    assert type(error) is Cancelled
+    assert took < PROMPT
+
+
+def test_a_request_may_be_excepted_from_cancel() -> None:
+    with Wire(say(ok(b"{}"))) as wire:
+        sender = transport(wire)
+        sender.cancel()
+
+        assert sender.send(LIST, 5, even_if_cancelled=True) == b"{}"
+
+
+# --- secrets
+
+
+def echo_in_a_broken_header(call: Call) -> None:
+    line = call.request().partition(b"\r\n")[0]
+    call.write(b"HTTP/1.1 200 OK\r\n " + line + b"\r\nno colon " + line + b"\r\n\r\n{}")
+
+
+def echo_as_status(call: Call) -> None:
+    call.write(b"HTTP/1.1 " + call.request())
+
+
+def echo_as_redirect(call: Call) -> None:
+    target = call.request().split(b" ")[1]
+    call.write(b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: " + target + b"\r\n\r\n")
+
+
+FAULTS: dict[str, Step] = {
+    **{name: step for name, step in SLOW.items() if name != "continues_for_ever"},
+    **BEFORE,
+    **{name: say(data) for name, data in GARBLED.items()},
+    "reset_within": reset(ENVELOPE[:60]),
+    "500": say(ok(b"<html>", "500 Oops")),
+    "503": say(ok(b"", "503 Busy", Retry_After="1")),
+    "echo_in_a_broken_header": echo_in_a_broken_header,
+    "echo_as_status": echo_as_status,
+    "echo_as_redirect": echo_as_redirect,
+    "fine": say(ok(b"{}")),
+}
+
+
+@pytest.mark.parametrize("request_", [LIST, LOGIN], ids=["token", "secret"])
+@pytest.mark.parametrize("step", FAULTS.values(), ids=FAULTS)
+def test_no_fault_shows_a_token_or_a_secret(
+    step: Step,
+    request_: Request,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(http.client.HTTPConnection, "debuglevel", 1)
+    caplog.set_level("DEBUG")
+    shown = ""
+    with Wire(step) as wire:
+        try:
+            transport(wire).send(request_, 0.3)
+        except PBXError as error:
+            shown = told(error)
+
+    shown += caplog.text + "".join(capsys.readouterr())
+    assert TOKEN.encode() in wire.received or b"canary-secret" in wire.received
+    assert TOKEN not in shown
+    assert "canary-secret" not in shown
+
+
+def test_debug_logs_show_a_placeholder(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    with Wire(say(ok(b"{}"))) as wire:
+        transport(wire).send(LIST, 5)
+
+    assert "access_token=-redacted-&page=1" in caplog.text
+
+
+UNSENT = {"refused": "http://127.0.0.1:{}", "refused_tls": "https://127.0.0.1:{}"}
+
+
+@pytest.mark.parametrize("url", UNSENT.values(), ids=UNSENT)
+def test_what_is_not_sent_shows_nothing_either(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    error = failure(Transport(url.format(closed_port()), TLS()))
+
+    assert TOKEN not in told(error) + caplog.text
+
+
+def told(error: BaseException) -> str:
+    """Everything that a logger or a crash reporter could make of an error, locals included."""
+    whole = traceback.TracebackException.from_exception(error, capture_locals=True)
+    own = [frame for frame in whole.stack if "/tests/" not in frame.filename]
+    locals_ = [str(frame.locals) for frame in own]
+    chain = [repr(link) for link in (error.__cause__, error.__context__)]
+    assert chain == ["None", "None"]
+    return "".join([str(error), repr(error), *traceback.format_exception(error), *locals_])
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("MAX LIMITATION EXCEEDED", "MAX LIMITATION EXCEEDED"),
+        ("CONNECTION_RELATION_EXISTED", "CONNECTION_RELATION_EXISTED"),
+        (f"token {TOKEN} expired", "token *** expired"),
+        ("a\r\nlevel=info b\x1b[0m\u202e", "a level=info b [0m"),
+        ("x y " * 100, ("x y " * 20).strip()),
+        (None, ""),
+    ],
+    ids=["vendor", "long_capitals", "echoed_token", "controls", "long", "none"],
+)
+def test_a_text_of_the_pbx_is_cut_to_what_a_log_can_bear(text: str | None, shown: str) -> None:
+    assert printable(text) == shown
