@@ -1,0 +1,266 @@
+"""Every metric family as data: what users build dashboards and alerts on.
+
+Rule: nothing is exposed that does not stand here, and the README's table says the same. A name,
+label or bucket changed here breaks somebody's alert: CHANGELOG.md says so first.
+
+`D` marks a durable family: its values live in the state file and go on after a restart. The
+others start at 0 with the process.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .contract import CALL_TYPES, DISPOSITIONS
+from .reactions import BLOCKED_REASONS, KNOWN_ERRCODES
+from .record import FIELDS
+
+COUNTER, GAUGE, HISTOGRAM = "counter", "gauge", "histogram"
+
+NO_TRUNK = "none"
+"""The trunk label of a row without one: an empty label would not exist for Prometheus."""
+
+OTHER_TRUNK = "other"
+"""The trunk label of rows beyond `max_trunks`."""
+
+OTHER_DISPOSITION, OTHER_CALL_TYPE, OTHER_ERRCODE = "OTHER", "Other", "other"
+
+ALL_DISPOSITIONS = (*DISPOSITIONS, OTHER_DISPOSITION)
+ALL_CALL_TYPES = (*CALL_TYPES, OTHER_CALL_TYPE)
+ERRCODES = (*(str(code) for code in KNOWN_ERRCODES), OTHER_ERRCODE)
+
+FAILURES = (
+    "connect",
+    "timeout",
+    "tls",
+    "http",
+    "redirect",
+    "throttled",
+    "too_large",
+    "garbled",
+    "api",
+    "auth",
+    "state",
+)
+BLOCKS = BLOCKED_REASONS
+REJECTIONS = ("id", "number", "shape")
+UNKNOWN_FIELDS = ("disposition", "call_type")
+STATE_RESETS = ("corrupt", "empty", "foreign")
+
+TRUNK = ("disposition", "call_type", "trunk")
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One metric family; *labels* come after `pbx`, except for a *process_wide* one.
+
+    *known* lists the values of its one label that exist at 0 from the start; a family without
+    labels exists from the start too. *buckets* names the setting that holds a histogram's bounds.
+    """
+
+    name: str
+    kind: str
+    help: str
+    labels: tuple[str, ...] = ()
+    durable: bool = False
+    known: tuple[str, ...] = ()
+    buckets: str = ""
+    process_wide: bool = False
+
+    @property
+    def known_labels(self) -> tuple[tuple[str, ...], ...]:
+        """Return the label values of every sample that exists before anything happened."""
+        if not self.labels:
+            return ((),)
+        return tuple((value,) for value in self.known)
+
+
+RECORDS = Family(
+    "cdr_records_total",
+    COUNTER,
+    "CDR rows by disposition, call_type and trunk; a row is one leg of a call.",
+    TRUNK,
+    durable=True,
+)
+DURATION = Family(
+    "cdr_duration_seconds",
+    HISTOGRAM,
+    "duration of every CDR row: from the start to the end of the leg.",
+    TRUNK,
+    durable=True,
+    buckets="duration",
+)
+RING = Family(
+    "cdr_ring_duration_seconds",
+    HISTOGRAM,
+    "ring_duration of CDR rows that were ANSWERED or went to VOICEMAIL, or that rang: time to "
+    "answer.",
+    TRUNK,
+    durable=True,
+    buckets="ring",
+)
+TALK = Family(
+    "cdr_talk_duration_seconds",
+    HISTOGRAM,
+    "talk_duration of CDR rows that were ANSWERED, or that have any.",
+    TRUNK,
+    durable=True,
+    buckets="duration",
+)
+
+UP = Family("cdr_up", GAUGE, "1 when the last poll of the PBX succeeded; 0 before the first.")
+PBX_RECORDS = Family(
+    "cdr_pbx_records",
+    GAUGE,
+    "total_number: CDR rows on the PBX now, capped by its clean-up (not a counter).",
+)
+LAST_RECORD = Family(
+    "cdr_last_record_timestamp_seconds", GAUGE, "Newest timestamp (start of a call) seen."
+)
+
+BUILD_INFO = Family(
+    "cdr_exporter_build_info",
+    GAUGE,
+    "1, labelled by the version of the exporter and of Python.",
+    ("version", "python"),
+    process_wide=True,
+)
+POLLS = Family("cdr_exporter_polls_total", COUNTER, "Polls of the PBX that were begun.")
+POLL_FAILURES = Family(
+    "cdr_exporter_poll_failures_total",
+    COUNTER,
+    "Polls that failed, by reason.",
+    ("reason",),
+    known=FAILURES,
+)
+API_ERRORS = Family(
+    "cdr_exporter_api_errors_total",
+    COUNTER,
+    "Answers of the PBX with an errcode other than 0; those without a reaction of ours are other.",
+    ("errcode",),
+    known=ERRCODES,
+)
+REQUESTS = Family(
+    "cdr_exporter_requests_total", COUNTER, "HTTP requests sent to the PBX, for tokens too."
+)
+ROWS_FETCHED = Family(
+    "cdr_exporter_rows_fetched_total", COUNTER, "CDR rows the PBX had to send, read again or not."
+)
+LAST_SUCCESS = Family(
+    "cdr_exporter_last_success_timestamp_seconds",
+    GAUGE,
+    "When the last successful poll ended; 0 before the first.",
+)
+POLL_DURATION = Family("cdr_exporter_poll_duration_seconds", GAUGE, "How long the last poll took.")
+INGEST_DELAY = Family(
+    "cdr_exporter_ingest_delay_seconds",
+    HISTOGRAM,
+    "From the end of a call (timestamp + duration) until it was counted, by two clocks.",
+    buckets="delay",
+)
+LATE_RECORDS = Family(
+    "cdr_exporter_late_records_total",
+    COUNTER,
+    "CDR rows that turned up below ids already seen, and were counted.",
+    durable=True,
+)
+REUSED_IDS = Family(
+    "cdr_exporter_reused_ids_total",
+    COUNTER,
+    "CDR rows that bear the id of another row seen before, and were counted.",
+    durable=True,
+)
+REJECTED_RECORDS = Family(
+    "cdr_exporter_rejected_records_total",
+    COUNTER,
+    "CDR rows that could not be counted: an unusable id, a number that is none, no object at all.",
+    ("reason",),
+    durable=True,
+    known=REJECTIONS,
+)
+REJECTED_FIELDS = Family(
+    "cdr_exporter_rejected_fields_total",
+    COUNTER,
+    "Fields of counted CDR rows that were unusable and taken as absent.",
+    ("field",),
+    durable=True,
+    known=FIELDS,
+)
+UNKNOWN_VALUES = Family(
+    "cdr_exporter_unknown_values_total",
+    COUNTER,
+    "CDR rows whose disposition or call_type is not in the contract, counted as OTHER or Other.",
+    ("field",),
+    durable=True,
+    known=UNKNOWN_FIELDS,
+)
+FOLDED_TRUNKS = Family(
+    "cdr_exporter_folded_trunks_total",
+    COUNTER,
+    'CDR rows counted under trunk="other" because max_trunks was reached.',
+    durable=True,
+)
+LINEAGE_SUSPECT = Family(
+    "cdr_exporter_lineage_suspect",
+    GAUGE,
+    "1 while the newest rows of the PBX are not those of the table we know; nothing is counted.",
+)
+BACKLOG = Family(
+    "cdr_exporter_backlog",
+    GAUGE,
+    "Row ids (at most so many rows) not yet read; above 0 while catching up.",
+)
+AUTH_BLOCKED = Family(
+    "cdr_exporter_auth_blocked",
+    GAUGE,
+    "1 while the PBX keeps us out for this reason, and somebody has to act.",
+    ("reason",),
+    known=BLOCKS,
+)
+STATE_WRITE_OK = Family(
+    "cdr_exporter_state_write_ok", GAUGE, "1 when the last commit to the state file succeeded."
+)
+STATE_RESET = Family(
+    "cdr_exporter_state_reset_timestamp_seconds",
+    GAUGE,
+    "When an unusable state file was last set aside and counting began anew; 0 when never.",
+    ("reason",),
+    durable=True,
+    known=STATE_RESETS,
+)
+
+TRUNK_FAMILIES = (RECORDS, DURATION, RING, TALK)
+EVENT_COUNTERS = (
+    LATE_RECORDS,
+    REUSED_IDS,
+    REJECTED_RECORDS,
+    REJECTED_FIELDS,
+    UNKNOWN_VALUES,
+    FOLDED_TRUNKS,
+)
+"""Durable, but about the exporter: shown even while the PBX is silent."""
+
+FAMILIES = (
+    *TRUNK_FAMILIES,
+    UP,
+    PBX_RECORDS,
+    LAST_RECORD,
+    BUILD_INFO,
+    POLLS,
+    POLL_FAILURES,
+    API_ERRORS,
+    REQUESTS,
+    ROWS_FETCHED,
+    LAST_SUCCESS,
+    POLL_DURATION,
+    INGEST_DELAY,
+    *EVENT_COUNTERS,
+    LINEAGE_SUSPECT,
+    BACKLOG,
+    AUTH_BLOCKED,
+    STATE_WRITE_OK,
+    STATE_RESET,
+)
+"""In the order of `/metrics`."""
+
+DELAY_BUCKETS = (5, 10, 15, 30, 45, 60, 90, 120, 300, 600, 1800, 3600, 21600, 86400)

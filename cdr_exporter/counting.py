@@ -1,0 +1,143 @@
+"""How a page of new rows is counted: which row adds to which series.
+
+| family | rows |
+|---|---|
+| `cdr_records_total`, `cdr_duration_seconds` | every row |
+| `cdr_ring_duration_seconds` | ANSWERED or VOICEMAIL, or with ring > 0 |
+| `cdr_talk_duration_seconds` | ANSWERED, or with talk > 0 |
+
+Rule: the way of each single row is short, since it decides how fast a million of them are read:
+rows are sorted into groups by what the PBX wrote, and everything else is done once a group.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from operator import add
+
+from . import labels
+from .catalogue import (
+    DURATION,
+    FOLDED_TRUNKS,
+    OTHER_TRUNK,
+    RECORDS,
+    REJECTED_FIELDS,
+    REJECTED_RECORDS,
+    RING,
+    TALK,
+    UNKNOWN_VALUES,
+    Family,
+)
+from .record import Record, Rejected
+from .tally import Bounds, Series, Value
+
+_ALWAYS_RANG = frozenset({"ANSWERED", "VOICEMAIL"})
+_ALWAYS_TALKED = frozenset({"ANSWERED"})
+
+_LONGEST_IN_TABLE = 86_400
+"""Seconds: longer calls are rare, and a user's last bound may be anything."""
+
+
+class PageCount:
+    """The count of one page; *trunks* are the trunk labels with series of their own so far."""
+
+    def __init__(self, bounds: Bounds, trunks: frozenset[str], max_trunks: int) -> None:
+        self.trunks = trunks
+        self._bounds = bounds
+        # Rows without a trunk have their series from the beginning, and that is no trunk.
+        self._most = max_trunks + 1
+        self._counted: dict[Series, Value] = {}
+
+    def add(self, rows: Iterable[Record], faults: Mapping[int, tuple[str, ...]]) -> None:
+        """Count each of *rows*; *faults* are their unusable fields by row id."""
+        groups: dict[tuple[str, ...], list[Record]] = defaultdict(list)
+        for row in rows:
+            groups[row.disposition, row.call_type, row.src_trunk, row.dst_trunk].append(row)
+        for group in groups.values():
+            self._add_group(group)
+        if faults:
+            unusable = Counter(
+                f for g in groups.values() for row in g for f in faults.get(row.id, ())
+            )
+            for field, times in unusable.items():
+                self.event(REJECTED_FIELDS, times, field)
+
+    def reject(self, rows: Iterable[Rejected]) -> None:
+        """Count rows that cannot be counted as CDRs."""
+        for reason, times in Counter(row.reason for row in rows).items():
+            self.event(REJECTED_RECORDS, times, reason)
+
+    def event(self, family: Family, times: int, *label: str) -> None:
+        """Count something that is not about one label set."""
+        if times:
+            self._raise(Series(family.name, label), (times,))
+
+    def series(self) -> Mapping[Series, Value]:
+        """Return what the page adds to the totals; a histogram is born when it has a row."""
+        return self._counted
+
+    def _add_group(self, rows: Sequence[Record]) -> None:
+        disposition, call_type, trunk, unknown = labels.of(rows[0])
+        if not self._admitted(trunk):
+            trunk = OTHER_TRUNK
+            self.event(FOLDED_TRUNKS, len(rows))
+        for field in unknown:
+            self.event(UNKNOWN_VALUES, len(rows), field)
+        records, duration, ring, talk = _series_of((disposition, call_type, trunk))
+        self._raise(records, (len(rows),))
+        self._observe(DURATION, duration, [row.duration for row in rows])
+        rung = [row.ring_duration for row in rows]
+        self._observe(RING, ring, rung if disposition in _ALWAYS_RANG else _not_0(rung))
+        talked = [row.talk_duration for row in rows]
+        self._observe(TALK, talk, talked if disposition in _ALWAYS_TALKED else _not_0(talked))
+
+    def _observe(self, family: Family, series: Series, seconds: Sequence[int]) -> None:
+        if seconds:
+            self._raise(series, histogram(seconds, self._bounds[family.buckets]))
+
+    def _raise(self, series: Series, value: Value) -> None:
+        known = self._counted.get(series)
+        self._counted[series] = value if known is None else tuple(map(add, known, value))
+
+    def _admitted(self, trunk: str) -> bool:
+        """Say whether *trunk* has series of its own; once admitted it stays so."""
+        if trunk not in self.trunks and len(self.trunks) < self._most:
+            self.trunks |= {trunk}
+        return trunk in self.trunks
+
+
+def _not_0(seconds: Sequence[int]) -> Sequence[int]:
+    return [each for each in seconds if each]
+
+
+@lru_cache(maxsize=4096)
+def _series_of(values: tuple[str, str, str]) -> tuple[Series, Series, Series, Series]:
+    """Return the series of one label set."""
+    records, duration, ring, talk = (
+        Series(f.name, values) for f in (RECORDS, DURATION, RING, TALK)
+    )
+    return records, duration, ring, talk
+
+
+def histogram(seconds: Sequence[int], bounds: tuple[int, ...]) -> Value:
+    """Return the histogram value of *seconds*: rows by bucket, then the sum."""
+    counts = [0] * (len(bounds) + 1)
+    bucket_of = _bucket_table(bounds)
+    if max(seconds) < len(bucket_of):
+        for each in seconds:
+            counts[bucket_of[each]] += 1
+    else:
+        for each in seconds:
+            counts[bisect_left(bounds, each)] += 1
+    return (*counts, sum(seconds))
+
+
+@lru_cache(maxsize=32)
+def _bucket_table(bounds: tuple[int, ...]) -> Sequence[int]:
+    """Return the bucket of every whole number of seconds that is usual for a call."""
+    longest = min(bounds[-1], _LONGEST_IN_TABLE)
+    return array("H", (bisect_left(bounds, seconds) for seconds in range(longest + 1)))

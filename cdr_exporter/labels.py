@@ -1,0 +1,80 @@
+"""Which labels a CDR counts under: always from a closed or bounded set.
+
+Rule: nothing here merges two trunks, and nothing here can be anything but valid, short UTF-8.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from functools import lru_cache
+from typing import NamedTuple
+
+from .catalogue import NO_TRUNK, OTHER_CALL_TYPE, OTHER_DISPOSITION, OTHER_TRUNK
+from .contract import CALL_TYPES, DISPOSITIONS
+from .record import Record
+
+LONGEST_TRUNK = 128
+"""Bytes of UTF-8."""
+
+_RESERVED = {NO_TRUNK, OTHER_TRUNK}
+_MARKED = re.compile(r"~[0-9a-f]{8}\Z")
+# Controls, line and paragraph separators, and what reverses the reading direction.
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+class Labels(NamedTuple):
+    """What a row counts under; *unknown* names the fields that were outside the contract."""
+
+    disposition: str
+    call_type: str
+    trunk: str
+    unknown: tuple[str, ...] = ()
+
+
+def _folded(value: str) -> str:
+    """Fold what firmware and clients were seen to write: `no_answer`, `NOANSWER`, `Inbound `."""
+    return re.sub(r"[\s_-]", "", value).casefold()
+
+
+_DISPOSITIONS = {_folded(name): name for name in DISPOSITIONS}
+_CALL_TYPES = {_folded(name): name for name in CALL_TYPES}
+
+
+def of(record: Record) -> Labels:
+    """Return the labels of *record*."""
+    return _labels(record.disposition, record.call_type, record.src_trunk, record.dst_trunk)
+
+
+@lru_cache(maxsize=4096)
+def _labels(disposition: str, call_type: str, src_trunk: str, dst_trunk: str) -> Labels:
+    known_disposition = _DISPOSITIONS.get(_folded(disposition))
+    known_type = _CALL_TYPES.get(_folded(call_type))
+    first, second = (dst_trunk, src_trunk) if known_type == "Outbound" else (src_trunk, dst_trunk)
+    unknown = (("disposition", known_disposition), ("call_type", known_type))
+    return Labels(
+        known_disposition or OTHER_DISPOSITION,
+        known_type or OTHER_CALL_TYPE,
+        trunk_label(first or second),
+        tuple(field for field, known in unknown if known is None),
+    )
+
+
+def trunk_label(name: str) -> str:
+    """Return a label for the trunk *name*: itself, or made safe and marked with a hash.
+
+    Names that look as if they were marked are marked too, so that no two names meet.
+    """
+    if not name:
+        return NO_TRUNK
+    clean = _UNSAFE.sub("\ufffd", name)
+    raw = clean.encode()
+    if (
+        clean == name
+        and len(raw) <= LONGEST_TRUNK
+        and name not in _RESERVED
+        and not _MARKED.search(name)
+    ):
+        return name
+    mark = f"~{zlib.crc32(name.encode('utf-8', 'surrogatepass')):08x}"
+    return raw[: LONGEST_TRUNK - len(mark)].decode("utf-8", "ignore") + mark

@@ -1,0 +1,136 @@
+"""Pages of the CDR list, newest first: what one response proves, and which to ask for next.
+
+The PBX knows neither "after this id" nor a cursor, only `page` and `page_size`. Rows that are
+added or deleted between two requests shift what a page number means, so nothing here trusts a
+position further than to read near it: what was read is judged by ids alone.
+
+An answer that contradicts itself is void as a whole, for half a page taken for a whole one would
+lose rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from operator import le
+
+from .contract import CDRQuery
+from .record import Answer, Garbled, Record, Rejected
+
+HEAD_ROWS = 20
+"""Rows of an idle poll."""
+
+LARGEST, SMALLEST = 500, 50
+"""Rows per page while catching up. The PBX serves about 400 rows a second."""
+
+OVERLAP, SMALL_OVERLAP = 10, 2
+"""Rows read again at each seam: so many deletions between two requests leave no hole."""
+
+_REQUEST_COST = 5
+"""What a request costs the PBX besides its rows, in rows."""
+
+_SLOW, _QUICK, _STEP = 5.0, 1.0, 100
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One valid response to a query of `sort_by=id&order_by=desc`.
+
+    *top* and *lowest* are the ids it spans, 0 and 0 when it holds none. *first* and *last* say
+    whether it is known to begin and to end the list.
+    """
+
+    rows: Sequence[Record]
+    rejected: Sequence[Rejected]
+    faults: Mapping[int, tuple[str, ...]]
+    offset: int
+    asked: int
+    total: int | None
+    top: int
+    lowest: int
+    first: bool
+    last: bool
+
+    @property
+    def size(self) -> int:
+        """How many rows the PBX sent."""
+        return len(self.rows) + len(self.rejected)
+
+    @property
+    def short(self) -> bool:
+        """Fewer rows than were asked for."""
+        return self.size < self.asked
+
+    def as_last(self) -> Page:
+        """Return this page as the end of the list, for a reader who has other proof of it."""
+        return replace(self, last=True)
+
+
+def page_of(query: CDRQuery, answer: Answer) -> Page:
+    """Check *answer* against *query* and the contract; raises `Garbled`."""
+    rows, size = answer.rows, len(answer.rows) + len(answer.rejected)
+    # Rejected rows widen the range too: what is wrong with them does not make them unseen.
+    ends = [row.id for row in (*rows[:1], *rows[-1:])]
+    span = [*ends, *(row.id for row in answer.rejected if row.id is not None)]
+    _check(query, answer, size)
+    return Page(
+        rows=rows,
+        rejected=answer.rejected,
+        faults=answer.faults,
+        offset=query.offset,
+        asked=query.limit,
+        total=answer.total,
+        top=max(span, default=0),
+        lowest=min(span, default=0),
+        first=query.offset == 0,
+        last=answer.total is not None and query.offset + size >= answer.total,
+    )
+
+
+def _check(query: CDRQuery, answer: Answer, size: int) -> None:
+    if size > query.limit:
+        raise Garbled(f"{size} rows came where {query.limit} were asked for")
+    if answer.total is not None and size and query.offset + size > answer.total:
+        raise Garbled(f"row {query.offset + size} came where total_number is {answer.total}")
+    ids = [row.id for row in answer.rows]
+    if any(map(le, ids, ids[1:])):
+        raise Garbled("the rows are not sorted by id, newest first, each id once")
+
+
+def window(end: int, rows: int, largest: int = LARGEST) -> CDRQuery:
+    """Return the query that best reads on at position *end* (counted from 0, newest first).
+
+    *rows* is how many are thought to follow; at most *largest* are asked for. A page can only
+    begin at a multiple of its size, so the size is chosen that brings the most new rows for what
+    it costs, with a few rows above *end* read again.
+    """
+    overlap = min(end, OVERLAP if min(rows, largest) > 10 * OVERLAP else SMALL_OVERLAP)
+
+    def worth(size: int) -> float:
+        again = end % size
+        return min(rows, size - again) / (size + _REQUEST_COST) if again >= overlap else 0
+
+    size = max(range(1, min(largest, 2 * rows + 3 * OVERLAP) + 1), key=worth)
+    return query(end // size + 1, size)
+
+
+def elsewhere(asked: CDRQuery, end: int, largest: int = LARGEST) -> CDRQuery:
+    """Return a query that reads on at *end* too, but begins at another row than *asked* did.
+
+    It begins as near above *end* as can be: a PBX that cuts its pages short gets there, too.
+    """
+    sizes = (z for z in range(min(largest, end), 1, -1) if end // z * z != asked.offset)
+    size = min((z for z in sizes if end % z), key=lambda z: end % z, default=0)
+    return query(end // size + 1, size) if size else asked
+
+
+def query(page: int, page_size: int) -> CDRQuery:
+    """Return the query of the tail: by id, newest first."""
+    return CDRQuery(page=page, page_size=page_size, sort_by="id", order_by="desc")
+
+
+def next_size(size: int, took: float) -> int:
+    """Return how many rows to ask for after a page of *size* rows took *took* seconds."""
+    if took > _SLOW:
+        return max(min(size, SMALLEST), size // 2)
+    return min(LARGEST, size + _STEP) if took < _QUICK else size

@@ -1,0 +1,145 @@
+"""Where to read on: which page of the list most likely holds the newest hole. Pure.
+
+Positions (0 is the newest row) are guesses, and nothing depends on them being right: rows added
+since move everything deeper, rows deleted move it up, and the ledger judges by ids. A wrong guess
+costs a request.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+
+from .contract import CDRQuery
+from .ledger import Hole
+from .paging import LARGEST, Page, elsewhere, next_size, window
+
+_DEEPEST = 2**40
+"""No table is so long: a search that gets here was answered nonsense."""
+
+
+class Walk:
+    """One PBX's reading position over polls; forgotten with the process."""
+
+    def __init__(self) -> None:
+        self._marks: dict[int, int] = {}
+        """By id: at which position the rows at or below it begin."""
+        self._search: _Search | None = None
+        self._density = 1.0
+        self._largest = LARGEST
+        self._ended_at: int | None = None
+        self._asked: CDRQuery | None = None
+        self._total: int | None = None
+        self._caught_up = True
+        self._capped = False
+        self._unread: int | None = None
+        """How many new rows the growth of the total promises beyond those counted, if believed."""
+
+    def completed(self, page: Page) -> Page:
+        """Return *page*, marked as the last one where that can be told from two reads only.
+
+        A PBX that does not tell the total never sends a last page. Where two reads of holes that
+        began at different rows ended early at the same one, that row is the oldest. Against a
+        total that says there are more this proves nothing: the PBX may be leaving out some.
+        """
+        if page.first or page.total is not None:
+            return page
+        ended_at = page.lowest if page.short and page.size else None
+        again = ended_at is not None and ended_at == self._ended_at
+        self._ended_at = ended_at
+        return page.as_last() if again else page
+
+    def passed(self, page: Page, new: int, holes: tuple[Hole, ...]) -> None:
+        """Note where *page* was, of which *new* rows were not known, and which *holes* are left."""
+        if page.first:
+            self._promised(page.total)
+            self._marks = {row_id: at + new for row_id, at in self._marks.items()}
+        if self._unread is not None:
+            # A clean-up that deletes as many as are added hides them: then it is not believed.
+            left = self._unread - new
+            self._unread = left if left > 0 or (page.first and left == 0) else None
+        if page.top:
+            self._marks[page.lowest - 1] = page.offset + page.size
+            self._density = page.size / (page.top - page.lowest + 1)
+        self._marks = {high: self._marks[high] for _, high in holes if high in self._marks}
+        self._caught_up = not holes
+        # Some send fewer rows than they were asked for, and leave out the end of each page.
+        self._capped = page.short and not page.last and page.size > 0 and page.total is not None
+        if self._capped:
+            self._largest = page.size
+
+    def _promised(self, total: int | None) -> None:
+        # With older holes open, the growth since the last poll is not all that is unread.
+        before, self._total = self._total, total
+        if self._caught_up and total is not None and before is not None:
+            self._unread = total - before
+        else:
+            self._unread = None
+
+    def position(self, hole: Hole) -> int | None:
+        """Return where *hole* begins, or None: then `probe` says how to find out."""
+        return self._marks.get(hole[1])
+
+    def probe(self, hole: Hole) -> int:
+        """Return the position whose id would tell most about where *hole* begins."""
+        if self._search is None or self._search.high != hole[1]:
+            self._search = _Search(hole[1], self._total)
+        return self._search.next_position()
+
+    def probed(self, position: int, row_id: int) -> None:
+        """Note that the row at *position* has *row_id*; 0 is older than any, past the end."""
+        search = self._search
+        if search is None:
+            return
+        search.narrow(position, row_id)
+        if search.found is not None:
+            self._marks[search.high], self._search = search.found, None
+
+    def lose(self) -> None:
+        """Forget all positions: they led nowhere."""
+        self._marks.clear()
+        self._search = None
+
+    def next_query(self, hole: Hole, position: int) -> CDRQuery:
+        """Return what to ask for to read *hole*, which begins at *position*."""
+        lowest, highest = hole
+        rows = ceil((highest - lowest + 1) * self._density)
+        if self._unread is not None:
+            rows = min(rows, self._unread)
+        # One row more: the row below the hole proves that it is read to its end.
+        wanted = window(position, rows + 1, self._largest)
+        if wanted == self._asked:
+            wanted = elsewhere(wanted, position, self._largest)
+        self._asked = wanted
+        return wanted
+
+    def took(self, seconds: float) -> None:
+        """Ask for less where the PBX is slow, for more where it is not."""
+        asked = next_size(self._largest, seconds)
+        self._largest = min(asked, self._largest) if self._capped else asked
+
+
+class _Search:
+    """Looks for the first position with an id up to *high*; it goes on over several polls."""
+
+    def __init__(self, high: int, total: int | None) -> None:
+        self.high = high
+        self._low = 0
+        self._end = total
+
+    @property
+    def found(self) -> int | None:
+        """The position, once there is only one left."""
+        return self._low if self._low == self._end else None
+
+    def next_position(self) -> int:
+        if self._end is None:
+            return 2 * self._low + 1
+        return (self._low + self._end) // 2
+
+    def narrow(self, position: int, row_id: int) -> None:
+        if row_id > self.high and position < _DEEPEST:
+            self._low = position + 1
+            # Rows may have been added since the total was told.
+            self._end = None if self._end is None else max(self._end, self._low)
+        else:
+            self._end = max(position, self._low)

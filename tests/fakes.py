@@ -1,0 +1,88 @@
+"""A PBX and a clock that tests move by hand."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from cdr_exporter.contract import CDRQuery
+from cdr_exporter.record import Answer, Record
+from cdr_exporter.snapshot import Now
+
+
+class FakeClock:
+    """Both clocks of a poller; waiting moves them and takes no time."""
+
+    def __init__(self, wall: float = 1_700_000_000.0) -> None:
+        self.wall = wall
+        self.steady = 1_000.0
+        self.waited: list[float] = []
+        self.stopping = False
+
+    def now(self) -> Now:
+        return Now(self.wall, self.steady)
+
+    def wait(self, seconds: float) -> None:
+        self.waited.append(seconds)
+        self.pass_(seconds)
+
+    def pass_(self, seconds: float) -> None:
+        self.wall += seconds
+        self.steady += seconds
+
+
+class FakePBX:
+    """The CDR list as a table in memory; an answer takes 20 ms of its *clock*.
+
+    *before_answer* runs before each answer is made.
+    """
+
+    def __init__(self, *, tells_total: bool = True) -> None:
+        self.rows: dict[int, Record] = {}
+        self.next_id = 1
+        self.tells_total = tells_total
+        self.clock = FakeClock()
+        self.queries: list[CDRQuery] = []
+        self.rows_sent = 0
+        self.errcodes: Counter[int] = Counter()
+        self.before_answer: Callable[[], None] = lambda: None
+        self.failures: list[Exception] = []
+
+    @property
+    def requests(self) -> int:
+        return len(self.queries)
+
+    def call(self, times: int = 1, **fields: Any) -> None:
+        for _ in range(times):
+            self.insert(self.next_id, **fields)
+            self.next_id += 1
+
+    def insert(self, row_id: int, **fields: Any) -> None:
+        defaults = {
+            "uid": f"uid-{row_id}",
+            "started_at": 1_700_000_000 + row_id,
+            "duration": 60,
+            "ring_duration": 5,
+            "talk_duration": 55,
+            "disposition": "ANSWERED",
+            "call_type": "Inbound",
+            "src_trunk": f"trunk-{row_id % 3}",
+        }
+        self.rows[row_id] = Record(id=row_id, **{**defaults, **fields})
+
+    def delete(self, *row_ids: int) -> None:
+        for row_id in row_ids:
+            self.rows.pop(row_id, None)
+
+    def fetch(self, query: CDRQuery) -> Answer:
+        self.queries.append(query)
+        self.clock.pass_(0.02)
+        self.before_answer()
+        if self.failures:
+            raise self.failures.pop(0)
+        assert (query.sort_by, query.order_by) == ("id", "desc")
+        newest_first = sorted(self.rows.values(), key=lambda row: -row.id)
+        page = newest_first[query.offset : query.offset + query.limit]
+        self.rows_sent += len(page)
+        return Answer(errcode=0, total=len(self.rows) if self.tells_total else None, rows=page)
