@@ -1,0 +1,67 @@
+"""What a state file says, checked: any error but SQLite's own means that it makes no sense."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec import convert
+
+from ..catalogue import OTHER_TRUNK, RECORDS, STATE_RESETS
+from ..ledger import Ledger
+from ..tally import Bounds, Series, Totals
+
+
+class Contents(NamedTuple):
+    """All that a state file says; *totals* hold once there is a *ledger*."""
+
+    bounds: Bounds
+    resets: Mapping[str, float]
+    ledger: Ledger | None
+    totals: Totals
+
+
+def contents(db: sqlite3.Connection) -> Contents:
+    """Read the whole file."""
+    meta = meta_of(db)
+    bounds = msgspec.json.decode(meta.get("bounds", "{}"), type=dict[str, tuple[int, ...]])
+    resets = {reason: float(meta.get(f"reset_{reason}", 0)) for reason in STATE_RESETS}
+    return Contents(bounds, resets, _ledger(db), _totals(db))
+
+
+def meta_of(db: sqlite3.Connection) -> dict[str, Any]:
+    """Read what the file says of itself."""
+    return dict(db.execute("SELECT key, value FROM meta"))
+
+
+def _ledger(db: sqlite3.Connection) -> Ledger | None:
+    row = db.execute("SELECT high, floor, holes, rejects, baseline FROM ledger").fetchone()
+    if row is None:
+        return None
+    high, floor, holes, rejects, baseline = convert(row, tuple[int, int, Any, Any, int])
+    return Ledger(
+        high=high,
+        floor=floor,
+        recent=convert(dict(db.execute("SELECT id, fingerprint FROM recent")), dict[int, int]),
+        holes=msgspec.json.decode(holes, type=tuple[tuple[int, int], ...]),
+        rejects=msgspec.json.decode(rejects, type=tuple[int, ...]),
+        baseline=bool(baseline),
+    )
+
+
+def _totals(db: sqlite3.Connection) -> Totals:
+    names = db.execute("SELECT family, labels, born FROM series ORDER BY number").fetchall()
+    born = {
+        Series(family, msgspec.json.decode(labels, type=tuple[str, ...])): born_at
+        for family, labels, born_at in convert(names, list[tuple[str, Any, float]])
+    }
+    chunks = db.execute("SELECT series_values FROM chunk ORDER BY chunk")
+    values = [value for (text,) in chunks for value in _values.decode(text)]
+    series = dict(zip(born, values, strict=True))
+    trunks = frozenset(key.labels[2] for key in series if key.family == RECORDS.name)
+    return Totals(series, born, trunks - {OTHER_TRUNK})
+
+
+_values = msgspec.json.Decoder(list[tuple[int, ...]])

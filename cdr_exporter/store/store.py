@@ -1,0 +1,167 @@
+"""The store: one object per state file, from open to close."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from ..catalogue import FAMILIES, HISTOGRAM
+from ..errors import StateNotWritten
+from ..ledger import Ledger
+from ..tally import Bounds, Series, Totals, Value, first_totals
+from .contents import contents
+from .opening import connect, create, identity, locked, unusable, why_unusable
+from .schema import CHUNK
+
+_json = msgspec.json.encode
+
+
+class _Written(NamedTuple):
+    """The series in the file by their number, and their values there."""
+
+    order: list[Series]
+    values: list[Value]
+
+
+class Store:
+    """The state file of one PBX. *ledger* is None until the first page was committed.
+
+    *resets* tells when (epoch seconds) an unusable file was last set aside, by reason. *dropped*
+    names families whose buckets changed since, so that they began anew at 0.
+    """
+
+    def __init__(self, directory: Path, name: str, client_id: str, bounds: Bounds) -> None:
+        """Open or create *name*'s state in *directory*.
+
+        Raises `StateInUse`, `StateUnusable`, or OSError where the directory is no good.
+        """
+        self.path = directory / f"{name}.db"
+        self.ledger: Ledger | None = None
+        self.totals = first_totals()
+        self._written = _Written([], [])
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            with ExitStack() as held:
+                held.callback(os.close, locked(directory / f"{name}.lock"))
+                reason = why_unusable(self.path, identity(client_id))
+                if reason or not self.path.exists():
+                    create(self.path, identity(client_id), reason)
+                self._db = held.enter_context(closing(connect(self.path)))
+                self._load(bounds)
+                self._held = held.pop_all()
+        except sqlite3.Error as error:
+            raise unusable(self.path, error) from None
+
+    def commit(self, ledger: Ledger, totals: Totals) -> None:
+        """Make *ledger* and *totals* durable together; raises `StateNotWritten`."""
+        try:
+            with self._transaction():
+                self._write_ledger(ledger)
+                written = self._write_series(totals)
+        except sqlite3.Error as error:
+            raise StateNotWritten(
+                f"{self.path}: {error}; free space on the disk and make the file writable"
+            ) from None
+        self._written = written
+        self.ledger, self.totals = ledger, totals
+
+    def close(self) -> None:
+        """Let the file and its lock go; may be called twice."""
+        self._held.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            # A full disk has rolled back already; then there is nothing to roll back.
+            with suppress(sqlite3.Error):
+                self._db.execute("ROLLBACK")
+            raise
+
+    def _write_ledger(self, after: Ledger) -> None:
+        self._db.execute(
+            "INSERT OR REPLACE INTO ledger VALUES (1, ?, ?, ?, ?, ?)",
+            (after.high, after.floor, _json(after.holes), _json(after.rejects), after.baseline),
+        )
+        before = self.ledger.recent if self.ledger is not None else {}
+        if after.recent is before:
+            return
+        gone = [(row_id,) for row_id in before.keys() - after.recent.keys()]
+        come = after.recent.items() - before.items()
+        self._db.executemany("DELETE FROM recent WHERE id = ?", gone)
+        self._db.executemany("INSERT OR REPLACE INTO recent VALUES (?, ?)", come)
+
+    def _write_series(self, after: Totals) -> _Written:
+        """Write what differs from what is in the file; return what is there then."""
+        order, before = self._written
+        if len(after.series) > len(order):
+            known = frozenset(order)
+            order = [*order, *(key for key in after.series if key not in known)]
+            self._name(order, len(before), after)
+        if after.born is not self.totals.born:
+            self._write_births(order[: len(before)], after)
+        values = list(map(after.series.__getitem__, order))
+        for first in range(0, len(values), CHUNK):
+            part = values[first : first + CHUNK]
+            if part != before[first : first + CHUNK]:
+                row = (first // CHUNK, _json(part))
+                self._db.execute("INSERT OR REPLACE INTO chunk VALUES (?, ?)", row)
+        return _Written(order, values)
+
+    def _name(self, order: list[Series], first: int, totals: Totals) -> None:
+        """Write down what the numbers from *first* on stand for."""
+        rows = (
+            (number, key.family, _json(key.labels), totals.born[key])
+            for number, key in enumerate(order[first:], start=first)
+        )
+        self._db.executemany("INSERT INTO series VALUES (?, ?, ?, ?)", rows)
+
+    def _write_births(self, known: list[Series], after: Totals) -> None:
+        before = self.totals.born
+        moved = (
+            (after.born[key], number)
+            for number, key in enumerate(known)
+            if after.born[key] != before.get(key)
+        )
+        self._db.executemany("UPDATE series SET born = ? WHERE number = ?", moved)
+
+    def _load(self, bounds: Bounds) -> None:
+        before, self.resets, self.ledger, totals = contents(self._db)
+        if self.ledger is not None:
+            # What this version counts and an older one did not know stands at 0.
+            known = first_totals(totals.trunks)
+            series = {**known.series, **totals.series}
+            self.totals = Totals(series, {**known.born, **totals.born}, totals.trunks)
+            self._written = _Written(list(totals.series), list(totals.series.values()))
+        self.dropped = _rebucketed(before, bounds) if before else ()
+        if before != bounds:
+            self._rewrite(bounds)
+
+    def _rewrite(self, bounds: Bounds) -> None:
+        """Forget histograms whose bounds changed: their counts cannot be told apart anew."""
+        kept = {k: v for k, v in self.totals.series.items() if k.family not in self.dropped}
+        born = {key: self.totals.born[key] for key in kept}
+        totals = Totals(kept, born, self.totals.trunks)
+        with self._transaction():
+            self._db.execute("INSERT OR REPLACE INTO meta VALUES ('bounds', ?)", (_json(bounds),))
+            if self.ledger is not None:
+                self._db.execute("DELETE FROM series")
+                self._db.execute("DELETE FROM chunk")
+                self._written = _Written([], [])
+                self._written = self._write_series(totals)
+        self.totals = totals
+
+
+def _rebucketed(before: Bounds, after: Bounds) -> tuple[str, ...]:
+    """Return the names of the durable histograms whose bounds differ."""
+    durable = (f for f in FAMILIES if f.durable and f.kind == HISTOGRAM)
+    return tuple(f.name for f in durable if before.get(f.buckets) != tuple(after[f.buckets]))
