@@ -1,0 +1,91 @@
+"""The blocks of lines of one PBX, each written anew only when its value changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from ..catalogue import TRUNK_FAMILIES
+from ..snapshot import Now, Snapshot
+from ..tally import Series, Value
+from .lines import Writer
+
+_CALL_FAMILIES = frozenset(family.name for family in TRUNK_FAMILIES)
+
+Blocks = Sequence[bytes]
+
+
+class PBXText:
+    """One PBX as it was last shown. *newest* is the snapshot that its blocks are of."""
+
+    def __init__(self, pbx: str, writers: Mapping[str, Writer]) -> None:
+        self.newest = Snapshot(pbx=pbx, number=0)
+        self.until = float("-inf")
+        """On the steady clock: until when the blocks hold though nothing is published."""
+        self._writers = writers
+        self._families: dict[str, FamilyText] = {}
+        self._shown: Mapping[str, Blocks] = {}
+        self._zeros: dict[int, Value] = {}
+        self._grown_up: frozenset[float] = frozenset()
+
+    def update(self, snapshot: Snapshot, now: Now) -> Mapping[str, Blocks]:
+        """Return the blocks of each family that is seen at *now*, of *snapshot* or a newer one."""
+        if snapshot.number < self.newest.number:
+            snapshot = self.newest
+        if snapshot is not self.newest or now.steady >= self.until:
+            self._shown = self._rendered(snapshot, now)
+            self.newest, self.until = snapshot, now.steady + snapshot.next_change(now)
+        return self._shown
+
+    def _rendered(self, snapshot: Snapshot, now: Now) -> Mapping[str, Blocks]:
+        shown: dict[str, dict[Series, Sequence[float]]] = {}
+        for series, value in self._visible(snapshot, now):
+            shown.setdefault(series.family, {})[series] = value
+        for name, values in shown.items():
+            if name not in self._families:
+                self._families[name] = FamilyText(snapshot.pbx, self._writers[name])
+            self._families[name].update(values)
+        return {name: self._families[name].blocks for name in shown}
+
+    def _visible(self, snapshot: Snapshot, now: Now) -> Iterable[tuple[Series, Sequence[float]]]:
+        hidden = frozenset() if snapshot.shows_calls(now) else _CALL_FAMILIES
+        born = snapshot.totals.born
+        held = self._held(snapshot, now)
+        for series, value in snapshot.totals.series.items():
+            if series.family not in hidden:
+                yield series, self._zero(value) if held and born[series] in held else value
+        yield from snapshot.own.items()
+        for series, number in snapshot.gauges.items():
+            yield series, (number,)
+
+    def _held(self, snapshot: Snapshot, now: Now) -> frozenset[float]:
+        """Return the births that are held; a hold that ended stays so if the clock is set back."""
+        births = frozenset(snapshot.totals.born.values())
+        held = frozenset(b for b in births - self._grown_up if snapshot.is_held(b, now))
+        self._grown_up = births - held
+        return held
+
+    def _zero(self, value: Value) -> Value:
+        """Return as many zeros as *value* has numbers, always the same ones."""
+        return self._zeros.setdefault(len(value), (0,) * len(value))
+
+
+class FamilyText:
+    """The blocks of one family of one PBX, sorted by label values."""
+
+    def __init__(self, pbx: str, write: Writer) -> None:
+        self.blocks: Blocks = ()
+        self._pbx = pbx
+        self._write = write
+        self._values: dict[Series, Sequence[float]] = {}
+        self._lines: dict[Series, bytes] = {}
+
+    def update(self, values: dict[Series, Sequence[float]]) -> None:
+        """Write anew what differs from before."""
+        known = self._values
+        changed = [s for s, v in values.items() if (k := known.get(s)) is not v and k != v]
+        if not changed and values.keys() == known.keys():
+            return
+        for series in changed:
+            self._lines[series] = self._write(self._pbx, series, values[series])
+        self._values = values
+        self.blocks = [self._lines[series] for series in sorted(values)]

@@ -1,0 +1,59 @@
+"""What the exporter says of itself for one PBX: counters and gauges that start with the process.
+
+Rule: one thread writes (the PBX's poller); a snapshot takes a copy. They outlive a poller that
+died and was started again.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable
+
+from .catalogue import FAMILIES, GAUGE, LAST_RECORD, PBX_RECORDS, Family
+from .tally import Bounds, Series, Value, zeros
+
+_UNKNOWN_AT_FIRST = {PBX_RECORDS, LAST_RECORD}
+
+
+class Vitals:
+    """Counters and histograms by addition, gauges by setting. What is known stands at 0."""
+
+    def __init__(self, bounds: Bounds) -> None:
+        ours = [f for f in FAMILIES if not f.process_wide and f not in _UNKNOWN_AT_FIRST]
+        self._bounds = bounds
+        self._own = zeros((f for f in ours if f.kind != GAUGE and not f.durable), bounds)
+        self._gauges = dict.fromkeys(zeros(f for f in ours if f.kind == GAUGE), 0.0)
+
+    def add(self, family: Family, *labels: str, by: int = 1) -> None:
+        """Raise a counter."""
+        series = Series(family.name, labels)
+        self._own[series] = (self._own[series][0] + by,)
+
+    def observe(self, family: Family, seconds: Iterable[int]) -> None:
+        """Add observations to a histogram without labels."""
+        series = Series(family.name)
+        *counts, total = self._own[series]
+        bounds = self._bounds[family.buckets]
+        for each in seconds:
+            counts[bisect_left(bounds, each)] += 1
+            total += each
+        self._own[series] = (*counts, total)
+
+    def set(self, family: Family, value: float, *labels: str) -> None:
+        """Set a gauge."""
+        self._gauges[Series(family.name, labels)] = value
+
+    def set_one(self, family: Family, label: str | None) -> None:
+        """Set the sample of *label* to 1 and the others of *family* to 0."""
+        for known in family.known:
+            self.set(family, float(known == label), known)
+
+    @property
+    def own(self) -> dict[Series, Value]:
+        """A copy of the counters and histograms."""
+        return dict(self._own)
+
+    @property
+    def gauges(self) -> dict[Series, float]:
+        """A copy of the gauges."""
+        return dict(self._gauges)

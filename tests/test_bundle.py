@@ -1,0 +1,78 @@
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cdr_exporter import bundle
+from cdr_exporter.errors import ExporterError
+
+ROOT = Path(__file__).parent.parent
+
+
+def files(folder, pattern):
+    return {path.name: path.read_bytes() for path in (ROOT / folder).glob(pattern)}
+
+
+def test_what_people_edit_is_what_is_bundled():
+    assert bundle.dashboards() == files("grafana/dashboards", "*.json") != {}
+    assert bundle.rules() == files("prometheus/rules", "*.yml") != {}
+
+
+def test_what_is_bundled_can_be_read():
+    assert all(json.loads(content)["uid"] for content in bundle.dashboards().values())
+    assert all(yaml.safe_load(content)["groups"] for content in bundle.rules().values())
+
+
+def test_the_tables_cannot_be_changed():
+    with pytest.raises(TypeError):
+        bundle.rules()["new.yml"] = b""
+
+
+def test_writing_makes_both_folders_and_names_what_it_wrote(tmp_path):
+    written = bundle.write(tmp_path / "new" / "place")
+
+    expected = {
+        **{f"dashboards/{name}": content for name, content in bundle.dashboards().items()},
+        **{f"rules/{name}": content for name, content in bundle.rules().items()},
+    }
+    place = tmp_path / "new" / "place"
+    assert {str(p.relative_to(place)): p.read_bytes() for p in written} == expected
+
+
+def test_writing_again_replaces_its_own_files_and_leaves_others(tmp_path):
+    (mine, *_) = bundle.write(tmp_path)
+    mine.write_text("old")
+    other = tmp_path / "dashboards" / "other.json"
+    other.write_text("{}")
+
+    bundle.write(tmp_path)
+
+    assert mine.read_bytes() == bundle.dashboards()[mine.name]
+    assert other.read_text() == "{}"
+
+
+def test_a_place_that_cannot_be_written_is_said_so(tmp_path):
+    (tmp_path / "file").touch()
+
+    with pytest.raises(bundle.NotWritten, match=r"^cannot write .*/file/dashboards/.*: ") as caught:
+        bundle.write(tmp_path / "file")
+
+    assert isinstance(caught.value, ExporterError)
+
+
+def test_what_lies_in_the_package_goes_before_the_checkout(tmp_path):
+    packaged, checkout = tmp_path / "packaged", tmp_path / "checkout"
+    checkout.mkdir()
+    (checkout / "a.json").write_bytes(b"checkout")
+
+    assert bundle._read("*.json", packaged, checkout) == {"a.json": b"checkout"}
+
+    packaged.mkdir()
+    (packaged / "b.json").write_bytes(b"packaged")
+
+    assert bundle._read("*.json", packaged, checkout) == {"b.json": b"packaged"}
+
+
+def test_a_program_without_its_files_still_runs(tmp_path):
+    assert bundle._read("*.json", tmp_path / "missing") == {}

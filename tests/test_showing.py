@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import pytest
+
+from cdr_exporter.showing import Showing
+from cdr_exporter.snapshot import Now
+from cdr_exporter.tally import NOT_SHOWN_YET, THERE_ALWAYS, Series, Totals
+
+SERIES = Series("cdr_records_total", ("ANSWERED", "Inbound", "sip"))
+
+
+def at(seconds: float) -> Now:
+    return Now(wall=1_000_000 + seconds, steady=500 + seconds)
+
+
+def showing(*, shown: bool = True) -> Showing:
+    it = Showing(stale_after=300, birth_hold=120)
+    it.shown = shown
+    it.note_page(at(0))
+    return it
+
+
+def born(when: float) -> Totals:
+    return Totals({SERIES: (1,)}, {SERIES: when})
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [(299, True), (300, False), (9999, False)])
+def test_silence_hides_until_caught_up(seconds: float, shown: bool) -> None:
+    it = showing()
+    it.mind_silence(at(seconds))
+
+    assert it.shown == shown
+
+
+def test_a_page_puts_silence_off() -> None:
+    it = showing()
+    it.note_page(at(200))
+    it.mind_silence(at(499))
+
+    assert it.shown
+
+
+def test_what_comes_to_be_while_hidden_is_born_when_it_is_first_shown() -> None:
+    it = showing(shown=False)
+    totals = born(it.birth(at(0)))
+    hidden = it.settled(totals, at(50))
+    it.shown = True
+    shown = it.settled(totals, at(60))
+
+    assert totals.born == {SERIES: NOT_SHOWN_YET}
+    assert hidden is totals
+    assert shown.born == {SERIES: at(60).wall}
+    assert shown.series is totals.series
+
+
+@pytest.mark.parametrize(
+    ("seconds", "over"),
+    [
+        pytest.param(119, False, id="held"),
+        pytest.param(120, True, id="over"),
+        pytest.param(-1, True, id="clock-set-back"),
+    ],
+)
+def test_the_end_of_a_hold_is_kept(seconds: float, over: bool) -> None:
+    totals = born(at(0).wall)
+    settled = showing().settled(totals, at(seconds))
+
+    assert settled.born[SERIES] == (THERE_ALWAYS if over else at(0).wall)
+    assert (settled is totals) != over

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, Histogram
+
+from cdr_exporter.catalogue import (
+    API_ERRORS,
+    AUTH_BLOCKED,
+    DELAY_BUCKETS,
+    FAMILIES,
+    GAUGE,
+    INGEST_DELAY,
+    LAST_RECORD,
+    PBX_RECORDS,
+    POLL_FAILURES,
+    POLLS,
+    UP,
+)
+from cdr_exporter.tally import Series
+from cdr_exporter.vitals import Vitals
+
+from .rows import BOUNDS
+
+
+@pytest.fixture
+def vitals() -> Vitals:
+    return Vitals(BOUNDS)
+
+
+def test_everything_known_stands_at_0_from_the_start(vitals: Vitals) -> None:
+    assert {value for numbers in vitals.own.values() for value in numbers} == {0}
+    assert set(vitals.gauges.values()) == {0.0}
+
+
+def test_each_family_that_is_not_durable_is_there_but_for_what_a_pbx_has_to_say(
+    vitals: Vitals,
+) -> None:
+    expected = {
+        Series(family.name, labels)
+        for family in FAMILIES
+        if not family.process_wide
+        and (family.kind == GAUGE or not family.durable)
+        and family not in {PBX_RECORDS, LAST_RECORD}
+        for labels in family.known_labels
+    }
+
+    assert vitals.own.keys() | vitals.gauges.keys() == expected
+    assert not vitals.own.keys() & vitals.gauges.keys()
+
+
+def test_counters_add_up(vitals: Vitals) -> None:
+    vitals.add(POLLS)
+    vitals.add(POLLS, by=41)
+    vitals.add(POLL_FAILURES, "tls")
+
+    assert vitals.own[Series("cdr_exporter_polls_total")] == (42,)
+    assert vitals.own[Series("cdr_exporter_poll_failures_total", ("tls",))] == (1,)
+    assert vitals.own[Series("cdr_exporter_poll_failures_total", ("connect",))] == (0,)
+
+
+def test_a_label_outside_the_closed_set_is_a_defect(vitals: Vitals) -> None:
+    with pytest.raises(KeyError):
+        vitals.add(API_ERRORS, "12345")
+
+
+def test_gauges_are_set(vitals: Vitals) -> None:
+    vitals.set(UP, 1)
+    vitals.set(PBX_RECORDS, 2579)
+
+    assert vitals.gauges[Series("cdr_up")] == 1
+    assert vitals.gauges[Series("cdr_pbx_records")] == 2579
+
+
+def test_of_a_set_of_reasons_one_holds_or_none(vitals: Vitals) -> None:
+    def blocked() -> set[str]:
+        return {
+            series.labels[0]
+            for series, value in vitals.gauges.items()
+            if series.family == AUTH_BLOCKED.name and value
+        }
+
+    vitals.set_one(AUTH_BLOCKED, "denied")
+    first = blocked()
+    vitals.set_one(AUTH_BLOCKED, "token_cap")
+    second = blocked()
+    vitals.set_one(AUTH_BLOCKED, None)
+
+    assert (first, second, blocked()) == ({"denied"}, {"token_cap"}, set())
+
+
+def test_what_was_handed_out_does_not_change(vitals: Vitals) -> None:
+    own, gauges = vitals.own, vitals.gauges
+    vitals.add(POLLS)
+    vitals.observe(INGEST_DELAY, [1])
+    vitals.set(UP, 1)
+
+    assert own[Series(POLLS.name)] == (0,)
+    assert own[Series(INGEST_DELAY.name)] == (0,) * (len(DELAY_BUCKETS) + 2)
+    assert gauges[Series(UP.name)] == 0
+
+
+@given(st.lists(st.integers(0, 200_000) | st.sampled_from(DELAY_BUCKETS)))
+def test_observations_fall_where_prometheus_client_puts_them(seconds: list[int]) -> None:
+    vitals = Vitals(BOUNDS)
+    judge = Histogram("judge", "", buckets=DELAY_BUCKETS, registry=CollectorRegistry())
+    for each in seconds:
+        judge.observe(each)
+    vitals.observe(INGEST_DELAY, seconds)
+
+    *counts, total = vitals.own[Series(INGEST_DELAY.name)]
+    assert counts == [bucket.get() for bucket in judge._buckets]
+    assert total == judge._sum.get()
