@@ -1,0 +1,141 @@
+"""The text of `exporter.yml` as plain values: the only door to `yaml`.
+
+Rule: what is read is what is written. A key written twice (PyYAML would keep the last without a
+word), an alias, a merge and a tag are refused; so no file unfolds into more than its own size.
+
+PyYAML's messages quote the file: only where it stumbled is taken from them, never a word.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+import yaml
+from yaml.constructor import SafeConstructor
+
+from .mistake import Mistake, join, shown
+
+_TAG = "tag:yaml.org,2002:"
+_MERGE = f"{_TAG}merge"
+_PLAIN = {
+    f"{_TAG}{kind}" for kind in ("map", "seq", "str", "int", "float", "bool", "null", "timestamp")
+}
+# `schema` finds the key in msgspec's message, which sets it between backticks and spaces.
+_KEY = re.compile(r"[^\s:`]+")
+
+# What PyYAML's problem starts with, and what most often is behind it.
+_REMEDIES = (
+    ("mapping values are not allowed", 'check the indentation, and quote text that holds ": "'),
+    ("could not find expected ':'", "write a colon and a space after each key"),
+    ("found undefined alias", 'quote text that starts with "*"'),
+    ("found character '\\t'", "indent with spaces, not with tabs"),
+    ("found character", "quote text that starts with a special character"),
+    ("found unexpected end of stream", "close the quotation mark"),
+    ("found unknown escape character", "use single quotes, or write \\\\ for a backslash"),
+    ("but found another document", "keep one document and remove the others, from --- on"),
+)
+_REMEDY = "check indentation, colons, brackets and quotation marks"
+_NOT_YAML = "is not valid YAML here"
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """*content* is what the file says; *lines* tells where, by place and key."""
+
+    content: object
+    lines: dict[tuple[str, str], int] = field(default_factory=dict)
+
+
+def read(text: str) -> Document:
+    """Return what *text* says; raises `Mistake`."""
+    try:
+        return _Reader().document(yaml.compose(text, Loader=yaml.SafeLoader))
+    except yaml.MarkedYAMLError as error:
+        raise _syntax(error) from error
+    except yaml.reader.ReaderError as error:
+        where = _position(text.count("\n", 0, error.position), None)
+        raise Mistake(where, "holds a control character; remove it") from error
+    except RecursionError as error:
+        raise Mistake("", "is nested too deeply; start from the example exporter.yml") from error
+
+
+def _syntax(error: yaml.MarkedYAMLError) -> Mistake:
+    mark = error.problem_mark or error.context_mark
+    problem = error.problem or ""
+    remedy = next((hint for start, hint in _REMEDIES if problem.startswith(start)), _REMEDY)
+    return Mistake(_position(mark.line, mark.column) if mark else "", f"{_NOT_YAML}; {remedy}")
+
+
+def _position(line: int, column: int | None) -> str:
+    return f"line {line + 1}" + ("" if column is None else f", column {column + 1}")
+
+
+class _Reader:
+    """Nodes to values, with the path to each for the message."""
+
+    def __init__(self) -> None:
+        self._lines: dict[tuple[str, str], int] = {}
+        self._met: set[int] = set()
+        self._scalars = SafeConstructor()
+
+    def document(self, root: yaml.Node | None) -> Document:
+        return Document(None if root is None else self._value(root, ""), self._lines)
+
+    def _value(self, node: yaml.Node, path: str) -> object:
+        self._refuse_what_is_not_plain(node, path)
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, path)
+        if isinstance(node, yaml.SequenceNode):
+            return [self._value(item, f"{path}[{at}]") for at, item in enumerate(node.value)]
+        return self._scalar(node, path)
+
+    def _refuse_what_is_not_plain(self, node: yaml.Node, path: str) -> None:
+        if id(node) in self._met:
+            raise Mistake(path, 'is a YAML alias; write the value out, or quote text after "*"')
+        self._met.add(id(node))
+        if node.tag == _MERGE:
+            raise Mistake(path, "has the merge key <<; write the keys out")
+        if node.tag not in _PLAIN:
+            raise Mistake(path, "has a YAML tag; remove it, or put the text in quotes")
+
+    def _mapping(self, node: yaml.MappingNode, path: str) -> dict[str, object]:
+        found: dict[str, object] = {}
+        for key_node, value_node in node.value:
+            line = key_node.start_mark.line + 1
+            key = self._key(key_node, path, line)
+            here = join(path, shown(key, line))
+            if key in found:
+                first = self._lines[path, key]
+                raise Mistake(here, f"is written on line {first} and on line {line}; keep one")
+            self._lines[path, key] = line
+            found[key] = self._value(value_node, here)
+        return found
+
+    def _key(self, node: yaml.Node, path: str, line: int) -> str:
+        key = self._value(node, path)
+        if not isinstance(key, str):
+            raise Mistake(path, f"the key on line {line} is not text; put it in quotes")
+        if not _KEY.fullmatch(key):
+            remedy = "write a space after its colon"
+            raise Mistake(path, f"the key on line {line} has characters no key has; {remedy}")
+        return key
+
+    def _scalar(self, node: yaml.Node, path: str) -> object:
+        try:
+            value = self._scalars.construct_object(node, deep=True)
+        except (ValueError, LookupError, AttributeError, yaml.YAMLError) as error:
+            # 2026-13-45 looks like a date to YAML and 0x_ like a number, and then are none.
+            raise Mistake(path, "is text that YAML misreads; put it in quotes") from error
+        if isinstance(value, str):
+            _refuse_odd_text(value, path)
+        return value
+
+
+def _refuse_odd_text(text: str, path: str) -> None:
+    if not text.strip():
+        raise Mistake(path, "is empty; give it a value or remove the key")
+    if not text.isprintable():
+        raise Mistake(path, "holds a line break or an invisible character; remove it")
+    if text != text.strip():
+        raise Mistake(path, "starts or ends with a space; remove it")

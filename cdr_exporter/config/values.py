@@ -1,0 +1,196 @@
+"""What one setting may hold: from what the file says to a value of `settings`.
+
+Rule: each check takes what was written and returns what is meant, or raises `ValueError` that
+reads `what is wrong; what to do` and quotes nothing. Where it stands is the caller's to say.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
+
+from .. import durations
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_API_PATH = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*")
+_FINGERPRINT = re.compile(r"[0-9a-f]{64}")
+_LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+# A last label of digits alone is a mistyped IPv4 address; no top-level domain is a number.
+_DNS_NAME = re.compile(rf"(?=.{{1,253}}$)({_LABEL}\.)*(?![0-9]+\.?$){_LABEL}\.?")
+# Some Pythons overlook what stands between a closing bracket and the port's colon.
+_NETLOC = re.compile(r"(\[[^\]]*\]|[^\[\]:]+)(:.*)?")
+_STARTS = ("now", "all")
+
+_MINUTE, _DAY = 60.0, 86_400.0
+DURATION_RANGES = {
+    "poll_interval": (1.0, _DAY),
+    "request_timeout": (1.0, 10 * _MINUTE),
+    "stale_after": (2.0, 28 * _DAY),
+    "birth_hold": (0.0, _DAY),
+}
+"""Least and most, in seconds; only `birth_hold` means something at zero: no hold."""
+
+
+def name(text: str) -> str:
+    """Return a PBX's name: it is a label value, a file name and part of a URL."""
+    if not _NAME.fullmatch(text):
+        raise ValueError(
+            "is not a name; write 1 to 63 of the characters A-Z a-z 0-9 _ . -, "
+            "the first a letter or digit"
+        )
+    return text
+
+
+def duration(key: str) -> Callable[[str], float]:
+    """Return the check of the duration *key*, in seconds."""
+    least, most = DURATION_RANGES[key]
+
+    def check(text: str) -> float:
+        seconds = durations.parse(text)
+        if not least <= seconds <= most:
+            span = f"{durations.show(least)} to {durations.show(most)}"
+            raise ValueError(f"is out of range; write a duration from {span}")
+        return seconds
+
+    return check
+
+
+def start(text: str) -> str:
+    """Return where to begin."""
+    if text not in _STARTS:
+        raise ValueError(f"is not a known start; write {' or '.join(_STARTS)}")
+    return text
+
+
+def max_trunks(number: int) -> int:
+    """Return how many trunks get a label of their own."""
+    if number < 1:
+        raise ValueError("is less than 1; write how many trunks shall be shown by name")
+    return number
+
+
+def buckets(bounds: Sequence[int]) -> tuple[int, ...]:
+    """Return histogram bounds."""
+    if not bounds:
+        raise ValueError("has no bound; write at least one, or remove the key")
+    if bounds[0] < 1:
+        raise ValueError("has a bound below 1; write whole seconds from 1 up")
+    if any(lower >= upper for lower, upper in pairwise(bounds)):
+        raise ValueError("is not ascending; write each bound once, from small to large")
+    return tuple(bounds)
+
+
+def path(base: Path) -> Callable[[str], Path]:
+    """Return the check of a path; a relative one starts at *base*."""
+
+    def check(text: str) -> Path:
+        if text.startswith("~"):
+            raise ValueError("starts with ~, which only a shell knows; write the whole path")
+        return base / text
+
+    return check
+
+
+def variable(text: str) -> str:
+    """Return the name of an environment variable."""
+    if not _VARIABLE.fullmatch(text):
+        raise ValueError("is not the name of an environment variable; write it without $")
+    return text
+
+
+def fingerprint(text: str) -> str:
+    """Return a certificate's SHA-256 as 64 lower-case hex digits."""
+    digits = text.replace(":", "").lower()
+    if not _FINGERPRINT.fullmatch(digits):
+        raise ValueError(
+            "is not a SHA-256 fingerprint; write 64 hex digits, with or without colons, as "
+            "openssl x509 -noout -fingerprint -sha256 prints them"
+        )
+    return digits
+
+
+def api_path(text: str) -> str:
+    """Return the API's path without slashes around it."""
+    inner = text.strip("/")
+    if not _API_PATH.fullmatch(inner) or set(inner.split("/")) & {".", ".."}:
+        raise ValueError("is not a path; write it as openapi/v1.0")
+    return inner
+
+
+def base_url(text: str) -> str:
+    """Return scheme, host and port, in lower case and without a trailing slash."""
+    parts = _split(text)
+    for found, complaint in _URL_FAULTS:
+        if found(parts, text):
+            raise ValueError(complaint)
+    return f"{parts.scheme}://{parts.netloc.lower()}"
+
+
+def is_plaintext(url: str) -> bool:
+    """Tell whether a checked *url* does without TLS."""
+    return urlsplit(url).scheme == "http"
+
+
+def leaves_the_machine(url: str) -> bool:
+    """Tell whether a checked *url* leads to anything but this machine's loopback."""
+    host = urlsplit(url).hostname or ""
+    address = _address(host)
+    return host != "localhost" if address is None else not address.is_loopback
+
+
+def _split(text: str) -> SplitResult:
+    try:
+        return urlsplit(text)
+    except ValueError:
+        # Python's own message quotes the host.
+        raise ValueError(_NO_HOST) from None
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
+def _bad_host(parts: SplitResult, text: str) -> bool:
+    if not _NETLOC.fullmatch(parts.netloc):
+        return True
+    host = parts.hostname or ""
+    return _address(host) is None and not _DNS_NAME.fullmatch(host)
+
+
+def _bad_port(parts: SplitResult, text: str) -> bool:
+    try:
+        return parts.port == 0 or parts.netloc.endswith(":")
+    except ValueError:
+        return True
+
+
+_NO_HOST = "has no usable host; write a DNS name, an IPv4 address or an IPv6 address in brackets"
+# In this order: what is wrong with the user info must be said before the host is looked at.
+_URL_FAULTS: tuple[tuple[Callable[[SplitResult, str], bool], str], ...] = (
+    (
+        lambda parts, text: parts.scheme not in ("http", "https") or not parts.netloc,
+        "does not start with https:// and a host; write it as https://192.0.2.10:8088",
+    ),
+    (
+        lambda parts, text: "@" in parts.netloc,
+        "holds user info; remove everything up to the @, the secret has keys of its own",
+    ),
+    (
+        lambda parts, text: "?" in text or "#" in text,
+        "has a query or a fragment; remove everything from the ? or # on",
+    ),
+    (
+        lambda parts, text: parts.path not in ("", "/"),
+        "has a path; end it after the port and write the path as api_path",
+    ),
+    (_bad_host, _NO_HOST),
+    (_bad_port, "has no usable port; write a number from 1 to 65535 after the last colon"),
+)

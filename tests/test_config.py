@@ -1,0 +1,938 @@
+"""`exporter.yml` to settings: what is taken, what is refused and in which words."""
+
+from __future__ import annotations
+
+import re
+import traceback
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from cdr_exporter import config, durations, settings
+from cdr_exporter.config import schema, values
+from cdr_exporter.errors import ConfigError
+from cdr_exporter.secret import Secret
+
+CANARY = "CANARYs3cr3tQx7vR2mZ9kL4wP8"
+FINGERPRINT = "0123456789abcdef" * 4
+BASE = Path("/etc/cdr-exporter")
+SHIPPED = Path(__file__).parents[1] / "exporter.yml"
+
+PBX = {
+    "name": "hq",
+    "base_url": "https://192.0.2.10:8088",
+    "client_id": "UEnH9Dmv6uBJEXsY",
+    "client_secret": CANARY,
+}
+
+
+def text(top: str = "", **changed: str | None) -> str:
+    """One PBX as YAML; *changed* holds raw YAML by key, None leaves a key out."""
+    return f"{top}\npbxs:\n{entry(**changed)}"
+
+
+def entry(**changed: str | None) -> str:
+    lines = [f"{key}: {value}" for key, value in (PBX | changed).items() if value is not None]
+    return "  - " + "\n    ".join(lines) + "\n"
+
+
+def parse(source: str) -> settings.Settings:
+    return config.parse(source, "exporter.yml", BASE)
+
+
+def only(source: str) -> settings.PBX:
+    (pbx,) = parse(source).pbxs
+    return pbx
+
+
+def refusal(source: str) -> ConfigError:
+    with pytest.raises(ConfigError) as caught:
+        parse(source)
+    return caught.value
+
+
+# What is taken
+
+
+def test_the_least_a_file_may_say_gives_the_defaults() -> None:
+    assert parse(text()) == settings.Settings(
+        pbxs=(
+            settings.PBX(
+                name="hq",
+                base_url="https://192.0.2.10:8088",
+                client_id="UEnH9Dmv6uBJEXsY",
+                secret=settings.SecretSource(value=Secret(CANARY)),
+                api_path="openapi/v1.0",
+                tls=settings.TLS(),
+                poll_interval=30,
+                request_timeout=30,
+                start="now",
+                stale_after=300,
+                birth_hold=120,
+                max_trunks=200,
+            ),
+        ),
+        state_dir=BASE / "state",
+        buckets=settings.Buckets(
+            duration=(1, 5, 10, 15, 30, 60, 120, 180, 300, 600, 1200, 1800, 3600, 7200),
+            ring=(1, 2, 5, 10, 15, 20, 30, 45, 60, 120),
+        ),
+    )
+
+
+ADJUSTABLE = [
+    pytest.param("poll_interval", "1m", 60, "15s", 15, id="poll_interval"),
+    pytest.param("request_timeout", "10s", 10, "1m", 60, id="request_timeout"),
+    pytest.param("start", "all", "all", "now", "now", id="start"),
+    pytest.param("stale_after", "10m", 600, "1h30m", 5400, id="stale_after"),
+    pytest.param("birth_hold", "1m", 60, "0s", 0, id="birth_hold"),
+    pytest.param("max_trunks", "10", 10, "1", 1, id="max_trunks"),
+]
+
+
+@pytest.mark.parametrize(("key", "at_top", "top_value", "in_pbx", "pbx_value"), ADJUSTABLE)
+def test_a_pbx_says_otherwise_than_the_top_of_the_file(
+    key: str, at_top: str, top_value: object, in_pbx: str, pbx_value: object
+) -> None:
+    both = text(f"{key}: {at_top}", **{key: in_pbx}) + entry(name="branch")
+
+    first, second = parse(both).pbxs
+
+    assert getattr(first, key) == pbx_value
+    assert getattr(second, key) == top_value
+
+
+def test_every_setting_a_pbx_may_change_is_tested_above() -> None:
+    assert [case.id for case in ADJUSTABLE] == list(schema.Adjustable.__struct_fields__)
+
+
+@pytest.mark.parametrize(
+    ("top", "changed", "expected"),
+    [
+        pytest.param("", {"poll_interval": "1s"}, 300, id="never_under_five_minutes"),
+        pytest.param("", {"poll_interval": "2m"}, 480, id="four_times_its_own_interval"),
+        pytest.param("poll_interval: 2m", {}, 480, id="four_times_the_common_interval"),
+        pytest.param("poll_interval: 2m\nstale_after: 4m", {}, 240, id="twice_is_enough"),
+    ],
+)
+def test_stale_after_follows_the_poll_interval(
+    top: str, changed: dict[str, str], expected: float
+) -> None:
+    assert only(text(top, **changed)).stale_after == expected
+
+
+def test_buckets_are_set_one_by_one() -> None:
+    buckets = parse(text("buckets: {ring: [3, 9]}")).buckets
+
+    assert buckets == settings.Buckets(duration=settings.DURATION_BUCKETS, ring=(3, 9))
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        pytest.param("data", BASE / "data", id="relative_to_the_file"),
+        pytest.param("/var/lib/cdr", Path("/var/lib/cdr"), id="absolute"),
+    ],
+)
+def test_paths_start_at_the_directory_of_the_file(written: str, meant: Path) -> None:
+    source = text(
+        f"state_dir: {written}",
+        client_secret=None,
+        client_secret_file=written,
+        tls=f"{{ca_file: {written}}}",
+    )
+
+    found = parse(source)
+
+    assert found.state_dir == meant
+    assert found.pbxs[0].secret == settings.SecretSource(file=meant)
+    assert found.pbxs[0].tls == settings.TLS(ca_file=meant)
+
+
+def test_a_secret_may_come_from_the_environment() -> None:
+    secret = only(text(client_secret=None, client_secret_env="HQ_SECRET")).secret
+
+    assert secret == settings.SecretSource(env="HQ_SECRET")
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("https://pbx.example.org", "https://pbx.example.org"),
+        ("https://PBX.example.org:8088/", "https://pbx.example.org:8088"),
+        ("HTTPS://pbx_1", "https://pbx_1"),
+        ("https://[2001:db8::1]:8088", "https://[2001:db8::1]:8088"),
+        ("http://localhost:8088", "http://localhost:8088"),
+        ("http://127.8.9.1:8088/", "http://127.8.9.1:8088"),
+        ("http://[::1]:8088", "http://[::1]:8088"),
+    ],
+)
+def test_a_base_url_is_scheme_host_and_port(written: str, meant: str) -> None:
+    assert only(text(base_url=written)).base_url == meant
+
+
+@pytest.mark.parametrize("written", ["/openapi/v1.0/", "openapi/v1.0", "openapi/v1.0/"])
+def test_slashes_around_the_api_path_do_not_matter(written: str) -> None:
+    assert only(text(api_path=written)).api_path == "openapi/v1.0"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        pytest.param(FINGERPRINT, id="plain"),
+        pytest.param(FINGERPRINT.upper(), id="upper_case"),
+        pytest.param(":".join(re.findall("..", FINGERPRINT.upper())), id="as_openssl_prints_it"),
+    ],
+)
+def test_a_fingerprint_may_be_written_as_any_tool_prints_it(written: str) -> None:
+    tls = only(text(tls=f'{{fingerprint_sha256: "{written}"}}')).tls
+
+    assert tls == settings.TLS(fingerprint_sha256=FINGERPRINT)
+
+
+def test_what_is_switched_off_counts_as_not_written() -> None:
+    tls = only(text(tls="{ca_file: /ca.pem, insecure_skip_verify: false}")).tls
+
+    assert tls == settings.TLS(ca_file=Path("/ca.pem"))
+
+
+@pytest.mark.parametrize("name", ["hq", "0", "A.b-c_d", "x" * 63])
+def test_these_are_names(name: str) -> None:
+    assert only(text(name=f'"{name}"')).name == name
+
+
+# What is refused: the file, the path to the mistake, what is wrong, what to do
+
+
+def over(key: str, written: str, what: str, hint: str, *, id: str) -> Any:
+    """A mistake in *key* of the one PBX."""
+    return pytest.param(text(**{key: written}), f"pbxs[0].{key}", what, hint, id=id)
+
+
+def top(line: str, path: str, what: str, hint: str, *, id: str) -> Any:
+    """A mistake at the top of the file."""
+    return pytest.param(text(line), path, what, hint, id=id)
+
+
+def tls(written: str, path: str, what: str, hint: str, *, id: str, **changed: str) -> Any:
+    """A mistake in how the one PBX is believed."""
+    return pytest.param(text(tls=written, **changed), f"pbxs[0].{path}", what, hint, id=id)
+
+
+UNIT = "write it with its unit, 30s"
+QUOTES = "put it in quotes"
+EMPTY = "is empty"
+GIVE = "give it a value or remove the key"
+UNKNOWN = "is an unknown key"
+IP = "https://192.0.2.10:8088"
+
+SHAPE = [
+    pytest.param("", "", EMPTY, "start from the example", id="empty_file"),
+    pytest.param("# nothing\n", "", EMPTY, "start from the example", id="only_comments"),
+    pytest.param(f"- {CANARY}", "", "is a list where a group", "write its keys", id="a_list"),
+    pytest.param(CANARY, "", "is text where a group", "write its keys", id="mere_text"),
+    pytest.param("start: now", "pbxs", "is missing", "at least one PBX", id="no_pbxs"),
+    pytest.param("pbxs: []", "pbxs", "has no PBX", "at least one PBX", id="empty_pbxs"),
+    pytest.param("pbxs:", "pbxs", EMPTY, GIVE, id="pbxs_without_value"),
+    pytest.param("pbxs: {}", "pbxs", "is a group of keys where a list", "hyphen", id="pbxs_keys"),
+    pytest.param(f"pbxs: [{CANARY}]", "pbxs[0]", "is text where", "write its keys", id="pbx_text"),
+    pytest.param("pbxs: [null]", "pbxs[0]", EMPTY, GIVE, id="pbx_null"),
+    pytest.param(text() + entry(name=None), "pbxs[1].name", "is missing", "metrics", id="no_name"),
+    pytest.param(
+        text(base_url=None), "pbxs[0].base_url", "is missing", "https://", id="no_base_url"
+    ),
+    pytest.param(
+        text(client_id=None), "pbxs[0].client_id", "is missing", "Integrations", id="no_client_id"
+    ),
+]
+
+UNKNOWN_KEYS = [
+    *(
+        top(f"{key}: x", key, UNKNOWN, "the keys here are poll_interval, ", id=f"planned_{key}")
+        for key in ("late_window", "longest_call", "machine_callees", "legs_appear")
+    ),
+    top("call_settle: 60s", "call_settle", UNKNOWN, "the keys here", id="planned_call_settle"),
+    top("buckets: {wait: [1]}", "buckets.wait", UNKNOWN, "duration, ring", id="planned_wait"),
+    over("timezone", "Europe/Berlin", UNKNOWN, "the keys here", id="planned_timezone"),
+    over("dids", "{}", UNKNOWN, "the keys here", id="planned_dids"),
+    over("queues", "{}", UNKNOWN, "the keys here", id="planned_queues"),
+    over("destinations", "{}", UNKNOWN, "the keys here", id="planned_destinations"),
+    over("client_secrets", CANARY, UNKNOWN, "did you mean client_secret?", id="one_letter_more"),
+    over("pol_interval", "1s", UNKNOWN, "did you mean poll_interval?", id="one_letter_less"),
+    tls("{ca_fil: x}", "tls.ca_fil", UNKNOWN, "did you mean ca_file?", id="misspelt_in_tls"),
+    over("state_dir", "x", UNKNOWN, "it belongs at the top of the file", id="key_of_the_top"),
+    over("ca_file", "x", UNKNOWN, "it belongs in pbxs[].tls", id="key_of_tls"),
+    top("base_url: x", "base_url", UNKNOWN, "it belongs in pbxs[]", id="key_of_a_pbx"),
+    top("poll-interval: 1s", "<key on line 1>", UNKNOWN, "mean poll_interval?", id="hyphen"),
+    top("START: now", "<key on line 1>", UNKNOWN, "did you mean start?", id="upper_case"),
+    top(f"{CANARY}: 1", "<key on line 1>", UNKNOWN, "the keys here", id="secret_as_a_key"),
+    tls(f"{{{CANARY}}}", "tls.<key on line 7>", UNKNOWN, "the keys", id="secret_in_braces"),
+    top(f"{'a' * 33}: 1", "<key on line 1>", UNKNOWN, "the keys here", id="long_key"),
+]
+
+TYPES = [
+    over("client_id", "12345678", "is a whole number where text", QUOTES, id="numeric_id"),
+    over("client_id", "1.5", "is a number with a fraction where", QUOTES, id="float_id"),
+    over("client_id", "2026-01-02", "is a date where text", QUOTES, id="date_id"),
+    over("client_id", "2026-13-45", "is text that YAML misreads", QUOTES, id="no_date_id"),
+    over("client_id", "0x_", "is text that YAML misreads", QUOTES, id="no_number_id"),
+    over("client_id", "", EMPTY, GIVE, id="null_id"),
+    over("client_id", '""', EMPTY, GIVE, id="empty_id"),
+    over("client_id", '" "', EMPTY, GIVE, id="blank_id"),
+    over("client_id", '"a\\tb"', "holds a line break or", "remove it", id="tab_in_id"),
+    over("client_id", '"a\\0b"', "holds a line break or", "remove it", id="nul_in_id"),
+    over("client_id", '"a\\u200Bb"', "holds a line break or", "remove it", id="zero_width_in_id"),
+    over("client_id", '"a\\uD800b"', "holds a line break or", "remove it", id="surrogate_in_id"),
+    over("client_id", '" a"', "starts or ends with a space", "remove it", id="space_before_id"),
+    over("client_secret", f"|\n      {CANARY}", "holds a line", "remove", id="secret_block"),
+    over("client_secret", f'" {CANARY}"', "starts or ends", "remove", id="space_before_secret"),
+    over("client_secret", '""', EMPTY, GIVE, id="empty_secret"),
+    over("client_secret", "", EMPTY, GIVE, id="null_secret"),
+    over("client_secret", "90210", "is a whole number where", QUOTES, id="numeric_secret"),
+    over("client_secret", f"[{CANARY}]", "is a list where text", QUOTES, id="list_secret"),
+    over("client_secret", f"{{x: {CANARY}}}", "is a group of", QUOTES, id="keys_secret"),
+    over("client_secret_file", '""', EMPTY, GIVE, id="empty_secret_file"),
+    over("name", "no", "is a yes or no where text", QUOTES, id="name_no"),
+    over("tls", "[]", "is a list where a group of keys", "indented", id="tls_list"),
+    tls("{insecure_skip_verify: 1}", "tls.insecure_skip_verify", "is a whole", "true", id="one"),
+    over("max_trunks", '"5"', "is text where a whole number", "without quotes", id="quoted_int"),
+    over("max_trunks", "5.0", "is a number with", "point", id="float_trunks"),
+    over("max_trunks", "yes", "is a yes or no where", "without", id="yes_trunks"),
+    top("start: on", "start", "is a yes or no where text", "now or all", id="start_on"),
+    top("buckets: {ring: 5}", "buckets.ring", "is a whole", "hyphen", id="bucket_not_a_list"),
+    top("buckets: {ring: [1.5]}", "buckets.ring[0]", "is a number", "point", id="half_second"),
+    top("buckets: {ring: [1, 5s]}", "buckets.ring[1]", "is text", "unit", id="bucket_unit"),
+]
+
+DURATIONS = [
+    *(
+        top(f"{key}: 30", key, "is a whole number where text", UNIT, id=f"bare_{key}")
+        for key in values.DURATION_RANGES
+    ),
+    over("poll_interval", "30.5", "is a number with a fraction", UNIT, id="bare_float"),
+    over("poll_interval", "1:30", "is a whole number where", UNIT, id="minutes_and_seconds"),
+    over("poll_interval", '"30"', "has no unit", "write 30s", id="quoted_number"),
+    over("poll_interval", "30m1h", "has its units out of order", "1h30m", id="small_first"),
+    over("poll_interval", "1m1m", "has its units out of order", "each once", id="unit_twice"),
+    over("poll_interval", "1.5h", "has a fraction", "1h30m", id="fraction"),
+    over("poll_interval", "-30s", "has a sign", "30s", id="negative"),
+    over("poll_interval", "30 s", "is not a duration", "30s", id="space"),
+    over("poll_interval", "30S", "is not a duration", "30s", id="capital"),
+    over("poll_interval", "٣0s", "is not a duration", "30s", id="other_digits"),
+    over("poll_interval", "half a minute", "is not a duration", "30s", id="words"),
+    over("poll_interval", "1234567890s", "has a number", "larger unit", id="ten_digits"),
+    over("poll_interval", "999ms", "is out of range", "1s to 1d", id="poll_too_often"),
+    over("poll_interval", "0s", "is out of range", "1s to 1d", id="poll_zero"),
+    over("poll_interval", "1d1ms", "is out of range", "1s to 1d", id="poll_too_rarely"),
+    over("request_timeout", "500ms", "is out of range", "1s to 10m", id="timeout_too_short"),
+    over("request_timeout", "11m", "is out of range", "1s to 10m", id="timeout_too_long"),
+    top("birth_hold: 2d", "birth_hold", "is out of range", "0s to 1d", id="hold_too_long"),
+    top("stale_after: 0s", "stale_after", "is out of range", "2s to 4w", id="stale_zero"),
+    top(
+        "stale_after: 59s",
+        "stale_after",
+        "59s is less than twice poll_interval (30s)",
+        "write 1m or more",
+        id="stale_before_the_second_poll",
+    ),
+    pytest.param(
+        text("stale_after: 5m", poll_interval="3m"),
+        "pbxs[0].stale_after",
+        "5m is less than twice poll_interval (3m)",
+        "write 6m or more",
+        id="stale_before_the_second_poll_of_one_pbx",
+    ),
+    pytest.param(
+        text("poll_interval: 1ms", poll_interval="3m"),
+        "poll_interval",
+        "is out of range",
+        "1s to 1d",
+        id="wrong_at_the_top_though_overridden",
+    ),
+]
+
+VALUES = [
+    *(
+        over("name", f'"{name}"', "is not a name", "1 to 63 of the characters", id=f"name_{id}")
+        for id, name in {
+            "slash": "a/b",
+            "dot": ".",
+            "hyphen": "-a",
+            "space": "a b",
+            "umlaut": "büro",
+            "long": "x" * 64,
+        }.items()
+    ),
+    pytest.param(
+        text() + entry(name="branch") + entry(name="HQ"),
+        "pbxs[2].name",
+        "is the name of pbxs[0] too",
+        "change it",
+        id="same_name_in_capitals",
+    ),
+    over("start", "yesterday", "is not a known start", "write now or all", id="unknown_start"),
+    over("max_trunks", "0", "is less than 1", "write how many", id="no_trunks"),
+    over("max_trunks", "-1", "is less than 1", "write how many", id="negative_trunks"),
+    top("buckets: {ring: []}", "buckets.ring", "has no bound", "at least one", id="no_bound"),
+    top("buckets: {ring: [0, 1]}", "buckets.ring", "has a bound below 1", "from 1", id="zero"),
+    top("buckets: {ring: [-1]}", "buckets.ring", "has a bound below 1", "from 1", id="minus"),
+    top("buckets: {duration: [2, 1]}", "buckets.duration", "is not asc", "small", id="falling"),
+    top("buckets: {duration: [1, 1]}", "buckets.duration", "is not asc", "once", id="twice"),
+    top("state_dir: ~/state", "state_dir", "starts with ~", "whole path", id="tilde"),
+    over("api_path", '"/"', "is not a path", "openapi/v1.0", id="api_path_slash"),
+    over("api_path", "a//b", "is not a path", "openapi/v1.0", id="api_path_two_slashes"),
+    over("api_path", "../admin", "is not a path", "openapi/v1.0", id="api_path_up"),
+    over("api_path", "a/./b", "is not a path", "openapi/v1.0", id="api_path_here"),
+    over("api_path", "api?x=1", "is not a path", "openapi/v1.0", id="api_path_query"),
+    over("api_path", '"a b"', "is not a path", "openapi/v1.0", id="api_path_space"),
+    over("api_path", "a%2e", "is not a path", "openapi/v1.0", id="api_path_percent"),
+]
+
+SECRETS = [
+    pytest.param(
+        text(client_secret=None),
+        "pbxs[0]",
+        "has no client secret",
+        "set one of client_secret_file, client_secret_env, client_secret",
+        id="none",
+    ),
+    pytest.param(
+        text(client_secret_env="X"),
+        "pbxs[0]",
+        "client_secret_env and client_secret say the same thing",
+        "keep one",
+        id="two",
+    ),
+    pytest.param(
+        text(client_secret_env="X", client_secret_file="x"),
+        "pbxs[0]",
+        "client_secret_file and client_secret_env and client_secret say",
+        "keep one",
+        id="three",
+    ),
+    pytest.param(
+        text(client_secret=None, client_secret_env=f"${CANARY}"),
+        "pbxs[0].client_secret_env",
+        "is not the name of an environment variable",
+        "without $",
+        id="dollar",
+    ),
+    pytest.param(
+        text(client_secret=None, client_secret_file="~/hq"),
+        "pbxs[0].client_secret_file",
+        "starts with ~",
+        "write the whole path",
+        id="file_at_home",
+    ),
+]
+
+URLS = [
+    over("base_url", url, what, hint, id=f"url_{id}")
+    for id, url, what, hint in [
+        ("without_scheme", "pbx.example:8088", "does not start with", "https://192"),
+        ("bare_address", "192.0.2.10", "does not start with", "https://192"),
+        ("ftp", "ftp://192.0.2.10", "does not start with", "https://192"),
+        ("one_slash", "https:/192.0.2.10", "does not start with", "https://192"),
+        ("no_host", "https://", "does not start with", "https://192"),
+        ("user_info", f"https://admin:{CANARY}@192.0.2.10", "holds user info", "up to the @"),
+        ("user", "https://admin@192.0.2.10", "holds user info", "up to the @"),
+        ("query", f"{IP}/?secret={CANARY}", "has a query or a fragment", "from the ? or #"),
+        ("empty_query", f"{IP}?", "has a query or a fragment", "from the ? or #"),
+        ("fragment", f"{IP}/#x", "has a query or a fragment", "from the ? or #"),
+        ("path", f"{IP}/openapi/v1.0", "has a path", "as api_path"),
+        ("two_slashes", f"{IP}//", "has a path", "as api_path"),
+        ("port_only", "https://:8088", "has no usable host", "in brackets"),
+        ("open_bracket", f"https://[{CANARY}", "has no usable host", "in brackets"),
+        ("no_address", f"https://[{CANARY}]", "has no usable host", "in brackets"),
+        ("after_bracket", "https://[::1]x:80", "has no usable host", "in brackets"),
+        ("no_brackets", "https://::1", "has no usable host", "in brackets"),
+        ("bad_address", "https://192.0.2.300", "has no usable host", "in brackets"),
+        ("backslash", "https://a\\b", "has no usable host", "in brackets"),
+        ("space", "https://a b", "has no usable host", "in brackets"),
+        ("umlaut", "https://büro.example", "has no usable host", "in brackets"),
+        ("wide_slash", "https://a\uff0fb", "has no usable host", "in brackets"),
+        ("hyphen_first", "https://-a", "has no usable host", "in brackets"),
+        ("word_as_port", "https://a:https", "has no usable port", "1 to 65535"),
+        ("port_zero", "https://a:0", "has no usable port", "1 to 65535"),
+        ("port_too_high", "https://a:65536", "has no usable port", "1 to 65535"),
+        ("no_port", '"https://a:"', "has no usable port", "1 to 65535"),
+        ("http", "http://192.0.2.10", "is http:// to another", "tls.allow_plaintext: true"),
+        ("http_name", "http://localhost.example", "is http:// to another", "write https://"),
+        ("http_odd", "http://[::ffff:1.2.3.4]", "is http:// to another", "write https://"),
+    ]
+]
+
+NO_EFFECT = "has no effect on http://"
+TRUST = [
+    tls(
+        f"{{ca_file: x, fingerprint_sha256: {FINGERPRINT}}}",
+        "tls",
+        "ca_file and fingerprint_sha256 exclude each other",
+        "keep one",
+        id="ca_and_fingerprint",
+    ),
+    tls(
+        "{ca_file: x, insecure_skip_verify: true}",
+        "tls",
+        "ca_file and insecure_skip_verify exclude each other",
+        "keep one",
+        id="ca_and_anybody",
+    ),
+    *(
+        tls(
+            f"{{{key}: {value}}}",
+            f"tls.{key}",
+            NO_EFFECT,
+            "write https:// in base_url",
+            id=f"{key}_in_clear",
+            base_url="HTTP://localhost",
+        )
+        for key, value in {
+            "ca_file": "x",
+            "fingerprint_sha256": FINGERPRINT,
+            "insecure_skip_verify": "true",
+        }.items()
+    ),
+    *(
+        tls(
+            f'{{fingerprint_sha256: "{written}"}}',
+            "tls.fingerprint_sha256",
+            "is not a SHA-256 fingerprint",
+            "write 64 hex digits",
+            id=f"fingerprint_{id}",
+        )
+        for id, written in {
+            "short": FINGERPRINT[:-1],
+            "sha1": FINGERPRINT[:40],
+            "other_letters": "g" * 64,
+            "with_its_title": f"sha256 Fingerprint={FINGERPRINT}",
+        }.items()
+    ),
+    tls(
+        f"{{fingerprint_sha256: {'1' * 64}}}",
+        "tls.fingerprint_sha256",
+        "is a whole number where text is expected",
+        QUOTES,
+        id="fingerprint_of_digits",
+    ),
+    tls('{fingerprint_sha256: ""}', "tls.fingerprint_sha256", EMPTY, GIVE, id="no_fingerprint"),
+    tls("{ca_file: ~/ca}", "tls.ca_file", "starts with ~", "whole path", id="ca_at_home"),
+]
+
+NOT_YAML = "is not valid YAML here"
+SYNTAX = [
+    top("a: b: c", "line 1, column 5", NOT_YAML, 'quote text that holds ": "', id="two_colons"),
+    pytest.param(
+        text(client_secret=f"{CANARY}: {CANARY}"),
+        "line 6, column 47",
+        NOT_YAML,
+        'quote text that holds ": "',
+        id="secret_with_colon",
+    ),
+    pytest.param(
+        text(client_secret=f"*{CANARY}"),
+        "line 6, column 20",
+        NOT_YAML,
+        'quote text that starts with "*"',
+        id="secret_like_an_alias",
+    ),
+    pytest.param(
+        text(client_secret=f"@{CANARY}"),
+        "line 6, column 20",
+        NOT_YAML,
+        "quote text that starts with a special character",
+        id="secret_with_at_sign",
+    ),
+    pytest.param(
+        text(client_secret=f"'{CANARY}"),
+        "line 7, column 1",
+        NOT_YAML,
+        "close the quotation mark",
+        id="open_quote",
+    ),
+    pytest.param(
+        text(client_secret=f'"{CANARY}\\q"'),
+        "line 6, column 49",
+        NOT_YAML,
+        "single quotes",
+        id="backslash",
+    ),
+    pytest.param(
+        text(client_secret=f"!{CANARY} x"),
+        "pbxs[0].client_secret",
+        "has a YAML tag",
+        "in quotes",
+        id="secret_like_a_tag",
+    ),
+    pytest.param(
+        text().replace("client_secret: ", "client_secret:"),
+        "line 7, column 1",
+        NOT_YAML,
+        "a colon and a space after each key",
+        id="no_space_after_colon",
+    ),
+    pytest.param(
+        text(tls=f"{{client_secret:{CANARY}}}"),
+        "pbxs[0].tls",
+        "the key on line 7 has characters no key has",
+        "write a space after its colon",
+        id="no_space_after_colon_in_braces",
+    ),
+    pytest.param("pbxs:\n\t- x", "line 2, column 1", NOT_YAML, "spaces, not with tabs", id="tab"),
+    pytest.param("pbxs: [", "line 1, column 8", NOT_YAML, "brackets", id="open_bracket"),
+    pytest.param(
+        text() + f"--- {CANARY}\n", "line 7, column 1", NOT_YAML, "keep one", id="two_documents"
+    ),
+    pytest.param(
+        f"start: now\n# {CANARY}\x07", "line 2", "holds a control", "remove", id="control"
+    ),
+    pytest.param("[" * 9000, "", "is nested too deeply", "start from the example", id="deep"),
+    top("start: now\nstart: all", "start", "is written on line 1 and on line 2", "one", id="dup"),
+    pytest.param(
+        text().rstrip() + f"\n    name: {CANARY}",
+        "pbxs[0].name",
+        "is written on line 3 and on line 7",
+        "keep one",
+        id="duplicate_in_a_pbx",
+    ),
+    pytest.param("1: x", "", "the key on line 1 is not text", QUOTES, id="number_as_key"),
+    pytest.param("? [a]\n: x", "", "the key on line 1 is not text", QUOTES, id="list_as_key"),
+    pytest.param(
+        f"pbxs:\n  - &first {{name: {CANARY}}}\n  - *first",
+        "pbxs[1]",
+        "is a YAML alias",
+        "write the value out",
+        id="alias",
+    ),
+    pytest.param(
+        "pbxs: &loop [*loop]", "pbxs[0]", "is a YAML alias", "write the value out", id="loop"
+    ),
+    pytest.param(
+        "pbxs:\n  - <<: {name: hq}",
+        "pbxs[0]",
+        "has the merge key",
+        "write the keys out",
+        id="merge",
+    ),
+    over("client_id", "!!int abc", "is text that YAML misreads", QUOTES, id="no_int"),
+    over("client_id", "!!timestamp abc", "is text that YAML", QUOTES, id="no_timestamp"),
+    over("client_id", "!!bool abc", "is text that YAML misreads", QUOTES, id="no_bool"),
+    over("client_id", "!!map abc", "is text that YAML misreads", QUOTES, id="no_map"),
+    over("client_id", "!!python/name:os.system x", "has a YAML tag", "remove it", id="python"),
+    over("client_id", "=", "has a YAML tag", "in quotes", id="equals_sign"),
+]
+
+MISTAKES = [*SHAPE, *UNKNOWN_KEYS, *TYPES, *DURATIONS, *VALUES, *SECRETS, *URLS, *TRUST, *SYNTAX]
+
+
+@pytest.mark.parametrize(("source", "path", "what", "hint"), MISTAKES)
+def test_a_mistake_is_one_line_that_says_where_what_and_what_to_do(
+    source: str, path: str, what: str, hint: str
+) -> None:
+    message = str(refusal(source))
+
+    assert message.startswith(f"exporter.yml: {path}: {what}" if path else f"exporter.yml: {what}")
+    assert hint in message.partition("; ")[2]
+    assert message.isprintable()
+
+
+@pytest.mark.parametrize("source", [pytest.param(case.values[0], id=case.id) for case in MISTAKES])
+def test_no_mistake_shows_the_secret(source: str) -> None:
+    error = refusal(source)
+
+    shown = "".join(traceback.format_exception(error)) + repr(error)
+    assert CANARY not in shown
+    # A report of the exception behind it would quote the file.
+    assert error.__context__ is None
+    assert error.__cause__ is None
+
+
+def test_most_of_these_files_hold_the_secret() -> None:
+    holding = [case for case in MISTAKES if CANARY in str(case.values[0])]
+
+    assert len(holding) > 0.8 * len(MISTAKES)
+
+
+PIECES = [CANARY[at : at + 6] for at in range(len(CANARY) - 5)]
+
+
+@given(
+    st.integers(0, len(text())),
+    st.integers(0, 3),
+    st.text("\"'\n\t :-#{}[]*&!%@|>,?<\\x", max_size=4),
+)
+@example(len(text()) - len(CANARY) - 2, 1, "")
+def test_no_slip_of_the_pen_shows_the_secret(at: int, gone: int, added: str) -> None:
+    source = text(tls="{}")
+    try:
+        parse(source[:at] + added + source[at + gone :])
+    except ConfigError as error:
+        message = str(error)
+        assert message.isprintable()
+        assert [piece for piece in PIECES if piece in message] == []
+
+
+@given(st.text())
+def test_whatever_the_text_only_a_config_error_comes_of_it(source: str) -> None:
+    assert str(refusal(source)).startswith("exporter.yml: ")
+
+
+# What is unwise
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        pytest.param({}, [], id="https"),
+        pytest.param({"base_url": "http://127.0.0.1"}, [], id="http_to_this_machine"),
+        pytest.param(
+            {"tls": "{insecure_skip_verify: true}"},
+            ["pbx hq: tls.insecure_skip_verify takes any certificate"],
+            id="anybody_believed",
+        ),
+        pytest.param(
+            {"base_url": "http://192.0.2.10", "tls": "{allow_plaintext: true}"},
+            ["pbx hq: base_url is http:// to another machine"],
+            id="http_to_another_machine",
+        ),
+    ],
+)
+def test_what_is_allowed_and_unwise_is_warned_about(
+    changed: dict[str, str], expected: list[str]
+) -> None:
+    warned = config.warnings(parse(text(**changed)))
+
+    assert [line.partition(",")[0].partition(";")[0] for line in warned] == expected
+
+
+def test_each_unwise_pbx_is_named() -> None:
+    careless = "{insecure_skip_verify: true}"
+    source = text(tls=careless) + entry(name="good") + entry(name="branch", tls=careless)
+
+    assert [line.split(":")[0] for line in config.warnings(parse(source))] == [
+        "pbx hq",
+        "pbx branch",
+    ]
+
+
+# The file itself
+
+
+def test_a_file_is_loaded_with_paths_from_its_directory(tmp_path: Path) -> None:
+    file = tmp_path / "exporter.yml"
+    file.write_text(text(), encoding="utf-8")
+
+    loaded = config.load(file)
+
+    assert loaded == config.parse(text(), "exporter.yml", tmp_path)
+
+
+def test_the_working_directory_decides_nothing_but_where_the_file_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/exporter.yml").write_text(text(), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+
+    loaded = config.load(Path("etc/exporter.yml"))
+
+    assert loaded.state_dir == tmp_path / "etc/state"
+
+
+def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
+    file = tmp_path / "exporter.yml"
+    file.write_text(text(), encoding="utf-8-sig")
+
+    assert config.load(file).pbxs[0].name == "hq"
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        pytest.param(None, "there is no such file; write it, or name", id="missing"),
+        pytest.param(b"start: now\n# \xe9", "line 2: is not UTF-8; save the file", id="latin_1"),
+        pytest.param(b"#" * (2**20 + 1), "is larger than 1 MiB; name the right file", id="huge"),
+        pytest.param(b"start: never", "pbxs: is missing; add a list", id="wrong"),
+        pytest.param(b"", "is empty; start from the example", id="empty"),
+    ],
+)
+def test_a_file_that_cannot_be_taken_is_named(
+    tmp_path: Path, content: bytes | None, expected: str
+) -> None:
+    file = tmp_path / "exporter.yml"
+    if content is not None:
+        file.write_bytes(content)
+
+    with pytest.raises(ConfigError, match=f"^{re.escape(f'{file}: {expected}')}"):
+        config.load(file)
+
+
+def test_a_directory_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="is a directory; name the file in it"):
+        config.load(tmp_path)
+
+
+def test_a_path_through_a_file_is_refused_in_the_system_s_words(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(ConfigError, match="cannot be read; Not a directory"):
+        config.load(tmp_path / "file" / "exporter.yml")
+
+
+def test_a_file_of_exactly_one_mebibyte_is_taken(tmp_path: Path) -> None:
+    file = tmp_path / "exporter.yml"
+    file.write_text(text().ljust(2**20, "#").replace("##", "\n#", 1), encoding="utf-8")
+
+    assert file.stat().st_size == 2**20
+    assert config.load(file).pbxs[0].name == "hq"
+
+
+# The shipped example. A commented setting is a "#" right before its key; deeper lines belong to it.
+
+SETTING = re.compile(r"( *)#([a-z].*)")
+MORE = re.compile(r"( *)#( {2,}\S.*)")
+INSTEAD = re.compile(r"# instead of (\w+)$")
+
+
+def commented() -> list[list[int]]:
+    """Line numbers of each setting that is off, with its deeper lines."""
+    blocks: list[list[int]] = []
+    lines = SHIPPED.read_text(encoding="utf-8").splitlines()
+    for number, line in enumerate(lines):
+        if SETTING.fullmatch(line):
+            blocks.append([number])
+        elif blocks and blocks[-1][-1] == number - 1 and MORE.fullmatch(line):
+            blocks[-1].append(number)
+    return blocks
+
+
+def switched_on(*blocks: list[int]) -> str:
+    lines = SHIPPED.read_text(encoding="utf-8").splitlines()
+    for number in [number for block in blocks for number in block]:
+        lines[number] = re.sub(r"^( *)#", r"\1", lines[number])
+        if instead := INSTEAD.search(lines[number]):
+            lines = [re.sub(rf"^ *{instead[1]}:.*", "", line) for line in lines]
+    return "\n".join(lines)
+
+
+def label(block: list[int]) -> str:
+    return SHIPPED.read_text(encoding="utf-8").splitlines()[block[0]].strip(" #")[:40]
+
+
+def test_the_shipped_example_is_valid() -> None:
+    loaded = config.load(SHIPPED)
+
+    assert [pbx.name for pbx in loaded.pbxs] == ["hq"]
+    assert config.warnings(loaded) == []
+
+
+@pytest.mark.parametrize("block", commented(), ids=label)
+def test_each_commented_setting_of_the_example_can_be_switched_on(block: list[int]) -> None:
+    before = yaml.safe_load(SHIPPED.read_text(encoding="utf-8"))
+    source = switched_on(block)
+
+    assert config.parse(source, "exporter.yml", BASE).pbxs[0].name == "hq"
+    assert yaml.safe_load(source) != before
+
+
+@pytest.mark.parametrize("block", commented(), ids=label)
+def test_what_the_example_calls_a_default_is_one(block: list[int]) -> None:
+    line = SHIPPED.read_text(encoding="utf-8").splitlines()[block[0]]
+    is_default = line.startswith("#") or "api_path" in line
+
+    changes = parse(switched_on(block)) != parse(switched_on())
+
+    # `allow_plaintext` changes what is refused, not what is polled.
+    assert changes is not (is_default or "allow_plaintext" in line)
+
+
+def test_all_settings_of_the_example_can_be_switched_on_together() -> None:
+    lines = SHIPPED.read_text(encoding="utf-8").splitlines()
+    together = [
+        block
+        for block in commented()
+        if not INSTEAD.search(lines[block[0]]) and "#tls:" not in lines[block[0]]
+    ]
+
+    loaded = parse(switched_on(*together))
+
+    assert loaded.pbxs[0].max_trunks == 50
+    assert len(together) == 15
+
+
+@pytest.mark.parametrize("place", schema.PLACES)
+def test_the_example_shows_every_key_there_is(place: str) -> None:
+    everything: dict[str, set[str]] = {}
+    for block in commented():
+        gather(yaml.safe_load(switched_on(block)), "", everything)
+
+    assert everything[place] == set(schema.PLACES[place].__struct_fields__)
+
+
+def gather(value: object, place: str, found: dict[str, set[str]]) -> None:
+    if isinstance(value, dict):
+        found.setdefault(place, set()).update(value)
+        for key, inner in value.items():
+            gather(inner, f"{place}.{key}".lstrip("."), found)
+    if isinstance(value, list):
+        for inner in value:
+            gather(inner, f"{place}[]", found)
+
+
+# Durations
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [
+        ("100ms", 0.1),
+        ("30s", 30),
+        ("5m", 300),
+        ("1h30m", 5400),
+        ("1d", 86_400),
+        ("1w", 604_800),
+        ("1y", 31_536_000),
+        ("1y2w3d4h5m6s7ms", 31_536_000 + 2 * 604_800 + 3 * 86_400 + 4 * 3600 + 306.007),
+        ("90m", 5400),
+        ("0s", 0),
+    ],
+)
+def test_durations_are_those_of_prometheus(written: str, seconds: float) -> None:
+    assert durations.parse(written) == pytest.approx(seconds, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "written"),
+    [
+        (0, "0s"),
+        (0.1, "100ms"),
+        (90, "1m30s"),
+        (3600, "1h"),
+        (86_400, "1d"),
+        (694_861, "1w1d1h1m1s"),
+    ],
+)
+def test_durations_are_shown_as_one_would_write_them(seconds: float, written: str) -> None:
+    assert durations.show(seconds) == written
+
+
+@given(st.integers(0, 10**15))
+def test_what_is_shown_is_read_back(milliseconds: int) -> None:
+    seconds = milliseconds / 1000
+
+    assert durations.parse(durations.show(seconds)) == seconds
+
+
+def test_no_duration_is_below_zero() -> None:
+    with pytest.raises(ValueError, match="not below zero"):
+        durations.show(-1)
+
+
+@pytest.mark.parametrize("written", ["", "30", "s", "1h 30m", "30s\n", "1m1h", "30S", "½h"])
+def test_what_prometheus_would_not_read_is_refused(written: str) -> None:
+    with pytest.raises(ValueError, match="; write "):
+        durations.parse(written)
