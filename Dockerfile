@@ -1,0 +1,36 @@
+# Build the wheel apart, so that the image has no compiler, no pip cache and no source tree.
+FROM python:3.13-slim AS build
+WORKDIR /src
+COPY pyproject.toml README.md LICENSE ./
+COPY cdr_exporter cdr_exporter
+COPY grafana grafana
+COPY prometheus prometheus
+RUN pip install --no-cache-dir build==1.3.0 \
+ && python -m build --wheel --outdir /wheel \
+ && python -m venv /opt/cdr-exporter \
+ && /opt/cdr-exporter/bin/pip install --no-cache-dir --no-compile /wheel/*.whl \
+ && /opt/cdr-exporter/bin/pip uninstall --yes pip
+
+FROM python:3.13-slim
+LABEL org.opencontainers.image.title="cdr-exporter" \
+      org.opencontainers.image.description="Prometheus exporter for the call detail records of Yeastar P-Series PBXs" \
+      org.opencontainers.image.licenses="MIT"
+COPY --from=build /opt/cdr-exporter /opt/cdr-exporter
+# A fixed user, so that a volume's owner is known beforehand: chown 10088:10088.
+RUN groupadd --system --gid 10088 cdr \
+ && useradd --system --uid 10088 --gid cdr --no-create-home --home-dir /state --shell /usr/sbin/nologin cdr \
+ && install -d -o cdr -g cdr -m 0700 /state
+# Nothing is written but /state, so that `docker run --read-only` works.
+ENV PATH=/opt/cdr-exporter/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1
+USER 10088:10088
+WORKDIR /state
+VOLUME /state
+EXPOSE 10088
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=30s --timeout=5s --start-period=10s \
+  CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:10088/-/healthy', timeout=4)"]
+# Configure with: -v ./exporter.yml:/etc/cdr-exporter/exporter.yml:ro, and `state_dir: /state` in it.
+ENTRYPOINT ["cdr-exporter"]
+CMD ["run", "--config.file", "/etc/cdr-exporter/exporter.yml"]

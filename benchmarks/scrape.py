@@ -1,0 +1,174 @@
+"""Scrape: what one costs, ours against `generate_latest` over the same series, in this run.
+
+    unchanged   nothing was published since the last scrape
+    one call    one label set changed since, as after a poll of an office
+    library     prometheus_client collects and renders the same series
+
+Then a hundred scrapers at once, over HTTP. Ratios; the machine's own seconds mean little.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+
+from cdr_exporter import bundle
+from cdr_exporter.catalogue import DELAY_BUCKETS, DURATION, HISTOGRAM, RECORDS, RING, TALK
+from cdr_exporter.contract import CALL_TYPES, DISPOSITIONS
+from cdr_exporter.exposition import Exposition
+from cdr_exporter.settings import DURATION_BUCKETS, RING_BUCKETS
+from cdr_exporter.snapshot import Now, Snapshot
+from cdr_exporter.tally import Series, Totals, Value, width
+from cdr_exporter.web import App, Server, parse
+
+BOUNDS = {"duration": DURATION_BUCKETS, "ring": RING_BUCKETS, "delay": DELAY_BUCKETS}
+FAMILIES = (RECORDS, DURATION, RING, TALK)
+TRUNKS, SCRAPERS, SCRAPES = 30, 100, 5
+NOW = Now(1_700_000_000.0, 1_000.0)
+
+
+def main() -> None:
+    """Print the ratios."""
+    snapshot = made_up()
+    exposition = Exposition(BOUNDS, "bench")
+    registry = CollectorRegistry()
+    registry.register(Library(snapshot))
+    exposition.all([snapshot], NOW, openmetrics=False)
+    text = exposition.all([snapshot], NOW, openmetrics=False).plain
+    lines = sum(1 for line in text.splitlines() if not line.startswith(b"#"))
+    unchanged = best(lambda: exposition.all([snapshot], NOW, openmetrics=False).plain, 200)
+    gzipped = best(lambda: exposition.all([snapshot], NOW, openmetrics=False).gzipped, 200)
+    after_a_call = best(one_call(exposition, snapshot), 50)
+    library = best(lambda: generate_latest(registry), 5)
+    print(f"scrape of {lines:,} samples, {len(text):,} bytes:")
+    for name, seconds in (
+        ("unchanged", unchanged),
+        ("unchanged, gzip", gzipped),
+        ("after one call", after_a_call),
+        ("generate_latest", library),
+    ):
+        print(f"  {name:16} {seconds * 1e3:8.2f} ms")
+    print(f"  generate_latest / unchanged      = {library / unchanged:.0f}   (budget: at least 20)")
+    print(f"  generate_latest / after one call = {library / after_a_call:.0f}")
+    errors, seconds = crowd(exposition, snapshot)
+    print(f"{SCRAPERS} scrapers at once, {SCRAPES} scrapes each: {errors} errors,", end=" ")
+    print(f"{SCRAPERS * SCRAPES / seconds:.0f} scrapes a second")
+
+
+def best(act: Callable[[], object], times: int) -> float:
+    """Return the seconds of the quickest of *times* runs."""
+
+    def once() -> float:
+        began = time.perf_counter()
+        act()
+        return time.perf_counter() - began
+
+    return min(once() for _ in range(times))
+
+
+def made_up() -> Snapshot:
+    """Return a PBX with many trunks, of which every label set was seen."""
+    series: dict[Series, Value] = {
+        Series(family.name, (disposition, call_type, f"trunk-{number:02}")): tuple(
+            range(width(family, BOUNDS))
+        )
+        for family in FAMILIES
+        for number in range(TRUNKS)
+        for disposition in DISPOSITIONS
+        for call_type in CALL_TYPES
+    }
+    totals = Totals(series, dict.fromkeys(series, 0.0))
+    return Snapshot(pbx="hq", totals=totals, shown=True, fresh_until=float("inf"))
+
+
+def one_call(exposition: Exposition, snapshot: Snapshot) -> Callable[[], bytes]:
+    """Return a scrape before which one more call was counted."""
+    changed = {Series(f.name, ("ANSWERED", "Inbound", "trunk-07")) for f in FAMILIES}
+    current = snapshot
+
+    def scrape() -> bytes:
+        nonlocal current
+        series = dict(current.totals.series)
+        series |= {key: tuple(n + 1 for n in series[key]) for key in changed}
+        current = replace(current, totals=replace(current.totals, series=series))
+        return exposition.all([current], NOW, openmetrics=False).plain
+
+    return scrape
+
+
+class Library:
+    """The same series as prometheus_client would have them from a custom collector."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the families."""
+        for family in FAMILIES:
+            labels = ["pbx", *family.labels]
+            kind = HistogramMetricFamily if family.kind == HISTOGRAM else CounterMetricFamily
+            metric = kind(family.name, family.help, labels=labels)
+            for key, value in self._snapshot.totals.series.items():
+                if key.family == family.name:
+                    self._add(metric, [self._snapshot.pbx, *key.labels], value, family.buckets)
+            yield metric
+
+    @staticmethod
+    def _add(metric: Metric, labels: list[str], value: Value, buckets: str) -> None:
+        if isinstance(metric, CounterMetricFamily):
+            metric.add_metric(labels, value[0])
+            return
+        assert isinstance(metric, HistogramMetricFamily)
+        edges = [*(str(float(bound)) for bound in BOUNDS[buckets]), "+Inf"]
+        counts, reached = [], 0
+        for edge, count in zip(edges, value[:-1], strict=True):
+            reached += count
+            counts.append((edge, reached))
+        metric.add_metric(labels, counts, value[-1])
+
+
+def crowd(exposition: Exposition, snapshot: Snapshot) -> tuple[int, float]:
+    """Let many scrape at once; return failed scrapes and seconds."""
+    app = App(
+        snapshots=lambda: (snapshot,),
+        exposition=exposition,
+        now=lambda: NOW,
+        alive=lambda: True,
+        version="bench",
+        dashboards=bundle.dashboards(),
+        rules=bundle.rules(),
+    )
+    server = Server(app, [parse("127.0.0.1:0")])
+    server.start()
+    errors: list[Exception] = []
+
+    def scrape() -> None:
+        for _ in range(SCRAPES):
+            request = urllib.request.Request(
+                server.addresses[0].url + "metrics", headers={"Accept-Encoding": "gzip"}
+            )
+            try:
+                with urllib.request.urlopen(request, timeout=30) as response:
+                    response.read()
+            except OSError as error:
+                errors.append(error)
+
+    threads = [threading.Thread(target=scrape) for _ in range(SCRAPERS)]
+    began = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    seconds = time.perf_counter() - began
+    server.stop()
+    return len(errors), seconds
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""The command `demo`: a simulated PBX and the exporter of it, in one process.
+
+Rule: nothing is left behind. State lies in a temporary directory, both listen on loopback only.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from .program import Program
+from .secret import Secret
+from .settings import PBX, SecretSource, Settings
+from .simulator import SimulatedPBX
+from .simulator.pbx import CLIENT_SECRET
+from .web import ListenAddress, ListenError
+
+DAYS, CALLS_PER_MINUTE = 30, 20.0
+PREFERRED = ListenAddress("127.0.0.1", 10088)
+ANY_FREE = ListenAddress("127.0.0.1", 0)
+
+_TEXT = """
+The simulated PBX {base_url} has {rows} CDRs of {days} days and gets new ones.
+Its exporter counts them; open
+
+  {url}                 what it is doing
+  {url}metrics          what Prometheus scrapes
+  {url}dashboards/      for Grafana: import, with your Prometheus as data source
+
+Ctrl-C ends it and leaves nothing behind.
+"""
+
+
+def run(listen: Sequence[ListenAddress], stop: threading.Event) -> int:
+    """Serve until *stop* is set; without *listen* on the usual port or, if taken, a free one."""
+    pbx = SimulatedPBX(days=DAYS, min_calls_per_minute=CALLS_PER_MINUTE)
+    with (
+        tempfile.TemporaryDirectory(prefix="cdr-exporter-") as state,
+        pbx.serve(live=True) as server,
+    ):
+        settings = _settings(pbx, server.base_url, Path(state))
+        program = _program(settings, listen, stop)
+        program.start()
+        url = program.addresses[0].url
+        text = _TEXT.format(base_url=server.base_url, rows=len(pbx.table), days=DAYS, url=url)
+        sys.stdout.write(text)
+        sys.stdout.flush()
+        try:
+            program.wait()
+        finally:
+            program.stop()
+    return 0
+
+
+def _program(settings: Settings, listen: Sequence[ListenAddress], stop: threading.Event) -> Program:
+    if listen:
+        return Program(settings, listen, stop)
+    try:
+        return Program(settings, [PREFERRED], stop)
+    except ListenError:
+        return Program(settings, [ANY_FREE], stop)
+
+
+def _settings(pbx: SimulatedPBX, base_url: str, state_dir: Path) -> Settings:
+    demo = PBX(
+        name="demo",
+        base_url=base_url,
+        client_id=pbx.client_id,
+        secret=SecretSource(value=Secret(CLIENT_SECRET)),
+        start="all",
+        poll_interval=5.0,
+    )
+    return Settings(pbxs=(demo,), state_dir=state_dir)

@@ -1,0 +1,144 @@
+"""One PBX's loop: follow the table, say what came of it, wait.
+
+Rule: a poll ends in success or in a failure of a known kind; either way a snapshot says so, and
+the wait is decided by `backoff`. What was committed before a failure stays and is shown.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from random import random
+from typing import Any
+
+from . import backoff
+from .books import Books
+from .catalogue import (
+    AUTH_BLOCKED,
+    BACKLOG,
+    LAST_SUCCESS,
+    POLL_DURATION,
+    POLL_FAILURES,
+    POLLS,
+    STATE_WRITE_OK,
+    UP,
+)
+from .clock import Clock
+from .errors import PBXError, StateNotWritten
+from .reader import Reader, Stopped
+from .settings import PBX
+from .snapshot import Snapshot
+from .store import Store
+from .tail import Tail
+from .tally import Bounds
+from .vitals import Vitals
+
+log = logging.getLogger(__name__)
+
+
+class Poller:
+    """One PBX, one tail, one state file. *attempted*: it was polled before, by another poller."""
+
+    def __init__(
+        self,
+        pbx: PBX,
+        reader: Reader,
+        store: Store,
+        *,
+        vitals: Vitals,
+        bounds: Bounds,
+        clock: Clock,
+        publish: Callable[[Snapshot], None],
+        attempted: bool = False,
+        chance: Callable[[], float] = random,
+    ) -> None:
+        self._pbx = pbx
+        self._reader = reader
+        self._vitals = vitals
+        self._clock = clock
+        self._show = publish
+        self._attempted = attempted
+        self._chance = chance
+        self._trouble = backoff.NO_TROUBLE
+        self._books = Books(
+            pbx, store, vitals=vitals, bounds=bounds, clock=clock, committed=self.publish
+        )
+        self._tail = Tail(pbx, reader, self._books, vitals=vitals, clock=clock)
+        vitals.set(STATE_WRITE_OK, 1)
+
+    def run(self) -> None:
+        """Poll until the clock says to stop."""
+        self.publish()
+        while not self._clock.stopping:
+            try:
+                wait = self.poll()
+            except Stopped:
+                return
+            self._clock.wait(wait)
+
+    def poll(self) -> float:
+        """Poll once, whatever comes of it; return seconds to wait until the next."""
+        began = self._clock.now().steady
+        self._vitals.add(POLLS)
+        try:
+            more = self._tail.follow(began + self._pbx.poll_interval)
+        except (PBXError, StateNotWritten) as error:
+            if self._clock.stopping:
+                raise Stopped from None
+            wait = self._failed(error)
+        else:
+            wait = self._succeeded(more)
+        self._attempted = True
+        self._vitals.set(POLL_DURATION, self._clock.now().steady - began)
+        self.publish()
+        return wait
+
+    def publish(self) -> None:
+        """Put a new snapshot in place of the old one."""
+        self._vitals.set(BACKLOG, self._backlog)
+        self._show(
+            Snapshot(
+                pbx=self._pbx.name,
+                totals=self._books.totals,
+                own=self._vitals.own,
+                gauges=self._vitals.gauges,
+                shown=self._books.showing.shown,
+                fresh_until=self._books.showing.fresh_until,
+                birth_hold=self._pbx.birth_hold,
+                attempted=self._attempted,
+                trouble=self._trouble.message,
+            )
+        )
+
+    @property
+    def _backlog(self) -> int:
+        ledger = self._books.ledger
+        return ledger.backlog if ledger is not None else 0
+
+    def _succeeded(self, more: bool) -> float:
+        if self._trouble.polls:
+            log.info("the PBX answers again", extra=self._say(failed_polls=self._trouble.polls))
+        self._trouble = backoff.NO_TROUBLE
+        self._vitals.set(UP, 1)
+        self._vitals.set(LAST_SUCCESS, self._clock.now().wall)
+        self._vitals.set_one(AUTH_BLOCKED, None)
+        if more:
+            log.info("catching up", extra=self._say(backlog=self._backlog))
+            return self._reader.took
+        return backoff.after_success(self._pbx.poll_interval, self._chance())
+
+    def _failed(self, error: PBXError | StateNotWritten) -> float:
+        """Count and log the failure; one that goes on is logged once."""
+        before, self._trouble = self._trouble, self._trouble.again(error)
+        if self._trouble.cause != before.cause:
+            log.warning(str(error), extra=self._say(reason=self._trouble.reason))
+        self._vitals.set(UP, 0)
+        self._vitals.add(POLL_FAILURES, self._trouble.reason)
+        if isinstance(error, PBXError) and error.blocked:
+            self._vitals.set_one(AUTH_BLOCKED, error.blocked)
+        if self._trouble.reason == "timeout":
+            self._tail.timed_out()
+        return self._trouble.wait(error, self._chance())
+
+    def _say(self, **fields: Any) -> dict[str, Any]:
+        return {"fields": {"pbx": self._pbx.name, **fields}}

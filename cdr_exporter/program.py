@@ -1,0 +1,118 @@
+"""The running exporter: one supervisor per PBX, one board, one web server.
+
+Rule: what can be wrong with the surroundings (state in use, port taken, bad CA file) is found
+before the first request to a PBX, and ends the program with a message.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from . import bundle
+from .catalogue import DELAY_BUCKETS
+from .clock import Clock
+from .errors import ConfigError
+from .exposition import Exposition
+from .pbx import Client
+from .settings import Settings
+from .supervisor import Board, Supervisor
+from .tally import Bounds
+from .web import App, ListenAddress, ListenError, Server
+
+VERSION = version("cdr-exporter")
+
+STOP_SECONDS = 4.0
+"""The most that stopping takes, given that a token is revoked within 3 s or not at all."""
+
+
+_APART = 0.02
+"""Seconds between the first polls of two PBXs: a hundred handshakes at once take turns."""
+
+
+class Program:
+    """The exporter; `start` begins to poll and to answer, `stop` ends both.
+
+    Raises `ConfigError`, `StateInUse` or `ListenError` when made.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        listen: Sequence[ListenAddress],
+        stop: threading.Event,
+        external_url: str | None = None,
+    ) -> None:
+        self._stopping = stop
+        clock = Clock(stop)
+        bounds = bounds_of(settings)
+        board = Board()
+        self._supervisors = [
+            Supervisor(
+                pbx,
+                Client(pbx, settings.state_dir / f"{pbx.name}.token"),
+                settings.state_dir,
+                bounds=bounds,
+                clock=clock,
+                board=board,
+                delay=number * _APART,
+            )
+            for number, pbx in enumerate(settings.pbxs)
+        ]
+        app = App(
+            snapshots=board.snapshots,
+            exposition=Exposition(bounds, VERSION),
+            now=clock.now,
+            alive=lambda: all(supervisor.alive for supervisor in self._supervisors),
+            version=VERSION,
+            dashboards=bundle.dashboards(),
+            rules=bundle.rules(),
+            external_url=external_url,
+        )
+        self._open_states(settings)
+        self._server = Server(app, listen)
+
+    @property
+    def addresses(self) -> Sequence[ListenAddress]:
+        """Where it listens, free ports resolved."""
+        return self._server.addresses
+
+    def start(self) -> None:
+        """Begin to answer and to poll."""
+        self._server.start()
+        for supervisor in self._supervisors:
+            supervisor.start()
+
+    def wait(self) -> None:
+        """Wait until told to stop; raises `ListenError` should the web server ever die."""
+        while not self._stopping.wait(1.0):
+            if not self._server.running:
+                raise ListenError("the web server died, so nobody could scrape; see the log")
+
+    def stop(self) -> None:
+        """End within 5 s: cut requests short, close the states, give tokens back."""
+        self._stopping.set()
+        end = time.monotonic() + STOP_SECONDS
+        for supervisor in self._supervisors:
+            supervisor.stop()
+        self._server.stop()
+        for supervisor in self._supervisors:
+            supervisor.join(max(0.0, end - time.monotonic()))
+
+    def _open_states(self, settings: Settings) -> None:
+        try:
+            for supervisor in self._supervisors:
+                supervisor.open_state()
+        except OSError as error:
+            raise ConfigError(
+                f"state_dir: {settings.state_dir} cannot be used ({error.strerror}); make it "
+                "writable for this user, or name another"
+            ) from None
+
+
+def bounds_of(settings: Settings) -> Bounds:
+    """Return the bounds of every histogram by the name of its setting."""
+    buckets = settings.buckets
+    return {"duration": buckets.duration, "ring": buckets.ring, "delay": DELAY_BUCKETS}

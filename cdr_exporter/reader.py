@@ -1,0 +1,92 @@
+"""Pages from one PBX, politely: one request at a time, with a rest in between, and its cost noted.
+
+Rule: an answer is either a valid page or an error; nothing of a void page is used.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Protocol
+
+from .catalogue import (
+    API_ERRORS,
+    ERRCODES,
+    OTHER_ERRCODE,
+    PBX_RECORDS,
+    REQUESTS,
+    ROWS_FETCHED,
+)
+from .clock import Clock
+from .contract import CDRQuery
+from .errors import TryAgain
+from .paging import Page, page_of
+from .record import Answer, Garbled
+from .vitals import Vitals
+
+
+class Stopped(Exception):
+    """The program is to end; what was committed holds."""
+
+
+class CDRList(Protocol):
+    """What is needed of a PBX; the client of `pbx` is one. *requests* and *errcodes* only grow."""
+
+    @property
+    def requests(self) -> int:
+        """Requests sent so far, those for tokens too."""
+
+    @property
+    def errcodes(self) -> Mapping[int, int]:
+        """How often each errcode other than 0 was answered so far."""
+
+    def fetch(self, query: CDRQuery) -> Answer:
+        """Return the answer to *query*; raises `PBXError`."""
+
+
+class Reader:
+    """Reads pages of one PBX. *took* is how long the last request took, in seconds."""
+
+    def __init__(self, cdr_list: CDRList, vitals: Vitals, clock: Clock) -> None:
+        self.took = 0.0
+        self._list = cdr_list
+        self._vitals = vitals
+        self._clock = clock
+        self._requests = cdr_list.requests
+        self._errcodes = Counter(cdr_list.errcodes)
+
+    def read(self, query: CDRQuery) -> Page:
+        """Fetch a page; beyond the first, rest as long as the PBX worked for the one before.
+
+        Raises `PBXError`, or `Stopped`.
+        """
+        if query.offset:
+            self._clock.wait(self.took)
+        if self._clock.stopping:
+            raise Stopped
+        page = self._timed(query)
+        self._vitals.add(ROWS_FETCHED, by=page.size)
+        if page.total is not None:
+            self._vitals.set(PBX_RECORDS, page.total)
+        return page
+
+    def _timed(self, query: CDRQuery) -> Page:
+        began = self._clock.now().steady
+        garbled = ""
+        try:
+            return page_of(query, self._list.fetch(query))
+        except Garbled as error:
+            garbled = str(error)
+        finally:
+            self.took = self._clock.now().steady - began
+            self._note_costs()
+        raise TryAgain(f"{garbled}; nothing of the answer was used", reason="garbled")
+
+    def _note_costs(self) -> None:
+        """Carry over what the client did since the last time."""
+        requests, errcodes = self._list.requests, Counter(self._list.errcodes)
+        self._vitals.add(REQUESTS, by=requests - self._requests)
+        for errcode, times in (errcodes - self._errcodes).items():
+            label = str(errcode)
+            self._vitals.add(API_ERRORS, label if label in ERRCODES else OTHER_ERRCODE, by=times)
+        self._requests, self._errcodes = requests, errcodes

@@ -1,0 +1,182 @@
+"""Real processes on loopback: the exporter, Prometheus. Each is ended by its own process id."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from .judges import require
+
+PATIENCE = 60.0
+"""Seconds until something that must come is given up; no test waits so long when all is well."""
+
+
+def eventually(what: str, holds: Callable[[], Any], patience: float = PATIENCE) -> Any:
+    """Return the first true value of *holds*; fails the test when there is none in time."""
+    end = time.monotonic() + patience
+    seen: Any = None
+    while time.monotonic() < end:
+        try:
+            seen = holds()
+        except OSError as error:
+            seen = error
+        else:
+            if seen:
+                return seen
+        time.sleep(0.05)
+    raise AssertionError(f"not in {patience:g} s: {what} (last: {seen!r})")
+
+
+def get(url: str, **headers: str) -> str:
+    """Return the body at *url*, whatever the status."""
+    request = urllib.request.Request(url, headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return str(response.read().decode())
+    except urllib.error.HTTPError as error:
+        return error.read().decode()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+class Process:
+    """One program; what it writes is kept."""
+
+    def __init__(self, *command: str, env: dict[str, str] | None = None) -> None:
+        self.output: list[str] = []
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            env=env,
+        )
+        self._reading = threading.Thread(target=self._read, daemon=True)
+        self._reading.start()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self.output.append(line.rstrip("\n"))
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    def signal(self, number: int) -> None:
+        self._process.send_signal(number)
+
+    def ended(self, patience: float = PATIENCE) -> int:
+        """Wait for its end and return the exit code."""
+        code = self._process.wait(patience)
+        self._reading.join(5)
+        return code
+
+    def kill(self) -> None:
+        """`kill -9`."""
+        if self.running:
+            self._process.kill()
+        self.ended()
+
+    def stop(self) -> int:
+        if self.running:
+            self.signal(signal.SIGTERM)
+        try:
+            return self.ended(15)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+
+class Exporter(Process):
+    """The exporter as a user starts it, on a free port."""
+
+    def __init__(self, config: Path, *arguments: str) -> None:
+        super().__init__(
+            *(sys.executable, "-m", "cdr_exporter", "--config.file", str(config)),
+            *("--web.listen-address", "127.0.0.1:0", *arguments),
+        )
+        self.port = int(eventually("the exporter listens", self._listening)[1])
+
+    def _listening(self) -> re.Match[str] | None:
+        assert self.running, "\n".join(self.output)
+        return re.search(r"addresses=127\.0\.0\.1:(\d+)", "\n".join(self.output))
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def get(self, path: str, **headers: str) -> str:
+        return get(f"http://{self.address}{path}", **headers)
+
+    def samples(self, family: str) -> dict[tuple[str, ...], float]:
+        """Return a family's samples by their label values, in the order of the labels' names."""
+        return {
+            tuple(sample.labels[name] for name in sorted(sample.labels)): sample.value
+            for each in text_string_to_metric_families(self.get("/metrics"))
+            for sample in each.samples
+            if sample.name == family
+        }
+
+    def value(self, family: str, *labels: str) -> float | None:
+        return self.samples(family).get(labels)
+
+
+class Prometheus(Process):
+    """A real Prometheus that scrapes *target* every second."""
+
+    def __init__(self, directory: Path, target: str) -> None:
+        config = directory / "prometheus.yml"
+        config.write_text(
+            "global: {scrape_interval: 1s}\n"
+            "scrape_configs:\n"
+            f"  - {{job_name: cdr, static_configs: [{{targets: ['{target}']}}]}}\n"
+        )
+        self.url = f"http://127.0.0.1:{free_port()}"
+        super().__init__(
+            require("prometheus"),
+            f"--config.file={config}",
+            f"--storage.tsdb.path={directory / 'data'}",
+            f"--web.listen-address={self.url.removeprefix('http://')}",
+        )
+        eventually("Prometheus is ready", lambda: "Ready" in get(f"{self.url}/-/ready"))
+        eventually("Prometheus has scraped", lambda: self.query("up == 1"))
+
+    def query(self, expression: str) -> list[dict[str, Any]]:
+        """Return the result of an instant query."""
+        query = urllib.parse.urlencode({"query": expression})
+        answer = json.loads(get(f"{self.url}/api/v1/query?{query}"))
+        assert answer["status"] == "success", answer
+        result: list[dict[str, Any]] = answer["data"]["result"]
+        return result

@@ -1,0 +1,387 @@
+"""The real process against the simulated PBX over HTTP, judged from outside."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cdr_exporter.simulator import SimulatedPBX
+from cdr_exporter.simulator.server import Server
+
+from .judges import require
+from .processes import Exporter, Process, Prometheus, eventually, get
+
+pytestmark = pytest.mark.e2e
+
+SECRET = "canary-secret-5cf1e07a"
+
+
+@pytest.fixture
+def pbx() -> SimulatedPBX:
+    return SimulatedPBX(client_secret=SECRET)
+
+
+@pytest.fixture
+def server(pbx: SimulatedPBX) -> Iterator[Server]:
+    with pbx.serve() as server:
+        yield server
+
+
+def config(directory: Path, *base_urls: str, start: str = "all", extra: str = "") -> Path:
+    """Write a configuration for PBXs named pbx0, pbx1, …"""
+    secret = directory / "secret"
+    secret.write_text(SECRET + "\n")
+    pbxs = "".join(
+        f"  - {{name: pbx{number}, base_url: '{url}', client_id: simulated,"
+        " client_secret_file: secret}\n"
+        for number, url in enumerate(base_urls)
+    )
+    path = directory / "exporter.yml"
+    path.write_text(
+        f"poll_interval: 1s\nstale_after: 5m\nbirth_hold: 2s\nstart: {start}\n{extra}pbxs:\n{pbxs}"
+    )
+    return path
+
+
+def counted(exporter: Exporter) -> dict[tuple[str, ...], float]:
+    """Return what is exposed, as the simulated PBX counts its own table."""
+    samples = exporter.samples("cdr_records_total")
+    return {
+        (disposition, call_type, trunk): value
+        for (call_type, disposition, _, trunk), value in samples.items()
+        if value
+    }
+
+
+def scraped(prometheus: Prometheus) -> dict[tuple[str, ...], float]:
+    """Return what a real Prometheus holds, likewise."""
+    result = prometheus.query("cdr_records_total > 0")
+    return {
+        (m["disposition"], m["call_type"], m["trunk"]): float(each["value"][1])
+        for each in result
+        for m in [each["metric"]]
+    }
+
+
+def test_prometheus_holds_what_the_pbx_holds(
+    tmp_path: Path, pbx: SimulatedPBX, server: Server
+) -> None:
+    pbx.calls(3000)
+    with (
+        Exporter(config(tmp_path, server.base_url)) as exporter,
+        Prometheus(tmp_path, exporter.address) as prometheus,
+    ):
+        for _ in range(5):
+            pbx.calls(20)
+            time.sleep(0.3)
+
+        eventually("equal totals", lambda: scraped(prometheus) == pbx.totals())
+        assert pbx.log.max_concurrent == 1
+
+
+def test_start_now_holds_what_came_after(tmp_path: Path, pbx: SimulatedPBX, server: Server) -> None:
+    pbx.calls(500)
+    before = pbx.totals()
+    with (
+        Exporter(config(tmp_path, server.base_url, start="now")) as exporter,
+        Prometheus(tmp_path, exporter.address) as prometheus,
+    ):
+        eventually("the first poll", lambda: exporter.value("cdr_up", "pbx0"))
+        pbx.calls(200)
+        after = {key: n - before.get(key, 0) for key, n in pbx.totals().items()}
+        after = {key: n for key, n in after.items() if n}
+
+        eventually("equal totals", lambda: scraped(prometheus) == after)
+
+
+def test_the_first_call_of_a_new_trunk_is_seen_by_increase(
+    tmp_path: Path, pbx: SimulatedPBX, server: Server
+) -> None:
+    with (
+        Exporter(config(tmp_path, server.base_url, start="now")) as exporter,
+        Prometheus(tmp_path, exporter.address) as prometheus,
+    ):
+        eventually("the first poll", lambda: exporter.value("cdr_up", "pbx0"))
+        pbx.call(call_type="Inbound", disposition="ANSWERED", src_trunk="New Trunk")
+        new = 'cdr_records_total{trunk="New Trunk",disposition="ANSWERED",call_type="Inbound"}'
+        talk = 'cdr_talk_duration_seconds_count{trunk="New Trunk"}'
+        eventually("it is counted", lambda: prometheus.query(f"{new} == 1"))
+        eventually("it talked", lambda: prometheus.query(f"{talk} == 1"))
+
+        eventually("its increase", lambda: prometheus.query(f"increase({new}[1m]) > 0"))
+        eventually("its increase", lambda: prometheus.query(f"increase({talk}[1m]) > 0"))
+
+
+def test_promtool_has_nothing_to_say_about_the_live_page(
+    tmp_path: Path, pbx: SimulatedPBX, server: Server
+) -> None:
+    promtool = require("promtool")
+    pbx.calls(500)
+    with Exporter(config(tmp_path, server.base_url)) as exporter:
+        eventually("calls", lambda: counted(exporter) == pbx.totals())
+        page = exporter.get("/metrics")
+    verdict = subprocess.run(
+        [promtool, "check", "metrics"], input=page, text=True, capture_output=True, check=False
+    )
+
+    assert (verdict.returncode, verdict.stdout, verdict.stderr) == (0, "", "")
+
+
+def test_kills_in_the_middle_of_a_catch_up_of_50000_rows_change_nothing(
+    tmp_path: Path, pbx: SimulatedPBX, server: Server
+) -> None:
+    pbx.calls(50_000)
+    path = config(tmp_path, server.base_url)
+    chance = random.Random(7)
+    backlogs = []
+    for _ in range(6):
+        # Somewhere in the catch-up, which is some 100 pages long.
+        enough = pbx.log.rows_served + chance.randint(1500, 6000)
+        with Exporter(path) as exporter:
+            eventually("some pages", lambda enough=enough: pbx.log.rows_served > enough)
+            backlogs.append(exporter.value("cdr_exporter_backlog", "pbx0"))
+            shown = counted(exporter)
+            exporter.kill()
+        assert shown == {}
+    pbx.calls(77)
+    with Exporter(path) as exporter:
+        eventually("caught up", lambda: counted(exporter) == pbx.totals())
+        assert exporter.stop() == 0
+    with Exporter(path) as exporter:
+        eventually("calls again", lambda: counted(exporter) == pbx.totals())
+
+    assert all(backlogs)
+    assert pbx.log.count("get_token") <= 2
+
+
+def test_a_stopped_process_gives_its_token_back_and_a_killed_one_reuses_it(
+    tmp_path: Path, pbx: SimulatedPBX, server: Server
+) -> None:
+    path = config(tmp_path, server.base_url)
+    for _ in range(10):
+        with Exporter(path) as exporter:
+            eventually("a poll", lambda: exporter.value("cdr_up", "pbx0"))
+            exporter.kill()
+    logins, alive = pbx.log.count("get_token"), pbx.tokens.live
+    with Exporter(path) as exporter:
+        eventually("a poll", lambda: exporter.value("cdr_up", "pbx0"))
+        began = time.monotonic()
+        code = exporter.stop()
+        took = time.monotonic() - began
+
+    assert (logins, alive) == (1, 1)
+    assert code == 0
+    assert took < 5
+    assert pbx.tokens.live == 0
+
+
+def test_a_pbx_that_hangs_does_not_delay_the_end(tmp_path: Path, pbx: SimulatedPBX) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with Exporter(config(tmp_path, url)) as exporter:
+            eventually("ready to be asked", lambda: "cdr_up" in exporter.get("/metrics"))
+            began = time.monotonic()
+            code = exporter.stop()
+
+    assert code == 0
+    assert time.monotonic() - began < 5
+
+
+def test_one_dead_pbx_leaves_the_others_alone(
+    tmp_path: Path, pbx: SimulatedPBX, server: Server
+) -> None:
+    pbx.calls(50)
+    with socket.create_server(("127.0.0.1", 0)) as dead:
+        nowhere = f"http://127.0.0.1:{dead.getsockname()[1]}"
+    with Exporter(config(tmp_path, nowhere, server.base_url)) as exporter:
+        eventually("one works", lambda: counted(exporter) == pbx.totals())
+        eventually("ready", lambda: "ready" in exporter.get("/-/ready"))
+
+        assert exporter.value("cdr_up", "pbx0") == 0
+        assert exporter.value("cdr_up", "pbx1") == 1
+        assert exporter.value("cdr_exporter_poll_failures_total", "pbx0", "connect")
+        assert "cdr_records_total" not in exporter.get("/metrics?pbx=pbx0")
+        assert "process_" not in exporter.get("/metrics?pbx=pbx1")
+
+
+FAULTS = {
+    "http-500": ({"status": 500}, "http"),
+    "errcode": ({"errcode": -2}, "api"),
+    "cut-body": ({"cut_after": 50}, "garbled"),
+    "not-json": ({"body": "<html>"}, "garbled"),
+    "dropped": ({"dropped": True}, "connect"),
+    "dripping": ({"drip_seconds": 0.2}, "timeout"),
+    "redirect": ({"status": 302, "headers": {"Location": "http://127.0.0.1:1/"}}, "redirect"),
+}
+
+
+@pytest.mark.parametrize(("fault", "reason"), FAULTS.values(), ids=FAULTS)
+def test_a_bad_answer_is_counted_and_the_next_good_one_too(
+    tmp_path: Path, pbx: SimulatedPBX, server: Server, fault: dict[str, object], reason: str
+) -> None:
+    pbx.calls(30)
+    path = config(tmp_path, server.base_url, extra="request_timeout: 2s\n")
+    with Exporter(path, "--log.level", "debug") as exporter:
+        eventually("all well", lambda: counted(exporter) == pbx.totals())
+        pbx.fail_next(**fault)  # type: ignore[arg-type]
+        failures = "cdr_exporter_poll_failures_total"
+        eventually("failed", lambda: exporter.value(failures, "pbx0", reason) == 1)
+        pbx.calls(5)
+        eventually("all well again", lambda: counted(exporter) == pbx.totals())
+        tokens = _tokens(tmp_path)
+        pages = [exporter.get(path) for path in ("/", "/metrics", "/sd", "/-/ready")]
+        exporter.stop()
+    everything = "\n".join([*exporter.output, *pages])
+
+    assert tokens
+    assert not [secret for secret in (SECRET, *tokens) if secret in everything]
+
+
+def _tokens(directory: Path) -> list[str]:
+    """Return every long word of the token file: tokens and what stands for the secret."""
+    held = json.loads((directory / "state" / "pbx0.token").read_text())
+    words: list[str] = []
+    stack = [held]
+    while stack:
+        each = stack.pop()
+        stack += each.values() if isinstance(each, dict) else each if isinstance(each, list) else []
+        words += [each] if isinstance(each, str) and len(each) >= 16 else []
+    return words
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "cdr_exporter", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def test_a_taken_port_is_exit_1(tmp_path: Path, server: Server) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        path = str(config(tmp_path, server.base_url))
+        done = run("--config.file", path, "--web.listen-address", address)
+
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(f"cdr-exporter: cannot listen on {address}")
+
+
+def test_state_in_use_is_exit_3(tmp_path: Path, server: Server) -> None:
+    path = config(tmp_path, server.base_url)
+    with Exporter(path):
+        done = run("--config.file", str(path), "--web.listen-address", "127.0.0.1:0")
+
+    assert done.returncode == 3
+    assert "another process" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        pytest.param("pbxs: []", "pbxs", id="no-pbx"),
+        pytest.param("polling: 3s\npbxs: []", "polling", id="unknown-key"),
+        pytest.param("pbxs: [", "line 1", id="syntax"),
+        pytest.param("state_dir: /dev/null/x\n{good}", "state_dir", id="state-dir-unusable"),
+        pytest.param("{good}    tls: {{ca_file: missing.pem}}\n", "ca_file", id="no-ca-file"),
+    ],
+)
+def test_a_bad_configuration_is_exit_2_and_one_line(tmp_path: Path, text: str, where: str) -> None:
+    good = (
+        "pbxs:\n  - name: hq\n    base_url: https://127.0.0.1:1\n"
+        "    client_id: x\n    client_secret: y\n"
+    )
+    path = tmp_path / "exporter.yml"
+    path.write_text(text.replace("{good}", good).replace("{{", "{").replace("}}", "}"))
+    done = run("--config.file", str(path), "--web.listen-address", "127.0.0.1:0")
+
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert where in done.stderr
+
+
+def test_check_says_what_each_pbx_answers(
+    tmp_path: Path, pbx: SimulatedPBX, server: Server
+) -> None:
+    pbx.calls(12)
+    path = str(config(tmp_path, server.base_url))
+    plain, connected = (
+        run("check", "--config.file", path),
+        run("check", "--config.file", path, "--connect"),
+    )
+    run("check", "--config.file", path, "--connect")
+
+    assert (plain.returncode, connected.returncode) == (0, 0)
+    assert "pbx0: answers, 12 CDRs" in connected.stdout
+    assert pbx.log.count("get_token") == 1
+
+
+def test_check_shares_the_login_budget_with_the_exporter(
+    tmp_path: Path, pbx: SimulatedPBX, server: Server
+) -> None:
+    path = config(tmp_path, server.base_url)
+    (tmp_path / "secret").write_text("wrong")
+    codes = [run("check", "--config.file", str(path), "--connect").returncode for _ in range(4)]
+    with Exporter(path) as exporter:
+        eventually(
+            "blocked", lambda: exporter.value("cdr_exporter_auth_blocked", "pbx0", "credentials")
+        )
+
+    assert codes == [1, 1, 1, 1]
+    assert pbx.log.count("get_token") == 1
+    assert not pbx.tokens.blocked
+
+
+def test_the_demo_counts_growing_calls_and_leaves_nothing_behind() -> None:
+    with Process(
+        *(sys.executable, "-m", "cdr_exporter", "demo"), *("--web.listen-address", "127.0.0.1:0")
+    ) as demo:
+        urls = eventually(
+            "addresses", lambda: [w for line in demo.output for w in line.split() if "http" in w]
+        )
+        children = Path(f"/proc/{demo.pid}/task/{demo.pid}/children").read_text().split()
+
+        def records() -> int:
+            page = get(urls[1] + "metrics")
+            lines = [line for line in page.splitlines() if line.startswith("cdr_records_total{")]
+            return round(sum(float(line.rsplit(" ", 1)[1]) for line in lines))
+
+        first = eventually("calls", records)
+        eventually("more calls", lambda: records() > first)
+        demo.signal(signal.SIGINT)
+        code = demo.ended(10)
+
+    assert code == 0
+    assert children == []
+    assert first > 1000
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_sixty_kills_at_random_instants_under_load_change_nothing(
+    tmp_path: Path, pbx: SimulatedPBX, server: Server
+) -> None:
+    pbx.calls(20_000)
+    path = config(tmp_path, server.base_url)
+    chance = random.Random(11)
+    for _ in range(60):
+        with Exporter(path) as exporter:
+            time.sleep(chance.uniform(0, 1.5))
+            pbx.calls(chance.randint(0, 300))
+            exporter.kill()
+    with Exporter(path) as exporter:
+        eventually("caught up", lambda: counted(exporter) == pbx.totals())
+
+    assert pbx.log.count("get_token") <= 2

@@ -1,0 +1,59 @@
+"""What README says is what the program does."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from cdr_exporter import config
+from cdr_exporter.catalogue import FAMILIES, Family
+from cdr_exporter.cli import _parser
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+ROW = re.compile(r"^\| `(cdr_[a-z_]+)`( D)? \| (\w+) \| ([^|]*) \| (.*) \|$", re.MULTILINE)
+
+
+def row(family: Family) -> str:
+    """Return the line of README's table for *family*."""
+    labels = [*([] if family.process_wide else ["pbx"]), *family.labels]
+    durable = " D" if family.durable else ""
+    return f"| `{family.name}`{durable} | {family.kind} | {', '.join(labels)} | {family.help} |"
+
+
+def test_the_metrics_table_is_the_catalogue() -> None:
+    table = [match[0] for match in ROW.finditer(README)]
+
+    assert table == [row(family) for family in FAMILIES]
+
+
+def test_every_metric_named_anywhere_in_it_exists() -> None:
+    named = set(re.findall(r"`(cdr_[a-z_]+[a-z])", README))
+
+    assert named <= {family.name for family in FAMILIES} | {"cdr_exporter"}
+
+
+def test_the_example_configuration_is_valid(tmp_path: Path) -> None:
+    yaml = README.split("```yaml\n")[1].split("```")[0]
+
+    assert [pbx.name for pbx in config.parse(yaml, "README.md", tmp_path).pbxs] == ["hq"]
+
+
+@pytest.mark.parametrize("line", re.findall(r"^\$ cdr-exporter (.*)$", README, re.MULTILINE))
+def test_the_commands_it_shows_are_understood(line: str) -> None:
+    arguments = line.split()
+    command = arguments if not arguments[0].startswith("-") else ["run", *arguments]
+
+    assert _parser().parse_args(command).command
+
+
+@pytest.mark.parametrize("target", re.findall(r"`make ([a-z-]+)`", README))
+def test_the_make_targets_it_names_exist(target: str) -> None:
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("link", re.findall(r"\]\((?!https?:)([^)#]+)", README))
+def test_the_files_it_links_exist(link: str) -> None:
+    assert (ROOT / link).exists()
