@@ -90,7 +90,7 @@ class Client:
         try:
             self._logins.revoke(ends_at - self._monotonic())
         except PBXError as error:
-            log.info("token not revoked pbx=%s: %s", self._pbx.name, error)
+            log.info("token not revoked: %s", error, extra={"fields": {"pbx": self._pbx.name}})
         finally:
             self._one_at_a_time.release()
 

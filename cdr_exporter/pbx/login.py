@@ -54,6 +54,7 @@ class Logins:
         self._monotonic = monotonic
         self._file = TokenFile(token_path, tokens.mark(pbx.base_url, pbx.client_id))
         self._held: Held | None = None
+        self._say = {"fields": {"pbx": pbx.name}}
 
     def token(self) -> Secret:
         """Return a token to use now, from memory, the file, a refresh or a login, in this order."""
@@ -84,7 +85,7 @@ class Logins:
                 with self._locked():
                     return self._stay_away(self._file.read(self._wall()), errcode)
             except TryAgain as error:
-                log.warning("wait not written down pbx=%s: %s", self._pbx.name, error)
+                log.warning("wait not written down: %s", error, extra=self._say)
         return verdict.of_errcode(errcode, errmsg)
 
     def accepted(self) -> None:
@@ -95,7 +96,7 @@ class Logins:
             with self._locked():
                 self._keep(replace(self._file.read(self._wall()), hold=None))
         except TryAgain as error:
-            log.warning("wait not struck out pbx=%s: %s", self._pbx.name, error)
+            log.warning("wait not struck out: %s", error, extra=self._say)
 
     def revoke(self, timeout_seconds: float) -> None:
         """Give the token back: forgotten once the PBX confirms, else used at the next start."""
@@ -124,7 +125,7 @@ class Logins:
         reply = self._ask("refresh_token", {"refresh_token": held.refresh.value})
         if reply.grant is not None:
             self._keep(tokens.granted(held, reply.grant))
-            log.debug("token refreshed pbx=%s", self._pbx.name)
+            log.debug("token refreshed", extra=self._say)
             return reply.grant
         if _has_own_reaction(reply.errcode):
             raise self._failed(held, reply)
@@ -142,7 +143,7 @@ class Logins:
         reply = self._send_login(held, secret)
         if reply.grant is not None:
             self._keep(tokens.granted(held, reply.grant))
-            log.info("logged in pbx=%s", self._pbx.name)
+            log.info("logged in", extra=self._say)
             return reply.grant
         if _has_own_reaction(reply.errcode):
             raise self._failed(tokens.taken_back(held), reply)

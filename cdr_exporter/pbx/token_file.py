@@ -50,6 +50,7 @@ class TokenFile:
     def __init__(self, path: Path, account: str) -> None:
         self._path = path
         self._account = account
+        self._say = {"fields": {"file": path.name}}
 
     @contextmanager
     def locked(
@@ -78,7 +79,7 @@ class TokenFile:
             return Held(account=self._account)
         found = _decoded(content)
         if found is None:
-            log.warning("token file garbled, starting anew file=%s", self._path.name)
+            log.warning("token file garbled, starting anew", extra=self._say)
         elif found.account != self._account:
             return Held(account=self._account)
         held = sane(found or Held(account=self._account, unanswered=(now,)), now)
@@ -97,7 +98,7 @@ class TokenFile:
             return None
         with file:
             if os.fstat(file.fileno()).st_mode & 0o077:
-                log.warning("token file was open to others, mended file=%s", self._path.name)
+                log.warning("token file was open to others, mended", extra=self._say)
                 os.fchmod(file.fileno(), _PRIVATE)
             return file.read()
 
