@@ -36,11 +36,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program and return its exit code."""
     args = _parsed(sys.argv[1:] if arguments is None else arguments)
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
     command: Command = args.command
+    # The others have nothing to put in order, so a signal simply ends them.
+    if command in (_run, _simulate, _demo):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
     try:
         return command(args, stop)
+    except KeyboardInterrupt:
+        return _failed(ExporterError("interrupted"), 1)
     except ConfigError as error:
         return _failed(error, 2)
     except StateInUse as error:

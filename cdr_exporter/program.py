@@ -71,8 +71,13 @@ class Program:
             rules=bundle.rules(),
             external_url=external_url,
         )
-        self._open_states(settings)
+        # First, so that a taken port leaves no state open.
         self._server = Server(app, listen)
+        try:
+            self._open_states(settings)
+        except BaseException:
+            self._server.stop()
+            raise
 
     @property
     def addresses(self) -> Sequence[ListenAddress]:

@@ -368,6 +368,39 @@ def test_the_demo_counts_growing_calls_and_leaves_nothing_behind() -> None:
     assert first > 1000
 
 
+def test_the_demo_takes_a_free_port_where_the_usual_one_is_taken() -> None:
+    try:
+        taken = socket.create_server(("127.0.0.1", 10088))
+    except OSError:
+        taken = None  # somebody else has it, which serves as well
+    try:
+        with Process(sys.executable, "-m", "cdr_exporter", "demo") as demo:
+            eventually("addresses", lambda: [line for line in demo.output if "/metrics" in line])
+            demo.signal(signal.SIGINT)
+            code = demo.ended(10)
+    finally:
+        if taken is not None:
+            taken.close()
+
+    assert code == 0
+    assert not [line for line in demo.output if ":10088/" in line]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["int", "term"])
+def test_a_check_of_a_silent_pbx_can_be_ended(tmp_path: Path, number: int) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        path = config(tmp_path, f"http://127.0.0.1:{silent.getsockname()[1]}")
+        command = (sys.executable, "-m", "cdr_exporter", "check", "--connect")
+        with Process(*command, "--config.file", str(path)) as checking:
+            silent.settimeout(20)
+            with silent.accept()[0]:
+                checking.signal(number)
+                code = checking.ended(5)
+
+    assert code != 0
+    assert "Traceback" not in "\n".join(checking.output)
+
+
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_sixty_kills_at_random_instants_under_load_change_nothing(
