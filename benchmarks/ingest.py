@@ -20,16 +20,16 @@ from pathlib import Path
 import msgspec
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from cdr_exporter.catalogue import DELAY_BUCKETS
 from cdr_exporter.counting import PageCount
 from cdr_exporter.ledger import from_the_beginning
 from cdr_exporter.paging import page_of, query
+from cdr_exporter.program import bounds_of
 from cdr_exporter.record import Record, decode
-from cdr_exporter.settings import DURATION_BUCKETS, RING_BUCKETS
+from cdr_exporter.settings import DURATION_BUCKETS, RING_BUCKETS, Settings
 from cdr_exporter.store import Store
 
 ROWS, PAGE, ROUNDS = 100_000, 500, 5
-BOUNDS = {"duration": DURATION_BUCKETS, "ring": RING_BUCKETS, "delay": DELAY_BUCKETS}
+BOUNDS = bounds_of(Settings(pbxs=()))
 
 
 def main() -> None:

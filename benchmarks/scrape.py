@@ -19,15 +19,16 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 
 from cdr_exporter import bundle
-from cdr_exporter.catalogue import DELAY_BUCKETS, DURATION, HISTOGRAM, RECORDS, RING, TALK
+from cdr_exporter.catalogue import DURATION, HISTOGRAM, RECORDS, RING, TALK
 from cdr_exporter.contract import CALL_TYPES, DISPOSITIONS
 from cdr_exporter.exposition import Exposition
-from cdr_exporter.settings import DURATION_BUCKETS, RING_BUCKETS
+from cdr_exporter.program import bounds_of
+from cdr_exporter.settings import Settings
 from cdr_exporter.snapshot import Now, Snapshot
 from cdr_exporter.tally import Series, Totals, Value, width
 from cdr_exporter.web import App, Server, parse
 
-BOUNDS = {"duration": DURATION_BUCKETS, "ring": RING_BUCKETS, "delay": DELAY_BUCKETS}
+BOUNDS = bounds_of(Settings(pbxs=()))
 FAMILIES = (RECORDS, DURATION, RING, TALK)
 TRUNKS, SCRAPERS, SCRAPES = 30, 100, 5
 NOW = Now(1_700_000_000.0, 1_000.0)

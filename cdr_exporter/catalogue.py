@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .contract import CALL_TYPES, DISPOSITIONS
+from .contract import DISPOSITIONS
 from .reactions import BLOCKED_REASONS, KNOWN_ERRCODES
 from .record import FIELDS
 
@@ -26,7 +26,6 @@ OTHER_TRUNK = "other"
 OTHER_DISPOSITION, OTHER_CALL_TYPE, OTHER_ERRCODE = "OTHER", "Other", "other"
 
 ALL_DISPOSITIONS = (*DISPOSITIONS, OTHER_DISPOSITION)
-ALL_CALL_TYPES = (*CALL_TYPES, OTHER_CALL_TYPE)
 ERRCODES = (*(str(code) for code in KNOWN_ERRCODES), OTHER_ERRCODE)
 
 FAILURES = (
@@ -42,7 +41,6 @@ FAILURES = (
     "auth",
     "state",
 )
-BLOCKS = BLOCKED_REASONS
 REJECTIONS = ("id", "number", "shape")
 UNKNOWN_FIELDS = ("disposition", "call_type")
 STATE_RESETS = ("corrupt", "empty", "foreign")
@@ -215,7 +213,7 @@ AUTH_BLOCKED = Family(
     GAUGE,
     "1 while the PBX keeps us out for this reason, and somebody has to act.",
     ("reason",),
-    known=BLOCKS,
+    known=BLOCKED_REASONS,
 )
 STATE_WRITE_OK = Family(
     "cdr_exporter_state_write_ok", GAUGE, "1 when the last commit to the state file succeeded."

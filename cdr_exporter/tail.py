@@ -149,7 +149,7 @@ class Tail:
             self._count(head, Ledger())
         # After a state was lost, a second baseline under the same series would look like calls.
         elif self._pbx.start == "now" or self._books.state_was_lost:
-            old = [row for row in head.rows if row not in new]
+            old = [row for row in head.rows if not self._ended_while_watching(row)]
             self._books.keep(
                 Verdict(from_now(head), new), head, self._totals_of(old), baseline=False
             )

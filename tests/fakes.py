@@ -71,6 +71,16 @@ class FakePBX:
         }
         self.rows[row_id] = Record(id=row_id, **{**defaults, **fields})
 
+    def kill_after(self, requests: int) -> None:
+        """Let the process die while it waits for the answer so many requests from now."""
+        last = len(self.queries) + requests
+
+        def kill() -> None:
+            if len(self.queries) == last:
+                raise SystemExit
+
+        self.before_answer = kill
+
     def delete(self, *row_ids: int) -> None:
         for row_id in row_ids:
             self.rows.pop(row_id, None)

@@ -7,21 +7,23 @@ from pathlib import Path
 
 import pytest
 
-from cdr_exporter.catalogue import DELAY_BUCKETS
 from cdr_exporter.contract import CDRQuery
 from cdr_exporter.errors import TryAgain, WaitLong
 from cdr_exporter.poller import Poller
 from cdr_exporter.reader import Reader
 from cdr_exporter.record import Answer, Rejected
-from cdr_exporter.settings import DURATION_BUCKETS, PBX, RING_BUCKETS, SecretSource
+from cdr_exporter.settings import PBX, SecretSource
 from cdr_exporter.snapshot import Snapshot
 from cdr_exporter.store import Store
-from cdr_exporter.tally import Series
+from cdr_exporter.tally import Series, Totals
 from cdr_exporter.vitals import Vitals
 
 from .fakes import FakePBX
+from .rows import BOUNDS
 
-BOUNDS = {"duration": DURATION_BUCKETS, "ring": RING_BUCKETS, "delay": DELAY_BUCKETS}
+
+def records(totals: Totals) -> int:
+    return sum(v[0] for key, v in totals.series.items() if key.family == "cdr_records_total")
 
 
 class Bench:
@@ -70,8 +72,7 @@ class Bench:
     @property
     def counted(self) -> int:
         assert self.store is not None
-        series = self.store.totals.series
-        return sum(v[0] for key, v in series.items() if key.family == "cdr_records_total")
+        return records(self.store.totals)
 
     def own(self, family: str, *labels: str) -> int:
         return self.last.own[Series(family, labels)][0]
@@ -187,13 +188,7 @@ def test_a_process_killed_in_a_catch_up_goes_on_where_it_was(
     pbx.call(5000)
     it = bench(pbx, start="all")
     while it.counted < 5000:
-        answers = len(pbx.queries) + killed_after
-
-        def killed(limit: int = answers) -> None:
-            if len(pbx.queries) >= limit:
-                raise SystemExit
-
-        pbx.before_answer = killed
+        pbx.kill_after(killed_after)
         with suppress(SystemExit):
             it.poll(9)
         pbx.before_answer = lambda: None
@@ -209,11 +204,7 @@ def test_nothing_durable_is_shown_before_the_holes_of_the_start_are_read(
     pbx.call(3000)
     it = bench(pbx, start="all")
     it.poll()
-    counts = [
-        sum(v[0] for key, v in s.totals.series.items() if key.family == "cdr_records_total")
-        for s in it.shown
-        if s.shows_calls(it.clock.now())
-    ]
+    counts = [records(s.totals) for s in it.shown if s.shows_calls(it.clock.now())]
 
     assert counts
     assert set(counts) == {3000}
@@ -232,10 +223,7 @@ def test_calls_hidden_after_silence_come_back_when_caught_up(
     partial = [s for s in it.shown[start:] if s.shows_calls(it.clock.now())]
 
     assert not silent
-    assert {
-        sum(v[0] for k, v in s.totals.series.items() if k.family == "cdr_records_total")
-        for s in partial
-    } == {800}
+    assert {records(s.totals) for s in partial} == {800}
 
 
 @pytest.mark.parametrize("new", [0, 1, 5, 19, 20, 21, 60, 500, 2000])
@@ -452,13 +440,7 @@ def test_a_row_without_a_usable_id_does_not_mislead_the_search(
 
     pbx.fetch = fetch  # type: ignore[method-assign]
     pbx.failures = []
-    killed = len(pbx.queries) + 5
-
-    def kill() -> None:
-        if len(pbx.queries) == killed:
-            raise SystemExit
-
-    pbx.before_answer = kill
+    pbx.kill_after(5)
     with suppress(SystemExit):
         it.poll()
     it.restart()
@@ -477,11 +459,7 @@ def test_the_list_of_a_pbx_that_is_still_starting_is_not_taken_for_its_table(
     it.poll(2)
     pbx.call(3000, started_at=1)
     it.poll()
-    counts = {
-        sum(v[0] for key, v in s.totals.series.items() if key.family == "cdr_records_total")
-        for s in it.shown
-        if s.shows_calls(it.clock.now())
-    }
+    counts = {records(s.totals) for s in it.shown if s.shows_calls(it.clock.now())}
 
     assert it.counted == (0 if start == "now" else 3000)
     assert counts <= {0, 3000}
@@ -492,13 +470,7 @@ def test_a_foreign_table_is_not_counted_into_old_holes(
 ) -> None:
     pbx.call(5000)
     it = bench(pbx, start="all")
-    killed = len(pbx.queries) + 5
-
-    def kill() -> None:
-        if len(pbx.queries) == killed:
-            raise SystemExit
-
-    pbx.before_answer = kill
+    pbx.kill_after(5)
     with suppress(SystemExit):
         it.poll()
     before = it.counted
@@ -647,13 +619,7 @@ def test_a_slow_search_does_not_keep_the_first_page_waiting(
 ) -> None:
     pbx.call(100_000)
     it = bench(pbx, start="all")
-    killed = len(pbx.queries) + 6
-
-    def kill() -> None:
-        if len(pbx.queries) == killed:
-            raise SystemExit
-
-    pbx.before_answer = kill
+    pbx.kill_after(6)
     with suppress(SystemExit):
         it.poll()
     it.restart()
