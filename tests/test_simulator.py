@@ -6,7 +6,9 @@ import argparse
 import ast
 import datetime as dt
 import http.client
+import io
 import json
+import re
 import socket
 import ssl
 import threading
@@ -14,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from sys import stdlib_module_names
+from time import perf_counter
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -25,9 +28,11 @@ from cryptography.x509.oid import NameOID
 
 import cdr_exporter.simulator
 from cdr_exporter.simulator import SimulatedPBX
+from cdr_exporter.simulator.control import COMMANDS
 from cdr_exporter.simulator.main import add_arguments, listen_address, run
 from cdr_exporter.simulator.messages import Request, Response
 from cdr_exporter.simulator.server import Server
+from cdr_exporter.simulator.table import Key
 
 USER_AGENT = {"User-Agent": "OpenAPI"}
 CREDENTIALS = {"username": "simulated", "password": "simulated-secret"}
@@ -242,7 +247,7 @@ def test_live_calls_come_by_themselves() -> None:
     instants = iter([start])
 
     class Watched(SimulatedPBX):
-        def tick(self) -> list[int]:
+        def tick(self) -> list[Key]:
             ids = super().tick()
             if ids:
                 came.set()
@@ -382,8 +387,9 @@ def test_the_secret_can_come_from_a_file(tmp_path: Path) -> None:
         ("--client-secret-env", "CDR_EXPORTER_NO_SUCH_VARIABLE"),
         ("--tls-cert", "/nonexistent/pbx.pem"),
         ("--tls-key", "/nonexistent/pbx.key"),
+        ("--client-secret-file", "/"),
     ],
-    ids=["file", "variable", "certificate", "key-alone"],
+    ids=["file", "variable", "certificate", "key-alone", "directory"],
 )
 def test_what_cannot_be_read_is_said_in_one_line(
     typed: tuple[str, str], capsys: pytest.CaptureFixture[str]
@@ -430,12 +436,24 @@ def test_a_listen_address_needs_a_port(text: str) -> None:
     "typed",
     [
         ("--days", "-1"),
+        ("--days", "1e9"),
+        ("--days", "inf"),
+        ("--days", "many"),
         ("--rate", "nan"),
+        ("--rate", "1e12"),
         ("--min-calls-per-minute", "-3"),
+        ("--min-calls-per-minute", "1e9"),
+        ("--utc-offset", "nan"),
+        ("--utc-offset", "-13"),
+        ("--utc-offset", "14.5"),
+        ("--utc-offset", "CET"),
+        ("--limit", "0"),
+        ("--rows-per-second", "0"),
+        ("--rows-per-second", "inf"),
         ("--token-life", "0"),
         ("--client-secret-file", "a", "--client-secret-env", "b"),
     ],
-    ids=lambda typed: typed[0],
+    ids=lambda typed: "".join(typed[:2]),
 )
 def test_nonsense_is_refused_when_the_arguments_are_read(
     typed: tuple[str, ...], capsys: pytest.CaptureFixture[str]
@@ -447,6 +465,111 @@ def test_nonsense_is_refused_when_the_arguments_are_read(
     assert typed[0] in capsys.readouterr().err
 
 
+def test_too_long_a_history_is_refused_before_it_is_begun(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    visit = Visit()
+
+    assert run(arguments("--days", "18250", "--rate", "1000"), visit) == 2
+    assert not visit.came
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert "--days 18250 at --rate 1000" in err
+    assert "10,000,000 at most" in err
+
+
+class Stop(threading.Event):
+    """The wish to stop that comes when the command has looked so many times."""
+
+    def __init__(self, looks: int) -> None:
+        super().__init__()
+        self.looks = looks
+
+    def is_set(self) -> bool:
+        self.looks -= 1
+        return self.looks < 0
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [("--days", "3000"), ("--days", "18250", "--rate", "0"), ("--days", "0.01", "--rate", "9999")],
+    ids=["long", "without-calls", "all-in-one-slot"],
+)
+@pytest.mark.parametrize("looks", [0, 1, 100])
+def test_told_to_stop_it_leaves_its_history_at_once(
+    typed: tuple[str, ...], looks: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stop = Stop(looks)
+
+    assert run(arguments("--listen", ":0", *typed), stop) == 0
+    assert stop.looks == -1
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("content", ["", "\n", " \n\n"], ids=["empty", "newline", "blanks"])
+@pytest.mark.parametrize("option", ["--client-secret-file", "--client-secret-env"])
+def test_an_empty_secret_is_refused(
+    option: str,
+    content: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    secret, visit = tmp_path / "secret", Visit()
+    secret.write_text(content)
+    monkeypatch.setenv("PBX_SECRET", "")
+    source = str(secret) if option.endswith("file") else "PBX_SECRET"
+
+    assert run(arguments("--listen", ":0", "--days", "0", option, source), visit) == 2
+    assert not visit.came
+    assert capsys.readouterr().err == f"cdr-exporter simulate: {option}: {source} is empty\n"
+
+
+class BrokenPipe(io.StringIO):
+    def flush(self) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+
+def closed() -> io.StringIO:
+    stream = io.StringIO()
+    stream.close()
+    return stream
+
+
+@pytest.mark.parametrize("stdout", [BrokenPipe(), closed(), None], ids=["broken", "closed", "none"])
+def test_it_serves_although_nobody_reads_its_line(
+    stdout: io.StringIO | None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    port = free_port()
+    answers: list[Any] = []
+    visit = Visit(lambda: answers.append(Client(f"http://127.0.0.1:{port}").log_in()))
+    monkeypatch.setattr("sys.stdout", stdout)
+
+    assert run(arguments("--listen", f":{port}", "--days", "0"), visit) == 0
+    assert answers[0]["errcode"] == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_the_command_can_be_slow_and_clean_up(capsys: pytest.CaptureFixture[str]) -> None:
+    port = free_port()
+    client = Client(f"http://127.0.0.1:{port}")
+    took: list[float] = []
+
+    def visit() -> None:
+        token = client.log_in()["access_token"]
+        begin = perf_counter()
+        assert client.page(token)["total_number"] == 10
+        took.append(perf_counter() - begin)
+
+    typed = ["--listen", f":{port}", "--limit", "10", "--rows-per-second", "100"]
+
+    assert run(arguments(*typed), Visit(visit)) == 0
+    assert took[0] >= 0.1
+    assert "records=10\n" in capsys.readouterr().out
+
+
 def test_the_help_says_what_is_not_imitated(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         arguments("--help")
@@ -454,6 +577,7 @@ def test_the_help_says_what_is_not_imitated(capsys: pytest.CaptureFixture[str]) 
 
     assert "Not imitated:" in out
     assert all(word in out for word in ("speed", "legs", "new_id", "clean-up", "certificate"))
+    assert all(re.search(rf"\b{command}\b", out) for command in COMMANDS)
 
 
 def imported(source: str) -> Iterator[tuple[int, str]]:

@@ -480,12 +480,13 @@ def test_control_tells_the_state_to_a_judge_outside(pbx: SimulatedPBX, token: st
     get(pbx, "cdr/list", access_token=token)
     pbx.block("192.0.2.9")
     state = shown(control(pbx, "state"))
-    counted = {
-        (total["disposition"], total["call_type"], total["trunk"]): total["count"]
-        for total in state.pop("totals")
-    }
+    counted, ever = (
+        {(each["disposition"], each["call_type"], each["trunk"]): each["count"] for each in listed}
+        for listed in (state.pop("totals"), state.pop("ever"))
+    )
 
     assert counted == pbx.totals()
+    assert ever == pbx.ever()
     assert state == {
         "total_number": 21,
         "last_id": 21,

@@ -3,14 +3,19 @@
 Rule: it imports nothing of the exporter, so that it can judge the exporter's reading of the
 contract with a reading of its own.
 
-    office → calls → traffic → table
+    office → calls → traffic → table (firmware) ← events ← tests, or control (loopback only)
                                   ↓
-    server → pbx.answer → api → (faults, tokens, table) → answer
-                        ↘ control (loopback only, when asked for)
+    server → pbx.answer → api → listing (waiting, pages, poison) → answer
+                           ↘ (faults, tokens)
 
-Not imitated: the speed and the load limits of a real box, several legs per call, rows without
-`id` as newer firmware writes them, the automatic clean-up, restores, and every endpoint but
-`get_token`, `refresh_token`, `del_token` and `cdr/list`. What the vendor leaves open is decided
+`Events` lists by name what can happen to it: calls, late rows, deletions with and without ids
+used again, the clean-up, backups put back, resets, newer firmware, a wrong clock, foreign, stale
+and empty answers, pages that shift during a walk, pages and rows that break the contract. `Fault`
+and `Tokens` have what goes wrong on the way and with logging in.
+
+Not imitated: the speed and the load limits of a real box, several legs per call (unless calls are
+given one `uid`), and every endpoint but `get_token`, `refresh_token`, `del_token` and `cdr/list`.
+What the vendor leaves open is decided
 in the module concerned, under "Assumed".
 """
 

@@ -29,9 +29,9 @@ from collections.abc import Callable
 from typing import Any
 
 from .faults import Faults
+from .listing import Listing
 from .messages import Refused, Request, Response, refusal, success
 from .rows import SORT_FIELDS
-from .table import CDRTable
 from .tokens import Grant, Tokens
 
 INTERFACE_NOT_EXISTED = 10001
@@ -45,10 +45,10 @@ _ORDERS = ("asc", "desc")
 
 
 class API:
-    """The endpoints over one table of CDRs and one set of tokens."""
+    """The endpoints over one listing of CDRs and one set of tokens."""
 
-    def __init__(self, table: CDRTable, tokens: Tokens, faults: Faults, api_path: str) -> None:
-        self._table = table
+    def __init__(self, listing: Listing, tokens: Tokens, faults: Faults, api_path: str) -> None:
+        self._listing = listing
         self._tokens = tokens
         self._faults = faults
         self._prefix = f"/{api_path.strip('/')}/"
@@ -110,8 +110,7 @@ class API:
     def _cdr_list(self, request: Request) -> Response:
         asked = request.parameters
         self._tokens.check(asked.get("access_token", ""))
-        rows = self._table.page(**_page_asked(asked))
-        return success({"total_number": len(self._table), "data": rows}, rows=len(rows))
+        return self._listing.answer(_page_asked(asked))
 
 
 def _granted(grant: Grant, tokens: Tokens) -> Response:

@@ -46,7 +46,7 @@ class Fault:
         return replace(
             response,
             headers={**response.headers, **self.headers},
-            delay_seconds=self.delay_seconds,
+            delay_seconds=response.delay_seconds + self.delay_seconds,
             drip_seconds=self.drip_seconds,
             cut_after=self.cut_after,
             dropped=self.dropped,

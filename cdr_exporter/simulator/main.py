@@ -10,10 +10,28 @@ import argparse
 import os
 import ssl
 import sys
+import textwrap
 import threading
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
+from .control import COMMANDS
 from .pbx import API_PATH, CLIENT_ID, CLIENT_SECRET, SimulatedPBX
+from .traffic import CALLS_A_DAY
+
+MAX_ROWS = 10_000_000
+MAX_DAYS = 18_250  # 50 years
+MAX_RATE = 10_000
+MAX_CALLS_PER_MINUTE = 60_000
+WESTERNMOST, EASTERNMOST = -12, 14  # hours from UTC
+
+
+def _commands() -> str:
+    return textwrap.fill(
+        ", ".join(COMMANDS), 92, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False
+    )
+
 
 DESCRIPTION = """\
 Answer as the Open API of a P-Series PBX does (get_token, refresh_token, del_token, cdr/list),
@@ -26,13 +44,20 @@ Everybody and every number in it is made up. The default credentials, {CLIENT_ID
 
 Not imitated:
   - the speed of a real box, which serves some 400 rows a second: this one serves tens of
-    thousands, so do not size anything by it;
+    thousands unless --rows-per-second says otherwise, so do not size anything by it;
   - the certificate of a real box: plain HTTP unless --tls-cert is given;
   - calls of several legs (queues, IVR, transfers): here every call is one row;
-  - the rows of firmware x.21.0.117 and later, which have new_id in place of id;
-  - the clean-up of old rows, restores, resets of the ids, a change of the clock;
   - further endpoints (cdr/search, v2.0, events) and parameters (from, ...) of the real API;
   - the IP restriction, and every setting of a real PBX.
+
+With --control a program on this machine makes happen, by POST /control/COMMAND:
+{_commands()}
+They are the clean-up of old rows, rows that turn up late, deletions with ids given again,
+backups put back, resets of the ids, the rows of firmware x.21.0.117 and later (new_id in place of
+id), a wrong clock, another PBX's or a stale or no answer, a table that moves between two pages,
+pages and rows that break the contract. The arguments are in cdr_exporter/simulator/control.py.
+No event happens by itself but the clean-up, with --limit.
+
 The same --seed makes the same calls at the same instants, as long as --rate, --utc-offset and,
 for live calls, --min-calls-per-minute stay the same.
 """
@@ -67,6 +92,12 @@ def _add_server_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="life of an access token (%(default)s)",
     )
+    add(
+        "--rows-per-second",
+        type=_above_zero,
+        metavar="N",
+        help="be as slow as this in answering cdr/list (as fast as it can)",
+    )
     add("--tls-cert", metavar="FILE", help="serve HTTPS with this PEM certificate")
     add("--tls-key", metavar="FILE", help="its key, where the certificate's file has none")
     add(
@@ -81,51 +112,55 @@ def _add_traffic_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, default=1, metavar="N", help="which office (%(default)s)")
     add(
         "--days",
-        type=_not_negative,
+        type=_up_to(MAX_DAYS),
         default=30,
         metavar="N",
         help="days of history, of about 250 calls each from Monday to Friday (%(default)s)",
     )
     add(
         "--rate",
-        type=_not_negative,
+        type=_up_to(MAX_RATE),
         default=1.0,
         metavar="FACTOR",
         help="multiplies the calls, in history and live (%(default)s)",
     )
     add(
         "--min-calls-per-minute",
-        type=_not_negative,
+        type=_up_to(MAX_CALLS_PER_MINUTE),
         default=0.0,
         metavar="N",
         help="at least so many live calls, at night too; leaves the history alone (%(default)s)",
     )
     add(
         "--utc-offset",
-        type=float,
+        type=_utc_offset,
         default=0.0,
         metavar="HOURS",
         help="the office's time zone, for its working day and the displayed time (%(default)s)",
+    )
+    add(
+        "--limit",
+        type=_positive,
+        metavar="ROWS",
+        help="delete the oldest rows above so many, as the automatic clean-up does (none)",
     )
 
 
 def run(args: argparse.Namespace, stop: threading.Event | None = None) -> int:
     """Serve until *stop* is set and return the exit code.
 
-    0 when told to stop, 1 where the address cannot be had, 2 for a secret or a certificate
-    that cannot be read. Without *stop* only KeyboardInterrupt ends it.
+    0 when told to stop, while the history is made up too; 1 where the address cannot be had; 2
+    for a secret or a certificate that cannot be read and for more history than a table holds.
+    Without *stop* only KeyboardInterrupt ends it.
     """
+    stop = stop or threading.Event()
     try:
-        pbx, context = _pbx(args), _ssl_context(args)
+        pbx, context = _pbx(args, stop), _ssl_context(args)
+        return _serve(pbx, args, context, stop)
+    except (_Stopped, KeyboardInterrupt):
+        return 0
     except (OSError, ValueError) as error:
         return _complain(str(error), 2)
-    try:
-        return _serve(pbx, args, context, stop or threading.Event())
-    except KeyboardInterrupt:
-        return 0
-    except OSError as error:
-        host, port = args.listen
-        return _complain(f"cannot listen on {host}:{port}: {error.strerror or error}", 1)
 
 
 def listen_address(text: str) -> tuple[str, int]:
@@ -146,7 +181,12 @@ def _serve(
     stop: threading.Event,
 ) -> int:
     host, port = args.listen
-    with pbx.serve(host, port, ssl_context=context, live=True, control=args.control) as server:
+    serving = pbx.serve(host, port, ssl_context=context, live=True, control=args.control)
+    with ExitStack() as until_stopped:
+        try:
+            server = until_stopped.enter_context(serving)
+        except OSError as error:
+            return _complain(f"cannot listen on {host}:{port}: {error.strerror or error}", 1)
         _say(
             f"simulated PBX ready: base_url={server.base_url} api_path={API_PATH}"
             f" client_id={pbx.client_id} records={len(pbx.table)}"
@@ -155,8 +195,9 @@ def _serve(
     return 0
 
 
-def _pbx(args: argparse.Namespace) -> SimulatedPBX:
-    return SimulatedPBX(
+def _pbx(args: argparse.Namespace, stop: threading.Event) -> SimulatedPBX:
+    _check_rows(args.days, args.rate)
+    pbx = SimulatedPBX(
         seed=args.seed,
         client_id=args.client_id,
         client_secret=_secret(args),
@@ -165,17 +206,47 @@ def _pbx(args: argparse.Namespace) -> SimulatedPBX:
         min_calls_per_minute=args.min_calls_per_minute,
         utc_offset_seconds=round(args.utc_offset * 3600),
         token_seconds=args.token_life,
+        limit=args.limit,
+        watch=lambda: _end_if(stop),
     )
+    pbx.slow(args.rows_per_second)
+    return pbx
+
+
+class _Stopped(Exception):
+    """Told to stop before it was ready."""
+
+
+def _end_if(stop: threading.Event) -> None:
+    if stop.is_set():
+        raise _Stopped
+
+
+def _check_rows(days: float, rate: float) -> None:
+    rows = days * rate * CALLS_A_DAY
+    if rows > MAX_ROWS:
+        raise ValueError(
+            f"--days {days:g} at --rate {rate:g} makes some {rows:,.0f} rows;"
+            f" a table holds {MAX_ROWS:,} at most"
+        )
 
 
 def _secret(args: argparse.Namespace) -> str:
     if args.client_secret_file:
-        return Path(args.client_secret_file).read_text(encoding="utf-8").strip()
+        text = Path(args.client_secret_file).read_text(encoding="utf-8").strip()
+        return _filled(text, f"--client-secret-file: {args.client_secret_file}")
     if args.client_secret_env:
         if args.client_secret_env not in os.environ:
             raise ValueError(f"--client-secret-env: {args.client_secret_env} is not set")
-        return os.environ[args.client_secret_env]
+        secret = os.environ[args.client_secret_env]
+        return _filled(secret, f"--client-secret-env: {args.client_secret_env}")
     return CLIENT_SECRET
+
+
+def _filled(secret: str, where: str) -> str:
+    if not secret:
+        raise ValueError(f"{where} is empty")
+    return secret
 
 
 def _ssl_context(args: argparse.Namespace) -> ssl.SSLContext | None:
@@ -195,11 +266,37 @@ def _positive(text: str) -> int:
     return number
 
 
-def _not_negative(text: str) -> float:
-    number = float(text)
-    if not 0 <= number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is less than 0 or no number")
+def _up_to(most: float) -> Callable[[str], float]:
+    """Return a reader of numbers from 0 to *most*."""
+
+    def number(text: str) -> float:
+        number = _number(text)
+        if not 0 <= number <= most:
+            raise argparse.ArgumentTypeError(f"{text} is not between 0 and {most:,.0f}")
+        return number
+
     return number
+
+
+def _above_zero(text: str) -> float:
+    number = _number(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return number
+
+
+def _utc_offset(text: str) -> float:
+    number = _number(text)
+    if not WESTERNMOST <= number <= EASTERNMOST:
+        raise argparse.ArgumentTypeError(f"{text} is not between {WESTERNMOST} and {EASTERNMOST}")
+    return number
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number") from None
 
 
 def _complain(message: str, code: int) -> int:
@@ -208,5 +305,10 @@ def _complain(message: str, code: int) -> int:
 
 
 def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+    """Write *line* where anybody listens: a closed stdout must not keep the PBX from serving."""
+    try:
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+    except (OSError, ValueError, AttributeError):  # a broken pipe, a closed file, none at all
+        # What is left in the buffer must not be tried again when the process ends.
+        sys.stdout = None

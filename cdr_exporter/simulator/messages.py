@@ -6,12 +6,14 @@ code and is given here once, as the vendor's page "Error Code and Error Message"
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
+from uuid import uuid4
 
 JSON_TYPE = "application/json; charset=utf-8"
 
@@ -120,6 +122,37 @@ def refusal(refused: Refused) -> Response:
     return Response(HTTPStatus.OK, encoded(body), errcode=refused.errcode)
 
 
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """A value that goes out as the JSON text it is, valid or not."""
+
+    text: str
+
+
 def encoded(body: object) -> bytes:
-    """Return *body* as UTF-8 JSON."""
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    """Return *body* as UTF-8 JSON; a lone surrogate in it goes out as its escape."""
+    raw: dict[str, str] = {}
+
+    def mark(value: object) -> str:
+        if not isinstance(value, Raw):
+            raise TypeError(f"{type(value).__name__} is no JSON")
+        raw[name := f"raw-{uuid4().hex}"] = value.text
+        return name
+
+    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), default=mark)
+    for name, value in raw.items():
+        text = text.replace(f'"{name}"', value, 1)
+    return text.encode("utf-8", _LONE_ESCAPED)
+
+
+_LONE_ESCAPED = "simulator-lone-surrogate"
+
+
+def _escaped(error: UnicodeError) -> tuple[bytes, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lone = error.object[error.start : error.end]
+    return "".join(f"\\u{ord(each):04x}" for each in lone).encode(), error.end
+
+
+codecs.register_error(_LONE_ESCAPED, _escaped)

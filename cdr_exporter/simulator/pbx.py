@@ -1,15 +1,14 @@
-"""The simulated PBX as a whole, and the ways to steer it.
+"""The simulated PBX as a whole: who may ask, what time does, how it is reached.
 
 Rule: one lock around table, tokens and faults. Whatever steers the PBX (a test in the same
-process, the control path, live traffic) comes through the methods here, between two requests
-and never during one.
+process, the control path, live traffic) comes through the methods here and in `Events`, between
+two requests and never during one; only a `Shift` comes within one, before its answer.
 """
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from ssl import SSLContext
 from typing import Any
@@ -17,14 +16,12 @@ from typing import Any
 from . import control
 from .api import API
 from .background import again
-from .examples import example
-from .faults import Fault, Faults
-from .judge import Totals, state, totals
+from .events import Events
+from .judge import state
 from .log import RequestLog
 from .messages import Request, Response
-from .rows import Row
 from .server import Server
-from .table import CDRTable
+from .table import Key
 from .tokens import Tokens
 from .traffic import Traffic
 
@@ -33,16 +30,20 @@ CLIENT_SECRET = "simulated-secret"  # noqa: S105 (public: it guards nothing)
 API_PATH = "openapi/v1.0"
 
 _DAY_SECONDS = 86_400
+_PART_SECONDS = 3600
 _TICK_SECONDS = 0.25
 
 
-class SimulatedPBX:
+class SimulatedPBX(Events):
     """A PBX with *days* of history up to now, made from *seed*.
 
     *clock* tells UTC epoch seconds and is the only time there is. *rate* multiplies the
     office's calls, *min_calls_per_minute* is a floor under its live traffic and leaves the
     history alone. *first_id* is the id of the oldest row. Times are displayed, and the office
-    opens, at *utc_offset_seconds* from UTC.
+    opens, at *utc_offset_seconds* from UTC. *limit* is the most rows it keeps. *watch* is called
+    again and again while the history is made up, and may raise to end it.
+
+    What can happen to it is in `Events`.
     """
 
     def __init__(
@@ -60,18 +61,15 @@ class SimulatedPBX:
         token_seconds: int = 1800,
         refresh_seconds: int = 86_400,
         api_path: str = API_PATH,
+        limit: int | None = None,
+        watch: Callable[[], None] = lambda: None,
     ) -> None:
+        past = Traffic(seed, rate=rate, utc_offset_seconds=utc_offset_seconds, watch=watch)
+        super().__init__(seed, clock, first_id, past, utc_offset_seconds)
         self.client_id = client_id
-        self.table = CDRTable(first_id)
         self.tokens = Tokens(client_id, client_secret, clock, token_seconds, refresh_seconds)
         self.log = RequestLog()
-        self._clock = clock
-        self._utc_offset_seconds = utc_offset_seconds
-        self._lock = threading.RLock()
-        self._faults = Faults()
-        self._api = API(self.table, self.tokens, self._faults, api_path)
-        self._samples = 0
-        self._past = Traffic(seed, rate=rate, utc_offset_seconds=utc_offset_seconds)
+        self._api = API(self._listing, self.tokens, self._faults, api_path)
         self._live = Traffic(
             seed,
             rate=rate,
@@ -79,9 +77,8 @@ class SimulatedPBX:
             utc_offset_seconds=utc_offset_seconds,
         )
         self._told_until = clock()
-        self.table.insert(
-            self._past.ended(self._told_until - days * _DAY_SECONDS, self._told_until)
-        )
+        self.limit(limit)
+        self._tell_history(days * _DAY_SECONDS)
 
     def answer(self, request: Request) -> Response:
         """Answer one request to the Open API."""
@@ -116,52 +113,13 @@ class SimulatedPBX:
         """Answer one request to the Open API or to the control path."""
         return control.answer(self, request) if _is_control(request) else self.answer(request)
 
-    def call(self, **fields: Any) -> Row:
-        """Let one call end now and return its row; *fields* overwrite those of an example.
-
-        Durations follow from the disposition, `duration` and `timestamp` from the durations.
-        None leaves a field out. ValueError: the `id` is taken.
-        """
-        with self._lock:
-            ended, serial = int(self._clock()), self.table.next_id
-            row = example(fields, ended, serial, self._utc_offset_seconds)
-            (row_id,) = self.table.insert([row])
-            return dict(self.table[row_id])
-
-    def calls(self, count: int, *, over_seconds: float = 0.0) -> list[int]:
-        """Let *count* made-up calls end, over the last *over_seconds*, and return their ids."""
-        with self._lock:
-            self._samples += 1
-            now = self._clock()
-            return self.table.insert(self._past.sample(count, self._samples, now, over_seconds))
-
-    def tick(self) -> list[int]:
-        """Let the office's calls end that ended since the last tick, and return their ids."""
+    def tick(self) -> list[Key]:
+        """Let the office's calls end that ended since the last tick, and return their keys."""
         with self._lock:
             now = max(self._clock(), self._told_until)
-            ids = self.table.insert(self._live.ended(self._told_until, now))
+            ended = self._live.ended(self._told_until, now)
             self._told_until = now
-            return ids
-
-    def change(self, row_id: int, **fields: Any) -> Row:
-        """Overwrite fields of one row word for word, odd values included; None removes one."""
-        with self._lock:
-            return dict(self.table.change(row_id, fields))
-
-    def delete(self, ids: Iterable[int]) -> int:
-        """Delete the rows of *ids* and return how many there were."""
-        with self._lock:
-            return self.table.delete(ids)
-
-    def delete_oldest(self, count: int) -> int:
-        """Delete the *count* rows of the lowest ids, as the PBX's clean-up does."""
-        with self._lock:
-            return self.table.delete(self.table.ids[:count])
-
-    def clear(self, first_id: int = 1) -> None:
-        """Delete every row and begin ids again at *first_id*."""
-        with self._lock:
-            self.table.clear(first_id)
+            return self.table.insert(map(self._clocked, ended))
 
     def expire_tokens(self, *, refresh_too: bool = False) -> None:
         """Let all access tokens expire, and with *refresh_too* all refresh tokens."""
@@ -178,28 +136,18 @@ class SimulatedPBX:
         with self._lock:
             self.tokens.unblock(address)
 
-    def fail_next(self, times: int = 1, **fault: Any) -> None:
-        """Let the next *times* requests go wrong; *fault* holds the fields of a `Fault`.
-
-        TypeError: there is no such field.
-        """
-        with self._lock:
-            self._faults.add(Fault(**fault), times)
-
-    def heal(self) -> None:
-        """Forget the faults that have not happened yet."""
-        with self._lock:
-            self._faults.clear()
-
-    def totals(self) -> Totals:
-        """Count the rows there are by (disposition, call_type, trunk)."""
-        with self._lock:
-            return totals(self.table)
-
     def state(self) -> dict[str, Any]:
         """Return what a judge outside the process wants to know, ready for JSON."""
         with self._lock:
             return state(self.table, self.tokens, self.log)
+
+    def _tell_history(self, seconds: float) -> None:
+        """Insert the calls of the last *seconds*, in parts, so that never all are held twice."""
+        begin = self._told_until - seconds
+        while begin < self._told_until:
+            until = min(begin + _PART_SECONDS, self._told_until)
+            self.table.insert(self._past.ended(begin, until))
+            begin = until
 
 
 def _is_control(request: Request) -> bool:

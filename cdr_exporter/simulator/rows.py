@@ -33,6 +33,7 @@ FIELDS = (
     "reason",
 )
 _KNOWN = frozenset(FIELDS)
+_STAMPED = ("uid", "record_file")  # both begin with the call's start, as `compact_time` has it
 NUMBERS = frozenset({"id", "timestamp", "duration", "ring_duration", "talk_duration"})
 SORT_FIELDS = (
     "id",
@@ -62,6 +63,21 @@ def row(fields: Mapping[str, Any]) -> Row:
     return known | {name: fields[name] for name in fields if fields[name] and name not in _KNOWN}
 
 
+def key_of(row: Mapping[str, Any]) -> Any:
+    """Return what *row* is named by: its `id`, or its `new_id` where it has no `id`."""
+    return row.get("id", row.get("new_id"))
+
+
+def moved(row: Row, seconds: int, utc_offset_seconds: int) -> Row:
+    """Return *row* as a PBX writes it whose clock is *seconds* ahead: its times, uid, recording."""
+    before, after = row["timestamp"], row["timestamp"] + seconds
+    old, new = (compact_time(instant, utc_offset_seconds) for instant in (before, after))
+    texts = {name: row[name].replace(old, new, 1) for name in _STAMPED if name in row}
+    if "record_file" in texts:
+        texts["record_file"] = texts["record_file"].replace(f"-{before}.", f"-{after}.", 1)
+    return {**row, "timestamp": after, "time": display_time(after, utc_offset_seconds), **texts}
+
+
 def display_time(timestamp: int, utc_offset_seconds: int) -> str:
     """Return *timestamp* (UTC epoch seconds) as the PBX displays it: `MM/DD/YYYY HH:MM:SS`."""
     return _local("%m/%d/%Y %H:%M:%S", timestamp, utc_offset_seconds)
@@ -85,6 +101,18 @@ def trunk_label(row: Mapping[str, Any]) -> str:
     if row.get("call_type") == "Outbound":
         sides.reverse()
     return sides[0] or sides[1] or "none"
+
+
+def labels(row: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Return what a row is counted under: (disposition, call_type, trunk).
+
+    A field that is missing counts as the empty string, a list or an object as its text.
+    """
+    counted = (row.get("disposition", ""), row.get("call_type", ""), trunk_label(row))
+    disposition, call_type, trunk = (
+        str(value) if isinstance(value, list | dict) else value for value in counted
+    )
+    return disposition, call_type, trunk
 
 
 def reason(party: str, key: str) -> str:

@@ -1,118 +1,345 @@
 """The CDR table: rows in the order of their ids, and pages of them in any order.
 
-Rule: ids are given in the order in which calls end and are never given twice; a deleted row
-leaves a gap. A page by id costs the page, whatever the size of the table.
+Rule: ids are given in the order in which calls end; a deleted row leaves a gap, unless it is
+asked for that its id be given again. Beside the id each row has a serial number, given once and
+never again, not even after a restore: it tells the age of a row and what is behind an id that
+was used twice. A page by id or by time costs the page, whatever the size of the table.
+
+Rows of newer firmware have no `id`; they go by their `new_id` wherever a row is named by a key.
 
 Assumed, the vendor being silent: `time` sorts by the instant, not by the digits displayed; a
-missing value sorts as 0 or as the empty string; equal values stand in the order of their ids,
-and `desc` is `asc` read backwards.
+missing value sorts as 0 or as the empty string; equal values stand in the order in which the
+rows were written, and `desc` is `asc` read backwards. The clean-up deletes by age.
 """
 
 from __future__ import annotations
 
-from bisect import insort
-from collections.abc import Iterable, Iterator, Mapping
+import math
+from bisect import bisect_left, insort
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
 from typing import Any
 
-from .rows import NUMBERS, Row
+from .firmware import LAST, LEFT_OUT, Upgrade, new_format
+from .rows import NUMBERS, Row, labels
 
-_Key = tuple[bool, float, str]
+Key = int | str
+"""What a row is named by: its `id`, or its `new_id` where it has no `id`."""
+
+_Order = tuple[bool, float, str]
+_Packed = tuple[Any, ...]  # key, names of the fields, their values: half the memory of a dict
+_Part = tuple[Sequence[Any], Callable[[Any], int]]  # items in order, and an item's serial
+
+_FEW = 64  # up to here single deletions are cheaper than a new list
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A backup: the rows there were, by serial number, and the id that was next."""
+
+    rows: Mapping[int, _Packed]
+    next_id: int
+
+    def __len__(self) -> int:
+        return len(self.rows)
 
 
 class CDRTable:
-    """Rows by id. Not locked: the owner sees to that.
+    """Rows by key. Not locked: the owner sees to that.
 
-    *next_id* is the id of the next row; raise it to leave a gap, for instance for a row that
-    turns up late (`insert` takes an `id` of its own).
+    *next_id* is the id of the next row; raise it to leave a gap. *limit* is the most rows that
+    are kept, None any number; *upgrade* is set once newer firmware writes the rows. *ever*
+    counts, by (disposition, call_type, trunk), the rows that were ever there, as they were when
+    they came; a restore brings none that count.
     """
 
-    def __init__(self, first_id: int = 1) -> None:
+    def __init__(self, first_id: int = 1, seed: int = 1) -> None:
         self.next_id = first_id
-        self._rows: dict[int, Row] = {}
+        self.next_serial = 1
+        self.limit: int | None = None
+        self.upgrade: Upgrade | None = None
+        self.ever: Counter[tuple[str, str, str]] = Counter()
+        self._chance = Random(f"{seed}/mixed")
+        self._held: dict[Key, tuple[int, Row]] = {}
+        self._rows: dict[int, _Packed] = {}  # by serial
+        self._serials: dict[Key, int] = {}
+        self._ages: list[int] = []  # serials, ascending
         self._ids: list[int] = []  # ascending
-        self._orders: dict[str, list[int]] = {}  # by sort field, until the next change
+        self._others: list[int] = []  # serials of the rows without id, ascending
+        self._times: list[tuple[float, int]] | None = None  # (instant, serial), once asked for
+        self._orders: dict[str, list[int]] = {}  # serials by sort field, until the next change
 
     def __len__(self) -> int:
-        return len(self._ids)
+        return len(self._rows)
 
     def __iter__(self) -> Iterator[Row]:
-        """Iterate over the rows by ascending id."""
-        return (self._rows[row_id] for row_id in self._ids)
+        """Iterate over the rows by ascending id, those without an id after the others."""
+        serials = [*map(self._serials.__getitem__, self._ids), *self._others]
+        return (_unpacked(self._rows[serial]) for serial in serials)
 
-    def __contains__(self, row_id: int) -> bool:
-        return row_id in self._rows
+    def __contains__(self, key: Key) -> bool:
+        return key in self._serials
 
-    def __getitem__(self, row_id: int) -> Row:
-        return self._rows[row_id]
+    def __getitem__(self, key: Key) -> Row:
+        return _unpacked(self._rows[self._serials[key]])
 
     @property
     def ids(self) -> tuple[int, ...]:
-        """The ids of the rows there are, ascending."""
+        """The ids of the rows that have one, ascending."""
         return tuple(self._ids)
 
-    def insert(self, rows: Iterable[Row]) -> list[int]:
-        """Add *rows* and return their ids; a row that has an `id` keeps it.
+    @property
+    def last_id(self) -> int | None:
+        """The highest id, None without any."""
+        return self._ids[-1] if self._ids else None
 
-        ValueError: an `id` is taken or no whole number; the rows before it are in.
+    @property
+    def keys(self) -> list[Key]:
+        """The keys of all rows, the oldest first."""
+        return self._keys(self._ages)
+
+    @property
+    def held(self) -> list[Key]:
+        """The keys of the rows held back, the oldest first."""
+        return list(self._held)
+
+    def oldest(self, count: int) -> list[Key]:
+        """Return the keys of the *count* oldest rows."""
+        return self._keys(self._ages[: whole(count)])
+
+    def newest(self, count: int) -> list[Key]:
+        """Return the keys of the *count* newest rows, the older first."""
+        return self._keys(self._ages[max(0, len(self) - whole(count)) :])
+
+    def middle(self, count: int) -> list[Key]:
+        """Return the keys of the *count* rows in the middle between oldest and newest."""
+        begin = max(0, (len(self) - whole(count)) // 2)
+        return self._keys(self._ages[begin : begin + count])
+
+    def insert(self, rows: Iterable[Row]) -> list[Key]:
+        """Add *rows* and return their keys; a row that has an `id` keeps it.
+
+        ValueError: a key is taken or an `id` no whole number; the rows before it are in.
         """
-        self._orders.clear()
-        return [self._insert(row) for row in rows]
+        keys = [self._place(*self._numbered(row)) for row in rows]
+        self.trim()
+        return keys
 
-    def _insert(self, row: Row) -> int:
-        row_id = row.get("id", self.next_id)
-        if not isinstance(row_id, int) or row_id in self._rows:
-            raise ValueError(f"id {row_id!r} is taken or no whole number")
-        self._rows[row_id] = {"id": row_id, **row}
-        insort(self._ids, row_id)
-        self.next_id = max(self.next_id, row_id + 1)
-        return row_id
+    def hold_back(self, rows: Iterable[Row]) -> list[Key]:
+        """Give *rows* their keys and ages now without showing them, and return the keys."""
+        held = [self._numbered(row) for row in rows]
+        self._held |= {key: (serial, row) for key, serial, row in held}
+        return [key for key, _, _ in held]
 
-    def change(self, row_id: int, fields: Mapping[str, Any]) -> Row:
+    def release(self, keys: Iterable[Key]) -> list[Key]:
+        """Show the rows of *keys* that are held back, and return the keys. KeyError: is not."""
+        shown = [self._place(key, *self._held.pop(key)) for key in keys]
+        self.trim()
+        return shown
+
+    def change(self, key: Key, fields: Mapping[str, Any]) -> Row:
         """Overwrite *fields* of one row word for word and return it; None removes a field.
 
-        The row keeps its place even where its `id` is changed or removed. KeyError: no such row.
+        The row keeps its key, and its place by it, even where its `id` is changed or removed.
+        KeyError: no such row.
         """
-        changed = {**self._rows[row_id], **fields}
-        self._rows[row_id] = {name: changed[name] for name in changed if changed[name] is not None}
-        self._orders.clear()
-        return self._rows[row_id]
+        serial = self._serials[key]
+        changed = {**self[key], **fields}
+        self._untimed([serial])
+        self._write(
+            key, serial, {name: changed[name] for name in changed if changed[name] is not None}
+        )
+        return self[key]
 
-    def delete(self, ids: Iterable[int]) -> int:
-        """Remove the rows of *ids*, as far as there are any, and return how many there were."""
-        gone = self._rows.keys() & set(ids)
-        for row_id in gone:
-            del self._rows[row_id]
-        self._ids = [row_id for row_id in self._ids if row_id not in gone]
-        self._orders.clear()
-        return len(gone)
+    def delete(self, keys: Iterable[Key]) -> int:
+        """Remove the rows of *keys*, as far as there are any, and return how many there were."""
+        found = {key: self._serials[key] for key in set(keys) if key in self._serials}
+        gone = list(found.values())
+        self._untimed(gone)
+        _remove(self._ages, gone)
+        _remove(self._ids, [key for key in found if isinstance(key, int)])
+        _remove(self._others, [found[key] for key in found if isinstance(key, str)])
+        for key, serial in found.items():
+            del self._rows[serial], self._serials[key]
+        return len(found)
+
+    def reuse_ids(self) -> None:
+        """Let the next row have the id after the highest that is taken or held back."""
+        taken = [self.last_id or 0, *(key for key in self._held if isinstance(key, int))]
+        self.next_id = max(taken) + 1
+
+    def trim(self) -> int:
+        """Delete the oldest rows above `limit` and return how many they were."""
+        if self.limit is None or len(self) <= self.limit:
+            return 0
+        return self.delete(self.oldest(len(self) - self.limit))
 
     def clear(self, first_id: int = 1) -> None:
         """Remove every row and count ids from *first_id* again, as a factory reset may do."""
-        self.delete(self._ids)
-        self.next_id = first_id
+        self.restore(Snapshot({}, first_id))
+
+    def snapshot(self) -> Snapshot:
+        """Return a backup of the rows there are."""
+        return Snapshot(dict(self._rows), self.next_id)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Put a backup in place of all rows; ids go on from its highest one.
+
+        Rows held back are lost.
+        """
+        self._held.clear()
+        self._orders.clear()
+        self._times = None
+        self._rows = dict(snapshot.rows)
+        self._ages = sorted(self._rows)
+        self._serials = {self._rows[serial][0]: serial for serial in self._ages}
+        self._ids = sorted(key for key in self._serials if isinstance(key, int))
+        self._others = [s for s in self._ages if isinstance(self._rows[s][0], str)]
+        self.next_id = self._ids[-1] + 1 if self._ids else snapshot.next_id
+        self.next_serial = max(self.next_serial, *(serial + 1 for serial in self._ages[-1:]), 1)
+        self.trim()
+
+    def total(self, sort_by: str) -> int:
+        """Return the `total_number` that a listing by *sort_by* tells."""
+        if self.upgrade and self.upgrade.count_listed:
+            return sum(len(items) for items, _ in self._parts(sort_by))
+        return len(self)
 
     def page(self, sort_by: str, order_by: str, page: int, page_size: int) -> list[Row]:
         """Return page number *page* (from 1) of *page_size* rows; empty past the end."""
-        order = self._order(sort_by)
-        skipped = (page - 1) * page_size
+        parts = self._parts(sort_by)
+        begin = (page - 1) * page_size
         if order_by == "asc":
-            ids = order[skipped : skipped + page_size]
+            serials = _cut(parts, begin, begin + page_size)
         else:
-            stop = max(0, len(order) - skipped)
-            ids = order[max(0, stop - page_size) : stop][::-1]
-        return [self._rows[row_id] for row_id in ids]
+            stop = max(0, sum(len(items) for items, _ in parts) - begin)
+            serials = _cut(parts, max(0, stop - page_size), stop)[::-1]
+        return [_unpacked(self._rows[serial]) for serial in serials]
+
+    def _keys(self, serials: Iterable[int]) -> list[Key]:
+        return [self._rows[serial][0] for serial in serials]
+
+    def _numbered(self, row: Row) -> tuple[Key, int, Row]:
+        """Return the key and the serial that are *row*'s from now on, and the row with them."""
+        serial = self.next_serial
+        key, numbered = self._identified(row, serial)
+        if key in self._serials or key in self._held:
+            raise ValueError(f"{'new_' * isinstance(key, str)}id {key!r} is taken")
+        self.next_serial += 1
+        if isinstance(key, int):
+            self.next_id = max(self.next_id, key + 1)
+        return key, serial, numbered
+
+    def _identified(self, row: Row, serial: int) -> tuple[Key, Row]:
+        if "id" not in row and self._writes_new():
+            numbered = new_format(row, serial)
+            return numbered["new_id"], numbered
+        row_id = row.get("id", self.next_id)
+        if not isinstance(row_id, int):
+            raise ValueError(f"id {row_id!r} is no whole number")
+        return row_id, {"id": row_id, **row}
+
+    def _writes_new(self) -> bool:
+        return self.upgrade is not None and self._chance.random() >= self.upgrade.mixed
+
+    def _place(self, key: Key, serial: int, row: Row) -> Key:
+        self._serials[key] = serial
+        insort(self._ages, serial)
+        if isinstance(key, int):
+            insort(self._ids, key)
+        else:
+            insort(self._others, serial)
+        self._write(key, serial, row)
+        self.ever[labels(row)] += 1
+        return key
+
+    def _write(self, key: Key, serial: int, row: Row) -> None:
+        self._rows[serial] = (key, _NAMES.setdefault(names := tuple(row), names), *row.values())
+        self._orders.clear()
+        if self._times is not None:
+            insort(self._times, (_instant(row), serial))
+
+    def _untimed(self, serials: list[int]) -> None:
+        """Take *serials* out of every order by content; they are still in the table."""
+        self._orders.clear()
+        if self._times is not None:
+            instants = [(_instant(_unpacked(self._rows[serial])), serial) for serial in serials]
+            _remove(self._times, instants)
+
+    def _parts(self, sort_by: str) -> list[_Part]:
+        """Return what, one after the other, is the ascending order by *sort_by*."""
+        if sort_by == "id":
+            return self._parts_by_id()
+        if sort_by == "time":
+            return [(self._by_time(), _second)]
+        return [(self._order(sort_by), int)]
+
+    def _parts_by_id(self) -> list[_Part]:
+        with_id: _Part = (self._ids, self._serials.__getitem__)
+        without: _Part = (self._others, int)
+        order = self.upgrade.order if self.upgrade else LAST
+        if order == LEFT_OUT:
+            return [with_id]
+        return [without, with_id] if order == LAST else [with_id, without]
+
+    def _by_time(self) -> list[tuple[float, int]]:
+        if self._times is None:
+            self._times = sorted((_instant(_unpacked(p)), s) for s, p in self._rows.items())
+        return self._times
 
     def _order(self, sort_by: str) -> list[int]:
-        if sort_by == "id":
-            return self._ids
         if sort_by not in self._orders:
-            keys = {row_id: _key(row, sort_by) for row_id, row in self._rows.items()}
-            self._orders[sort_by] = sorted(self._ids, key=keys.__getitem__)
+            keys = {serial: _order_key(_unpacked(p), sort_by) for serial, p in self._rows.items()}
+            self._orders[sort_by] = sorted(self._ages, key=keys.__getitem__)
         return self._orders[sort_by]
 
 
-def _key(row: Row, sort_by: str) -> _Key:
-    field = "timestamp" if sort_by == "time" else sort_by
-    value = row.get(field, 0 if field in NUMBERS else "")
+_NAMES: dict[tuple[str, ...], tuple[str, ...]] = {}
+
+
+def whole(count: Any) -> int:
+    """Return *count*. ValueError: it is no whole number from 0."""
+    if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+        raise ValueError(f"{count!r} is no whole number from 0")
+    return count
+
+
+def _unpacked(packed: _Packed) -> Row:
+    return dict(zip(packed[1], packed[2:], strict=True))
+
+
+def _second(pair: tuple[float, int]) -> int:
+    return pair[1]
+
+
+def _cut(parts: Iterable[_Part], begin: int, end: int) -> list[int]:
+    """Return the serials at the places *begin* to *end* of the *parts* put together."""
+    found: list[int] = []
+    for items, serial_of in parts:
+        found += map(serial_of, items[max(0, begin) : max(0, end)])
+        begin, end = begin - len(items), end - len(items)
+    return found
+
+
+def _remove(ordered: list[Any], gone: Sequence[Any]) -> None:
+    """Take *gone*, all of which are there, out of an ascending list."""
+    if len(gone) > _FEW:
+        dropped = set(gone)
+        ordered[:] = [item for item in ordered if item not in dropped]
+        return
+    for item in gone:
+        del ordered[bisect_left(ordered, item)]
+
+
+def _instant(row: Row) -> float:
+    """Return what *row* is sorted by in time; an odd `timestamp` comes after every other."""
+    value = row.get("timestamp", 0)
+    return value if isinstance(value, int | float) and value == value else math.inf
+
+
+def _order_key(row: Row, sort_by: str) -> _Order:
+    value = row.get(sort_by, 0 if sort_by in NUMBERS else "")
     # Numbers before texts: a row made odd on purpose must not stop the others being sorted.
     return (False, value, "") if isinstance(value, int | float) else (True, 0, str(value))

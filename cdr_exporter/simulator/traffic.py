@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from random import Random
 
@@ -30,6 +30,7 @@ WORKING_DAY = (
     *(5.0, 3.0, 2.0, 1.2, 0.8, 0.5),
 )
 WEEKEND = 0.06  # of a working day
+CALLS_A_DAY = sum(WORKING_DAY) * (5 + 2 * WEEKEND) / 7  # on average, at the rate 1
 _SATURDAY = 5
 _RECENT_SLOTS = 2 * LONGEST_CALL_SECONDS // SLOT_SECONDS  # live traffic asks for these each time
 
@@ -40,20 +41,23 @@ class Traffic:
     *seed* picks the office's fate and *rate* multiplies its calls. *min_calls_per_minute* is a
     floor under the curve of day and week, so that a demo at night has calls to show; the
     office is as busy by day as ever. *utc_offset_seconds* places its midnight and its weekend.
+    *watch* is called for every slot and every call made up, and may raise to end it.
     """
 
     def __init__(
         self,
-        seed: int,
+        seed: int | str,
         *,
         rate: float = 1.0,
         min_calls_per_minute: float = 0.0,
         utc_offset_seconds: int = 0,
+        watch: Callable[[], None] = lambda: None,
     ) -> None:
         self._seed = seed
         self._rate = rate
         self._floor = min_calls_per_minute * 60
         self._utc_offset_seconds = utc_offset_seconds
+        self._watch = watch
         self._recent_slot = lru_cache(maxsize=_RECENT_SLOTS)(self._slot)
 
     def calls_per_hour(self, at: float) -> float:
@@ -92,8 +96,10 @@ class Traffic:
 
     def _starts(self, rng: Random, slot_start: int) -> Iterator[int]:
         per_second = self.calls_per_hour(slot_start + SLOT_SECONDS / 2) / 3600
+        self._watch()
         at = slot_start + _gap(rng, per_second)
         while at < slot_start + SLOT_SECONDS:
+            self._watch()
             yield int(at)
             at += _gap(rng, per_second)
 

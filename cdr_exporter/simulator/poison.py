@@ -1,0 +1,72 @@
+"""Rows that a reader may choke on.
+
+Rule: a poison says how one row is *sent*; the table keeps the true row, which `totals` goes on
+counting. A kind is a name, so that the control path can ask for it.
+
+    id-*        the row's id is missing, of the wrong type, or out of range; id-digits is the
+                true id as a text
+    duration-*  what json accepts and arithmetic does not, or no reader should believe
+    trunk-*     the text of the row's trunk
+    no-object   the row is a text; row-null: it is null
+    digits-5000 an integer of 5,000 digits; nesting-100k: 100,000 lists in each other: such a
+                page cannot be parsed at all
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .messages import Raw
+from .rows import Row
+
+Poison = Callable[[Row], Any]
+
+
+def _with(**fields: Any) -> Poison:
+    return lambda row: {**row, **fields}
+
+
+def _without_id(row: Row) -> Row:
+    return {name: row[name] for name in row if name != "id"}
+
+
+def _digits(row: Row) -> Row:
+    return {**row, "id": str(row.get("id", 0))}
+
+
+def _trunk(text: str | Raw) -> Poison:
+    """Put *text* where the row's trunk is counted from."""
+
+    def poisoned(row: Row) -> Row:
+        side = "dst_trunk" if row.get("call_type") == "Outbound" else "src_trunk"
+        return {**row, side: text}
+
+    return poisoned
+
+
+KINDS: dict[str, Poison] = {
+    "id-missing": _without_id,
+    "id-null": _with(id=None),
+    "id-bool": _with(id=True),
+    "id-zero": _with(id=0),
+    "id-negative": _with(id=-1),
+    "id-float": _with(id=1.0),
+    "id-huge": _with(id=2**70),
+    "id-text": _with(id="first"),
+    "id-digits": _digits,
+    "duration-nan": _with(duration=Raw("NaN")),
+    "duration-infinity": _with(duration=Raw("Infinity")),
+    "duration-1e400": _with(duration=Raw("1e400")),
+    "duration-negative": _with(duration=-5),
+    "duration-huge": _with(duration=10**12),
+    "duration-text": _with(duration="long"),
+    "trunk-surrogate": _trunk(Raw(r'"Trunk\ud800"')),
+    "trunk-nul": _trunk("Trunk\0"),
+    "trunk-newline": _trunk('Trunk\n"quoted\\'),
+    "trunk-long": _trunk("T" * 10_000),
+    "no-object": lambda _: "row",
+    "row-null": lambda _: None,
+    "digits-5000": _with(duration=Raw("1" * 5000)),
+    "nesting-100k": _with(record_file=Raw("[" * 100_000 + "]" * 100_000)),
+}
