@@ -23,14 +23,16 @@ RUN groupadd --system --gid 10088 cdr \
 # Nothing is written but /state, so that `docker run --read-only` works.
 ENV PATH=/opt/cdr-exporter/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
-    PYTHONUNBUFFERED=1
+    PYTHONUNBUFFERED=1 \
+    CDR_EXPORTER_HEALTH_URL=http://127.0.0.1:10088/-/healthy
 USER 10088:10088
 WORKDIR /state
 VOLUME /state
 EXPOSE 10088
 STOPSIGNAL SIGTERM
+# Who gives another --web.listen-address sets CDR_EXPORTER_HEALTH_URL to it as well.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=10s \
-  CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:10088/-/healthy', timeout=4)"]
+  CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(os.environ['CDR_EXPORTER_HEALTH_URL'], timeout=4)"]
 # Configure with: -v ./exporter.yml:/etc/cdr-exporter/exporter.yml:ro, and `state_dir: /state` in it.
 ENTRYPOINT ["cdr-exporter"]
 CMD ["run", "--config.file", "/etc/cdr-exporter/exporter.yml"]

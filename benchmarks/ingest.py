@@ -21,7 +21,7 @@ import msgspec
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from cdr_exporter.counting import PageCount
-from cdr_exporter.ledger import from_the_beginning
+from cdr_exporter.ledger import Terms, from_the_beginning
 from cdr_exporter.paging import page_of, query
 from cdr_exporter.program import bounds_of
 from cdr_exporter.record import Record, decode
@@ -30,6 +30,11 @@ from cdr_exporter.store import Store
 
 ROWS, PAGE, ROUNDS = 100_000, 500, 5
 BOUNDS = bounds_of(Settings(pbxs=()))
+TERMS = Terms(late_window=600.0, longest_call=11_700.0)
+
+EPOCH, APART = 1_700_000_000, 30
+NOW = float(EPOCH + APART * (ROWS + 120))
+"""Row n starts n * APART seconds after EPOCH; NOW is an hour after the newest."""
 
 
 def main() -> None:
@@ -58,10 +63,10 @@ def ours(pages: list[bytes]) -> None:
         store = Store(Path(directory), "bench", "me", BOUNDS)
         for number, body in enumerate(pages, start=1):
             page = page_of(query(number, PAGE), decode(body))
-            verdict = (store.ledger or from_the_beginning()).judge(page)
+            verdict = (store.ledger or from_the_beginning()).judge(page, NOW, TERMS)
             totals = store.totals
             count = PageCount(BOUNDS, totals.trunks, 200)
-            count.add(verdict.counted, page.faults)
+            count.add(verdict.counted)
             store.commit(verdict.ledger, totals.merged(count.series(), count.trunks, 0.0))
         counted = sum(
             value[0]
@@ -135,7 +140,7 @@ def made_up_row(chance: random.Random, row_id: int) -> dict[str, object]:
         "time": "06/14/2022 11:19:28",
         "call_from": "Kristin Hale<2005>",
         "call_to": "5550100",
-        "timestamp": 1_700_000_000 + 30 * row_id,
+        "timestamp": EPOCH + APART * row_id,
         "uid": f"20220614111928{row_id:06X}",
         "src_addr": "192.0.2.25",
         "duration": ring + talk,

@@ -10,11 +10,11 @@ One PBX is one poller, one ledger, one tally, one state file, one thread.
 The floors; a module imports from lower ones only (a test holds it), and floors 0 to 2 do no I/O
 and read no clock:
 
-    0 facts        contract reactions errors secret settings durations record catalogue
+    0 facts        contract reactions errors secret settings durations record order catalogue
     1 arithmetic   labels tally counting paging ledger walk backoff negotiation
     2 view         snapshot vitals showing
-    3 edges        config pbx store exposition clock logs bundle landing simulator
-    4 joins        reader books tail poller supervisor web
+    3 edges        config pbx store exposition clock logs bundle landing simulator output
+    4 joins        reader books joining orders tail poller supervisor web surroundings
     5 main         program check demo cli
 
 Each outside thing has one door: `requests` only in `pbx`, `yaml` only in `config`,

@@ -8,10 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from .catalogue import INGEST_DELAY, LAST_RECORD, LATE_RECORDS, REUSED_IDS, STATE_WRITE_OK
+from .catalogue import (
+    INGEST_DELAY,
+    LAST_RECORD,
+    LATE_RECORDS,
+    LINEAGE_BREAKS,
+    PRE_BREAK_RECORDS,
+    REUSED_IDS,
+    STATE_WRITE_OK,
+)
 from .clock import Clock
 from .counting import PageCount
-from .ledger import Hole, Ledger, Verdict
+from .ledger import Ledger, Range, Terms, Verdict
 from .paging import Page
 from .record import Record
 from .settings import PBX
@@ -35,6 +43,7 @@ class Books:
         committed: Callable[[], None],
     ) -> None:
         self.showing = Showing(pbx.stale_after, pbx.birth_hold)
+        self.terms = Terms(pbx.late_window, pbx.longest_call)
         self._max_trunks = pbx.max_trunks
         self._store = store
         self._vitals = vitals
@@ -54,9 +63,16 @@ class Books:
         return self._store.totals
 
     @property
-    def holes(self) -> tuple[Hole, ...]:
+    def holes(self) -> tuple[Range, ...]:
         """What is still to be read, newest first."""
         return self.ledger.holes if self.ledger is not None else ()
+
+    @property
+    def due(self) -> tuple[Range, ...]:
+        """What is to be read again by now, newest first."""
+        if self.ledger is None:
+            return ()
+        return self.ledger.due(self._clock.now().wall, self.terms)
 
     @property
     def state_was_lost(self) -> bool:
@@ -70,10 +86,11 @@ class Books:
         """
         self.showing.mind_silence(self._clock.now())
         if verdict.ledger == self.ledger:
+            self._store.note(verdict.ledger)
             self.note_page(page.rows)
             return
         born_at = THERE_ALWAYS if baseline else self.showing.birth(self._clock.now())
-        self._commit(verdict.ledger, self._added(verdict, page, totals, born_at))
+        self._commit(verdict.ledger, self._added(verdict, totals, born_at))
         self.note_page(page.rows)
         if not baseline:
             self._note_delays(verdict.counted)
@@ -93,12 +110,14 @@ class Books:
             self._newest = newest
             self._vitals.set(LAST_RECORD, newest)
 
-    def _added(self, verdict: Verdict, page: Page, totals: Totals, born_at: float) -> Totals:
+    def _added(self, verdict: Verdict, totals: Totals, born_at: float) -> Totals:
         count = PageCount(self._bounds, totals.trunks, self._max_trunks)
-        count.add(verdict.counted, page.faults)
+        count.add(verdict.counted)
         count.reject(verdict.rejected)
         count.event(LATE_RECORDS, verdict.late)
         count.event(REUSED_IDS, verdict.reused)
+        count.event(PRE_BREAK_RECORDS, verdict.pre_break)
+        count.event(LINEAGE_BREAKS, int(verdict.broke))
         return totals.merged(count.series(), count.trunks, born_at)
 
     def _commit(self, ledger: Ledger, totals: Totals) -> None:

@@ -168,6 +168,19 @@ REUSED_IDS = Family(
     "CDR rows that bear the id of another row seen before, and were counted.",
     durable=True,
 )
+PRE_BREAK_RECORDS = Family(
+    "cdr_exporter_pre_break_records_total",
+    COUNTER,
+    "CDR rows left out because their call ended before the last lineage break: they may have been "
+    "counted.",
+    durable=True,
+)
+LINEAGE_BREAKS = Family(
+    "cdr_exporter_lineage_breaks_total",
+    COUNTER,
+    "How often the table of a PBX was replaced by another one: reset, old backup, other PBX.",
+    durable=True,
+)
 REJECTED_RECORDS = Family(
     "cdr_exporter_rejected_records_total",
     COUNTER,
@@ -206,7 +219,8 @@ LINEAGE_SUSPECT = Family(
 BACKLOG = Family(
     "cdr_exporter_backlog",
     GAUGE,
-    "Row ids (at most so many rows) not yet read; above 0 while catching up.",
+    "Row ids (at most so many rows) not yet read, or seconds where rows have no id; above 0 while "
+    "catching up.",
 )
 AUTH_BLOCKED = Family(
     "cdr_exporter_auth_blocked",
@@ -231,6 +245,8 @@ TRUNK_FAMILIES = (RECORDS, DURATION, RING, TALK)
 EVENT_COUNTERS = (
     LATE_RECORDS,
     REUSED_IDS,
+    PRE_BREAK_RECORDS,
+    LINEAGE_BREAKS,
     REJECTED_RECORDS,
     REJECTED_FIELDS,
     UNKNOWN_VALUES,

@@ -9,19 +9,24 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from . import config
-from .errors import ConfigError, PBXError
+from . import config, surroundings
+from .errors import PBXError
+from .output import say
 from .paging import query
 from .pbx import Client
 from .settings import PBX, Settings
 
 
 def run(path: Path, *, connect: bool) -> int:
-    """Check *path* and return the exit code; raises `ConfigError`."""
+    """Check *path* and return the exit code; raises `ConfigError` and `NotShown`.
+
+    Nothing is made or changed without *connect*.
+    """
     settings = config.load(path)
-    for warning in config.warnings(settings):
+    surroundings.examine(settings, secrets=True)
+    for warning in (*config.warnings(settings), *surroundings.warnings(settings)):
         sys.stderr.write(f"warning: {warning}\n")
-    sys.stdout.write(f"{path}: valid, {_counted(len(settings.pbxs), 'PBX', 'PBXs')}\n")
+    say(f"{path}: valid, {_counted(len(settings.pbxs), 'PBX', 'PBXs')}\n")
     if not connect:
         return 0
     _make_state_dir(settings)
@@ -40,7 +45,7 @@ def _answers(pbx: PBX, state_dir: Path) -> bool:
     finally:
         client.close()
     total = "an untold number of" if answer.total is None else answer.total
-    sys.stdout.write(f"{pbx.name}: answers, {total} CDRs\n")
+    say(f"{pbx.name}: answers, {total} CDRs\n")
     return True
 
 
@@ -48,7 +53,8 @@ def _make_state_dir(settings: Settings) -> None:
     try:
         settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError(f"state_dir: {settings.state_dir}: {error.strerror}") from None
+        problem = error.strerror or "input/output error"
+        raise surroundings.unusable_state_dir(settings.state_dir, problem) from None
 
 
 def _counted(number: int, one: str, more: str) -> str:

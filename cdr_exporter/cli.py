@@ -1,9 +1,10 @@
 """Arguments, signals, exit codes.
 
     0  done; also after SIGTERM and SIGINT
-    1  failed: port taken, `check --connect` refused, files not writable
-    2  bad configuration or arguments, unusable state_dir
+    1  failed: port taken, `check --connect` refused, files or standard output not writable
+    2  bad configuration or arguments, unusable state_dir, CA file or secret
     3  the state is in use by another process
+  130  interrupted while there was nothing to put in order
 
 Rule: whatever is wrong with what the user gave is one line on standard error, never a traceback.
 """
@@ -16,10 +17,13 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from . import bundle, check, config, demo, logs
+from . import bundle, check, config, demo, logs, surroundings
 from .errors import ConfigError, ExporterError, StateInUse
+from .output import say
 from .program import VERSION, Program
 from .simulator import main as simulator
 from .web import parse
@@ -34,17 +38,10 @@ Command = Callable[[argparse.Namespace, threading.Event], int]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program and return its exit code."""
-    args = _parsed(sys.argv[1:] if arguments is None else arguments)
-    stop = threading.Event()
-    command: Command = args.command
-    # The others have nothing to put in order, so a signal simply ends them.
-    if command in (_run, _simulate, _demo):
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
     try:
-        return command(args, stop)
+        return _obeyed(_parsed(sys.argv[1:] if arguments is None else arguments))
     except KeyboardInterrupt:
-        return _failed(ExporterError("interrupted"), 1)
+        return 130
     except ConfigError as error:
         return _failed(error, 2)
     except StateInUse as error:
@@ -53,15 +50,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _failed(error, 1)
 
 
+def _obeyed(args: argparse.Namespace) -> int:
+    stop = threading.Event()
+    command: Command = args.command
+    # The others have nothing to put in order, so a signal simply ends them.
+    if command in (_run, _simulate, _demo):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+    return command(args, stop)
+
+
 def _failed(error: ExporterError, code: int) -> int:
-    sys.stderr.write(f"cdr-exporter: {error}\n")
+    # Closed or full like the other: then the exit code has to do.
+    with suppress(OSError, AttributeError):
+        sys.stderr.write(f"cdr-exporter: {error}\n")
     return code
 
 
 def _run(args: argparse.Namespace, stop: threading.Event) -> int:
     logs.setup(args.log_level, args.log_format, sys.stderr)
     settings = config.load(args.config_file)
-    for warning in config.warnings(settings):
+    for warning in (*config.warnings(settings), *surroundings.warnings(settings)):
         log.warning(warning)
     listen = [parse(text) for text in args.listen_address or [DEFAULT_LISTEN]]
     program = Program(settings, listen, stop, args.external_url)
@@ -92,7 +101,7 @@ def _demo(args: argparse.Namespace, stop: threading.Event) -> int:
 
 def _dashboards(args: argparse.Namespace, _stop: threading.Event) -> int:
     for path in bundle.write(args.output):
-        sys.stdout.write(f"{path}\n")
+        say(f"{path}\n")
     return 0
 
 
@@ -105,8 +114,22 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser for the commands too: no abbreviated flags, and what cannot be shown is an error."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(allow_abbrev=False, **settings)
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        # It has no file where standard output is closed, and swallows errors where it is not.
+        if message and (file is None or file is not sys.stderr):
+            say(message)
+        else:
+            super()._print_message(message, file)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="cdr-exporter",
         description="Prometheus exporter for the call detail records of Yeastar P-Series PBXs.",
         epilog="Without a command it runs: cdr-exporter --config.file exporter.yml",
@@ -143,7 +166,13 @@ def _parser() -> argparse.ArgumentParser:
     _add_log(shown, level="warn")
 
     written = add("dashboards", _dashboards, "write the bundled dashboards and rules")
-    written.add_argument("--output", type=Path, required=True, metavar="DIR")
+    written.add_argument(
+        "--output",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="where to; made where it is missing, files of the same names are replaced",
+    )
     return parser
 
 
@@ -165,7 +194,17 @@ def _add_web(parser: argparse.ArgumentParser, text: str) -> None:
 
 
 def _add_log(parser: argparse.ArgumentParser, level: str = "info") -> None:
-    parser.add_argument("--log.level", dest="log_level", choices=sorted(logs.LEVELS), default=level)
     parser.add_argument(
-        "--log.format", dest="log_format", choices=sorted(logs.FORMATS), default="logfmt"
+        "--log.level",
+        dest="log_level",
+        choices=sorted(logs.LEVELS),
+        default=level,
+        help="log what is at least this grave (%(default)s)",
+    )
+    parser.add_argument(
+        "--log.format",
+        dest="log_format",
+        choices=sorted(logs.FORMATS),
+        default="logfmt",
+        help="how each log line is written (%(default)s)",
     )

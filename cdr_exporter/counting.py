@@ -32,7 +32,7 @@ from .catalogue import (
     UNKNOWN_VALUES,
     Family,
 )
-from .record import Record, Rejected
+from .record import Flawed, Record, Rejected
 from .tally import Bounds, Series, Value
 
 _ALWAYS_RANG = frozenset({"ANSWERED", "VOICEMAIL"})
@@ -52,19 +52,14 @@ class PageCount:
         self._most = max_trunks + 1
         self._counted: dict[Series, Value] = {}
 
-    def add(self, rows: Iterable[Record], faults: Mapping[int, tuple[str, ...]]) -> None:
-        """Count each of *rows*; *faults* are their unusable fields by row id."""
+    def add(self, rows: Iterable[Record]) -> None:
+        """Count each of *rows*."""
         groups: dict[tuple[str, ...], list[Record]] = defaultdict(list)
         for row in rows:
             groups[row.disposition, row.call_type, row.src_trunk, row.dst_trunk].append(row)
         for group in groups.values():
             self._add_group(group)
-        if faults:
-            unusable = Counter(
-                f for g in groups.values() for row in g for f in faults.get(row.id, ())
-            )
-            for field, times in unusable.items():
-                self.event(REJECTED_FIELDS, times, field)
+            self._add_faults(group)
 
     def reject(self, rows: Iterable[Rejected]) -> None:
         """Count rows that cannot be counted as CDRs."""
@@ -94,6 +89,13 @@ class PageCount:
         self._observe(RING, ring, rung if disposition in _ALWAYS_RANG else _not_0(rung))
         talked = [row.talk_duration for row in rows]
         self._observe(TALK, talk, talked if disposition in _ALWAYS_TALKED else _not_0(talked))
+
+    def _add_faults(self, rows: Sequence[Record]) -> None:
+        if Flawed not in set(map(type, rows)):
+            return
+        flawed = (row for row in rows if isinstance(row, Flawed))
+        for field, times in Counter(fault for row in flawed for fault in row.faults).items():
+            self.event(REJECTED_FIELDS, times, field)
 
     def _observe(self, family: Family, series: Series, seconds: Sequence[int]) -> None:
         if seconds:

@@ -5,12 +5,12 @@ Rule: nothing is left behind. State lies in a temporary directory, both listen o
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from .output import say
 from .program import Program
 from .secret import Secret
 from .settings import PBX, SecretSource, Settings
@@ -46,9 +46,8 @@ def run(listen: Sequence[ListenAddress], stop: threading.Event) -> int:
         program.start()
         url = program.addresses[0].url
         text = _TEXT.format(base_url=server.base_url, rows=len(pbx.table), days=DAYS, url=url)
-        sys.stdout.write(text)
-        sys.stdout.flush()
         try:
+            say(text)
             program.wait()
         finally:
             program.stop()

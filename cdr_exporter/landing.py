@@ -107,7 +107,7 @@ def _row(snapshot: Snapshot, now: Now) -> str:
     cells = (
         sign + notes,
         _moment(_gauge(snapshot, LAST_SUCCESS), now),
-        _number(_counted(snapshot)),
+        _number(_counted(snapshot) or _nothing_yet(snapshot)),
         _number(_gauge(snapshot, PBX_RECORDS)),
         _moment(_gauge(snapshot, LAST_RECORD), now),
     )
@@ -163,6 +163,11 @@ def _gauge(snapshot: Snapshot, family: Family) -> float | None:
 
 def _counted(snapshot: Snapshot) -> int:
     return sum(v[0] for s, v in snapshot.totals.series.items() if s.family == RECORDS.name)
+
+
+def _nothing_yet(snapshot: Snapshot) -> float | None:
+    """Return 0 for a PBX that was asked and has nothing to count, None for one never reached."""
+    return 0.0 if _gauge(snapshot, LAST_SUCCESS) else None
 
 
 def _number(value: float | None) -> str:

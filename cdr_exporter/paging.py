@@ -10,12 +10,13 @@ lose rows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from operator import le
+from operator import le, lt
 
 from .contract import CDRQuery
-from .record import Answer, Garbled, Record, Rejected
+from .order import BY_ID, ORDERS, Order
+from .record import MAX_ID, Answer, Garbled, Record, Rejected
 
 HEAD_ROWS = 20
 """Rows of an idle poll."""
@@ -34,15 +35,17 @@ _SLOW, _QUICK, _STEP = 5.0, 1.0, 100
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One valid response to a query of `sort_by=id&order_by=desc`.
+    """One valid response to a query of `order_by=desc`.
 
-    *top* and *lowest* are the ids it spans, 0 and 0 when it holds none. *first* and *last* say
-    whether it is known to begin and to end the list.
+    *top* and *lowest* are the keys it spans, 0 and 0 when it holds none. *first* and *last* say
+    whether it is known to begin and to end the list. *nameless* are rows without an id where the
+    list is followed by id: they stand anywhere, and prove nothing.
     """
 
     rows: Sequence[Record]
     rejected: Sequence[Rejected]
-    faults: Mapping[int, tuple[str, ...]]
+    nameless: Sequence[Record]
+    order: Order
     offset: int
     asked: int
     total: int | None
@@ -54,7 +57,18 @@ class Page:
     @property
     def size(self) -> int:
         """How many rows the PBX sent."""
-        return len(self.rows) + len(self.rejected)
+        return len(self.rows) + len(self.rejected) + len(self.nameless)
+
+    @property
+    def proof(self) -> tuple[int, int]:
+        """The lowest and the highest key that this page leaves no doubt about."""
+        lowest, top = self.order.proves(self.lowest, self.top)
+        # Above a first page there is nothing, nor below a last one.
+        return (0 if self.last else lowest, MAX_ID if self.first else top)
+
+    def rows_above(self, key: int) -> int:
+        """Count the rows, good and bad, that stand before those with *key* or a lower one."""
+        return self.size - sum(self.order.key(row) <= key for row in self.rows)
 
     @property
     def short(self) -> bool:
@@ -65,18 +79,28 @@ class Page:
         """Return this page as the end of the list, for a reader who has other proof of it."""
         return replace(self, last=True)
 
+    def as_end_below(self, key: int) -> Page:
+        """Return this empty page as the proof that the row with *key* is the last one."""
+        edge = key + 1 if self.order.open_ends else key - 1
+        return replace(self, last=True, top=edge, lowest=edge)
+
 
 def page_of(query: CDRQuery, answer: Answer) -> Page:
     """Check *answer* against *query* and the contract; raises `Garbled`."""
-    rows, size = answer.rows, len(answer.rows) + len(answer.rejected)
-    # Rejected rows widen the range too: what is wrong with them does not make them unseen.
-    ends = [row.id for row in (*rows[:1], *rows[-1:])]
-    span = [*ends, *(row.id for row in answer.rejected if row.id is not None)]
+    order = ORDERS[query.sort_by or BY_ID.sort_by]
+    rows, nameless = _by_name(answer.rows) if order is BY_ID else (answer.rows, ())
+    size = len(answer.rows) + len(answer.rejected)
     _check(query, answer, size)
+    _check_order(order, rows)
+    span = [order.key(row) for row in (*rows[:1], *rows[-1:])]
+    if order is BY_ID:
+        # Rejected rows widen the range too: what is wrong with them does not make them unseen.
+        span += [row.id for row in answer.rejected if row.id is not None]
     return Page(
         rows=rows,
         rejected=answer.rejected,
-        faults=answer.faults,
+        nameless=nameless,
+        order=order,
         offset=query.offset,
         asked=query.limit,
         total=answer.total,
@@ -92,12 +116,27 @@ def _check(query: CDRQuery, answer: Answer, size: int) -> None:
         raise Garbled(f"{size} rows came where {query.limit} were asked for")
     if answer.total is not None and size and query.offset + size > answer.total:
         raise Garbled(f"row {query.offset + size} came where total_number is {answer.total}")
-    ids = [row.id for row in answer.rows]
-    if any(map(le, ids, ids[1:])):
-        raise Garbled("the rows are not sorted by id, newest first, each id once")
 
 
-def window(end: int, rows: int, largest: int = LARGEST) -> CDRQuery:
+def _check_order(order: Order, rows: Sequence[Record]) -> None:
+    if order is BY_ID:
+        ids = [row.id for row in rows]
+        if any(map(le, ids, ids[1:])):
+            raise Garbled("the rows are not sorted by id, newest first, each id once")
+        return
+    starts = [row.started_at for row in rows]
+    if any(map(lt, starts, starts[1:])):
+        raise Garbled("the rows are not sorted by time, newest first")
+
+
+def _by_name(rows: Sequence[Record]) -> tuple[Sequence[Record], Sequence[Record]]:
+    """Part rows with an id from those without."""
+    if 0 not in [row.id for row in rows]:
+        return rows, ()
+    return [row for row in rows if row.id], [row for row in rows if not row.id]
+
+
+def window(end: int, rows: int, largest: int = LARGEST, order: Order = BY_ID) -> CDRQuery:
     """Return the query that best reads on at position *end* (counted from 0, newest first).
 
     *rows* is how many are thought to follow; at most *largest* are asked for. A page can only
@@ -111,7 +150,7 @@ def window(end: int, rows: int, largest: int = LARGEST) -> CDRQuery:
         return min(rows, size - again) / (size + _REQUEST_COST) if again >= overlap else 0
 
     size = max(range(1, min(largest, 2 * rows + 3 * OVERLAP) + 1), key=worth)
-    return query(end // size + 1, size)
+    return query(end // size + 1, size, order)
 
 
 def elsewhere(asked: CDRQuery, end: int, largest: int = LARGEST) -> CDRQuery:
@@ -121,12 +160,14 @@ def elsewhere(asked: CDRQuery, end: int, largest: int = LARGEST) -> CDRQuery:
     """
     sizes = (z for z in range(min(largest, end), 1, -1) if end // z * z != asked.offset)
     size = min((z for z in sizes if end % z), key=lambda z: end % z, default=0)
-    return query(end // size + 1, size) if size else asked
+    if not size:
+        return asked
+    return query(end // size + 1, size, ORDERS[asked.sort_by or BY_ID.sort_by])
 
 
-def query(page: int, page_size: int) -> CDRQuery:
-    """Return the query of the tail: by id, newest first."""
-    return CDRQuery(page=page, page_size=page_size, sort_by="id", order_by="desc")
+def query(page: int, page_size: int, order: Order = BY_ID) -> CDRQuery:
+    """Return the query of the tail: in its order, newest first."""
+    return CDRQuery(page=page, page_size=page_size, sort_by=order.sort_by, order_by="desc")
 
 
 def next_size(size: int, took: float) -> int:

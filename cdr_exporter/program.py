@@ -1,6 +1,7 @@
 """The running exporter: one supervisor per PBX, one board, one web server.
 
-Rule: what can be wrong with the surroundings (state in use, port taken, bad CA file) is found
+Rule: what can be wrong with the surroundings (state in use, port taken, bad CA file, no
+secret) is found
 before the first request to a PBX, and ends the program with a message.
 """
 
@@ -11,10 +12,9 @@ import time
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from . import bundle
+from . import bundle, surroundings
 from .catalogue import DELAY_BUCKETS
 from .clock import Clock
-from .errors import ConfigError
 from .exposition import Exposition
 from .pbx import Client
 from .settings import Settings
@@ -45,6 +45,7 @@ class Program:
         stop: threading.Event,
         external_url: str | None = None,
     ) -> None:
+        surroundings.examine(settings, secrets=False)
         self._stopping = stop
         clock = Clock(stop)
         bounds = bounds_of(settings)
@@ -111,10 +112,8 @@ class Program:
             for supervisor in self._supervisors:
                 supervisor.open_state()
         except OSError as error:
-            raise ConfigError(
-                f"state_dir: {settings.state_dir} cannot be used ({error.strerror}); make it "
-                "writable for this user, or name another"
-            ) from None
+            problem = error.strerror or "input/output error"
+            raise surroundings.unusable_state_dir(settings.state_dir, problem) from None
 
 
 def bounds_of(settings: Settings) -> Bounds:

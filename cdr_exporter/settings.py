@@ -58,6 +58,8 @@ class PBX:
     start: str = "now"
     stale_after: float = 300.0
     birth_hold: float = 120.0
+    late_window: float = 600.0
+    longest_call: float = 11_700.0
     max_trunks: int = 200
 
 

@@ -1,6 +1,6 @@
-"""One PBX's table, followed: which page to read next, and whether it is of our table.
+"""One PBX's table, followed: which page to read next, and what to do with it.
 
-    page    reader.read → ledger.judge → books.keep
+    page    reader.read → joiner.join → ledger.judge → books.keep
 
 Rule: what can be decided without a PBX and a clock is decided in `ledger` and `walk`. A poll reads
 the first page and then holes, newest first, until its time is over; what is left is for the next.
@@ -10,16 +10,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from dataclasses import replace
 
 from . import labels
 from .books import Books
-from .catalogue import LINEAGE_SUSPECT
 from .clock import Clock
 from .errors import TryAgain
-from .ledger import Hole, Ledger, Verdict, from_now, from_the_beginning
+from .joining import Joined, Joiner
+from .ledger import Ledger, Range, Verdict, by_time, from_now, from_the_beginning
+from .order import BY_ID, BY_TIME, Order
+from .orders import OrderCheck
 from .paging import HEAD_ROWS, Page, query
 from .reader import Reader
-from .record import Record
+from .record import Record, Rejected
 from .settings import PBX
 from .tally import Totals, first_totals
 from .vitals import Vitals
@@ -35,6 +38,7 @@ from old ones."""
 _NEARBY = 5
 """Rows to look at, one by one, until one has an id that can be used."""
 
+
 log = logging.getLogger(__name__)
 
 
@@ -47,12 +51,14 @@ class Tail:
         self._pbx = pbx
         self._reader = reader
         self._books = books
-        self._vitals = vitals
         self._clock = clock
-        self._walk = Walk()
+        self._joiner = Joiner(pbx, reader, books, vitals)
+        self._check = OrderCheck(pbx, reader, clock)
+        self._walk = Walk(self._order)
         self._empty_since: float | None = None
-        self._stuck_at: Hole | None = None
-        self._suspect = False
+        self._stuck_at: Range | None = None
+        self._lost: set[Range] = set()
+        """Ranges that are not where the rows we remember say."""
 
     def follow(self, until: float) -> bool:
         """Read the first page, then holes until *until* (steady clock).
@@ -60,17 +66,16 @@ class Tail:
         Say whether there is more to be had at once. Raises `PBXError`, `StateNotWritten`,
         `Stopped`.
         """
-        ledger = self._books.ledger
-        head = self._reader.read(query(1, HEAD_ROWS if ledger is not None else FIRST_ROWS))
+        head, ledger = self._head()
         if not head.size:
             self._note_empty()
             return False
         if ledger is None:
             self._begin(head)
-        elif not self._count(head, ledger):
+        elif not self._count_head(head, ledger):
             return False
-        moving = self._read_holes(until)
-        if not self._books.holes:
+        moving = self._read_holes(until) or self._read_gaps(until)
+        if not moving and not self._books.holes:
             self._books.showing.shown = True
         self._books.settle_births()
         return moving
@@ -78,6 +83,43 @@ class Tail:
     def timed_out(self) -> None:
         """Note that a request took too long: ask for less."""
         self._walk.took(self._pbx.request_timeout)
+
+    # --- the order -------------------------------------------------------------------------------
+
+    @property
+    def _order(self) -> Order:
+        return self._books.ledger.order if self._books.ledger is not None else BY_ID
+
+    def _head(self) -> tuple[Page, Ledger | None]:
+        """Read the first page in the order that shows every row, and say what to judge it by."""
+        ledger, rows = self._books.ledger, HEAD_ROWS
+        if ledger is None:
+            rows = FIRST_ROWS
+        if self._walk.order is not self._order:
+            self._walk = Walk(self._order)
+        head = self._reader.read(query(1, rows, self._order))
+        look = self._check.due(head) if self._order is BY_ID else 0
+        if not look:
+            return head, ledger
+        newest = self._check.newest(look)
+        if newest is None or not self._check.needs_time(newest, head, ledger):
+            return head, ledger
+        self._walk = Walk(BY_TIME)
+        head = self._reader.read(query(1, rows, BY_TIME))
+        return head, self._by_time(head, ledger)
+
+    def _by_time(self, head: Page, ledger: Ledger | None) -> Ledger:
+        """Return the ledger to begin with by time; it holds once a page was kept with it."""
+        log.warning(
+            "rows without id; following the table by time",
+            extra={"fields": {"pbx": self._pbx.name}},
+        )
+        if ledger is None:
+            self._books.showing.shown = False
+        start = "now" if self._books.state_was_lost else self._pbx.start
+        now = self._clock.now().wall
+        clean_at = self._check.clean_at
+        return by_time(ledger, head.rows, now, self._books.terms, start, clean_at)
 
     # --- reading ---------------------------------------------------------------------------------
 
@@ -94,28 +136,57 @@ class Tail:
                 return False
         return False
 
-    def _read_hole(self, hole: Hole, position: int) -> bool:
+    def _read_hole(self, hole: Range, position: int) -> bool:
         """Read one page of *hole*, the newest; say whether anything came of it."""
         before = self._books.holes
-        page = self._reader.read(self._walk.next_query(hole, position))
-        self._walk.took(self._reader.took)
-        if self._books.ledger is not None:
-            self._count(page, self._books.ledger)
+        self._read_at(hole, position)
         return self._books.holes != before
 
-    def _give_up(self, hole: Hole) -> None:
+    def _read_at(self, wanted: Range, position: int, *, again: bool = False) -> None:
+        page = self._reader.read(self._walk.next_query(wanted, position, again=again))
+        self._walk.took(self._reader.took)
+        if self._books.ledger is not None:
+            self._keep(page, Joined(self._books.ledger))
+
+    def _read_gaps(self, until: float) -> bool:
+        """Read again what may still bring rows, where it is due; say whether time was up."""
+        given_up: set[Range] = set()
+        left = self._books.due
+        while left:
+            position = self._find(left[0], until)
+            if position is None or self._clock.now().steady >= until:
+                return True
+            self._read_at(left[0], position, again=True)
+            due = self._books.due
+            if left[0] in due:
+                # Rows we do not know stand above it: it is looked for from scratch, once a poll.
+                given_up |= {left[0]} & self._lost
+                self._lost.add(left[0])
+                self._walk.lose()
+            else:
+                self._lost.discard(left[0])
+            left = tuple(span for span in due if span not in given_up)
+        return False
+
+    def _give_up(self, hole: Range) -> None:
         """Leave *hole* to the next poll, and let that fail if nothing has changed by then."""
         self._walk.lose()
+        self._lost.add(hole)
         if self._stuck_at == hole:
             raise TryAgain(
-                f"ids {hole[0]} to {hole[1]} are on no page, but total_number says that there are "
-                "more rows; they are asked for again",
+                f"{self._order.sort_by}s {hole[0]} to {hole[1]} are on no page, though the list "
+                "goes on below them; they are asked for again",
                 reason="garbled",
             )
         self._stuck_at = hole
 
-    def _find(self, hole: Hole, until: float) -> int | None:
-        """Return where *hole* begins: ids fall with the position, so some 30 single rows tell."""
+    def _find(self, hole: Range, until: float) -> int | None:
+        """Return where *hole* begins: keys fall with the position, so 30 single rows tell."""
+        ledger = self._books.ledger
+        if ledger is not None and hole not in self._lost:
+            rank = ledger.rank(hole[1])
+            if rank is not None:
+                self._walk.mark(hole, rank)
         while (position := self._walk.position(hole)) is None:
             if self._clock.now().steady >= until:
                 return None
@@ -126,7 +197,7 @@ class Tail:
     def _id_near(self, position: int) -> int:
         """Return the id at *position*, or below where that is unusable; 0 past the end."""
         for at in range(position, position + _NEARBY):
-            page = self._reader.read(query(at + 1, 1))
+            page = self._reader.read(query(at + 1, 1, self._order))
             if page.top or not page.size:
                 return page.top
         return 0
@@ -136,6 +207,7 @@ class Tail:
     def _note_empty(self) -> None:
         """Begin nothing on an empty list: it may be that of a PBX that is still starting."""
         self._books.showing.mind_silence(self._clock.now())
+        self._joiner.forget()
         if self._books.ledger is None:
             self._empty_since = self._empty_since or self._clock.now().wall
             self._books.showing.shown = True
@@ -146,17 +218,16 @@ class Tail:
         new = [row for row in head.rows if self._ended_while_watching(row)]
         if new and len(new) == head.size:
             # The table was empty, and no PBX starts with so many calls at once.
-            self._count(head, Ledger())
+            self._keep(head, Joined(Ledger()))
         # After a state was lost, a second baseline under the same series would look like calls.
         elif self._pbx.start == "now" or self._books.state_was_lost:
             old = [row for row in head.rows if not self._ended_while_watching(row)]
-            self._books.keep(
-                Verdict(from_now(head), new), head, self._totals_of(old), baseline=False
-            )
+            begun = Verdict(from_now(_named(head), self._clock.now().wall), new)
+            self._books.keep(begun, head, self._totals_of(old), baseline=False)
             self._walk.passed(head, 0, ())
         else:
             self._books.showing.shown = False
-            self._count(head, from_the_beginning())
+            self._keep(head, Joined(from_the_beginning()))
 
     def _ended_while_watching(self, row: Record) -> bool:
         since = self._empty_since
@@ -169,23 +240,29 @@ class Tail:
 
     # --- any page --------------------------------------------------------------------------------
 
-    def _count(self, page: Page, ledger: Ledger) -> bool:
-        """Judge *page* and keep what it brings; False if it is of another table."""
-        page = self._walk.completed(page)
-        verdict = ledger.judge(page)
-        if page.first:
-            self._note_suspicion(page, verdict)
-        if verdict.suspect:
+    def _count_head(self, head: Page, ledger: Ledger) -> bool:
+        """Join *head* on, judge it and keep what it brings; False if it is of another table."""
+        joined = self._joiner.join(head, ledger, self._walk)
+        if joined is None:
             return False
-        self._books.keep(verdict, page, self._books.totals, baseline=ledger.baseline)
-        self._walk.passed(page, len(verdict.counted), self._books.holes)
+        self._keep(head, joined)
+        if joined.beyond is not None and self._books.ledger is not None:
+            self._keep(joined.beyond, Joined(self._books.ledger))
         return True
 
-    def _note_suspicion(self, page: Page, verdict: Verdict) -> None:
-        self._vitals.set(LINEAGE_SUSPECT, verdict.suspect)
-        if verdict.suspect and not self._suspect:
-            fields = {"pbx": self._pbx.name, "top_id": page.top}
-            log.warning(
-                "unknown rows where known ones should be; not counting", extra={"fields": fields}
-            )
-        self._suspect = verdict.suspect
+    def _keep(self, page: Page, joined: Joined) -> None:
+        page = _named(self._walk.completed(page))
+        ledger, now = joined.ledger, self._clock.now().wall
+        verdict = ledger.judge(page, now, self._books.terms, anchor=joined.anchor)
+        totals = self._books.totals
+        if ledger.opening == "now" and ledger.is_blank:
+            totals = self._totals_of(page.rows)
+        baseline = ledger.baseline
+        self._books.keep(verdict._replace(broke=joined.broke), page, totals, baseline=baseline)
+        self._walk.passed(page, len(verdict.counted), self._books.holes, self._books.due)
+
+
+def _named(page: Page) -> Page:
+    """Return *page*, by id, with its rows without id rejected: no order by time shows more."""
+    bad = [Rejected("id", BY_ID.identity(row)) for row in page.nameless]
+    return replace(page, rejected=[*page.rejected, *bad], nameless=()) if bad else page

@@ -1,4 +1,4 @@
-"""Where to read on: which page of the list most likely holds the newest hole. Pure.
+"""Where to read on: which page of the list most likely holds a range of keys. Pure.
 
 Positions (0 is the newest row) are guesses, and nothing depends on them being right: rows added
 since move everything deeper, rows deleted move it up, and the ledger judges by ids. A wrong guess
@@ -10,8 +10,9 @@ from __future__ import annotations
 from math import ceil
 
 from .contract import CDRQuery
-from .ledger import Hole
-from .paging import LARGEST, Page, elsewhere, next_size, window
+from .ledger import Range
+from .order import BY_ID, Order
+from .paging import LARGEST, Page, elsewhere, next_size, query, window
 
 _DEEPEST = 2**40
 """No table is so long: a search that gets here was answered nonsense."""
@@ -20,13 +21,16 @@ _DEEPEST = 2**40
 class Walk:
     """One PBX's reading position over polls; forgotten with the process."""
 
-    def __init__(self) -> None:
+    def __init__(self, order: Order = BY_ID) -> None:
+        self.order = order
         self._marks: dict[int, int] = {}
-        """By id: at which position the rows at or below it begin."""
+        """By key: at which position the rows at or below it begin."""
         self._search: _Search | None = None
         self._density = 1.0
         self._largest = LARGEST
         self._ended_at: int | None = None
+        self._bottom: tuple[int, int] | None = None
+        """Where the last page ended: the position below it, and its lowest key."""
         self._asked: CDRQuery | None = None
         self._total: int | None = None
         self._caught_up = True
@@ -43,13 +47,21 @@ class Walk:
         """
         if page.first or page.total is not None:
             return page
+        if not page.size:
+            ended_here = self._bottom is not None and self._bottom[0] == page.offset
+            return page.as_end_below(self._bottom[1]) if ended_here and self._bottom else page
         ended_at = page.lowest if page.short and page.size else None
         again = ended_at is not None and ended_at == self._ended_at
         self._ended_at = ended_at
         return page.as_last() if again else page
 
-    def passed(self, page: Page, new: int, holes: tuple[Hole, ...]) -> None:
-        """Note where *page* was, of which *new* rows were not known, and which *holes* are left."""
+    def passed(
+        self, page: Page, new: int, holes: tuple[Range, ...], due: tuple[Range, ...] = ()
+    ) -> None:
+        """Note where *page* was, of which *new* rows were not known, and which *holes* are left.
+
+        What is *due* to be read again is looked for, too.
+        """
         if page.first:
             self._promised(page.total)
             self._marks = {row_id: at + new for row_id, at in self._marks.items()}
@@ -57,10 +69,13 @@ class Walk:
             # A clean-up that deletes as many as are added hides them: then it is not believed.
             left = self._unread - new
             self._unread = left if left > 0 or (page.first and left == 0) else None
-        if page.top:
-            self._marks[page.lowest - 1] = page.offset + page.size
+        if page.rows:
+            self._bottom = (page.offset + page.size, page.lowest)
+        if page.top and page.size:
+            below = self.order.proves(page.lowest, page.top)[0] - 1
+            self._marks[below] = page.offset + page.rows_above(below)
             self._density = page.size / (page.top - page.lowest + 1)
-        self._marks = {high: self._marks[high] for _, high in holes if high in self._marks}
+        self._marks = {high: self._marks[high] for _, high in (*holes, *due) if high in self._marks}
         self._caught_up = not holes
         # Some send fewer rows than they were asked for, and leave out the end of each page.
         self._capped = page.short and not page.last and page.size > 0 and page.total is not None
@@ -75,11 +90,24 @@ class Walk:
         else:
             self._unread = None
 
-    def position(self, hole: Hole) -> int | None:
+    def position(self, hole: Range) -> int | None:
         """Return where *hole* begins, or None: then `probe` says how to find out."""
         return self._marks.get(hole[1])
 
-    def probe(self, hole: Hole) -> int:
+    def mark(self, hole: Range, position: int) -> None:
+        """Note where *hole* begins, for a reader who knows from elsewhere."""
+        self._marks.setdefault(hole[1], position)
+
+    def new_rows(self, head: Page, high: int) -> int:
+        """Guess how many rows are new when *high* was the newest key before *head*."""
+        if self._caught_up and None not in (head.total, self._total):
+            grown = (head.total or 0) - (self._total or 0)
+            if grown > 0:
+                return grown
+        density = head.size / (head.top - head.lowest + 1)
+        return max(head.size, head.size + ceil((head.lowest - 1 - high) * density))
+
+    def probe(self, hole: Range) -> int:
         """Return the position whose id would tell most about where *hole* begins."""
         if self._search is None or self._search.high != hole[1]:
             self._search = _Search(hole[1], self._total)
@@ -99,18 +127,33 @@ class Walk:
         self._marks.clear()
         self._search = None
 
-    def next_query(self, hole: Hole, position: int) -> CDRQuery:
-        """Return what to ask for to read *hole*, which begins at *position*."""
+    def next_query(self, hole: Range, position: int, *, again: bool = False) -> CDRQuery:
+        """Return what to ask for to read *hole*, which begins at *position*.
+
+        *again* says that it was read before, so that the growth of the table tells nothing.
+        """
         lowest, highest = hole
         rows = ceil((highest - lowest + 1) * self._density)
-        if self._unread is not None:
+        if self._unread is not None and not again:
             rows = min(rows, self._unread)
         # One row more: the row below the hole proves that it is read to its end.
-        wanted = window(position, rows + 1, self._largest)
+        wanted = window(position, rows + 1, self._largest, self.order)
         if wanted == self._asked:
-            wanted = elsewhere(wanted, position, self._largest)
+            wanted = self._elsewhere(wanted, position)
         self._asked = wanted
         return wanted
+
+    def _elsewhere(self, asked: CDRQuery, position: int) -> CDRQuery:
+        """Return what else may show *position*, or that there is nothing below the last page."""
+        most = window(position, self._largest, self._largest, self.order)
+        if self.order.open_ends and (asked.limit < most.limit):
+            # More rows may share one second than a range of seconds lets expect.
+            return most
+        end = max(position, self._bottom[0]) if self._bottom is not None else self._largest + 1
+        if end <= self._largest:
+            # In a short list most pages begin at the top, but for the one below its end.
+            return query(2, end, self.order)
+        return elsewhere(asked, position, self._largest)
 
     def took(self, seconds: float) -> None:
         """Ask for less where the PBX is slow, for more where it is not."""

@@ -35,13 +35,15 @@ class FakeClock:
 class FakePBX:
     """The CDR list as a table in memory; an answer takes 20 ms of its *clock*.
 
-    *before_answer* runs before each answer is made.
+    *before_answer* runs before each answer is made. Rows without id stand `first` or `last` by
+    id, or are `left_out`, as *nameless* says.
     """
 
     def __init__(self, *, tells_total: bool = True) -> None:
         self.rows: dict[int, Record] = {}
         self.next_id = 1
         self.tells_total = tells_total
+        self.nameless = "last"
         self.clock = FakeClock()
         self.queries: list[CDRQuery] = []
         self.rows_sent = 0
@@ -69,7 +71,13 @@ class FakePBX:
             "call_type": "Inbound",
             "src_trunk": f"trunk-{row_id % 3}",
         }
-        self.rows[row_id] = Record(id=row_id, **{**defaults, **fields})
+        self.rows[row_id] = Record(**{"id": row_id, **defaults, **fields})
+
+    def call_nameless(self, times: int = 1, **fields: Any) -> None:
+        """Let calls end whose rows have no id but a `new_id`."""
+        for _ in range(times):
+            self.insert(self.next_id, id=0, **{"new_id": f"A-{self.next_id}", **fields})
+            self.next_id += 1
 
     def kill_after(self, requests: int) -> None:
         """Let the process die while it waits for the answer so many requests from now."""
@@ -91,8 +99,19 @@ class FakePBX:
         self.before_answer()
         if self.failures:
             raise self.failures.pop(0)
-        assert (query.sort_by, query.order_by) == ("id", "desc")
-        newest_first = sorted(self.rows.values(), key=lambda row: -row.id)
+        assert query.order_by == "desc"
+        newest_first = self._by_time() if query.sort_by == "time" else self._by_id()
         page = newest_first[query.offset : query.offset + query.limit]
         self.rows_sent += len(page)
         return Answer(errcode=0, total=len(self.rows) if self.tells_total else None, rows=page)
+
+    def _by_time(self) -> list[Record]:
+        serials = sorted(self.rows, key=lambda each: (self.rows[each].started_at, each))
+        return [self.rows[each] for each in reversed(serials)]
+
+    def _by_id(self) -> list[Record]:
+        nameless = [row for _, row in sorted(self.rows.items(), reverse=True) if not row.id]
+        named = sorted((row for row in self.rows.values() if row.id), key=lambda row: -row.id)
+        places = {"first": (nameless, named), "last": (named, nameless), "left_out": (named, [])}
+        first, second = places[self.nameless]
+        return [*first, *second]

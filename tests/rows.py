@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from cdr_exporter.catalogue import DELAY_BUCKETS
 from cdr_exporter.paging import Page, page_of, query
-from cdr_exporter.record import Answer, Record, Rejected
+from cdr_exporter.record import Answer, Flawed, Record, Rejected
 from cdr_exporter.settings import DURATION_BUCKETS, RING_BUCKETS
 
 BOUNDS = {"duration": DURATION_BUCKETS, "ring": RING_BUCKETS, "delay": DELAY_BUCKETS}
@@ -35,16 +35,22 @@ def record(row_id: int = 1, **fields: Any) -> Record:
     return Record(id=row_id, **{**usual, **fields})
 
 
+def flawed(row_id: int, *faults: str) -> Flawed:
+    """Return the same call, of which the fields *faults* were unusable."""
+    return Flawed(
+        **{f: getattr(record(row_id), f) for f in Record.__struct_fields__}, faults=faults
+    )
+
+
 def answer(
     rows: Sequence[Record] = (),
     *,
     errcode: int = 0,
     total: int | None = None,
     rejected: Sequence[Rejected] = (),
-    faults: Mapping[int, tuple[str, ...]] | None = None,
 ) -> Answer:
     """Return a decoded response."""
-    return Answer(errcode=errcode, total=total, rows=rows, rejected=rejected, faults=faults or {})
+    return Answer(errcode=errcode, total=total, rows=rows, rejected=rejected)
 
 
 def page(

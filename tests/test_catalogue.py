@@ -84,6 +84,8 @@ def test_the_durable_families_are_the_documented_ones() -> None:
         "cdr_talk_duration_seconds",
         "cdr_exporter_late_records_total",
         "cdr_exporter_reused_ids_total",
+        "cdr_exporter_pre_break_records_total",
+        "cdr_exporter_lineage_breaks_total",
         "cdr_exporter_rejected_records_total",
         "cdr_exporter_rejected_fields_total",
         "cdr_exporter_unknown_values_total",

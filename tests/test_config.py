@@ -73,6 +73,8 @@ def test_the_least_a_file_may_say_gives_the_defaults() -> None:
                 start="now",
                 stale_after=300,
                 birth_hold=120,
+                late_window=600,
+                longest_call=11_700,
                 max_trunks=200,
             ),
         ),
@@ -90,6 +92,8 @@ ADJUSTABLE = [
     pytest.param("start", "all", "all", "now", "now", id="start"),
     pytest.param("stale_after", "10m", 600, "1h30m", 5400, id="stale_after"),
     pytest.param("birth_hold", "1m", 60, "0s", 0, id="birth_hold"),
+    pytest.param("late_window", "5m", 300, "1m", 60, id="late_window"),
+    pytest.param("longest_call", "4h", 14_400, "2d", 172_800, id="longest_call"),
     pytest.param("max_trunks", "10", 10, "1", 1, id="max_trunks"),
 ]
 
@@ -253,7 +257,7 @@ SHAPE = [
 UNKNOWN_KEYS = [
     *(
         top(f"{key}: x", key, UNKNOWN, "the keys here are poll_interval, ", id=f"planned_{key}")
-        for key in ("late_window", "longest_call", "machine_callees", "legs_appear")
+        for key in ("machine_callees", "legs_appear")
     ),
     top("call_settle: 60s", "call_settle", UNKNOWN, "the keys here", id="planned_call_settle"),
     top("buckets: {wait: [1]}", "buckets.wait", UNKNOWN, "duration, ring", id="planned_wait"),
@@ -331,6 +335,11 @@ DURATIONS = [
     over("request_timeout", "500ms", "is out of range", "1s to 10m", id="timeout_too_short"),
     over("request_timeout", "11m", "is out of range", "1s to 10m", id="timeout_too_long"),
     top("birth_hold: 2d", "birth_hold", "is out of range", "0s to 1d", id="hold_too_long"),
+    top("late_window: 59s", "late_window", "is out of range", "1m to 1d", id="window_too_short"),
+    over("late_window", "25h", "is out of range", "1m to 1d", id="window_too_long"),
+    over("longest_call", "59s", "is out of range", "1m to 2d", id="longest_too_short"),
+    top("longest_call: 49h", "longest_call", "is out of range", "1m to 2d", id="longest_too_long"),
+    over("longest_call", "never", "is not a duration", "30s, 5m", id="longest_that_is_none"),
     top("stale_after: 0s", "stale_after", "is out of range", "2s to 4w", id="stale_zero"),
     top(
         "stale_after: 59s",
@@ -861,7 +870,8 @@ def test_all_settings_of_the_example_can_be_switched_on_together() -> None:
     loaded = parse(switched_on(*together))
 
     assert loaded.pbxs[0].max_trunks == 50
-    assert len(together) == 15
+    assert (loaded.pbxs[0].late_window, loaded.pbxs[0].longest_call) == (300, 14_400)
+    assert len(together) == 19
 
 
 @pytest.mark.parametrize("place", schema.PLACES)

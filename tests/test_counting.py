@@ -4,14 +4,15 @@ from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Histogram
 
-from cdr_exporter.catalogue import LATE_RECORDS, REUSED_IDS
+from cdr_exporter.catalogue import LATE_RECORDS, LINEAGE_BREAKS, PRE_BREAK_RECORDS, REUSED_IDS
 from cdr_exporter.counting import PageCount
-from cdr_exporter.record import LONGEST_SECONDS, Record, Rejected
+from cdr_exporter.record import LONGEST_SECONDS, Flawed, Record, Rejected
 from cdr_exporter.settings import RING_BUCKETS
 from cdr_exporter.tally import Bounds, Series, Totals, Value, first_totals
 
@@ -26,12 +27,16 @@ def count(
     *,
     trunks: frozenset[str] = NONE,
     max_trunks: int = 200,
-    faults: Mapping[int, tuple[str, ...]] | None = None,
     bounds: Bounds = BOUNDS,
 ) -> PageCount:
     counted = PageCount(bounds, trunks, max_trunks)
-    counted.add(rows, faults or {})
+    counted.add(rows)
     return counted
+
+
+def flawed(row: Record, *faults: str) -> Flawed:
+    """Return *row* as one of which these fields were unusable."""
+    return Flawed(faults=faults, **msgspec.structs.asdict(row))
 
 
 def families(series: Mapping[Series, Value]) -> set[str]:
@@ -317,14 +322,30 @@ def test_each_unknown_value_is_told_once_a_row() -> None:
 
 
 def test_each_rejected_field_is_told_once_a_row() -> None:
-    faults = {1: ("duration", "reason"), 3: ("duration",), 99: ("uid",)}
+    both, one = flawed(record(1), "duration", "reason"), flawed(record(3), "duration")
 
-    counted = count([record(1), record(2), record(3)], faults=faults)
+    counted = count([both, record(2), one])
 
     assert events(counted) == {
         ("rejected_fields_total", "duration"): 2,
         ("rejected_fields_total", "reason"): 1,
     }
+
+
+def test_a_row_with_unusable_fields_is_counted_like_any_other() -> None:
+    rows = [record(1), record(2), record(3, disposition="BUSY")]
+
+    plain = count(rows).series()
+    counted = count([flawed(each, "uid") for each in rows]).series()
+
+    told = Series("cdr_exporter_rejected_fields_total", ("uid",))
+    assert dict(counted) == {**plain, told: (3,)}
+
+
+def test_rows_without_id_are_counted_like_any_other() -> None:
+    nameless = [msgspec.structs.replace(record(n), id=0, new_id=f"2023-{n}") for n in (1, 2)]
+
+    assert count(nameless).series() == count([record(1), record(2)]).series()
 
 
 def test_each_rejected_row_is_told_by_its_reason() -> None:
@@ -347,12 +368,12 @@ def test_late_and_reused_rows_are_told() -> None:
 
 
 def test_everything_that_is_told_has_a_place_in_the_totals() -> None:
-    rows = [record(1, disposition="?", call_type="?", src_trunk="a"), record(2, src_trunk="b")]
-    counted = count(rows, max_trunks=1, faults={1: ("duration",)})
+    odd = flawed(record(1, disposition="?", call_type="?", src_trunk="a"), "duration")
+    counted = count([odd, record(2, src_trunk="b")], max_trunks=1)
     counted.reject([Rejected("number", 1, 9)])
-    counted.event(LATE_RECORDS, 1)
-    counted.event(REUSED_IDS, 1)
+    for family in (LATE_RECORDS, REUSED_IDS, PRE_BREAK_RECORDS, LINEAGE_BREAKS):
+        counted.event(family, 1)
 
     told = {key for key in counted.series() if key.family.startswith("cdr_exporter_")}
-    assert len(told) == 7
+    assert len(told) == 9
     assert told <= first_totals().series.keys()

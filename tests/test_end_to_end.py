@@ -401,20 +401,55 @@ def test_a_check_of_a_silent_pbx_can_be_ended(tmp_path: Path, number: int) -> No
     assert "Traceback" not in "\n".join(checking.output)
 
 
-@pytest.mark.long
-@pytest.mark.timeout(900)
-def test_sixty_kills_at_random_instants_under_load_change_nothing(
+@pytest.mark.parametrize("order", ["first", "last", "left_out"])
+def test_an_upgrade_to_rows_without_ids_loses_and_doubles_nothing(
+    tmp_path: Path, pbx: SimulatedPBX, server: Server, order: str
+) -> None:
+    pbx.calls(2000)
+    path = config(tmp_path, server.base_url)
+    with Exporter(path) as exporter:
+        eventually("all before", lambda: counted(exporter) == pbx.totals())
+        pbx.upgrade(order)
+        for _ in range(4):
+            pbx.calls(60)
+            time.sleep(0.4)
+        exporter.kill()
+    pbx.calls(300)
+    with Exporter(path) as exporter:
+        eventually("all after", lambda: counted(exporter) == pbx.totals())
+        assert exporter.stop() == 0
+
+
+def test_a_backup_put_back_and_a_clean_up_lose_and_double_nothing(
     tmp_path: Path, pbx: SimulatedPBX, server: Server
 ) -> None:
-    pbx.calls(20_000)
-    path = config(tmp_path, server.base_url)
-    chance = random.Random(11)
-    for _ in range(60):
-        with Exporter(path) as exporter:
-            time.sleep(chance.uniform(0, 1.5))
-            pbx.calls(chance.randint(0, 300))
-            exporter.kill()
-    with Exporter(path) as exporter:
-        eventually("caught up", lambda: counted(exporter) == pbx.totals())
+    pbx.calls(1500)
+    with Exporter(config(tmp_path, server.base_url)) as exporter:
+        eventually("all before", lambda: counted(exporter) == pbx.ever())
+        backup = pbx.snapshot()
+        pbx.calls(300)
+        eventually("all of it", lambda: counted(exporter) == pbx.ever())
+        pbx.restore(backup)
+        pbx.limit(1200)
+        for _ in range(3):
+            pbx.calls(100)
+            time.sleep(0.3)
 
-    assert pbx.log.count("get_token") <= 2
+        eventually("what came since", lambda: counted(exporter) == pbx.ever())
+        breaks = exporter.value("cdr_exporter_lineage_breaks_total", "pbx0")
+    assert breaks == 0
+
+
+def test_a_factory_reset_is_a_break_of_lineage_and_counting_goes_on(
+    tmp_path: Path, pbx: SimulatedPBX, server: Server
+) -> None:
+    pbx.calls(3000)
+    with Exporter(config(tmp_path, server.base_url)) as exporter:
+        eventually("all before", lambda: counted(exporter) == pbx.ever())
+        time.sleep(1.1)  # what ends in the same second as the last call before is left out
+        pbx.factory_reset()
+        pbx.calls(40)
+
+        eventually("what came since", lambda: counted(exporter) == pbx.ever())
+        breaks = exporter.value("cdr_exporter_lineage_breaks_total", "pbx0")
+    assert breaks == 1

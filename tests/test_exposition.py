@@ -47,7 +47,7 @@ from cdr_exporter.tally import Bounds, Series, Totals, Value, first_totals
 from cdr_exporter.vitals import Vitals
 
 from .judges import require
-from .rows import BOUNDS, record
+from .rows import BOUNDS, flawed, record
 
 NOW = Now(wall=50_000.0, steady=1_000.0)
 SIP = ("ANSWERED", "Inbound", "sip")
@@ -76,12 +76,12 @@ def full_snapshot(pbx: str = "hq", **fields: Any) -> Snapshot:
     """Return what a poller publishes after a page with something of everything."""
     count = PageCount(BOUNDS, frozenset({"none"}), 2)
     rows = [
-        record(1),
+        flawed(1, "reason"),
         record(2, duration=100_000, src_trunk="gsm", disposition="?"),
         record(3, src_trunk="too many"),
         record(4, src_trunk="", disposition="NO ANSWER", ring_duration=20),
     ]
-    count.add(rows, {1: ("reason",)})
+    count.add(rows)
     totals = first_totals().merged(count.series(), count.trunks, 0.0)
     vitals = Vitals(BOUNDS)
     vitals.observe(INGEST_DELAY, [3, 4_000_000])

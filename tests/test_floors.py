@@ -14,15 +14,16 @@ PACKAGE = Path(cdr_exporter.__file__).parent
 FLOORS = """
 contract secret errors durations logs
 settings reactions record
-catalogue
+catalogue order
 labels tally paging backoff negotiation
 counting ledger
 walk
 snapshot
 vitals showing
-config pbx store exposition clock bundle simulator
+config pbx store exposition clock bundle simulator output
 landing
-reader web books
+reader web books surroundings
+joining orders
 tail
 poller
 supervisor

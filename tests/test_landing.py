@@ -83,6 +83,14 @@ def test_a_pbx_that_was_never_reached_says_so():
     assert cells[2] == "never"
 
 
+def test_a_pbx_that_was_never_reached_has_no_number_of_rows():
+    never = {**DOWN, "cdr_exporter_last_success_timestamp_seconds": 0.0}
+
+    assert row(snapshot(gauges=never, shown=False, answered=0))[3] == UNKNOWN
+    assert row(snapshot(gauges=never, shown=False, answered=5))[3] == "5"
+    assert row(snapshot(answered=0))[3] == "0"
+
+
 def test_a_pbx_that_keeps_us_out_says_why():
     gauges = {
         Series("cdr_up"): 0.0,
@@ -185,7 +193,7 @@ def test_a_number_that_is_none_is_left_out(number):
 def test_what_is_not_known_yet_is_left_out():
     bare = type(snapshot())(pbx="hq")
 
-    assert row(bare) == ["hq", "… Waiting for the first poll", UNKNOWN, "0", UNKNOWN, UNKNOWN]
+    assert row(bare) == ["hq", "… Waiting for the first poll", UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN]
 
 
 def test_every_value_is_escaped():

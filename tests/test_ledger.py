@@ -1,24 +1,38 @@
 from __future__ import annotations
 
-from collections import Counter
-
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from cdr_exporter import ledger as ledger_module
-from cdr_exporter.ledger import Ledger, from_now, from_the_beginning
-from cdr_exporter.paging import HEAD_ROWS, Page, page_of, query
-from cdr_exporter.record import Garbled, Rejected
-from cdr_exporter.walk import Walk
+from cdr_exporter.ledger import (
+    Ledger,
+    Sounding,
+    Terms,
+    Verdict,
+    by_time,
+    from_now,
+    from_the_beginning,
+)
+from cdr_exporter.ledger.watermark import Watermark
+from cdr_exporter.order import BY_ID, BY_TIME, Order
+from cdr_exporter.paging import Page, page_of, query
+from cdr_exporter.record import Garbled, Record, Rejected
 
 from .fakes import FakePBX
 
+TERMS = Terms(late_window=600.0, longest_call=11_700.0)
+NOW = 1_700_001_000.0
 
-def read(pbx: FakePBX, number: int = 1, size: int = 20) -> Page:
-    wanted = query(number, size)
+
+def read(pbx: FakePBX, number: int = 1, size: int = 20, order: Order = BY_ID) -> Page:
+    wanted = query(number, size, order)
     return page_of(wanted, pbx.fetch(wanted))
+
+
+def judged(ledger: Ledger, page: Page, now: float = NOW, *, anchor: int | None = None) -> Verdict:
+    return ledger.judge(page, now, TERMS, anchor=anchor)
+
+
+def ids(verdict: Verdict) -> list[int]:
+    return [row.id for row in verdict.counted]
 
 
 @pytest.fixture
@@ -29,8 +43,8 @@ def pbx() -> FakePBX:
 
 
 def test_a_page_read_twice_brings_nothing_new(pbx: FakePBX) -> None:
-    first = from_the_beginning().judge(read(pbx))
-    second = first.ledger.judge(read(pbx))
+    first = judged(from_the_beginning(), read(pbx))
+    second = judged(first.ledger, read(pbx))
 
     assert len(first.counted) == 20
     assert second.counted == []
@@ -38,83 +52,90 @@ def test_a_page_read_twice_brings_nothing_new(pbx: FakePBX) -> None:
 
 
 def test_what_lies_below_a_first_page_is_a_hole_until_it_is_read(pbx: FakePBX) -> None:
-    ledger = from_the_beginning().judge(read(pbx)).ledger
+    ledger = judged(from_the_beginning(), read(pbx)).ledger
     holes = [ledger.holes]
     for number in (2, 3, 4, 5):
-        ledger = ledger.judge(read(pbx, number)).ledger
+        ledger = judged(ledger, read(pbx, number)).ledger
         holes.append(ledger.holes)
 
     assert holes == [((1, 80),), ((1, 60),), ((1, 40),), ((1, 20),), ()]
 
 
 def test_rows_that_moved_down_come_twice_and_count_once(pbx: FakePBX) -> None:
-    first = from_the_beginning().judge(read(pbx))
+    first = judged(from_the_beginning(), read(pbx))
     pbx.call(7)
-    second = first.ledger.judge(read(pbx, 2))
+    second = judged(first.ledger, read(pbx, 2))
 
     assert [row.id for row in second.counted] == list(range(80, 67, -1))
 
 
 def test_rows_that_moved_up_stay_a_hole(pbx: FakePBX) -> None:
-    ledger = from_the_beginning().judge(read(pbx)).ledger
+    ledger = judged(from_the_beginning(), read(pbx)).ledger
     pbx.delete(100, 99, 98)
-    ledger = ledger.judge(read(pbx, 2)).ledger
+    ledger = judged(ledger, read(pbx, 2)).ledger
 
     assert ledger.holes == ((78, 80), (1, 57))
 
 
 def test_the_last_page_proves_what_lies_below_it(pbx: FakePBX) -> None:
     pbx.delete(*range(1, 60))
-    ledger = from_the_beginning().judge(read(pbx, size=41)).ledger
+    ledger = judged(from_the_beginning(), read(pbx, size=41)).ledger
 
     assert ledger.holes == ()
     assert not ledger.baseline
 
 
 def test_start_now_counts_nothing_of_the_head_and_nothing_below_it(pbx: FakePBX) -> None:
-    ledger = from_now(read(pbx))
-    verdicts = [ledger.judge(read(pbx)), ledger.judge(read(pbx, 2)), ledger.judge(read(pbx, 3))]
+    ledger = from_now(read(pbx), NOW)
+    verdicts = [judged(ledger, read(pbx, number)) for number in (1, 2, 3)]
 
     assert [list(v.counted) for v in verdicts] == [[], [], []]
 
 
 def test_a_late_row_and_a_reused_id_are_counted_as_such(pbx: FakePBX) -> None:
     pbx.delete(95)
-    ledger = from_now(read(pbx))
+    ledger = from_now(read(pbx), NOW)
     pbx.insert(95)
     pbx.insert(97, uid="somebody else")
-    verdict = ledger.judge(read(pbx))
+    verdict = judged(ledger, read(pbx))
 
-    assert [row.id for row in verdict.counted] == [95, 97]
+    assert sorted(ids(verdict)) == [95, 97]
     assert (verdict.late, verdict.reused) == (1, 1)
-    assert verdict.ledger.judge(read(pbx)).counted == []
+    assert judged(verdict.ledger, read(pbx)).counted == []
 
 
-def test_an_unknown_table_counts_nothing_and_changes_nothing(pbx: FakePBX) -> None:
-    ledger = from_now(read(pbx))
+def another(rows: int, **fields: object) -> FakePBX:
+    """Return a PBX of which no row is known here."""
     other = FakePBX()
-    for row_id in range(1, 50):
-        other.insert(row_id, uid=f"other-{row_id}")
-    verdict = ledger.judge(read(other))
+    for row_id in range(1, rows + 1):
+        other.insert(row_id, uid=f"other-{row_id}", **fields)
+    return other
 
-    assert verdict.suspect
-    assert verdict.ledger is ledger
+
+def test_a_first_page_is_known_by_one_of_its_rows(pbx: FakePBX) -> None:
+    ledger = from_now(read(pbx), NOW)
+    pbx.call(19)
+    mostly_new = read(pbx)
+    pbx.call(1)
+
+    assert ledger.knows(mostly_new)
+    assert not ledger.knows(read(pbx))
+    assert not ledger.knows(read(another(50)))
 
 
 def test_an_empty_answer_says_nothing(pbx: FakePBX) -> None:
-    ledger = from_now(read(pbx))
-    verdict = ledger.judge(read(FakePBX()))
+    ledger = from_now(read(pbx), NOW)
+    verdict = judged(ledger, read(FakePBX()))
 
-    assert not verdict.suspect
+    assert ledger.knows(read(FakePBX()))
     assert verdict.ledger == ledger
 
 
 def test_a_first_page_proves_that_nothing_is_above_it(pbx: FakePBX) -> None:
-    ledger = from_the_beginning().judge(read(pbx)).ledger
+    ledger = judged(from_the_beginning(), read(pbx)).ledger
     pbx.delete(*range(70, 101))
-    verdict = ledger.judge(read(pbx))
+    verdict = judged(ledger, read(pbx))
 
-    assert not verdict.suspect
     assert [row.id for row in verdict.counted] == list(range(69, 49, -1))
     assert verdict.ledger.holes == ((1, 49),)
 
@@ -124,8 +145,8 @@ def test_a_rejected_row_is_rejected_once_and_does_not_keep_its_page_open(pbx: Fa
     wanted = query(1, 22)
     answer = pbx.fetch(query(1, 20))
     page = page_of(wanted, type(answer)(errcode=0, total=102, rows=answer.rows, rejected=rejected))
-    first = from_the_beginning().judge(page)
-    second = first.ledger.judge(page)
+    first = judged(from_the_beginning(), page)
+    second = judged(first.ledger, page)
 
     assert list(first.rejected) == rejected
     assert second.rejected == []
@@ -134,169 +155,299 @@ def test_a_rejected_row_is_rejected_once_and_does_not_keep_its_page_open(pbx: Fa
 
 
 def test_memory_is_bounded_and_the_floor_rises(pbx: FakePBX) -> None:
-    ledger = from_now(read(pbx))
+    ledger = from_now(read(pbx), NOW)
     for _ in range(40):
         pbx.call(100)
-        ledger = ledger.judge(read(pbx, size=100)).ledger
+        ledger = judged(ledger, read(pbx, size=100)).ledger
 
     assert len(ledger.recent) <= 2_500
-    assert ledger.floor == min(ledger.recent)
+    assert ledger.floor == min(ledger.recent.values())
 
 
-class ATail(RuleBasedStateMachine):
-    """Reads a table that others change between any two answers, and crashes at will."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.pbx = FakePBX()
-        self.ledger: Ledger | None = None
-        self.walk = Walk()
-        self.counted: Counter[tuple[int, int]] = Counter()
-        self.before_start: set[int] = set()
-        self.late: set[int] = set()
-
-    @rule(times=st.integers(1, 60))
-    def calls_end(self, times: int) -> None:
-        self.pbx.call(times)
-
-    @rule(skipped=st.integers(1, 3))
-    def ids_are_skipped(self, skipped: int) -> None:
-        self.pbx.next_id += skipped
-
-    @rule(times=st.integers(1, 30))
-    def the_oldest_are_deleted(self, times: int) -> None:
-        self.pbx.delete(*sorted(self.pbx.rows)[:times])
-
-    @rule(times=st.integers(1, 15))
-    def the_newest_are_deleted(self, times: int) -> None:
-        self.pbx.delete(*sorted(self.pbx.rows)[-times:])
-
-    @rule(at=st.floats(0, 1), times=st.integers(1, 15))
-    def some_are_deleted(self, at: float, times: int) -> None:
-        ids = sorted(self.pbx.rows)
-        first = int(at * len(ids))
-        self.pbx.delete(*ids[first : first + times])
-
-    @rule(back=st.integers(1, 10))
-    def a_row_turns_up_late(self, back: int) -> None:
-        row_id = self.pbx.next_id - back
-        seen = {each for each, _ in self.counted}
-        if row_id > 0 and row_id not in self.pbx.rows and row_id not in seen:
-            self.pbx.insert(row_id)
-            self.late.add(row_id)
-
-    @rule(start=st.sampled_from(["now", "all"]))
-    def the_exporter_starts(self, start: str) -> None:
-        if self.ledger is None:
-            if start == "all":
-                self.ledger = from_the_beginning()
-            else:
-                self.before_start = set(self.pbx.rows)
-                self.ledger = from_now(read(self.pbx))
-
-    @rule()
-    def it_crashes(self) -> None:
-        self.walk = Walk()
-
-    @rule(
-        pages=st.integers(0, 4),
-        mutations=st.lists(st.sampled_from(["call", "oldest", "newest"]), max_size=4),
-        commits=st.booleans(),
-    )
-    def it_polls(self, pages: int, mutations: list[str], commits: bool) -> None:
-        if self.ledger is None:
-            return
-        self.judge(read(self.pbx, size=HEAD_ROWS))
-        for number in range(pages):
-            if number < len(mutations):
-                self.mutate(mutations[number])
-            self.read_hole(commit=commits or number < pages - 1)
-
-    def mutate(self, what: str) -> None:
-        ids = sorted(self.pbx.rows)
-        if what == "call":
-            self.pbx.call(3)
-        else:
-            self.pbx.delete(*(ids[:3] if what == "oldest" else ids[-3:]))
-
-    def read_hole(self, *, commit: bool) -> None:
-        assert self.ledger is not None
-        if not self.ledger.holes:
-            return
-        hole = self.ledger.holes[0]
-        while (position := self.walk.position(hole)) is None:
-            at = self.walk.probe(hole)
-            self.walk.probed(at, read(self.pbx, at + 1, 1).top)
-        wanted = self.walk.next_query(hole, position)
-        before = self.ledger.holes
-        self.judge(page_of(wanted, self.pbx.fetch(wanted)), commit=commit)
-        if self.ledger.holes == before:
-            self.walk.lose()
-
-    def judge(self, page: Page, *, commit: bool = True) -> None:
-        assert self.ledger is not None
-        page = self.walk.completed(page)
-        verdict = self.ledger.judge(page)
-        if not commit:
-            self.walk = Walk()
-            return
-        if verdict.suspect:
-            return
-        self.ledger = verdict.ledger
-        self.counted.update((row.id, row.fingerprint) for row in verdict.counted)
-        self.walk.passed(page, len(verdict.counted), self.ledger.holes)
-
-    @invariant()
-    def no_row_is_counted_twice(self) -> None:
-        assert max(self.counted.values(), default=0) <= 1
-
-    @invariant()
-    def nothing_from_before_the_start_is_counted(self) -> None:
-        assert not self.before_start & {row_id for row_id, _ in self.counted}
-
-    @invariant()
-    def the_ledger_is_bounded_and_in_order(self) -> None:
-        if self.ledger is not None:
-            bounds = [edge for hole in self.ledger.holes for edge in reversed(hole)]
-            assert bounds == sorted(bounds, reverse=True)
-            assert all(row_id >= self.ledger.floor for row_id in self.ledger.recent)
-
-    def teardown(self) -> None:
-        """When all is quiet, everything visible was counted, but for what turned up late."""
-        if self.ledger is None:
-            return
-        for _ in range(200):
-            self.judge(read(self.pbx, size=HEAD_ROWS))
-            if not self.ledger.holes:
-                break
-            self.read_hole(commit=True)
-        if self.foreign():
-            return
-        seen = {row_id for row_id, _ in self.counted}
-
-        assert self.ledger.holes == () or not self.pbx.rows
-        assert set(self.pbx.rows) - seen - self.before_start - self.late == set()
-
-    def foreign(self) -> bool:
-        assert self.ledger is not None
-        return self.ledger.judge(read(self.pbx, size=HEAD_ROWS)).suspect
+# --- joining -------------------------------------------------------------------------------------
 
 
-class TestATail(ATail.TestCase):  # type: ignore[misc]
-    settings = settings(max_examples=400, stateful_step_count=30, deadline=None)
+def sound(ledger: Ledger, pbx: FakePBX, guess: int = 20) -> Sounding:
+    sounding = Sounding(ledger, read(pbx), guess)
+    while not sounding.done:
+        wanted = sounding.next_query()
+        sounding.heard(page_of(wanted, pbx.fetch(wanted)))
+    return sounding
 
 
-@pytest.mark.long
-@pytest.mark.timeout(1800)
-class TestATailForLong(ATail.TestCase):  # type: ignore[misc]
-    settings = settings(max_examples=5000, stateful_step_count=60, deadline=None)
+@pytest.mark.parametrize("tells_total", [True, False], ids=["total-told", "no-total"])
+@pytest.mark.parametrize("new", [20, 24, 100, 1000, 30_000])
+@pytest.mark.parametrize("guess", ["right", "none", "twice"])
+def test_the_anchor_of_an_outage_is_found_in_few_looks(
+    new: int, guess: str, tells_total: bool
+) -> None:
+    pbx = FakePBX(tells_total=tells_total)
+    pbx.call(3000)
+    ledger = from_now(read(pbx, size=200), NOW)
+    pbx.call(new)
+    before = pbx.rows_sent
+    sounding = sound(ledger, pbx, {"right": new, "none": 0, "twice": 2 * new}[guess])
+    read_again = 3000 - (sounding.anchor or 0)
+
+    assert sounding.anchor is not None
+    assert read_again <= max(16, new / 8)
+    assert pbx.rows_sent - before <= 20 + 8 * (1 if guess == "right" else 26)
 
 
-@pytest.fixture(autouse=True)
-def a_small_memory(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
-    if request.cls in (TestATail, TestATailForLong):
-        monkeypatch.setattr(ledger_module, "REMEMBERED", 40)
-        monkeypatch.setattr(ledger_module, "_SLACK", 10)
+def test_what_lies_above_the_anchor_is_read_and_counted_once(pbx: FakePBX) -> None:
+    ledger = from_now(read(pbx), NOW)
+    pbx.call(50)
+    ledger = judged(ledger, read(pbx), anchor=98).ledger
+    second = judged(ledger, read(pbx, 2))
+    third = judged(second.ledger, read(pbx, 3))
+
+    assert ledger.holes == ((99, 130),)
+    assert ids(second) == list(range(130, 110, -1))
+    assert ids(third) == list(range(110, 100, -1))
+    assert third.ledger.holes == ()
+    assert (second.late, second.reused, third.late, third.reused) == (0, 0, 0, 0)
+
+
+def restored(pbx: FakePBX, to: int) -> None:
+    """Put back a backup of when *to* was the newest id; what comes then takes ids again."""
+    pbx.delete(*range(to + 1, pbx.next_id))
+    pbx.next_id = to + 1
+
+
+def call_again(pbx: FakePBX, times: int) -> None:
+    for _ in range(times):
+        pbx.call(uid=f"again-{pbx.next_id}", started_at=1_700_000_500 + pbx.next_id)
+
+
+def test_after_a_backup_was_put_back_only_new_rows_count(pbx: FakePBX) -> None:
+    ledger = from_now(read(pbx, size=100), NOW)
+    restored(pbx, 60)
+    call_again(pbx, 30)
+    sounding = sound(ledger, pbx)
+    first = judged(ledger, read(pbx), anchor=sounding.anchor)
+    second = judged(first.ledger, read(pbx, 2))
+
+    assert sounding.anchor == 60
+    assert sorted([*ids(first), *ids(second)]) == list(range(61, 91))
+    assert first.reused + second.reused == 30
+    assert second.ledger.high == 90
+
+
+def test_rows_that_a_backup_took_away_and_that_come_back_do_not_count(pbx: FakePBX) -> None:
+    ledger = judged(from_the_beginning(), read(pbx, size=100)).ledger
+    rows, next_id = dict(pbx.rows), pbx.next_id
+    restored(pbx, 90)
+    call_again(pbx, 3)
+    ledger = judged(ledger, read(pbx)).ledger
+    pbx.rows, pbx.next_id = rows, next_id
+    back = judged(ledger, read(pbx))
+    after = judged(back.ledger, read(pbx, 2))
+
+    assert ledger.high == 93
+    assert ids(back) == ids(after) == []
+
+
+def test_of_another_table_nothing_is_found(pbx: FakePBX) -> None:
+    ledger = from_now(read(pbx), NOW)
+
+    assert sound(ledger, another(5000)).anchor is None
+
+
+# --- lineage -------------------------------------------------------------------------------------
+
+
+def test_after_a_break_only_rows_that_ended_later_count(pbx: FakePBX) -> None:
+    ledger = judged(from_the_beginning(), read(pbx, size=100)).ledger
+    newest = ledger.mark.newest
+    other = another(10, started_at=newest - 60)
+    other.insert(11, uid="later", started_at=newest - 59)
+    verdict = judged(ledger.broken(TERMS), read(other))
+
+    assert [row.uid for row in verdict.counted] == ["later"]
+    assert verdict.pre_break == 10
+    assert judged(verdict.ledger, read(other)).pre_break == 0
+
+
+def test_after_a_break_the_watermark_holds_for_rows_that_turn_up_later_too(pbx: FakePBX) -> None:
+    ledger = judged(from_the_beginning(), read(pbx, size=100)).ledger
+    other = another(10)
+    ledger = judged(ledger.broken(TERMS), read(other)).ledger
+    other.insert(20, uid="from another backup", started_at=1_700_000_001)
+    verdict = judged(ledger, read(other))
+
+    assert ids(verdict) == []
+    assert verdict.pre_break == 1
+
+
+def test_a_row_that_ends_in_the_future_does_not_hide_what_comes_after_a_break() -> None:
+    far = Record(id=1, uid="far", started_at=4_000_000_000, duration=1)
+    mark = Watermark(newest=500).after([far], NOW).broken()
+    soon = Record(id=2, uid="soon", started_at=1_700_000_000, duration=1)
+
+    assert mark.broken_at == 500
+    assert mark.hides(far)
+    assert not mark.hides(soon)
+
+
+def test_a_clock_that_is_just_wrong_hides_what_may_have_been_counted() -> None:
+    rows = [
+        Record(id=n, uid=f"far-{n}", started_at=4_000_000_000 + n, duration=1)
+        for n in range(1, 101)
+    ]
+    mark = Watermark().after(rows, NOW).broken()
+
+    assert all(mark.hides(row) for row in rows)
+
+
+# --- late rows -----------------------------------------------------------------------------------
+
+
+def gap_of(pbx: FakePBX) -> Ledger:
+    """Return a ledger that knows id 95 to be missing, with 100 rows above it."""
+    pbx.delete(95)
+    ledger = judged(from_the_beginning(), read(pbx, size=100)).ledger
+    pbx.call(100)
+    return judged(ledger, read(pbx, size=110)).ledger
+
+
+@pytest.mark.parametrize(
+    ("age", "due"),
+    [
+        pytest.param(10, (), id="just-read"),
+        pytest.param(299, (), id="younger-than-half-the-window"),
+        pytest.param(301, ((95, 95),), id="half-the-window"),
+        pytest.param(90_000, ((95, 95),), id="after-a-day-without-an-answer"),
+        pytest.param(-90_000, ((95, 95),), id="a-clock-set-back"),
+    ],
+)
+def test_an_id_missing_among_recent_ones_is_read_again(
+    pbx: FakePBX, age: int, due: tuple[tuple[int, int], ...]
+) -> None:
+    assert gap_of(pbx).due(NOW + age, TERMS) == due
+
+
+def test_a_gap_is_forgotten_by_a_read_only_and_only_when_it_is_old(pbx: FakePBX) -> None:
+    ledger = gap_of(pbx)
+    young = judged(ledger, read(pbx, 2, 100), NOW + 301).ledger
+    elsewhere = judged(young, read(pbx, 1, 20), NOW + 900).ledger
+    old = judged(elsewhere, read(pbx, 2, 100), NOW + 900).ledger
+
+    assert [gap.span() for gap in young.gaps] == [(95, 95)]
+    assert [gap.span() for gap in elsewhere.gaps] == [(95, 95)]
+    assert old.gaps == ()
+
+
+def test_a_late_row_in_a_gap_counts_though_none_of_its_neighbours_is_remembered(
+    pbx: FakePBX,
+) -> None:
+    ledger = gap_of(pbx)
+    while ledger.floor <= 95:
+        pbx.call(100)
+        ledger = judged(ledger, read(pbx, size=100)).ledger
+    pbx.insert(95)
+    position = sorted(pbx.rows, reverse=True).index(95)
+    page = read(pbx, position // 10 + 1, 10)
+    verdict = judged(ledger, page, NOW + 301)
+
+    assert (ids(verdict), verdict.late) == ([95], 1)
+    assert ids(judged(verdict.ledger, page, NOW + 302)) == []
+
+
+def test_ids_that_were_missing_long_ago_are_no_gap() -> None:
+    pbx = FakePBX()
+    pbx.call(20, started_at=1_600_000_000)
+    pbx.delete(*range(2, 20, 2))
+    pbx.call(20)
+    ledger = judged(from_the_beginning(), read(pbx, 1, 20)).ledger
+
+    assert judged(ledger, read(pbx, 2, 20)).ledger.gaps == ()
+
+
+# --- by time -------------------------------------------------------------------------------------
+
+
+def calls_by_time(pbx: FakePBX, *starts: int, **fields: object) -> None:
+    for start in starts:
+        pbx.call_nameless(started_at=start, **fields)
+
+
+START = 1_700_000_000
+
+
+def test_a_row_that_turns_up_between_others_counts_once() -> None:
+    pbx = FakePBX()
+    calls_by_time(pbx, *range(START, START + 10))
+    ledger = judged(by_time(None, (), NOW, TERMS, "all", None), read(pbx, order=BY_TIME)).ledger
+    calls_by_time(pbx, START + 5)
+    verdict = judged(ledger, read(pbx, order=BY_TIME))
+    again = judged(verdict.ledger, read(pbx, order=BY_TIME))
+
+    assert [row.new_id for row in verdict.counted] == ["A-11"]
+    assert list(again.counted) == []
+
+
+def test_the_second_at_a_pages_end_is_not_done_with() -> None:
+    pbx = FakePBX()
+    calls_by_time(pbx, *[START] * 30)
+    calls_by_time(pbx, *[START + 1] * 10)
+    ledger = judged(by_time(None, (), NOW, TERMS, "all", None), read(pbx, order=BY_TIME)).ledger
+    rest = judged(ledger, read(pbx, 2, 20, BY_TIME))
+
+    assert ledger.holes == ((0, START),)
+    assert len(rest.counted) == 20
+
+
+def test_seconds_in_which_no_call_can_have_begun_that_is_still_to_end_are_over() -> None:
+    pbx = FakePBX()
+    calls_by_time(pbx, START, START + 20_000)
+    ledger = judged(by_time(None, (), NOW, TERMS, "all", None), read(pbx, order=BY_TIME)).ledger
+    calls_by_time(pbx, START + 1, START + 10_000)
+    verdict = judged(ledger, read(pbx, order=BY_TIME))
+
+    assert ledger.floor == START + 20_060 - 11_700
+    assert [row.started_at for row in verdict.counted] == [START + 10_000]
+
+
+def test_what_was_counted_by_id_is_not_counted_by_time(pbx: FakePBX) -> None:
+    before = judged(from_the_beginning(), read(pbx, size=100)).ledger
+    pbx.call(2)
+    calls_by_time(pbx, START + 90, START + 120)
+    ledger = by_time(before, (), NOW, TERMS, "all", None)
+    verdict = judged(ledger, read(pbx, size=200, order=BY_TIME))
+
+    assert sorted(row.uid for row in verdict.counted) == [
+        "uid-101",
+        "uid-102",
+        "uid-103",
+        "uid-104",
+    ]
+
+
+def test_by_time_start_now_reads_the_whole_window_and_counts_nothing_of_it() -> None:
+    pbx = FakePBX()
+    calls_by_time(pbx, *range(START, START + 50))
+    ledger = by_time(None, read(pbx, order=BY_TIME).rows, NOW, TERMS, "now", None)
+    first = judged(ledger, read(pbx, order=BY_TIME))
+    second = judged(first.ledger, read(pbx, 1, 60, BY_TIME))
+    calls_by_time(pbx, START + 20, START + 60)
+    after = judged(second.ledger, read(pbx, 1, 60, BY_TIME))
+
+    assert (list(first.counted), list(second.counted)) == ([], [])
+    assert second.ledger.opening == ""
+    assert len(after.counted) == 2
+
+
+# --- pages ---------------------------------------------------------------------------------------
+
+
+def test_a_page_by_time_out_of_order_is_void() -> None:
+    pbx = FakePBX()
+    calls_by_time(pbx, START, START + 1)
+    rows = list(pbx.rows.values())
+    answer = pbx.fetch(query(1, 20, BY_TIME))
+
+    with pytest.raises(Garbled, match="by time"):
+        page_of(query(1, 20, BY_TIME), type(answer)(errcode=0, total=2, rows=rows))
 
 
 @pytest.mark.parametrize(

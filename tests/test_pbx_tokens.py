@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -319,6 +320,26 @@ def test_a_file_that_cannot_be_read_is_a_matter_of_state(path: Path) -> None:
         file(path).read(NOW)
 
     assert caught.value.reason == "state"
+
+
+@pytest.mark.parametrize("closed", ["hq.token", "hq.token.lock"])
+def test_a_file_of_another_user_is_named_with_the_remedy(
+    closed: str, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed_path = path.with_name(closed)
+
+    def refused(*_: object, **__: object) -> object:
+        raise PermissionError(errno.EACCES, "Permission denied", str(closed_path))
+
+    # Not by its mode: who runs the tests may be root, to whom every file is open.
+    monkeypatch.setattr(Path, "open", refused)
+    monkeypatch.setattr(os, "open", refused)
+    locked = file(path).locked(1, threading.Event())
+    with pytest.raises(TryAgain) as caught:
+        _ = file(path).read(NOW) if closed == path.name else locked.__enter__()
+
+    assert str(caught.value).startswith(f"token file {closed_path}: permission denied; ")
+    assert "make the exporter's user its owner with chown" in str(caught.value)
 
 
 def test_a_file_that_cannot_be_written_is_a_matter_of_state(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import gzip
 import http.client
 import socket
 import ssl
+import struct
 import threading
 import time
 import traceback
@@ -212,10 +213,11 @@ def test_a_dead_first_address_leaves_time_for_the_next(monkeypatch: pytest.Monke
 
 
 def test_a_refused_connection_is_connect_trouble() -> None:
-    error = failure(Transport(f"http://127.0.0.1:{closed_port()}", TLS()))
+    port = closed_port()
+    error = failure(Transport(f"http://127.0.0.1:{port}", TLS()))
 
     assert error.reason == "connect"
-    assert str(error) == "cannot connect: connection refused"
+    assert str(error) == f"cannot connect to 127.0.0.1:{port}: connection refused"
 
 
 def test_an_unknown_host_is_connect_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,7 +226,10 @@ def test_an_unknown_host_is_connect_trouble(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
 
-    assert failure(Transport("http://pbx.test", TLS())).reason == "connect"
+    error = failure(Transport("http://pbx.test", TLS()))
+
+    assert error.reason == "connect"
+    assert "pbx.test" in str(error)
 
 
 BEFORE: dict[str, Step] = {"reset": reset(), "closed": say(b"")}
@@ -416,6 +421,9 @@ def test_a_certificate_for_another_name_is_refused(tmp_path: Path, ca: Certifica
         error = failure(transport(wire, TLS(ca_file=ca.file)))
 
     assert error.reason == "tls"
+    assert "mismatch" in str(error)
+    assert "pin it with tls.fingerprint_sha256" in str(error)
+    assert "tls.ca_file" not in str(error)
     assert wire.received == b""
 
 
@@ -449,6 +457,36 @@ def test_a_port_that_speaks_plain_http_is_tls_trouble() -> None:
 
     assert error.reason == "tls"
     assert "is it https" in str(error)
+
+
+def _hang_up(call: Call) -> None:
+    call.sock.recv(65536)
+
+
+def _hang_up_hard(call: Call) -> None:
+    call.sock.recv(65536)
+    call.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    call.sock.close()
+
+
+@pytest.mark.parametrize("step", [_hang_up, _hang_up_hard], ids=["closed", "reset"])
+def test_a_port_that_hangs_up_on_a_tls_handshake_is_said_so(step: Step) -> None:
+    with Wire(step) as wire:
+        error = failure(Transport(wire.url.replace("http", "https"), TLS()))
+
+    assert "is it https" in str(error)
+
+
+_TOLD = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"
+_ALERT = b"\x15\x03\x01\x00\x02\x02\x46"
+
+
+@pytest.mark.parametrize("said", [_TOLD, _ALERT, b""], ids=["status-400", "tls-alert", "closed"])
+def test_http_spoken_to_a_port_for_https_is_said_so(said: bytes) -> None:
+    with Wire(say(said)) as wire:
+        error = failure(transport(wire))
+
+    assert "is it http that base_url's port speaks, and not https?" in str(error)
 
 
 def test_tls_older_than_1_2_is_refused(leaf: Certificate) -> None:

@@ -20,18 +20,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cdr_exporter.catalogue import LATE_RECORDS, RECORDS
+from cdr_exporter.catalogue import LATE_RECORDS, LINEAGE_BREAKS, PRE_BREAK_RECORDS, RECORDS
 from cdr_exporter.counting import PageCount
 from cdr_exporter.errors import StateInUse, StateNotWritten, StateUnusable
-from cdr_exporter.ledger import Ledger, from_the_beginning
-from cdr_exporter.record import Rejected
-from cdr_exporter.store import Store
+from cdr_exporter.ledger import Ledger, Terms, from_the_beginning
+from cdr_exporter.ledger.gaps import Gap
+from cdr_exporter.ledger.watermark import Watermark
+from cdr_exporter.order import BY_ID, BY_TIME
+from cdr_exporter.record import MAX_ID, Rejected
+from cdr_exporter.store import VERSION, Store
+from cdr_exporter.store.opening import bring_up_to_date, connect
 from cdr_exporter.tally import Bounds, Series, Totals, first_totals
 
-from .rows import BOUNDS, page
+from .rows import BOUNDS, EPOCH, page, record
 
 ROOT = Path(__file__).parent.parent
 NOBODY = 65534
+NOW = EPOCH + 10_000.0
+TERMS = Terms(late_window=600.0, longest_call=11_700.0)
 
 
 class State(NamedTuple):
@@ -62,9 +68,9 @@ def reopened(directory: Path, **settings: Any) -> State:
 def judged(store: Store, *row_ids: int, born_at: float = 100.0, **fields: Any) -> Any:
     """Return ledger and totals after a page of these rows, as a poller would commit them."""
     before = store.ledger or from_the_beginning()
-    verdict = before.judge(page(*row_ids, size=10_000, **fields))
+    verdict = before.judge(page(*row_ids, size=10_000, **fields), NOW, TERMS)
     count = PageCount(BOUNDS, store.totals.trunks, 200)
-    count.add(verdict.counted, {})
+    count.add(verdict.counted)
     count.event(LATE_RECORDS, verdict.late)
     return verdict.ledger, store.totals.merged(count.series(), count.trunks, born_at)
 
@@ -120,9 +126,9 @@ def test_the_life_of_a_state(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
         # More rows than are remembered: the oldest identities are forgotten.
         add(store, *range(3_000, 17, -1))
-        # One late row, and one label set of many that grew.
-        add(store, 10, 9, 8, src_trunk="gsm")
-        ledger = replace(store.ledger or Ledger(), rejects=(1, 2**63 - 1), baseline=True)
+        # Rows out of the hole, and one label set of many that grew.
+        add(store, 10, 9, 8, src_trunk="gsm", number=2)
+        ledger = replace(store.ledger or Ledger(), rejects=(1, 2**63 - 1), opening="all")
         store.commit(ledger, store.totals)
         third = state_of(store)
     assert third.ledger is not None
@@ -184,9 +190,9 @@ def test_births_are_durable(tmp_path: Path) -> None:
 
 def test_the_known_trunks_are_durable_and_the_rest_is_none(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
-        verdict = from_the_beginning().judge(page(3, 2, 1))
+        verdict = from_the_beginning().judge(page(3, 2, 1), NOW, TERMS)
         count = PageCount(BOUNDS, frozenset({"none"}), 0)
-        count.add(verdict.counted, {})
+        count.add(verdict.counted)
         totals = store.totals.merged(count.series(), count.trunks | {"gsm"}, 1.0)
         store.commit(verdict.ledger, totals)
 
@@ -362,7 +368,7 @@ def test_ledger_and_totals_agree_after_kill_9_in_the_middle_of_commits(tmp_path:
         assert process.returncode == -signal.SIGKILL
         assert after.ledger is not None
         assert counted(after.totals) == after.ledger.high >= told
-        assert after.ledger.recent.keys() == set(range(1, after.ledger.high + 1))
+        assert sorted(after.ledger.recent.values()) == [*range(1, after.ledger.high + 1)]
     assert asides(tmp_path) == []
 
 
@@ -706,15 +712,21 @@ def test_bad_bytes_anywhere_end_in_no_other_error(
         "DELETE FROM series WHERE number = 0",
         "UPDATE chunk SET series_values = '[[1'",
         "UPDATE chunk SET series_values = '[[\"1\"]]'",
-        "UPDATE ledger SET holes = 'x'",
-        "UPDATE ledger SET high = 'x'",
+        "UPDATE ledger SET facts = 'x'",
+        "UPDATE ledger SET facts = x'ff'",
+        "UPDATE ledger SET facts = '{}'",
+        """UPDATE ledger SET facts = replace(facts, '"order":"id"', '"order":"size"')""",
+        """UPDATE ledger SET facts = replace(facts, '"high":2', '"high":"x"')""",
+        """UPDATE ledger SET facts = replace(facts, '"holes":[]', '"holes":[[1]]')""",
+        """UPDATE ledger SET facts = replace(facts, '"gaps":[]', '"gaps":[[1,2]]')""",
+        "DROP TABLE recent",
         "UPDATE series SET labels = '[1]' WHERE number = 0",
         "UPDATE series SET labels = x'ff' WHERE number = 0",
         "UPDATE series SET family = CAST(x'ff' AS TEXT) WHERE number = 0",
         "UPDATE meta SET value = 'x' WHERE key = 'bounds'",
         "UPDATE meta SET value = x'00' WHERE key = 'bounds'",
         "INSERT INTO meta VALUES ('reset_corrupt', 'long ago')",
-        "UPDATE recent SET fingerprint = 'x'",
+        "UPDATE recent SET key = 'x'",
     ],
 )
 def test_a_file_whose_content_makes_no_sense_is_set_aside(kept: Path, statement: str) -> None:
@@ -865,10 +877,413 @@ def test_rejected_rows_are_remembered(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
         found = page(2, 1)
         rejected = (Rejected("id", 2**63 - 1), Rejected("number", 5, 9))
-        verdict = from_the_beginning().judge(replace(found, rejected=rejected))
+        verdict = from_the_beginning().judge(replace(found, rejected=rejected), NOW, TERMS)
         store.commit(verdict.ledger, store.totals)
 
     ledger = reopened(tmp_path).ledger
     assert ledger is not None
     assert ledger.rejects == (2**63 - 1,)
-    assert ledger.recent[9] == 5
+    assert ledger.recent[BY_ID.identity(rejected[1])] == 9
+
+
+# --- the ledger, whole ---------------------------------------------------------------------------
+
+LEDGER_BY_ID = Ledger(
+    high=MAX_ID,
+    floor=17,
+    recent={BY_ID.identity(record(n)): n for n in (17, 18, 20, MAX_ID)},
+    holes=((30, 40), (5, 5)),
+    gaps=(Gap(41, 99, 1_700_000_000, 1_700_000_100.5), Gap(19, 19, 1_699_999_000)),
+    rejects=(0, 7, MAX_ID),
+    mark=Watermark(1_700_000_300, 1_700_000_200, (4, MAX_ID)),
+    opening="now",
+)
+LEDGER_BY_TIME = Ledger(
+    order=BY_TIME,
+    high=1_700_000_900,
+    floor=1_700_000_400,
+    recent={5: 1_700_000_400, 3: 1_700_000_400, MAX_ID: 1_700_000_900},
+    holes=((1_699_000_000, 1_699_000_000),),
+    gaps=(Gap(1_700_000_400, 1_700_000_900, 0, 1_700_000_950.0),),
+    rejects=(9,),
+    mark=Watermark(1_700_000_960),
+    opening="all",
+    before=LEDGER_BY_ID,
+)
+
+WHOLE = [
+    pytest.param(Ledger(), id="blank"),
+    pytest.param(LEDGER_BY_ID, id="by id"),
+    pytest.param(LEDGER_BY_TIME, id="by time, after one by id"),
+    pytest.param(replace(LEDGER_BY_TIME, before=None), id="by time from the first start"),
+    pytest.param(replace(LEDGER_BY_TIME, before=Ledger()), id="by time, after a blank one"),
+]
+
+
+def kept_of(directory: Path) -> Ledger:
+    ledger = reopened(directory).ledger
+    assert ledger is not None
+    return ledger
+
+
+def with_ledger(directory: Path, *ledgers: Ledger) -> Ledger:
+    """Commit *ledgers* one after the other, and return what a restart finds."""
+    with opened(directory) as store:
+        for ledger in ledgers:
+            store.commit(ledger, store.totals)
+    return kept_of(directory)
+
+
+@pytest.mark.parametrize("ledger", WHOLE)
+def test_a_ledger_comes_back_whole(tmp_path: Path, ledger: Ledger) -> None:
+    found = with_ledger(tmp_path, ledger)
+
+    assert found == ledger
+    assert (found.order, found.before) == (ledger.order, ledger.before)
+    # What is left out of the comparison: it is found anew, and gaps are read once a start.
+    assert found.lowest == min([ledger.floor, *ledger.recent.values()])
+    assert [gap.read for gap in found.gaps] == [0.0] * len(ledger.gaps)
+    assert kept_of(tmp_path) == ledger
+
+
+def fields_of(ledger: Ledger) -> set[str]:
+    blank = Ledger()
+    names = set(Ledger.__dataclass_fields__)
+    return {name for name in names if getattr(ledger, name) != getattr(blank, name)}
+
+
+def test_every_field_of_a_ledger_is_put_to_the_test_above() -> None:
+    assert fields_of(LEDGER_BY_TIME) | {"lowest"} == set(Ledger.__dataclass_fields__)
+    assert fields_of(LEDGER_BY_ID) == fields_of(LEDGER_BY_TIME) - {"order", "before"}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        pytest.param({"recent": {1: 1}}, id="identities gone and come"),
+        pytest.param({"recent": {}}, id="all identities gone"),
+        pytest.param({"recent": dict.fromkeys(LEDGER_BY_ID.recent, 25)}, id="keys moved"),
+        pytest.param({"holes": (), "gaps": (), "rejects": ()}, id="nothing left to read"),
+        pytest.param({"mark": Watermark(), "opening": ""}, id="a mark that went back"),
+    ],
+)
+def test_a_later_ledger_replaces_the_whole_of_an_earlier_one(
+    tmp_path: Path, changed: dict[str, Any]
+) -> None:
+    later = replace(LEDGER_BY_ID, **changed)
+
+    assert with_ledger(tmp_path, LEDGER_BY_ID, later) == later
+    assert with_ledger(tmp_path, LEDGER_BY_ID) == LEDGER_BY_ID
+
+
+def test_a_ledger_by_time_takes_the_place_of_one_by_id(tmp_path: Path) -> None:
+    assert with_ledger(tmp_path, LEDGER_BY_ID, LEDGER_BY_TIME) == LEDGER_BY_TIME
+
+
+def test_a_later_ledger_by_time_keeps_what_was_before(tmp_path: Path) -> None:
+    later = replace(LEDGER_BY_TIME, high=1_700_001_000, recent={8: 1_700_001_000})
+
+    assert with_ledger(tmp_path, LEDGER_BY_TIME, later) == later
+    # Now the ledger before is the one that was read, and the file is written by another process.
+    with opened(tmp_path) as store:
+        assert store.ledger is not None
+        store.commit(replace(store.ledger, high=1_700_001_001), store.totals)
+    assert kept_of(tmp_path) == replace(later, high=1_700_001_001)
+
+
+def test_another_ledger_before_replaces_the_whole_of_the_first(tmp_path: Path) -> None:
+    later = replace(LEDGER_BY_TIME, before=replace(LEDGER_BY_ID, recent={1: 17}))
+
+    assert with_ledger(tmp_path, LEDGER_BY_TIME, later) == later
+
+
+def test_after_a_break_what_was_before_is_gone_for_good(tmp_path: Path) -> None:
+    broken = LEDGER_BY_TIME.broken(TERMS)
+
+    assert broken.before is None
+    assert with_ledger(tmp_path, LEDGER_BY_TIME, broken) == broken
+
+
+def test_what_is_only_noted_is_used_and_not_written(tmp_path: Path) -> None:
+    read = tuple(replace(gap, read=1_700_009_999.0) for gap in LEDGER_BY_ID.gaps)
+    noted = replace(LEDGER_BY_ID, gaps=read)
+    with opened(tmp_path) as store:
+        store.commit(LEDGER_BY_ID, store.totals)
+        before = store._db.total_changes
+        store.note(noted)
+
+        assert store.ledger is noted
+        assert store._db.total_changes == before
+    assert [gap.read for gap in kept_of(tmp_path).gaps] == [0.0, 0.0]
+
+
+def test_what_was_noted_goes_with_the_next_commit(tmp_path: Path) -> None:
+    more = {**LEDGER_BY_ID.recent, 77: 21}
+    with opened(tmp_path) as store:
+        store.commit(LEDGER_BY_ID, store.totals)
+        store.note(replace(LEDGER_BY_ID, recent=more))
+        assert store.ledger is not None
+        store.commit(store.ledger, store.totals)
+
+    assert kept_of(tmp_path) == replace(LEDGER_BY_ID, recent=more)
+
+
+def test_a_part_that_makes_no_sense_is_set_aside_with_the_rest(tmp_path: Path) -> None:
+    directory = tmp_path / "state"
+    assert with_ledger(directory, LEDGER_BY_TIME) == LEDGER_BY_TIME
+    with closing(sqlite3.connect(directory / "hq.db")) as db:
+        db.execute("UPDATE ledger SET facts = '{}' WHERE part = 'before'")
+        db.commit()
+
+    assert outcome(directory) == "set aside"
+
+
+# --- files of the first version ------------------------------------------------------------------
+
+OLD_LEDGER = """
+CREATE TABLE ledger (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    high INTEGER NOT NULL, floor INTEGER NOT NULL,
+    holes TEXT NOT NULL, rejects TEXT NOT NULL, baseline INTEGER NOT NULL
+);
+CREATE TABLE recent (id INTEGER PRIMARY KEY, fingerprint INTEGER NOT NULL);
+"""
+BAD_ROW = Rejected("number", 5, 22)
+OLD_ROWS = {n: record(n).fingerprint for n in (20, 21, 23)} | {22: BAD_ROW.fingerprint}
+
+
+def make_old(directory: Path, *, baseline: bool = False, pages: int = 1) -> Path:
+    """Make the state of `hq` as the first version left it after *pages* (0 or 1); return it."""
+    with opened(directory) as store:
+        if pages:
+            ledger, totals = judged(store, *range(24, 0, -1), src_trunk="gsm")
+            # That version did not know these counters.
+            new = {PRE_BREAK_RECORDS.name, LINEAGE_BREAKS.name}
+            series = {key: v for key, v in totals.series.items() if key.family not in new}
+            store.commit(ledger, Totals(series, totals.born, totals.trunks))
+    path = directory / "hq.db"
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(
+            "DROP TABLE ledger; DROP TABLE recent; DROP TABLE recent_before;"
+            f"{OLD_LEDGER} PRAGMA user_version=1;"
+        )
+        if pages:
+            values = (1, 23, 20, "[[10,12],[3,3]]", f"[7,{MAX_ID}]", baseline)
+            db.execute("INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?)", values)
+            db.executemany("INSERT INTO recent VALUES (?, ?)", OLD_ROWS.items())
+        db.commit()
+        db.execute("VACUUM")  # no page is left over from the tables of now
+    return path
+
+
+def said(path: Path) -> list[str]:
+    """Return all that a file says, as SQL, and its version."""
+    with closing(sqlite3.connect(path)) as db:
+        [[version]] = db.execute("PRAGMA user_version")
+        return [f"version {version}", *db.iterdump()]
+
+
+@pytest.mark.parametrize(
+    ("baseline", "opening"), [(False, ""), (True, "all")], ids=["following", "first read"]
+)
+def test_a_file_of_the_first_version_is_carried_over(
+    tmp_path: Path, baseline: bool, opening: str
+) -> None:
+    path, began = make_old(tmp_path, baseline=baseline), int(time.time())
+
+    found = reopened(tmp_path)
+
+    assert found.ledger is not None
+    # It did not note when calls ended: until now all may have been counted.
+    assert began <= found.ledger.mark.newest <= time.time()
+    assert found.ledger == Ledger(
+        high=23,
+        floor=20,
+        recent={BY_ID.identity(record(n)): n for n in (20, 21, 23)} | {BY_ID.identity(BAD_ROW): 22},
+        holes=((10, 12), (3, 3)),
+        rejects=(7, MAX_ID),
+        mark=Watermark(found.ledger.mark.newest),
+        opening=opening,
+    )
+    assert counted(found.totals) == 24
+    assert found.totals.trunks == {"none", "gsm"}
+    assert not any(found.resets.values())
+    assert said(path)[0] == f"version {VERSION}"
+    assert asides(tmp_path) == []
+    assert reopened(tmp_path) == found
+
+
+def test_a_file_carried_over_is_laid_out_like_a_new_one(tmp_path: Path) -> None:
+    def tables(path: Path) -> list[tuple[str, str]]:
+        with closing(sqlite3.connect(path)) as db:
+            return db.execute("SELECT name, sql FROM sqlite_schema ORDER BY name").fetchall()
+
+    old = make_old(tmp_path / "old")
+    reopened(tmp_path / "old")
+    reopened(tmp_path / "new")
+
+    assert tables(old) == tables(tmp_path / "new" / "hq.db")
+
+
+def test_a_file_of_the_first_version_without_a_page_is_still_a_first_start(tmp_path: Path) -> None:
+    make_old(tmp_path, pages=0)
+
+    assert reopened(tmp_path) == State(
+        None, first_totals(), {"corrupt": 0.0, "empty": 0.0, "foreign": 0.0}
+    )
+    with opened(tmp_path) as store:
+        add(store, 2, 1)
+    assert counted(reopened(tmp_path).totals) == 2
+
+
+def test_what_the_first_version_counted_is_counted_on(tmp_path: Path) -> None:
+    make_old(tmp_path)
+
+    with opened(tmp_path) as store:
+        # 22 was rejected; 12 to 10 are a hole, what lies around it was counted.
+        found = replace(page(24, 23, 21, 20, *range(19, 3, -1)), rejected=(BAD_ROW,))
+        verdict = (store.ledger or Ledger()).judge(found, NOW, TERMS)
+        add(store, 24, 23, *range(21, 3, -1))
+        after = state_of(store)
+
+    assert [row.id for row in verdict.counted] == [24, 12, 11, 10]
+    assert (verdict.rejected, verdict.late, verdict.reused) == ([], 0, 0)
+    assert counted(after.totals) == 28
+    assert after.ledger is not None
+    assert after.ledger.holes == ((3, 3),)
+    assert reopened(tmp_path) == after
+
+
+def test_what_the_first_version_did_not_count_stands_at_0(tmp_path: Path) -> None:
+    path = make_old(tmp_path)
+    new = [Series(PRE_BREAK_RECORDS.name), Series(LINEAGE_BREAKS.name)]
+    assert not any(series.family in line for series in new for line in said(path))
+
+    with opened(tmp_path) as store:
+        assert [store.totals.series[series] for series in new] == [(0,), (0,)]
+        count = PageCount(BOUNDS, store.totals.trunks, 200)
+        count.event(PRE_BREAK_RECORDS, 5)
+        count.event(LINEAGE_BREAKS, 1)
+        totals = store.totals.merged(count.series(), count.trunks, 100.0)
+        store.commit(store.ledger or Ledger(), totals)
+
+    after = reopened(tmp_path).totals
+    assert [after.series[series] for series in new] == [(5,), (1,)]
+    assert counted(after) == 24
+
+
+def test_a_file_of_the_first_version_may_change_its_buckets_at_once(tmp_path: Path) -> None:
+    make_old(tmp_path)
+
+    with opened(tmp_path, bounds={**BOUNDS, "ring": (7,)}) as store:
+        assert store.dropped == ("cdr_ring_duration_seconds",)
+        after = state_of(store)
+
+    assert counted(after.totals) == 24
+    assert reopened(tmp_path, bounds={**BOUNDS, "ring": (7,)}) == after
+
+
+def test_carrying_over_cut_off_at_any_step_leaves_the_old_state(tmp_path: Path) -> None:
+    path = make_old(tmp_path)
+    before = said(path)
+    cut_off, step = 0, 1
+    while True:
+        with closing(connect(path)) as db:
+            fail_at(db, step)
+            try:
+                bring_up_to_date(db)
+            except sqlite3.OperationalError:
+                cut_off, step = cut_off + 1, step + 1 + step // 7
+            else:
+                break
+        assert said(path) == before
+
+    assert cut_off > 20
+    assert said(path)[0] == f"version {VERSION}"
+    assert counted(reopened(tmp_path).totals) == 24
+
+
+def test_carrying_over_on_a_full_disk_is_refused_and_done_once_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_old(tmp_path)
+    before = said(path)
+
+    def full(path: Path) -> sqlite3.Connection:
+        db = connect(path)
+        [[pages]] = db.execute("PRAGMA page_count")
+        db.execute(f"PRAGMA max_page_count={pages}")
+        return db
+
+    with monkeypatch.context() as patched:
+        patched.setattr("cdr_exporter.store.store.connect", full)
+        for _ in range(2):
+            with pytest.raises(StateUnusable, match="full"):
+                Store(tmp_path, "hq", "me", BOUNDS)
+            assert said(path) == before
+
+    assert counted(reopened(tmp_path).totals) == 24
+    assert asides(tmp_path) == []
+
+
+MORTAL = """
+import os, signal, sys
+from pathlib import Path
+from cdr_exporter.store.opening import bring_up_to_date, connect
+db = connect(Path(sys.argv[1]))
+def die_before(statement):
+    if statement.startswith(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+db.set_trace_callback(die_before)
+bring_up_to_date(db)
+"""
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["DROP TABLE recent", "CREATE TABLE recent_before", "PRAGMA user_version=", "COMMIT"],
+)
+def test_carrying_over_survives_kill_9(tmp_path: Path, statement: str) -> None:
+    path = make_old(tmp_path)
+    command = [sys.executable, "-c", MORTAL, str(path), statement]
+
+    killed = subprocess.run(command, check=False, timeout=60, cwd=ROOT).returncode
+
+    assert killed == -signal.SIGKILL
+    found = reopened(tmp_path)
+    assert found.ledger is not None
+    assert (found.ledger.high, found.ledger.holes) == (23, ((10, 12), (3, 3)))
+    assert counted(found.totals) == 24
+    assert asides(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DROP TABLE ledger",
+        "DROP TABLE recent",
+        "UPDATE ledger SET holes = 'x'",
+        "UPDATE ledger SET rejects = '[\"x\"]'",
+        "UPDATE ledger SET high = 'x'",
+        "UPDATE recent SET fingerprint = 'x'",
+    ],
+)
+def test_a_file_of_the_first_version_that_makes_no_sense_is_set_aside(
+    tmp_path: Path, statement: str
+) -> None:
+    directory = tmp_path / "state"
+    with closing(sqlite3.connect(make_old(directory))) as db:
+        db.execute(statement)
+        db.commit()
+
+    assert outcome(directory) == "set aside"
+
+
+def test_a_file_of_the_first_version_of_another_client_is_left_alone(tmp_path: Path) -> None:
+    path = make_old(tmp_path)
+    before = said(path)
+
+    with pytest.raises(StateUnusable, match="another client_id"):
+        Store(tmp_path, "hq", "you", BOUNDS)
+
+    assert said(path) == before

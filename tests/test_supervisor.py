@@ -78,7 +78,7 @@ def run(client: Client, state_dir: Path, board: Board) -> None:
 def test_a_poller_that_dies_is_down_and_is_started_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    client, board = Client(6, broken=lambda number: number in (2, 3)), Watching()
+    client, board = Client(6, broken=lambda number: number in (3, 4)), Watching()
     run(client, tmp_path, board)
     ups = [snapshot.gauges[UP] for snapshot in board.seen]
     after = [each for each in board.seen if each.trouble]

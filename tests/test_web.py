@@ -198,7 +198,14 @@ def test_nothing_is_ready_without_a_pbx():
 
 @pytest.mark.parametrize(
     "host",
-    ["exporter", "exporter:10088", "a.b-c_d.example:1", "192.0.2.7:10088", "[2001:db8::1]:10088"],
+    [
+        "exporter",
+        "exporter:10088",
+        "a.b-c_d.example:1",
+        "192.0.2.7:10088",
+        "[2001:db8::1]:10088",
+        "a:65535",
+    ],
 )
 def test_service_discovery_points_to_where_it_was_asked(host):
     groups = json.loads(ask(app(snapshot("hq"), snapshot("branch")), "/sd", host=host).body)
@@ -220,6 +227,10 @@ def test_service_discovery_points_to_where_it_was_asked(host):
         "exporter:",
         "exporter:port",
         "exporter:123456",
+        "exporter:99999",
+        "exporter:65536",
+        "exporter:0",
+        "[::1]:65536",
         ":10088",
         "-x",
         "a b",

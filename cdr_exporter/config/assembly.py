@@ -39,6 +39,8 @@ class _Adjusted(TypedDict):
     start: str
     stale_after: float
     birth_hold: float
+    late_window: float
+    longest_call: float
     max_trunks: int
 
 
@@ -81,6 +83,8 @@ def _adjusted(levels: Levels) -> _Adjusted:
         start=_first(levels, "start", values.start, _DEFAULTS["start"]),
         stale_after=stale_after,
         birth_hold=seconds("birth_hold", _DEFAULTS["birth_hold"]),
+        late_window=seconds("late_window", _DEFAULTS["late_window"]),
+        longest_call=seconds("longest_call", _DEFAULTS["longest_call"]),
         max_trunks=_first(levels, "max_trunks", values.max_trunks, _DEFAULTS["max_trunks"]),
     )
 

@@ -24,6 +24,8 @@ class Adjustable(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     start: str | UnsetType = UNSET
     stale_after: str | UnsetType = UNSET
     birth_hold: str | UnsetType = UNSET
+    late_window: str | UnsetType = UNSET
+    longest_call: str | UnsetType = UNSET
     max_trunks: int | UnsetType = UNSET
 
 
@@ -98,6 +100,8 @@ _REMEDY_OF_KEY = {
     "request_timeout": _DURATION,
     "stale_after": _DURATION,
     "birth_hold": _DURATION,
+    "late_window": _DURATION,
+    "longest_call": _DURATION,
     "start": "write now or all",
 }
 _ADD = "add it"

@@ -32,6 +32,8 @@ DURATION_RANGES = {
     "request_timeout": (1.0, 10 * _MINUTE),
     "stale_after": (2.0, 28 * _DAY),
     "birth_hold": (0.0, _DAY),
+    "late_window": (60.0, _DAY),
+    "longest_call": (60.0, 2 * _DAY),
 }
 """Least and most, in seconds; only `birth_hold` means something at zero: no hold."""
 

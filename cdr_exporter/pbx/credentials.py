@@ -7,19 +7,22 @@ unusable one is an error before the PBX hears of it: an empty password would be 
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from ..errors import WaitLong
 from ..secret import Secret
 from ..settings import SecretSource
 
+_LIKE_A_SECRET = re.compile(r"(?=.*[a-z])(?=.*[A-Z])(?=.*[0-9])[A-Za-z0-9]{16,}")
+
 
 def read_secret(source: SecretSource) -> Secret:
     """Return the secret without its one trailing newline; raises `WaitLong` when there is none."""
     if source.file is not None:
-        return _usable(_of_file(source.file), "client_secret_file")
+        return _usable(_of_file(source.file), f"client_secret_file {_shown(source.file)}")
     if source.env is not None:
-        return _usable(os.environ.get(source.env, ""), "client_secret_env")
+        return _usable(os.environ.get(source.env, ""), f"client_secret_env {_word(source.env)}")
     return _usable(source.value.reveal() if source.value else "", "client_secret")
 
 
@@ -30,7 +33,16 @@ def _of_file(path: Path) -> str:
         problem = "not text"
     except OSError as error:
         problem = (error.strerror or "not readable").lower()
-    raise _unusable(f"client_secret_file: {problem}")
+    raise _unusable(f"client_secret_file {_shown(path)}: {problem}")
+
+
+def _shown(path: Path) -> str:
+    return str(path.with_name(_word(path.name))) if path.name else str(path)
+
+
+def _word(name: str) -> str:
+    """Return *name*, unless somebody wrote the secret itself where its place is asked for."""
+    return "<reads like a secret>" if _LIKE_A_SECRET.fullmatch(name) else name
 
 
 def _usable(text: str, name: str) -> Secret:

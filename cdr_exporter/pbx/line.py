@@ -24,7 +24,7 @@ from typing import Any
 from urllib3.util import wait_for_write
 
 from ..errors import PBXError, TryAgain
-from .trust import Trust
+from .trust import IS_IT_HTTPS, Trust
 
 _SLICE = 0.1
 
@@ -78,7 +78,9 @@ class Line:
                 return
         self.left()
         reason = "timeout" if code == errno.ETIMEDOUT else "connect"
-        raise TryAgain(f"cannot connect: {os.strerror(code).lower()}", reason=reason)
+        where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        problem = os.strerror(code).lower()
+        raise TryAgain(f"cannot connect to {where}: {problem}", reason=reason)
 
     def secure(self, host: str, trust: Trust) -> None:
         """Do the TLS handshake and check the certificate, before any byte of a request."""
@@ -131,7 +133,9 @@ class Line:
             while thread.is_alive():
                 thread.join(min(self.left(), _SLICE))
         if not found:
-            raise TryAgain("the host of base_url is not known to the resolver", reason="connect")
+            raise TryAgain(
+                f"the host of base_url, {host}, is not known to the resolver", reason="connect"
+            )
         return found
 
     def _connect(self, address: _Address, seconds: float) -> int:
@@ -167,7 +171,9 @@ class Line:
         except ssl.SSLError as error:
             return trust.explain(error)
         except (OSError, ValueError):
-            return TryAgain("the connection broke off in the TLS handshake", reason="connect")
+            return TryAgain(
+                f"the connection broke off in the TLS handshake; {IS_IT_HTTPS}", reason="connect"
+            )
         return trust.objection(secured.getpeercert(binary_form=True))
 
     def _in_time(self, act: Callable[[Any], int], buffer: memoryview) -> int:

@@ -42,6 +42,10 @@ _T = TypeVar("_T")
 _VERSION = Held().version
 _SLICE = 0.1
 _PRIVATE = 0o600
+_REMEDY = (
+    "; did another user run `check --connect`? make the exporter's user its owner with chown, "
+    "and run the check as that user"
+)
 
 
 class TokenFile:
@@ -134,8 +138,10 @@ def _attempt(act: Callable[[], _T]) -> _T:
     try:
         return act()
     except OSError as error:
-        problem = error.strerror or "input/output error"
-    raise TryAgain(f"token file in state_dir: {problem.lower()}", reason="state")
+        problem = (error.strerror or "input/output error").lower()
+        where = error.filename or "in state_dir"
+        remedy = _REMEDY if isinstance(error, PermissionError) else ""
+    raise TryAgain(f"token file {where}: {problem}{remedy}", reason="state")
 
 
 def _decoded(content: bytes) -> Held | None:

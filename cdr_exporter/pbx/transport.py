@@ -36,6 +36,8 @@ MAX_BODY = 16 << 20
 """Bytes; 10,000 rows take about 5 MiB."""
 
 _BLOCK = 1 << 16
+_BAD_REQUEST = 400
+_IS_IT_HTTP = "; is it http that base_url's port speaks, and not https?"
 
 _HEADERS = {
     "User-Agent": "OpenAPI",  # the PBX asks for one; this is its guide's
@@ -78,6 +80,7 @@ class Transport:
         self.cancelled = threading.Event()
         self._root_url = root_url
         self._trust = trust_of(tls) if root_url.startswith("https:") else None
+        self._hint = "" if self._trust else _IS_IT_HTTP
         self._wall = wall
         self._monotonic = monotonic
         self._line: Line | None = None
@@ -94,7 +97,7 @@ class Transport:
         except PBXError as error:
             failure = error
         except (OSError, HTTPError, HTTPException, ValueError):
-            failure = _broken(line, cancelled)
+            failure = _broken(line, cancelled, self._hint)
         finally:
             line.close()
             self.reached = line.sent
@@ -121,6 +124,9 @@ class Transport:
         response = adapter.send(self._prepared(request), stream=True)
         failure = verdict.of_status(response.status_code, response.headers, self._wall())
         if failure is not None:
+            if self._hint and response.status_code == _BAD_REQUEST:
+                # What web servers say to plain HTTP on a port for HTTPS; ours are well-formed.
+                failure.args = (f"{failure}{self._hint}",)
             raise failure
         if response.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
             raise TryAgain("the answer is compressed, unasked", reason="garbled")
@@ -156,10 +162,10 @@ def _body(raw: Any) -> bytes:
     return b"".join(blocks)
 
 
-def _broken(line: Line, cancelled: threading.Event) -> PBXError:
+def _broken(line: Line, cancelled: threading.Event, hint: str) -> PBXError:
     """Say what an error of the libraries means, by how far the line got."""
     if cancelled.is_set():
         return Cancelled("stopped", reason="connect")
     if line.received == 0:
-        return TryAgain("the connection was closed without an answer", reason="connect")
-    return TryAgain("the answer is cut off or not HTTP", reason="garbled")
+        return TryAgain(f"the connection was closed without an answer{hint}", reason="connect")
+    return TryAgain(f"the answer is cut off or not HTTP{hint}", reason="garbled")

@@ -19,6 +19,14 @@ from ..errors import ConfigError, PBXError, TryAgain
 from ..settings import TLS
 
 _HINT = "give its CA as tls.ca_file, or pin it with tls.fingerprint_sha256"
+_NAME_HINT = (
+    "write the name it is in into base_url, or pin it with tls.fingerprint_sha256, "
+    "which needs no name"
+)
+_OTHER_NAME = (62, 64)
+"""OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH."""
+
+IS_IT_HTTPS = "is it https that base_url's port speaks, in TLS 1.2 or newer?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +53,10 @@ class Trust:
         """Turn a failed handshake into an error that says what to do."""
         if isinstance(error, ssl.SSLCertVerificationError):
             problem = error.verify_message.rstrip(".").lower()
-            return TryAgain(f"certificate not accepted ({problem}): {_HINT}", reason="tls")
+            hint = _NAME_HINT if error.verify_code in _OTHER_NAME else _HINT
+            return TryAgain(f"certificate not accepted ({problem}): {hint}", reason="tls")
         problem = (error.reason or "connection closed").replace("_", " ").lower()
-        return TryAgain(
-            f"TLS handshake failed ({problem}); is it https that base_url's port speaks, "
-            "in TLS 1.2 or newer?",
-            reason="tls",
-        )
+        return TryAgain(f"TLS handshake failed ({problem}); {IS_IT_HTTPS}", reason="tls")
 
 
 @cache

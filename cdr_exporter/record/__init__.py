@@ -10,13 +10,14 @@ What the PBX leaves out is zero or empty: it sends no `duration` for a call that
 
 from .decoding import decode
 from .repair import FIELDS
-from .values import LONGEST_SECONDS, MAX_ID, Answer, Garbled, Record, Rejected
+from .values import LONGEST_SECONDS, MAX_ID, Answer, Flawed, Garbled, Record, Rejected
 
 __all__ = [
     "FIELDS",
     "LONGEST_SECONDS",
     "MAX_ID",
     "Answer",
+    "Flawed",
     "Garbled",
     "Record",
     "Rejected",

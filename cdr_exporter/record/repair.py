@@ -20,6 +20,7 @@ from .values import (
     MAX_ID,
     THIRTY_ONE_BITS,
     Answer,
+    Flawed,
     Garbled,
     Record,
     Rejected,
@@ -59,14 +60,12 @@ def row_by_row(answer: dict[str, Any]) -> Answer:
     if data is not None and type(data) is not list:
         raise Garbled("the answer's data is not a list")
     decoded = [_row(raw) for raw in data or ()]
-    whole = [row for row in decoded if isinstance(row, tuple)]
     return Answer(
         errcode=errcode,
         errmsg=errmsg,
         total=_total(total),
-        rows=[record for record, _ in whole],
+        rows=[row for row in decoded if isinstance(row, Record)],
         rejected=[row for row in decoded if isinstance(row, Rejected)],
-        faults={record.id: faults for record, faults in whole if faults},
     )
 
 
@@ -77,20 +76,20 @@ def _total(value: object) -> int | None:
         raise Garbled("the answer's total_number is not a whole number") from None
 
 
-def _row(raw: object) -> tuple[Record, tuple[str, ...]] | Rejected:
+def _row(raw: object) -> Record | Rejected:
     if type(raw) is not dict:
         return _rejected("shape", raw)
     try:
         row_id = _integer(raw.get("id"), 1, MAX_ID)
     except (_BadNumber, _BadField):
-        row_id = None
-    if row_id is None:
         return _rejected("id", raw)
     try:
         values, faults = _fields(raw)
     except _BadNumber:
         return _rejected("number", raw, row_id)
-    return Record(id=row_id, **values), faults
+    if faults:
+        return Flawed(id=row_id or 0, faults=faults, **values)
+    return Record(id=row_id or 0, **values)
 
 
 def _fields(raw: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -99,7 +98,7 @@ def _fields(raw: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
         try:
             value = read(raw.get(name))
         except _BadField:
-            faults.append(name)
+            faults += [name] if name in FIELDS else []
         else:
             if value is not None:
                 values[attribute] = value
@@ -148,7 +147,7 @@ _READERS: dict[str, tuple[str, Callable[[object], int | str | None]]] = {
     for f in msgspec.structs.fields(Record)
     if f.name != "id"
 }
-FIELDS = tuple(_READERS)
+FIELDS = tuple(name for name in _READERS if name != "new_id")
 """The fields that can be taken as absent, in the contract's words: labels of a counter."""
 
 

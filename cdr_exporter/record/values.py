@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated
 
 import msgspec
@@ -29,9 +29,13 @@ class Garbled(ValueError):
 
 
 class Record(Struct, frozen=True, gc=False, kw_only=True):
-    """One CDR row, that is one leg of a call. Durations are in seconds."""
+    """One CDR row, that is one leg of a call. Durations are in seconds.
 
-    id: Annotated[int, Meta(ge=1, le=MAX_ID)]
+    *id* is 0 where the PBX's firmware gives rows none; it may give them a *new_id* instead.
+    """
+
+    id: Annotated[int, Meta(ge=1, le=MAX_ID)] = 0
+    new_id: str = ""
     time: str = ""
     call_from: str = ""
     call_to: str = ""
@@ -66,6 +70,12 @@ class Record(Struct, frozen=True, gc=False, kw_only=True):
         return zlib.crc32(text.encode()) << 31 | self.started_at & THIRTY_ONE_BITS
 
 
+class Flawed(Record, frozen=True, gc=False, kw_only=True):
+    """A record of which some fields were there and unusable, and so taken as absent: *faults*."""
+
+    faults: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Rejected:
     """A row that cannot be counted: *reason* is `id`, `number` or `shape`.
@@ -84,7 +94,6 @@ class Answer:
     """One decoded response: `errcode` 0 means that the rest holds.
 
     *total* is `total_number`, None where the PBX does not say. *rows* are in the PBX's order.
-    *faults* names, by row id, the fields that were there and unusable, and so taken as absent.
     """
 
     errcode: int
@@ -92,4 +101,3 @@ class Answer:
     total: int | None = None
     rows: Sequence[Record] = ()
     rejected: Sequence[Rejected] = ()
-    faults: Mapping[int, tuple[str, ...]] = field(default_factory=dict)

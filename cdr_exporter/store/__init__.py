@@ -20,6 +20,7 @@ One thread at a time may use a store.
     store       what a poller uses: open, commit, close
     opening     lock, look, create, set aside
     contents    what the file says
+    ledgers     the ledger in it
     schema      how the file is laid out
 """
 

@@ -12,6 +12,7 @@ from msgspec import convert
 from ..catalogue import OTHER_TRUNK, RECORDS, STATE_RESETS
 from ..ledger import Ledger
 from ..tally import Bounds, Series, Totals
+from . import ledgers
 
 
 class Contents(NamedTuple):
@@ -28,27 +29,14 @@ def contents(db: sqlite3.Connection) -> Contents:
     meta = meta_of(db)
     bounds = msgspec.json.decode(meta.get("bounds", "{}"), type=dict[str, tuple[int, ...]])
     resets = {reason: float(meta.get(f"reset_{reason}", 0)) for reason in STATE_RESETS}
-    return Contents(bounds, resets, _ledger(db), _totals(db))
+    [[version]] = db.execute("PRAGMA user_version")
+    ledger = ledgers.read_version_1(db) if version == 1 else ledgers.read(db)
+    return Contents(bounds, resets, ledger, _totals(db))
 
 
 def meta_of(db: sqlite3.Connection) -> dict[str, Any]:
     """Read what the file says of itself."""
     return dict(db.execute("SELECT key, value FROM meta"))
-
-
-def _ledger(db: sqlite3.Connection) -> Ledger | None:
-    row = db.execute("SELECT high, floor, holes, rejects, baseline FROM ledger").fetchone()
-    if row is None:
-        return None
-    high, floor, holes, rejects, baseline = convert(row, tuple[int, int, Any, Any, int])
-    return Ledger(
-        high=high,
-        floor=floor,
-        recent=convert(dict(db.execute("SELECT id, fingerprint FROM recent")), dict[int, int]),
-        holes=msgspec.json.decode(holes, type=tuple[tuple[int, int], ...]),
-        rejects=msgspec.json.decode(rejects, type=tuple[int, ...]),
-        baseline=bool(baseline),
-    )
 
 
 def _totals(db: sqlite3.Connection) -> Totals:

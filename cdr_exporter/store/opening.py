@@ -15,8 +15,9 @@ from pathlib import Path
 import msgspec
 
 from ..errors import StateInUse, StateUnusable
+from . import ledgers
 from .contents import contents, meta_of
-from .schema import APPLICATION_ID, PRAGMAS, SCHEMA, VERSION
+from .schema import APPLICATION_ID, LEDGER, PRAGMAS, SCHEMA, VERSION
 
 
 def identity(client_id: str) -> str:
@@ -65,6 +66,21 @@ def create(path: Path, client: str, reset_reason: str | None) -> None:
     _set_aside(path)
     fresh.rename(path)
     _sync_directory(path.parent)
+
+
+def bring_up_to_date(db: sqlite3.Connection) -> None:
+    """Make a file of an older version one of this, in one transaction."""
+    [[version]] = db.execute("PRAGMA user_version")
+    if version == VERSION:
+        return
+    ledger = ledgers.read_version_1(db)
+    db.execute("BEGIN IMMEDIATE")
+    for statement in ("DROP TABLE ledger", "DROP TABLE recent", *LEDGER):
+        db.execute(statement)
+    if ledger is not None:
+        ledgers.write(db, ledger, None)
+    db.execute(f"PRAGMA user_version={VERSION}")
+    db.execute("COMMIT")
 
 
 def _sync_directory(directory: Path) -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-VERSION = 1
+VERSION = 2
 APPLICATION_ID = 0x43445245  # "CDRE"
 
-SCHEMA = """
+# What the ledger knows, but for the identities: a JSON object, see `ledgers`. part is 'now', or
+# 'before' for that by id which went before one by time.
+LEDGER = (
+    "CREATE TABLE ledger (part TEXT PRIMARY KEY, facts TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE recent (identity INTEGER PRIMARY KEY, key INTEGER NOT NULL)",
+    "CREATE TABLE recent_before (identity INTEGER PRIMARY KEY, key INTEGER NOT NULL)",
+)
+
+SCHEMA = f"""
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
--- One row: what the ledger knows, but for the identities. holes: [[lowest, highest], ...]
-CREATE TABLE ledger (
-    one INTEGER PRIMARY KEY CHECK (one = 1),
-    high INTEGER NOT NULL, floor INTEGER NOT NULL,
-    holes TEXT NOT NULL, rejects TEXT NOT NULL, baseline INTEGER NOT NULL
-);
-CREATE TABLE recent (id INTEGER PRIMARY KEY, fingerprint INTEGER NOT NULL);
+{";".join(LEDGER)};
 -- What a number stands for. labels: JSON list in the catalogue's order; born: epoch seconds
 CREATE TABLE series (
     number INTEGER PRIMARY KEY,

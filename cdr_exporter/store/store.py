@@ -15,8 +15,9 @@ from ..catalogue import FAMILIES, HISTOGRAM
 from ..errors import StateNotWritten
 from ..ledger import Ledger
 from ..tally import Bounds, Series, Totals, Value, first_totals
+from . import ledgers
 from .contents import contents
-from .opening import connect, create, identity, locked, unusable, why_unusable
+from .opening import bring_up_to_date, connect, create, identity, locked, unusable, why_unusable
 from .schema import CHUNK
 
 _json = msgspec.json.encode
@@ -43,6 +44,7 @@ class Store:
         """
         self.path = directory / f"{name}.db"
         self.ledger: Ledger | None = None
+        self._in_file: Ledger | None = None
         self.totals = first_totals()
         self._written = _Written([], [])
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -53,6 +55,7 @@ class Store:
                 if reason or not self.path.exists():
                     create(self.path, identity(client_id), reason)
                 self._db = held.enter_context(closing(connect(self.path)))
+                bring_up_to_date(self._db)
                 self._load(bounds)
                 self._held = held.pop_all()
         except sqlite3.Error as error:
@@ -62,14 +65,19 @@ class Store:
         """Make *ledger* and *totals* durable together; raises `StateNotWritten`."""
         try:
             with self._transaction():
-                self._write_ledger(ledger)
+                ledgers.write(self._db, ledger, self._in_file)
                 written = self._write_series(totals)
         except sqlite3.Error as error:
             raise StateNotWritten(
                 f"{self.path}: {error}; free space on the disk and make the file writable"
             ) from None
         self._written = written
-        self.ledger, self.totals = ledger, totals
+        self._in_file = self.ledger = ledger
+        self.totals = totals
+
+    def note(self, ledger: Ledger) -> None:
+        """Keep what is worth no commit: *ledger* differs by when its gaps were read."""
+        self.ledger = ledger
 
     def close(self) -> None:
         """Let the file and its lock go; may be called twice."""
@@ -86,19 +94,6 @@ class Store:
             with suppress(sqlite3.Error):
                 self._db.execute("ROLLBACK")
             raise
-
-    def _write_ledger(self, after: Ledger) -> None:
-        self._db.execute(
-            "INSERT OR REPLACE INTO ledger VALUES (1, ?, ?, ?, ?, ?)",
-            (after.high, after.floor, _json(after.holes), _json(after.rejects), after.baseline),
-        )
-        before = self.ledger.recent if self.ledger is not None else {}
-        if after.recent is before:
-            return
-        gone = [(row_id,) for row_id in before.keys() - after.recent.keys()]
-        come = after.recent.items() - before.items()
-        self._db.executemany("DELETE FROM recent WHERE id = ?", gone)
-        self._db.executemany("INSERT OR REPLACE INTO recent VALUES (?, ?)", come)
 
     def _write_series(self, after: Totals) -> _Written:
         """Write what differs from what is in the file; return what is there then."""
@@ -136,6 +131,7 @@ class Store:
 
     def _load(self, bounds: Bounds) -> None:
         before, self.resets, self.ledger, totals = contents(self._db)
+        self._in_file = self.ledger
         if self.ledger is not None:
             # What this version counts and an older one did not know stands at 0.
             known = first_totals(totals.trunks)

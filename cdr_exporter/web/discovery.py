@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 from ..errors import ConfigError
 
 _NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?"
-_HOST = re.compile(rf"(?:{_NAME}|\[[0-9A-Fa-f:.]{{2,45}}\])(?::[0-9]{{1,5}})?")
+_HOST = re.compile(rf"(?:{_NAME}|\[[0-9A-Fa-f:.]{{2,45}}\])(?::(?P<port>[0-9]{{1,5}}))?")
+_MAX_PORT = 65535
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*/?")
 
 
@@ -29,7 +30,7 @@ class Base:
 
 def base_of_host(host: str) -> Base | None:
     """Return the base for a Host header, None where it is none."""
-    return Base(host) if _HOST.fullmatch(host) else None
+    return Base(host) if _is_address(host) else None
 
 
 def base_of_url(url: str) -> Base:
@@ -39,7 +40,7 @@ def base_of_url(url: str) -> Base:
     except ValueError:
         raise _bad_url() from None
     plain = parts.scheme in ("http", "https") and not parts.query and not parts.fragment
-    if not (plain and _HOST.fullmatch(parts.netloc) and _PATH.fullmatch(parts.path)):
+    if not (plain and _is_address(parts.netloc) and _PATH.fullmatch(parts.path)):
         raise _bad_url()
     metrics = f"{parts.path.rstrip('/')}/metrics"
     return Base(parts.netloc, {"__scheme__": parts.scheme, "__metrics_path__": metrics})
@@ -55,6 +56,12 @@ def targets(names: Iterable[str], base: Base) -> bytes:
         for name in names
     ]
     return json.dumps(groups, indent=1).encode()
+
+
+def _is_address(text: str) -> bool:
+    """Tell whether *text* is `host` or `host:port`, the port one that can be connected to."""
+    match = _HOST.fullmatch(text)
+    return match is not None and 0 < int(match["port"] or 80) <= _MAX_PORT
 
 
 def _bad_url() -> ConfigError:

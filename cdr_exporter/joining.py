@@ -1,0 +1,86 @@
+"""Whether a first page is of the table we know, and where it joins on to what was read before.
+
+Rule: nothing of a page is counted before one row that we remember was found on it or below it, or
+the same strange table was seen in two polls in a row.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, NamedTuple
+
+from .books import Books
+from .catalogue import LINEAGE_SUSPECT
+from .ledger import Ledger, Sounding
+from .paging import Page
+from .reader import Reader
+from .settings import PBX
+from .vitals import Vitals
+from .walk import Walk
+
+log = logging.getLogger(__name__)
+
+
+class Joined(NamedTuple):
+    """How a first page joins on: *ledger* is the one to judge it by, *anchor* as there.
+
+    *beyond* is the page the anchor was found on. *broke* says that a new lineage begins.
+    """
+
+    ledger: Ledger
+    anchor: int | None = None
+    beyond: Page | None = None
+    broke: bool = False
+
+
+class Joiner:
+    """Of one PBX; remembers a strange table from one poll to the next."""
+
+    def __init__(self, pbx: PBX, reader: Reader, books: Books, vitals: Vitals) -> None:
+        self._pbx = pbx
+        self._reader = reader
+        self._books = books
+        self._vitals = vitals
+        self._seen: frozenset[int] = frozenset()
+        """Identities of the strange rows of the last poll."""
+
+    def join(self, head: Page, ledger: Ledger, walk: Walk) -> Joined | None:
+        """Say how *head* joins on to *ledger*; None while that is not known.
+
+        Raises `PBXError`, `Stopped`.
+        """
+        if ledger.knows(head):
+            self.forget()
+            return Joined(ledger)
+        sounding = Sounding(ledger, head, walk.new_rows(head, ledger.high))
+        while not sounding.done:
+            sounding.heard(self._reader.read(sounding.next_query()))
+        if sounding.anchor is not None:
+            self.forget()
+            return Joined(ledger, sounding.anchor, sounding.page)
+        return self._strange(head, ledger)
+
+    def forget(self) -> None:
+        """Note that the table is ours, or says nothing."""
+        self._seen = frozenset()
+        self._vitals.set(LINEAGE_SUSPECT, 0)
+
+    def _strange(self, head: Page, ledger: Ledger) -> Joined | None:
+        rows = frozenset(map(ledger.order.identity, head.rows))
+        if not rows & self._seen:
+            log.warning(
+                "unknown rows where known ones should be; not counting", extra=self._say(head)
+            )
+            self._vitals.set(LINEAGE_SUSPECT, 1)
+            self._seen = rows
+            return None
+        log.error(
+            "the PBX has another table of records than before; what ended before the newest call "
+            "counted is left out from here on",
+            extra=self._say(head),
+        )
+        self.forget()
+        return Joined(ledger.broken(self._books.terms), broke=True)
+
+    def _say(self, head: Page) -> dict[str, Any]:
+        return {"fields": {"pbx": self._pbx.name, "top_id": head.top}}

@@ -1,0 +1,363 @@
+"""The ledger and its judgment of a page; the theory is in the package's docstring."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import takewhile
+from typing import NamedTuple
+
+from ..order import BY_ID, BY_TIME, Order
+from ..paging import HEAD_ROWS, Page
+from ..record import MAX_ID, Record, Rejected
+from . import gaps as gap
+from .gaps import Gap
+from .ranges import Range, inside, total, united, within, without
+from .watermark import Watermark
+
+REMEMBERED = 2_000
+"""Identities kept by id: rows that turn up late, or anew, within so many are told apart."""
+
+MOST_BY_TIME = 100_000
+"""Identities kept by time. More rows than that in `longest_call` make it shorter."""
+
+MOST_HOLES = 500
+
+_SLACK = 500
+_REJECTS_REMEMBERED = 1_000
+
+_SWEEP_EVERY = 300.0
+"""Seconds between two reads of what may still bring rows, by time."""
+
+
+class Terms(NamedTuple):
+    """What a user decides, in seconds: see `exporter.yml`."""
+
+    late_window: float
+    longest_call: float
+
+
+class Verdict(NamedTuple):
+    """What a page brought: *ledger* holds once *counted* and *rejected* are committed with it.
+
+    *late* and *reused* tell how many of *counted* were out of order, *pre_break* how many rows
+    were left out because they ended before the last break. *broke* is set by a break.
+    """
+
+    ledger: Ledger
+    counted: Sequence[Record] = ()
+    rejected: Sequence[Rejected] = ()
+    late: int = 0
+    reused: int = 0
+    pre_break: int = 0
+    broke: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """What is known of one PBX's table.
+
+    *recent* maps the identity of every row done with, from *floor* up, to its key, and of those
+    in a hole; *lowest* is no higher than any of these keys, nor than *floor*. *holes* are
+    disjoint, newest first. *rejects* are identities of the newest rows without a usable key.
+    *opening* says what a first read that still goes on is for: `all` (a baseline that counts),
+    `now` (what is there is remembered only), or nothing. *before* is the ledger by id that went
+    before one by time.
+    """
+
+    order: Order = BY_ID
+    high: int = 0
+    floor: int = 1
+    recent: Mapping[int, int] = field(default_factory=dict)
+    holes: tuple[Range, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+    rejects: tuple[int, ...] = ()
+    mark: Watermark = field(default_factory=Watermark)
+    opening: str = ""
+    before: Ledger | None = None
+    lowest: int = field(default=0, compare=False)
+
+    @property
+    def backlog(self) -> int:
+        """Keys without evidence: by id, at most so many rows are still to be read."""
+        return total(self.holes)
+
+    @property
+    def baseline(self) -> bool:
+        """Whether a first read of the whole table goes on."""
+        return self.opening == "all"
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether no row was ever seen, so that any table is ours."""
+        return not self.recent and not self.high
+
+    def due(self, now: float, terms: Terms) -> tuple[Range, ...]:
+        """Return the ranges to read again at *now*, newest first."""
+        return gap.due(self.gaps, now, self._every(terms))
+
+    def rank(self, key: int) -> int | None:
+        """Return how many rows are known above *key*, or None where not all are remembered."""
+        if key < self.floor:
+            return None
+        return sum(key < each <= self.high for each in self.recent.values())
+
+    def knows(self, page: Page) -> bool:
+        """Say whether *page* shows by one of its rows that it is of our table."""
+        if self.is_blank and self.before is not None:
+            return self.before.is_blank or any(map(self.recognises, page.rows))
+        if self.is_blank or not page.top:
+            return True
+        rows: list[Record | Rejected] = [*page.rows, *page.rejected]
+        return any(map(self.recognises, rows))
+
+    def recognises(self, row: Record | Rejected) -> bool:
+        """Say whether *row* was seen itself, and all that was counted above it is remembered."""
+        if self.recent.get(self.order.identity(row), -1) >= self.floor:
+            return True
+        return self.before is not None and self.before.recognises(row)
+
+    def remembers(self, row: Record | Rejected) -> bool:
+        """Say whether *row* is done with, as far as that is remembered."""
+        if self.order.identity(row) in self.recent:
+            return True
+        return self.before is not None and isinstance(row, Record) and self.before.has(row)
+
+    def has(self, row: Record) -> bool:
+        """Say whether *row*, in any order, was done with by this ledger."""
+        if not row.id or row.id > self.high or not self.mark.reaches(row):
+            return False
+        open_to_it = [*self.holes, *gap.spans(self.gaps)]
+        if any(low <= row.id <= high for low, high in open_to_it) or row.id >= self.floor:
+            return self.order.identity(row) in self.recent
+        return True
+
+    def judge(self, page: Page, now: float, terms: Terms, *, anchor: int | None = None) -> Verdict:
+        """Say which rows of *page* are new and what is known after it.
+
+        *page* is of our table. Where it is a first one with no row that is remembered, *anchor*
+        is the key of the nearest row below that is. Otherwise it joins on to the newest key.
+        """
+        holes = self._joined(page, anchor)
+        open_rows = self._open_rows(page.rows, holes)
+        fresh = self._fresh(open_rows)
+        hidden = [row for row in fresh if self.mark.hides(row)] if self.mark.is_set else []
+        counted = [row for row in fresh if not self.mark.hides(row)] if hidden else fresh
+        if self.opening == "now":
+            newest = self.high or page.top
+            counted = [row for row in counted if self.order.key(row) > newest]
+        rejected = [row for row in page.rejected if self._is_new_reject(row, holes)]
+        late, reused = self._out_of_order(counted, holes)
+        after = self._after(page, holes, fresh, rejected, now, terms)
+        return Verdict(
+            after,
+            counted,
+            rejected,
+            late=late,
+            reused=reused,
+            pre_break=len(hidden),
+        )
+
+    def broken(self, terms: Terms) -> Ledger:
+        """Return the ledger of a new lineage, of which nothing was read yet."""
+        by_time = self.mark.newest - int(terms.longest_call)
+        floor = max(0, by_time) if self.order is BY_TIME else 1
+        mark = self.mark.broken()
+        return Ledger(order=self.order, floor=floor, mark=mark, rejects=self.rejects)
+
+    # --- which rows count ------------------------------------------------------------------------
+
+    def _joined(self, page: Page, anchor: int | None) -> tuple[Range, ...]:
+        """Return the holes with that which *page* shows between itself and what we know."""
+        if self.is_blank and page.top:
+            return ((self.floor, page.top),)
+        anchor = self.high if anchor is None else anchor
+        if page.lowest <= anchor:
+            return self.holes
+        # The second of the anchor may have more rows; what is on the page itself is read by it.
+        lowest = anchor if self.order.open_ends else anchor + 1
+        holes = united([*self.holes, (lowest, page.top)])
+        if len(holes) > MOST_HOLES and holes[1][0] >= self.floor:
+            holes = united([(holes[1][0], holes[0][1]), *holes[2:]])
+        return holes
+
+    def _open_rows(self, rows: Sequence[Record], holes: tuple[Range, ...]) -> Sequence[Record]:
+        """Return the *rows* whose keys may bring something new."""
+        key, floor = self.order.key, self.floor
+        if rows and key(rows[-1]) >= floor:
+            return rows
+        upper = list(takewhile(lambda row: key(row) >= floor, rows))
+        lower = within(united([*holes, *gap.spans(self.gaps)]), 0, floor - 1)
+        return [*upper, *inside(rows[len(upper) :], lower, key)]
+
+    def _fresh(self, rows: Sequence[Record]) -> Sequence[Record]:
+        """Return those of *rows* that are not done with."""
+        nothing_remembered = not self.recent and self.before is None
+        if nothing_remembered or (rows and self._is_below_memory(rows[0])):
+            return _each_once(rows, self.order)
+        return [row for row in _each_once(rows, self.order) if not self.remembers(row)]
+
+    def _is_below_memory(self, row: Record) -> bool:
+        # The way of a million rows: most of them lie below everything that is remembered.
+        return self.order is BY_ID and row.id < self.lowest
+
+    def _out_of_order(self, counted: Sequence[Record], holes: tuple[Range, ...]) -> tuple[int, int]:
+        """Count the late rows and those with the id of another row seen before."""
+        if self.order is BY_TIME or not counted:
+            return 0, 0
+        if self._is_below_memory(counted[0]):
+            return len(counted) - len(inside(counted, holes, self.order.key)), 0
+        ids = set(self.recent.values())
+        reused = [row for row in counted if row.id in ids]
+        others = [row for row in counted if row.id not in ids and row.id <= self.high]
+        return len(others) - len(inside(others, holes, self.order.key)), len(reused)
+
+    def _is_new_reject(self, row: Rejected, holes: tuple[Range, ...]) -> bool:
+        """Say whether a row that cannot be counted is seen for the first time."""
+        if row.id is None or self.order is BY_TIME:
+            return row.fingerprint not in self.rejects
+        if self.remembers(row):
+            return False
+        return row.id >= self.floor or any(low <= row.id <= high for low, high in holes)
+
+    # --- what is known after it ------------------------------------------------------------------
+
+    def _after(
+        self,
+        page: Page,
+        holes: tuple[Range, ...],
+        fresh: Sequence[Record],
+        rejected: Sequence[Rejected],
+        now: float,
+        terms: Terms,
+    ) -> Ledger:
+        left = without(holes, *page.proof) if page.top else holes
+        mark = self.mark.after(fresh, now) if fresh else self.mark
+        top = page.top if page.size else 0
+        high = top if page.first and top else max(self.high, top)
+        rejects = self._rejects(rejected)
+        seen = self._identities(fresh, rejected)
+        after = replace(
+            self,
+            high=high,
+            recent={**self.recent, **seen} if seen else self.recent,
+            holes=left,
+            gaps=self._gaps(page, holes, mark, now, terms),
+            rejects=rejects,
+            mark=mark,
+            opening=self.opening if left else "",
+        )
+        return after._pruned()
+
+    def _rejects(self, rejected: Sequence[Rejected]) -> tuple[int, ...]:
+        new = [row.fingerprint for row in rejected if row.id is None or self.order is BY_TIME]
+        return (*self.rejects, *new)[-_REJECTS_REMEMBERED:] if new else self.rejects
+
+    def _identities(self, fresh: Sequence[Record], rejected: Sequence[Rejected]) -> dict[int, int]:
+        order = self.order
+        if order is BY_TIME:
+            return {order.identity(row): row.started_at for row in fresh}
+        floor = self.floor
+        seen = {order.identity(row): row.id for row in fresh if row.id >= floor}
+        bad = {order.identity(row): row.id for row in rejected if row.id and row.id >= floor}
+        return seen | bad
+
+    def _gaps(
+        self, page: Page, holes: tuple[Range, ...], mark: Watermark, now: float, terms: Terms
+    ) -> tuple[Gap, ...]:
+        if not page.top:
+            return self.gaps
+        lowest, highest = page.proof
+        known = gap.read_at(self.gaps, page.proof, now, self._every(terms))
+        if self.order is BY_TIME:
+            ended = mark.newest - int(terms.longest_call)
+            return self._gaps_by_time(page, holes, known, ended, now)
+        kept = tuple(each for each in known if not _is_over(each, now, terms.late_window))
+        grown = [*holes, (self.high + 1, page.top)] if page.first else holes
+        newly = within(united(grown), lowest, min(highest, page.top))
+        if newly and _ended(page) < mark.newest - terms.late_window:
+            newly = ()
+        if not newly and not kept:
+            return ()
+        bad = [row.id for row in page.rejected if row.id]
+        there = sorted([*(row.id for row in page.rows), *bad], reverse=True)
+        late = inside(there, gap.spans(kept), int) if kept else []
+        if not newly and not late:
+            return kept
+        for row_id in late:
+            kept = gap.cut(kept, row_id, row_id)
+        missing = gap.missing(newly, there)
+        return gap.tidy([*kept, *(Gap(low, high, int(now), now) for low, high in missing)])
+
+    def _gaps_by_time(
+        self,
+        page: Page,
+        holes: tuple[Range, ...],
+        known: tuple[Gap, ...],
+        ended: int,
+        now: float,
+    ) -> tuple[Gap, ...]:
+        """Return the seconds in which calls began that are still to end."""
+        lowest, highest = page.proof
+        grown = [*holes, (self.high + 1, page.top)]
+        newly = within(united(grown), max(lowest, ended), min(highest, page.top))
+        kept = gap.cut(known, lowest, min(highest, ended - 1))
+        return gap.tidy([*kept, *(Gap(low, high, 0, now) for low, high in newly)])
+
+    def _every(self, terms: Terms) -> float:
+        return _SWEEP_EVERY if self.order is BY_TIME else terms.late_window / 2
+
+    # --- bounds ----------------------------------------------------------------------------------
+
+    def _pruned(self) -> Ledger:
+        return self._pruned_by_time() if self.order is BY_TIME else self._pruned_by_id()
+
+    def _pruned_by_id(self) -> Ledger:
+        if len(self.recent) <= REMEMBERED + _SLACK:
+            return self
+        live = sorted(key for key in self.recent.values() if key <= self.high)[-REMEMBERED:]
+        vanished = sum(key > self.high for key in self.recent.values())
+        floor = live[0] if live else self.floor
+        most = self.high if vanished > REMEMBERED else MAX_ID
+        mark = self.mark.broken() if vanished > REMEMBERED else self.mark
+        kept = {each: key for each, key in self._needed(floor).items() if key <= most}
+        lowest = min([floor, *kept.values()])
+        return replace(self, recent=kept, floor=floor, mark=mark, lowest=lowest)
+
+    def _needed(self, floor: int) -> dict[int, int]:
+        """Return the identities from *floor* up, and those in holes.
+
+        A hole down to an anchor holds rows that were counted, too, where the anchor is not the
+        newest of them. And by time, the second in which a hole ends may have rows on both sides.
+        """
+        holes = self.holes
+        return {
+            each: key
+            for each, key in self.recent.items()
+            if key >= floor or any(low <= key <= high for low, high in holes)
+        }
+
+    def _pruned_by_time(self) -> Ledger:
+        floor = min((each.low for each in self.gaps), default=self.high)
+        if len(self.recent) > MOST_BY_TIME:
+            floor = max(floor, sorted(self.recent.values())[-MOST_BY_TIME])
+        if floor == self.floor and not self.holes:
+            return self
+        gaps = gap.cut(self.gaps, 0, floor - 1)
+        return replace(self, floor=floor, recent=self._needed(floor), gaps=gaps)
+
+
+def _is_over(each: Gap, now: float, late_window: float) -> bool:
+    return each.read == now and now - each.since >= late_window
+
+
+def _ended(page: Page) -> int:
+    """Return about when the calls of *page* ended; its newest rows tell."""
+    return max((row.ended_at for row in page.rows[:HEAD_ROWS]), default=0)
+
+
+def _each_once(rows: Sequence[Record], order: Order) -> Sequence[Record]:
+    """Return *rows*, by time without those that came twice; by id the page is void then."""
+    if order is BY_ID:
+        return rows
+    return list({order.identity(row): row for row in rows}.values())

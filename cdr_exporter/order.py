@@ -1,0 +1,67 @@
+"""The order a table is followed in: by id, or by start where rows have no id.
+
+Rule: everything that differs between the two stands here, so that the ledger is one.
+
+| | by id | by time |
+|---|---|---|
+| a row's place (`key`) | its id | its start, epoch seconds; rows may share one |
+| a new row appears | at the top | below the calls that began after it |
+| a page proves | its lowest to its top id | what lies between its ends, which may go on |
+| after that, rows turn up | at ids that were missing | anywhere, until no call is as long |
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+from .record import MAX_ID, Record, Rejected
+from .record.values import THIRTY_ONE_BITS
+
+_SPREAD = 0x9E37_79B9_7F4A_7C15
+"""Odd and irregular, so that ids and fingerprints that lie close give identities that do not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """How rows are ordered; *sort_by* is the contract's word, *open_ends* as in the table above."""
+
+    sort_by: str
+    open_ends: bool
+
+    def key(self, row: Record) -> int:
+        """Return the place of *row*."""
+        return row.started_at if self.open_ends else row.id
+
+    def identity(self, row: Record | Rejected) -> int:
+        """Return 63 bits that are of this row and no other."""
+        if row.id:
+            return self.known(row.id, row.fingerprint)
+        return _nameless(row) if isinstance(row, Record) else row.fingerprint
+
+    def known(self, row_id: int, fingerprint: int) -> int:
+        """Return the identity of a row with an id."""
+        return (fingerprint ^ row_id * _SPREAD) & MAX_ID
+
+    def proves(self, lowest: int, top: int) -> tuple[int, int]:
+        """Return the keys that a page from *lowest* to *top* leaves no doubt about."""
+        return (lowest + 1, top - 1) if self.open_ends else (lowest, top)
+
+
+BY_ID = Order("id", open_ends=False)
+BY_TIME = Order("time", open_ends=True)
+
+ORDERS = {order.sort_by: order for order in (BY_ID, BY_TIME)}
+
+
+def _nameless(row: Record) -> int:
+    """Tell rows without id apart: by `new_id`, else by all that does not change later."""
+    parts = (row.new_id,) if row.new_id else _unchanging(row)
+    text = "\0".join(parts).encode()
+    return (zlib.crc32(text) << 31 | zlib.crc32(text[::-1]) & THIRTY_ONE_BITS) ^ row.fingerprint
+
+
+def _unchanging(row: Record) -> tuple[str, ...]:
+    numbers = (row.started_at, row.duration, row.ring_duration, row.talk_duration)
+    parties = (row.uid, row.call_from, row.call_to, row.src_trunk, row.dst_trunk)
+    return (*parties, row.disposition, row.call_type, *map(str, numbers))

@@ -1,0 +1,265 @@
+"""A PBX whose firmware gives rows no id: from the start, from one day on, or now and then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from cdr_exporter.contract import CDRQuery
+from cdr_exporter.order import BY_ID, BY_TIME
+from cdr_exporter.record import Answer, Garbled
+
+from .fakes import FakePBX
+from .test_poller import Bench
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
+    benches: list[Bench] = []
+
+    def make(pbx: FakePBX | None = None, **settings: object) -> Bench:
+        benches.append(Bench(tmp_path / str(len(benches)), pbx, **settings))
+        return benches[-1]
+
+    yield make
+    for each in benches:
+        assert each.store is not None
+        each.store.close()
+
+
+@pytest.fixture(params=["first", "last", "left_out"])
+def pbx(request: pytest.FixtureRequest) -> FakePBX:
+    pbx = FakePBX()
+    pbx.nameless = request.param
+    return pbx
+
+
+def end(pbx: FakePBX, times: int = 1, *, named: bool = False, duration: int = 60) -> None:
+    """Let calls end, one a second."""
+    for _ in range(times):
+        pbx.clock.pass_(1)
+        fields = {"started_at": int(pbx.clock.wall) - duration, "duration": duration}
+        (pbx.call if named else pbx.call_nameless)(**fields)
+
+
+def order_of(it: Bench) -> object:
+    assert it.store is not None
+    assert it.store.ledger is not None
+    return it.store.ledger.order
+
+
+def poll(it: Bench, times: int, every: float = 30.0) -> None:
+    for _ in range(times):
+        it.poll()
+        it.clock.pass_(every)
+
+
+@pytest.mark.parametrize("start", ["now", "all"])
+@pytest.mark.parametrize("rows", [1, 2, 30, 700])
+def test_a_table_without_ids_is_followed_by_time_from_the_start(
+    bench: Callable[..., Bench], pbx: FakePBX, start: str, rows: int
+) -> None:
+    end(pbx, rows)
+    it = bench(pbx, start=start)
+    poll(it, 2)
+    before = it.counted
+    end(pbx, 5)
+    poll(it, 2)
+
+    assert order_of(it) is BY_TIME
+    assert (before, it.counted) == ((0, 5) if start == "now" else (rows, rows + 5))
+    assert it.last.shows_calls(it.clock.now())
+
+
+@pytest.mark.parametrize("new", [1, 40, 900])
+def test_an_upgrade_while_the_exporter_runs_loses_and_doubles_nothing(
+    bench: Callable[..., Bench], pbx: FakePBX, new: int
+) -> None:
+    end(pbx, 300, named=True)
+    it = bench(pbx, start="all")
+    poll(it, 2)
+    it.clock.pass_(120)
+    end(pbx, new)
+    poll(it, 5)
+    end(pbx, 7)
+    poll(it, 2)
+
+    assert order_of(it) is BY_TIME
+    assert it.counted == 307 + new
+
+
+def test_a_pbx_that_mixes_both_kinds_loses_and_doubles_nothing(
+    bench: Callable[..., Bench], pbx: FakePBX
+) -> None:
+    end(pbx, 300, named=True)
+    it = bench(pbx)
+    poll(it, 2)
+    for number in range(200):
+        end(pbx, named=number % 3 != 0)
+        it.poll()
+        it.clock.pass_(30)
+    poll(it, 15)
+
+    assert order_of(it) is BY_TIME
+    assert it.counted == 200
+
+
+def test_a_long_call_that_ends_among_older_ones_is_counted_within_minutes(
+    bench: Callable[..., Bench], pbx: FakePBX
+) -> None:
+    end(pbx, 50)
+    it = bench(pbx)
+    poll(it, 2)
+    end(pbx, 300)
+    end(pbx, duration=10_000)
+    poll(it, 12)
+
+    assert it.counted == 301
+
+
+def test_a_restart_by_time_changes_nothing_and_goes_on_by_time(
+    bench: Callable[..., Bench], pbx: FakePBX
+) -> None:
+    end(pbx, 300, named=True)
+    end(pbx, 100)
+    it = bench(pbx, start="all")
+    poll(it, 2)
+    end(pbx, 100)
+    it.restart()
+    poll(it, 2)
+    it.restart()
+    poll(it, 2)
+
+    assert order_of(it) is BY_TIME
+    assert it.counted == 500
+
+
+@pytest.mark.parametrize("killed_after", [1, 2, 3, 5, 8, 13])
+def test_a_process_killed_while_it_changes_over_goes_on_where_it_was(
+    bench: Callable[..., Bench], pbx: FakePBX, killed_after: int
+) -> None:
+    end(pbx, 600, named=True)
+    it = bench(pbx, start="all")
+    poll(it, 2)
+    it.clock.pass_(120)
+    end(pbx, 1500)
+    for _ in range(4):
+        pbx.kill_after(killed_after)
+        with suppress(SystemExit):
+            poll(it, 3)
+        pbx.before_answer = lambda: None
+        it.restart()
+    poll(it, 3)
+
+    assert it.counted == 2100
+
+
+def test_calls_that_began_in_the_same_second_are_told_apart(
+    bench: Callable[..., Bench], pbx: FakePBX
+) -> None:
+    it = bench(pbx, start="all")
+    for _ in range(150):
+        pbx.call_nameless(started_at=1_700_000_000)
+    poll(it, 3)
+
+    assert it.counted == 150
+    assert it.gauge("cdr_exporter_backlog") == 0
+
+
+def test_rows_without_new_id_are_told_apart_by_what_they_say(
+    bench: Callable[..., Bench], pbx: FakePBX
+) -> None:
+    it = bench(pbx, start="all")
+    for leg in range(40):
+        pbx.call_nameless(new_id="", uid="one call", call_to=f"{leg}", started_at=1_700_000_000)
+    poll(it, 3)
+
+    assert it.counted == 40
+
+
+def test_one_row_whose_id_is_missing_does_not_change_the_order(
+    bench: Callable[..., Bench],
+) -> None:
+    pbx = FakePBX()
+    end(pbx, 100, named=True)
+    it = bench(pbx)
+    it.poll()
+    pbx.call_nameless(new_id="", started_at=int(pbx.clock.wall) - 60)
+    end(pbx, named=True)
+    pbx.nameless = "first"
+    poll(it, 5)
+
+    assert order_of(it) is BY_ID
+    assert it.counted == 1
+    assert it.total("cdr_exporter_rejected_records_total", "id") == 1
+
+
+def test_a_pbx_that_does_not_sort_by_time_is_followed_by_id(
+    bench: Callable[..., Bench],
+) -> None:
+    pbx = FakePBX()
+    end(pbx, 100, named=True)
+    whole = pbx.fetch
+
+    def fetch(query: CDRQuery) -> Answer:
+        if query.sort_by == "time":
+            raise Garbled("not sorted")
+        return whole(query)
+
+    pbx.fetch = fetch  # type: ignore[method-assign]
+    it = bench(pbx)
+    it.poll()
+    end(pbx, 3, named=True)
+    it.poll()
+
+    assert it.counted == 3
+    assert it.gauge("cdr_up") == 1
+
+
+def test_looking_for_rows_without_id_costs_a_page_an_hour(bench: Callable[..., Bench]) -> None:
+    pbx = FakePBX()
+    end(pbx, 100, named=True)
+    it = bench(pbx)
+    it.poll()
+    before = len(pbx.queries)
+    for _ in range(130):
+        end(pbx, named=True, duration=10)
+        it.poll()
+        it.clock.pass_(29)
+    looks = [query for query in pbx.queries[before:] if query.sort_by == "time"]
+
+    assert len(looks) == 1
+
+
+def test_by_time_the_window_is_read_again_every_few_minutes_and_not_at_each_poll(
+    bench: Callable[..., Bench],
+) -> None:
+    pbx = FakePBX()
+    end(pbx, 600)
+    it = bench(pbx)
+    poll(it, 2)
+    before = pbx.rows_sent
+    poll(it, 20)
+
+    assert pbx.rows_sent - before <= 20 * 20 + 3 * 700
+
+
+@pytest.mark.parametrize("start", ["now", "all"])
+def test_rows_that_vanish_and_come_back_are_not_counted_again(
+    bench: Callable[..., Bench], pbx: FakePBX, start: str
+) -> None:
+    end(pbx, 80)
+    it = bench(pbx, start=start)
+    poll(it, 2)
+    end(pbx, 10)
+    poll(it, 2)
+    before, rows = it.counted, dict(pbx.rows)
+    pbx.delete(*sorted(pbx.rows)[-30:])
+    poll(it, 2)
+    pbx.rows = rows
+    poll(it, 15)
+
+    assert it.counted == before

@@ -1,0 +1,166 @@
+"""What `check` and `run` look at beside the file: both with the same words."""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cdr_exporter import check, config, surroundings
+from cdr_exporter.errors import ConfigError
+from cdr_exporter.program import Program
+from cdr_exporter.web import ListenAddress
+
+from .wire import certificate
+
+UNSET = "CDR_EXPORTER_TEST_UNSET"
+
+
+def written(directory: Path, more: str = "client_secret: y", top: str = "") -> Path:
+    path = directory / "exporter.yml"
+    path.write_text(
+        f"{top}pbxs:\n  - {{name: hq, base_url: 'https://127.0.0.1:1', client_id: x, {more}}}\n"
+    )
+    return path
+
+
+def said_by_both(path: Path) -> str:
+    """Return what `check` and `run` refuse *path* with; `run` waits for a secret to be there."""
+    with pytest.raises(ConfigError) as checked:
+        check.run(path, connect=False)
+    said = str(checked.value)
+    if "secret" in said:
+        program = Program(config.load(path), [ListenAddress("127.0.0.1", 0)], threading.Event())
+        program.start()
+        program.stop()
+    else:
+        with pytest.raises(ConfigError) as run:
+            Program(config.load(path), [ListenAddress("127.0.0.1", 0)], threading.Event())
+        assert str(run.value) == said
+    return said
+
+
+def nothing(_: Path) -> None:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("more", "prepare", "said"),
+    [
+        pytest.param(
+            "client_secret: y, tls: {ca_file: it}",
+            nothing,
+            "pbx hq: tls.ca_file {it}: no such file or directory",
+            id="no-ca-file",
+        ),
+        pytest.param(
+            "client_secret: y, tls: {ca_file: it}",
+            lambda it: it.write_text("not PEM"),
+            "pbx hq: tls.ca_file {it}: no certificate in pem form in it",
+            id="no-certificate",
+        ),
+        pytest.param(
+            "client_secret_file: it",
+            nothing,
+            "pbx hq: client_secret_file {it}: no such file or directory",
+            id="no-secret-file",
+        ),
+        pytest.param(
+            "client_secret_file: it",
+            Path.mkdir,
+            "pbx hq: client_secret_file {it}: is a directory",
+            id="secret-directory",
+        ),
+        pytest.param(
+            "client_secret_file: it",
+            lambda it: it.write_text("\n"),
+            "pbx hq: client_secret_file {it} is empty or not set",
+            id="empty-secret",
+        ),
+        pytest.param(
+            f"client_secret_env: {UNSET}",
+            nothing,
+            f"pbx hq: client_secret_env {UNSET} is empty or not set",
+            id="no-variable",
+        ),
+    ],
+)
+def test_what_is_missing_is_said_with_its_pbx_and_its_name(
+    more: str, prepare: Callable[[Path], object], said: str, tmp_path: Path
+) -> None:
+    prepare(tmp_path / "it")
+
+    assert said_by_both(written(tmp_path, more)) == said.format(it=tmp_path / "it")
+
+
+def test_a_state_dir_below_a_file_is_unusable(tmp_path: Path) -> None:
+    said = said_by_both(written(tmp_path, top="state_dir: exporter.yml/state\n"))
+
+    assert said == (
+        f"state_dir: {tmp_path}/exporter.yml/state cannot be used (not a directory); make it "
+        "writable for this user, or name another"
+    )
+
+
+@pytest.mark.parametrize("exists", [True, False], ids=["itself", "above"])
+def test_a_state_dir_that_cannot_be_written_is_unusable(
+    exists: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if exists:
+        (tmp_path / "state").mkdir(0o700)
+    place = tmp_path / "state" if exists else tmp_path
+    # Who runs the tests may be root, to whom no directory is closed.
+    allowed = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: path != place and allowed(path, mode))
+
+    assert "state cannot be used (permission denied); make it" in said_by_both(written(tmp_path))
+
+
+def test_a_secret_in_the_place_of_its_file_is_not_shown(tmp_path: Path) -> None:
+    pasted = "X5ZBNXuvMYZ0wlgl8gvnXuvMYZ0wlgl8"
+
+    for key in ("client_secret_file", "client_secret_env"):
+        said = said_by_both(written(tmp_path, f"{key}: {pasted}"))
+
+        assert key in said
+        assert pasted not in said
+
+
+def test_a_check_makes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = written(tmp_path, top="state_dir: deep/er/state\n")
+
+    assert check.run(path, connect=False) == 0
+    assert capsys.readouterr().out == f"{path}: valid, 1 PBX\n"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_ca_file_that_is_pem_is_valid(tmp_path: Path) -> None:
+    certificate(tmp_path, "ca")
+
+    assert (
+        check.run(written(tmp_path, "client_secret: y, tls: {ca_file: ca.pem}"), connect=False) == 0
+    )
+
+
+@pytest.mark.parametrize(
+    ("mode", "warned"), [(0o755, True), (0o701, True), (0o750, False), (0o700, False)]
+)
+def test_a_state_dir_open_to_others_is_warned_of_and_left_so(
+    mode: int, warned: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    state.chmod(mode)
+    check.run(written(tmp_path), connect=False)
+    said = capsys.readouterr().err.count(f"is open to other users (mode {mode:03o}); chmod 700 it")
+
+    assert said == warned
+    assert stat.S_IMODE(state.stat().st_mode) == mode
+
+
+def test_a_state_dir_that_is_not_there_yet_is_not_warned_of(tmp_path: Path) -> None:
+    assert surroundings.warnings(config.load(written(tmp_path))) == []

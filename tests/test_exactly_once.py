@@ -1,0 +1,407 @@
+"""The real poller against a PBX to which everything happens that can, and a crash at any step.
+
+A row is known by its uid. What was counted is noted when its page is committed, so that a crash
+before or after a commit is told apart.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from cdr_exporter.errors import StateNotWritten, TryAgain
+from cdr_exporter.ledger import Ledger, Verdict
+from cdr_exporter.ledger import ledger as ledger_module
+from cdr_exporter.ledger import sounding as sounding_module
+from cdr_exporter.paging import Page
+from cdr_exporter.poller import Poller
+from cdr_exporter.reader import Reader
+from cdr_exporter.record import Record
+from cdr_exporter.settings import PBX, SecretSource
+from cdr_exporter.snapshot import Snapshot
+from cdr_exporter.store import Store
+from cdr_exporter.tally import Totals, first_totals
+from cdr_exporter.vitals import Vitals
+
+from .fakes import FakePBX
+from .rows import BOUNDS
+
+LATE_WINDOW = 600.0
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+class MemoryStore:
+    """What a store holds, over restarts, without a disk. A load forgets what no commit kept."""
+
+    def __init__(self) -> None:
+        self.ledger: Ledger | None = None
+        self.totals: Totals = first_totals()
+        self.resets: Mapping[str, float] = {}
+        self._kept: Ledger | None = None
+
+    def commit(self, ledger: Ledger, totals: Totals) -> None:
+        self._kept, self.ledger, self.totals = ledger, ledger, totals
+
+    def note(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+
+    def loaded(self) -> MemoryStore:
+        kept = self._kept
+        if kept is not None:
+            gaps = tuple(type(gap)(gap.low, gap.high, gap.since) for gap in kept.gaps)
+            kept = type(kept)(
+                **{name: getattr(kept, name) for name in kept.__slots__} | {"gaps": gaps}
+            )
+        self.ledger = self._kept = kept
+        return self
+
+    def close(self) -> None:
+        pass
+
+
+def records(totals: Totals) -> int:
+    return sum(v[0] for key, v in totals.series.items() if key.family == "cdr_records_total")
+
+
+class APBX(RuleBasedStateMachine):
+    """A PBX that is telephoned on, cleaned up, restored, reset, upgraded, and polled."""
+
+    durable = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pbx = FakePBX()
+        self.clock = self.pbx.clock
+        self.serial = 0
+        self.counted: Counter[str] = Counter()
+        self.excused: set[str] = set()
+        self.foreign: set[str] = set()
+        self.reserved: list[tuple[int, int]] = []
+        self.before_start: set[int] = set()
+        self.snapshot: tuple[dict[int, Record], int] | None = None
+        self.nameless_share = 0.0
+        self.shown: list[Snapshot] = []
+        self.highest_shown = 0
+        self.crash = ""
+        self.directory = tempfile.TemporaryDirectory() if self.durable else None
+        self.memory = MemoryStore()
+        self.store: Any = None
+
+    @initialize(
+        start=st.sampled_from(["now", "all"]),
+        rows=st.integers(0, 130),
+        total=st.booleans(),
+        nameless=st.sampled_from(["first", "last", "left_out"]),
+        already=st.booleans(),
+    )
+    def begin(self, start: str, rows: int, total: bool, nameless: str, already: bool) -> None:
+        self.pbx.tells_total, self.pbx.nameless = total, nameless
+        self.nameless_share = 1.0 if already and rows % 3 == 0 else 0.0
+        self.start = start
+        self.calls_end(rows)
+        self.settings = PBX(
+            name="hq",
+            base_url="http://127.0.0.1",
+            client_id="me",
+            secret=SecretSource(env="X"),
+            start=start,
+            late_window=LATE_WINDOW,
+        )
+        if start == "now":
+            self.excused |= {row.uid for row in self.pbx.rows.values()}
+        self.restart()
+
+    # --- the exporter ----------------------------------------------------------------------------
+
+    def restart(self) -> None:
+        if self.store is not None:
+            self.store.close()
+        if self.directory is not None:
+            self.store = Store(Path(self.directory.name), "hq", "me", BOUNDS)
+        else:
+            self.store = self.memory.loaded()
+        self._spy_on_commits()
+        vitals = Vitals(BOUNDS)
+        self.poller = Poller(
+            self.settings,
+            Reader(self.pbx, vitals, self.clock),  # type: ignore[arg-type]
+            self.store,
+            vitals=vitals,
+            bounds=BOUNDS,
+            clock=self.clock,  # type: ignore[arg-type]
+            publish=self.publish,
+            chance=lambda: 0.5,
+        )
+        self._spy_on_verdicts()
+        self.poller.publish()
+
+    def _spy_on_commits(self) -> None:
+        commit = type(self.store).commit.__get__(self.store)
+        self.pending: list[str] = []
+
+        def spy(ledger: Ledger, totals: Totals) -> None:
+            if self.crash == "before commit":
+                raise Killed
+            if self.crash == "full disk":
+                self.crash = ""
+                raise StateNotWritten("disk full")
+            pending, self.pending = self.pending, []
+            commit(ledger, totals)
+            self.counted.update(pending)
+            if self.crash == "after commit":
+                raise Killed
+
+        self.store.commit = spy
+
+    def _spy_on_verdicts(self) -> None:
+        books = self.poller._tail._books
+        keep = books.keep
+
+        def spy(verdict: Verdict, page: Page, totals: Totals, *, baseline: bool) -> None:
+            self.pending = [row.uid for row in verdict.counted]
+            keep(verdict, page, totals, baseline=baseline)
+
+        books.keep = spy  # type: ignore[method-assign]
+
+    def publish(self, snapshot: Snapshot) -> None:
+        assert records(snapshot.totals) <= sum(self.counted.values())
+        if snapshot.shows_calls(self.clock.now()):
+            total = records(snapshot.totals)
+            assert total >= self.highest_shown
+            self.highest_shown = total
+            assert total == sum(
+                sum(value[:-1])
+                for key, value in snapshot.totals.series.items()
+                if key.family == "cdr_duration_seconds"
+            )
+
+    @rule(
+        changes=st.lists(
+            st.sampled_from(["call", "calls", "oldest", "newest", "middle"]), max_size=6
+        ),
+        crash=st.sampled_from(
+            ["", "", "", "before commit", "after commit", "full disk", "request"]
+        ),
+        at=st.integers(1, 6),
+        again=st.integers(1, 3),
+    )
+    def it_polls(self, changes: list[str], crash: str, at: int, again: int) -> None:
+        left = list(changes)
+        self.crash = "" if crash == "request" else crash
+        requests = self.pbx.requests
+
+        def before_answer() -> None:
+            if crash == "request" and self.pbx.requests - requests >= at:
+                raise Killed
+            if left:
+                self.change(left.pop())
+
+        self.pbx.before_answer = before_answer
+        try:
+            for _ in range(again):
+                self.clock.pass_(max(1.0, self.poller.poll()))
+        except Killed:
+            self.crash = ""
+            self.pbx.before_answer = lambda: None
+            self.restart()
+        self.crash = ""
+        self.pbx.before_answer = lambda: None
+
+    @rule()
+    def it_is_killed(self) -> None:
+        self.restart()
+
+    @rule(times=st.integers(1, 3))
+    def the_pbx_does_not_answer(self, times: int) -> None:
+        self.pbx.failures = [TryAgain("x", reason="connect") for _ in range(times)]
+        for _ in range(times):
+            self.poller.poll()
+
+    @rule(seconds=st.sampled_from([5, 40, 320, 700, 3000]))
+    def time_passes(self, seconds: int) -> None:
+        self.clock.pass_(seconds)
+
+    # --- the PBX ---------------------------------------------------------------------------------
+
+    def row(self, duration: int = 30) -> dict[str, Any]:
+        self.serial += 1
+        ledger = self.store.ledger if self.store is not None else None
+        if self.start == "now" and (ledger is None or ledger.opening == "now"):
+            self.excused.add(f"call-{self.serial}")
+        return {
+            "uid": f"call-{self.serial}",
+            "started_at": int(self.clock.wall) - duration,
+            "duration": duration,
+        }
+
+    @rule(times=st.integers(1, 60))
+    def calls_end(self, times: int) -> None:
+        for _ in range(times):
+            duration = (7 * self.serial) % 90
+            share = (self.serial * 37 % 100) / 100
+            if share < self.nameless_share:
+                self.pbx.call_nameless(**self.row(duration))
+            else:
+                self.pbx.call(**self.row(duration))
+
+    def change(self, what: str) -> None:
+        serials = sorted(self.pbx.rows)
+        places = {"oldest": serials[:3], "newest": serials[-3:], "middle": serials[-25:-22]}
+        if what in places:
+            self.pbx.delete(*places[what])
+        else:
+            self.calls_end(1 if what == "call" else 9)
+
+    @rule(what=st.sampled_from(["oldest", "newest", "middle"]), times=st.integers(1, 6))
+    def some_are_deleted(self, what: str, times: int) -> None:
+        for _ in range(times):
+            self.change(what)
+
+    @rule(skipped=st.integers(1, 3))
+    def ids_are_rolled_back(self, skipped: int) -> None:
+        self.pbx.next_id += skipped
+
+    @rule()
+    def a_row_is_begun(self) -> None:
+        """Its id is given now, and it will be visible later."""
+        self.reserved.append((self.pbx.next_id, int(self.clock.wall)))
+        if self.store.ledger is None:
+            self.before_start.add(self.pbx.next_id)
+        self.pbx.next_id += 1
+
+    @precondition(lambda self: self.reserved)
+    @rule()
+    def a_row_turns_up_late(self) -> None:
+        row_id, ended = self.reserved.pop(0)
+        row = {**self.row(), "started_at": ended - 30}
+        self.pbx.insert(row_id, **row)
+        if self.clock.wall - ended > LATE_WINDOW - 1 or row_id in self.before_start:
+            self.excused.add(row["uid"])
+
+    @rule()
+    def ids_are_given_again(self) -> None:
+        """The newest rows are deleted, and their ids given to the next ones."""
+        newest = sorted(self.pbx.rows)[-4:]
+        if newest and not self.reserved and not self.nameless_share:
+            self.pbx.delete(*newest)
+            self.pbx.next_id = newest[0]
+
+    @rule()
+    def a_backup_is_made(self) -> None:
+        self.snapshot = (dict(self.pbx.rows), self.pbx.next_id)
+
+    @precondition(lambda self: self.snapshot is not None)
+    @rule()
+    def the_backup_is_put_back(self) -> None:
+        assert self.snapshot is not None
+        rows, next_id = self.snapshot
+        self.clock.pass_(2)
+        self.pbx.rows, self.pbx.next_id = dict(rows), next_id
+        self.reserved.clear()
+
+    @rule()
+    def it_is_reset(self) -> None:
+        self.clock.pass_(2)
+        self.pbx.rows, self.pbx.next_id = {}, 1
+        self.reserved.clear()
+
+    @rule(share=st.sampled_from([0.4, 1.0]))
+    def it_is_upgraded(self, share: float) -> None:
+        self.nameless_share = share
+
+    @rule(rows=st.integers(0, 40))
+    def another_pbx_answers_one_poll(self, rows: int) -> None:
+        ours, before = self.pbx.rows, self.pbx.next_id
+        self.pbx.rows, self.pbx.next_id = {}, 1
+        for number in range(rows):
+            uid = f"foreign-{self.serial}-{number}"
+            self.foreign.add(uid)
+            self.pbx.call(**{**self.row(), "uid": uid})
+        if self.store.ledger is not None:
+            with suppress(Killed):
+                self.poller.poll()
+        self.pbx.rows, self.pbx.next_id = ours, before
+        self.poller.poll()
+
+    # --- what must hold --------------------------------------------------------------------------
+
+    @invariant()
+    def no_row_is_counted_twice(self) -> None:
+        assert max(self.counted.values(), default=0) <= 1
+
+    @invariant()
+    def no_row_of_another_pbx_is_counted(self) -> None:
+        assert not self.foreign & self.counted.keys()
+
+    @invariant()
+    def the_ledger_is_bounded_and_in_order(self) -> None:
+        ledger = self.store.ledger if self.store is not None else None
+        if ledger is not None:
+            edges = [edge for hole in ledger.holes for edge in reversed(hole)]
+            assert edges == sorted(edges, reverse=True)
+            assert len(ledger.gaps) <= 1_000
+
+    def teardown(self) -> None:
+        """When all is quiet for long enough, everything visible was counted, and is shown."""
+        if self.store is None:
+            return
+        # Rows without id are noticed while new ones come.
+        self.calls_end(25 if self.nameless_share else 1)
+        for _ in range(60):
+            self.clock.pass_(max(70.0, self.poller.poll()))
+        ledger = self.store.ledger
+        assert ledger is not None
+        hidden = ledger.mark.broken_at
+        missing = {
+            row.uid
+            for row in self.pbx.rows.values()
+            if row.uid not in self.counted and row.ended_at > hidden
+        }
+        self.store.close()
+        if self.directory is not None:
+            self.directory.cleanup()
+
+        assert missing - self.excused == set()
+        assert ledger.holes == ()
+        assert self.poller._tail._books.showing.shown
+
+
+class TestQuickly(APBX.TestCase):  # type: ignore[misc]
+    settings = settings(max_examples=250, stateful_step_count=25, deadline=None)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3000)
+class TestForLong(APBX.TestCase):  # type: ignore[misc]
+    settings = settings(max_examples=4000, stateful_step_count=50, deadline=None)
+
+
+class ADurablePBX(APBX):
+    durable = True
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3000)
+class TestWithTheRealStoreForLong(ADurablePBX.TestCase):  # type: ignore[misc]
+    settings = settings(max_examples=600, stateful_step_count=40, deadline=None)
+
+
+@pytest.fixture(autouse=True)
+def a_small_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger_module, "REMEMBERED", 40)
+    monkeypatch.setattr(ledger_module, "_SLACK", 10)
+    # So small, that anchors are not exact in short tables, too.
+    monkeypatch.setattr(sounding_module, "BLOCK", 2)
+    monkeypatch.setattr(sounding_module, "_EXACT_ENOUGH", 1)

@@ -1,0 +1,68 @@
+"""What surrounds the program: the image's health check, the script of a newcomer's machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cdr_exporter.web import ListenAddress, Server
+
+from .webfakes import app, snapshot
+
+ROOT = Path(__file__).parent.parent
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+
+
+def health(url: str) -> int:
+    """Run the image's health check against *url* and return its exit code."""
+    command = re.search(r"^HEALTHCHECK .*\\\n\s*CMD (\[.*\])$", DOCKERFILE, re.MULTILINE)
+    assert command is not None
+    _, *arguments = json.loads(command[1])
+    env = {**os.environ, "CDR_EXPORTER_HEALTH_URL": url, "no_proxy": "*"}
+    return subprocess.run(
+        [sys.executable, *arguments], env=env, stderr=subprocess.DEVNULL, timeout=60, check=False
+    ).returncode
+
+
+@pytest.mark.parametrize("alive", [True, False], ids=["alive", "ended"])
+def test_the_health_check_of_the_image_follows_its_variable(alive: bool) -> None:
+    server = Server(app(snapshot(), alive=lambda: alive), [ListenAddress("127.0.0.1", 0)])
+    server.start()
+    try:
+        code = health(f"{server.addresses[0].url}-/healthy")
+    finally:
+        server.stop()
+
+    assert (code == 0) is alive
+
+
+def test_the_image_asks_the_usual_port_unless_told_otherwise() -> None:
+    assert "CDR_EXPORTER_HEALTH_URL=http://127.0.0.1:10088/-/healthy\n" in DOCKERFILE
+
+
+@pytest.mark.parametrize("missing", ["make", "python3"])
+def test_a_machine_without_the_tools_is_told_which(missing: str, tmp_path: Path) -> None:
+    # Nothing else is in the path, so that the script cannot get further than that.
+    for tool in {"dirname", "make", "python3"} - {missing}:
+        (tmp_path / tool).symlink_to(shutil.which(tool) or "/bin/false")
+    bash = shutil.which("bash")
+    assert bash is not None
+    done = subprocess.run(
+        [bash, str(ROOT / ".ci" / "run")],
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"needs {missing}: install it, on Debian: apt-get install ")
+    assert len(done.stderr.splitlines()) == 1
