@@ -1,0 +1,18 @@
+"""Deliberate bugs, each with the tests that must find it: `make mutants`.
+
+    mutant      what one is, and how a tree is made wrong with it
+    edges       bugs in showing, snapshot, back-off, tally, pbx, exposition, web
+    once_each   bugs in what counts every row once: ledger, walk, tail, books, store
+    __main__    the runner
+
+A test that nobody has seen fail proves little. The table cannot rot: a quick test holds that
+every mutant's text is in its file exactly once, and that the tests it names are there.
+"""
+
+from .edges import MUTANTS as EDGES
+from .mutant import ROOT, Mutant
+from .once_each import MUTANTS as ONCE_EACH
+
+MUTANTS: tuple[Mutant, ...] = (*EDGES, *ONCE_EACH)
+
+__all__ = ["MUTANTS", "ROOT", "Mutant"]

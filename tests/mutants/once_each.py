@@ -1,0 +1,316 @@
+"""Bugs in what counts every row once: ledger, walk, tail, books, store."""
+
+from __future__ import annotations
+
+from .mutant import Mutant
+
+LEDGER = "cdr_exporter/ledger/ledger.py"
+GAPS = "cdr_exporter/ledger/gaps.py"
+SOUNDING = "cdr_exporter/ledger/sounding.py"
+WATERMARK = "cdr_exporter/ledger/watermark.py"
+BEGINNINGS = "cdr_exporter/ledger/beginnings.py"
+PAGING = "cdr_exporter/paging.py"
+ORDER = "cdr_exporter/order.py"
+
+UNIT = ("tests/test_ledger.py",)
+LINEAGE = ("tests/test_lineage.py",)
+BY_TIME = ("tests/test_by_time.py",)
+MODEL = ("tests/test_exactly_once.py::TestQuickly",)
+STATE = ("tests/test_faults_state.py",)
+
+MUTANTS: tuple[Mutant, ...] = (
+    Mutant(
+        "the page is published before it is committed",
+        "cdr_exporter/books.py",
+        "        self._commit(verdict.ledger, self._added(verdict, totals, born_at))\n",
+        "        self._committed()\n"
+        "        self._commit(verdict.ledger, self._added(verdict, totals, born_at))\n",
+        (*STATE, "tests/test_publication.py", *MODEL),
+    ),
+    Mutant(
+        "the totals are changed before the commit",
+        "cdr_exporter/store/store.py",
+        "        try:\n            with self._transaction():\n                ledgers.write",
+        "        self.totals = totals\n"
+        "        try:\n            with self._transaction():\n                ledgers.write",
+        ("tests/test_store.py", *STATE),
+    ),
+    Mutant(
+        "ledger and totals are committed one after the other",
+        "cdr_exporter/store/store.py",
+        "                written = self._write_series(totals)\n",
+        '                self._db.execute("COMMIT")\n'
+        '                self._db.execute("BEGIN IMMEDIATE")\n'
+        "                written = self._write_series(totals)\n",
+        ("tests/test_store.py", *STATE),
+    ),
+    Mutant(
+        "the fingerprint is the same for every row",
+        "cdr_exporter/record/values.py",
+        "        return zlib.crc32(text.encode()) << 31 | self.started_at & THIRTY_ONE_BITS\n",
+        "        return len(text) * 0\n",
+        (*UNIT, *LINEAGE),
+    ),
+    Mutant(
+        "what was remembered is not skipped",
+        LEDGER,
+        "        return [row for row in _each_once(rows, self.order) if not self.remembers(row)]\n",
+        "        return list(_each_once(rows, self.order))\n",
+        UNIT,
+    ),
+    Mutant(
+        "any first page is believed to be of our table",
+        LEDGER,
+        "        return any(map(self.recognises, rows))\n",
+        "        return True\n",
+        (*UNIT, *LINEAGE),
+    ),
+    Mutant(
+        "an anchor is a row that was only just seen",
+        SOUNDING,
+        "        known = [row for row in page.rows if self._ledger.recognises(row)]\n",
+        "        known = list(page.rows)\n",
+        (*UNIT, *LINEAGE),
+    ),
+    Mutant(
+        "nobody looks for an anchor below a first page of strange rows",
+        "cdr_exporter/joining.py",
+        "        while not sounding.done:\n",
+        "        while False:\n",
+        ("tests/test_poller.py::test_an_outage_is_caught_up_once", *LINEAGE),
+    ),
+    Mutant(
+        "no hole is made down to the anchor",
+        LEDGER,
+        "        if page.lowest <= anchor:\n",
+        "        if page.lowest:\n",
+        UNIT,
+    ),
+    Mutant(
+        "the last page is no evidence for what is below it",
+        PAGING,
+        "        return (0 if self.last else lowest, MAX_ID if self.first else top)\n",
+        "        return (lowest, MAX_ID if self.first else top)\n",
+        UNIT,
+    ),
+    Mutant(
+        "a first page is no evidence for what is above it",
+        PAGING,
+        "        return (0 if self.last else lowest, MAX_ID if self.first else top)\n",
+        "        return (0 if self.last else lowest, top)\n",
+        UNIT,
+    ),
+    Mutant(
+        "a page closes every hole above it, and not only what it spans",
+        LEDGER,
+        "        left = without(holes, *page.proof) if page.top else holes\n",
+        "        left = without(holes, page.lowest, 2**63) if page.top else holes\n",
+        UNIT,
+    ),
+    Mutant(
+        "an empty page closes all holes",
+        LEDGER,
+        "        left = without(holes, *page.proof) if page.top else holes\n",
+        "        left = without(holes, *page.proof)\n",
+        MODEL,
+    ),
+    Mutant(
+        "a page that is not sorted is taken",
+        PAGING,
+        "        if any(map(le, ids, ids[1:])):\n",
+        "        if False:\n",
+        UNIT,
+    ),
+    Mutant(
+        "windows without overlap",
+        PAGING,
+        "if again >= overlap else 0\n",
+        "if again == 0 else 0\n",
+        (
+            "tests/test_poller.py::"
+            "test_rows_deleted_at_both_ends_before_every_answer_lose_no_other",
+            "tests/test_poller.py::test_a_poll_reads_little_more_than_what_is_new",
+            *BY_TIME,
+        ),
+    ),
+    Mutant(
+        "the floor is ignored",
+        LEDGER,
+        "        if rows and key(rows[-1]) >= floor:\n            return rows\n",
+        "        if rows:\n            return rows\n",
+        UNIT,
+    ),
+    Mutant(
+        "the floor does not rise with what is forgotten",
+        LEDGER,
+        "        floor = live[0] if live else self.floor\n",
+        "        floor = self.floor\n",
+        (*UNIT, *MODEL),
+    ),
+    Mutant(
+        "rows that turn up late are ignored",
+        LEDGER,
+        "        fresh = self._fresh(open_rows)\n",
+        "        fresh = self._fresh(inside(open_rows, holes, self.order.key))\n",
+        (*UNIT, *LINEAGE),
+    ),
+    Mutant(
+        "a gap is forgotten by the clock, without a read",
+        GAPS,
+        "    ripe = (gap.span() for gap in gaps if not 0 <= now - gap.read < every)\n",
+        "    ripe = (gap.span() for gap in gaps if 0 <= now - gap.since < 2 * every)\n",
+        (*UNIT, *LINEAGE),
+    ),
+    Mutant(
+        "a gap is forgotten by its first read",
+        LEDGER,
+        "    return each.read == now and now - each.since >= late_window\n",
+        "    return each.read == now\n",
+        UNIT,
+    ),
+    Mutant(
+        "a late row leaves its gap open",
+        LEDGER,
+        "            kept = gap.cut(kept, row_id, row_id)\n",
+        "            kept = tuple(kept)\n",
+        UNIT,
+    ),
+    Mutant(
+        "gaps are not read after a start",
+        "cdr_exporter/store/ledgers.py",
+        "        gaps=tuple(Gap(*gap) for gap in said.gaps),\n",
+        "        gaps=tuple(Gap(*gap, read=2e9) for gap in said.gaps),\n",
+        LINEAGE,
+    ),
+    Mutant(
+        "the newest key does not follow a backup that was put back",
+        LEDGER,
+        "        high = top if page.first and top else max(self.high, top)\n",
+        "        high = max(self.high, top)\n",
+        (*UNIT, *MODEL),
+    ),
+    Mutant(
+        "identities above the newest key are forgotten at once",
+        LEDGER,
+        "            recent={**self.recent, **seen} if seen else self.recent,\n",
+        "            recent={\n"
+        "                each: key\n"
+        "                for each, key in {**self.recent, **seen}.items()\n"
+        "                if key <= high\n"
+        "            },\n",
+        UNIT,
+    ),
+    Mutant(
+        "no watermark after a break",
+        WATERMARK,
+        "        return replace(self, broken_at=self.newest)\n",
+        "        return self\n",
+        (*UNIT, *LINEAGE),
+    ),
+    Mutant(
+        "a row from the future sets the watermark",
+        WATERMARK,
+        "        if newest <= now + _FUTURE:\n",
+        "        if newest:\n",
+        UNIT,
+    ),
+    Mutant(
+        "a strange table is believed at once",
+        "cdr_exporter/joining.py",
+        "        if not rows & self._seen:\n",
+        "        if False:\n",
+        LINEAGE,
+    ),
+    Mutant(
+        "a strange table is believed the second time, though it is not the same",
+        "cdr_exporter/joining.py",
+        "        if not rows & self._seen:\n",
+        "        if not self._seen:\n",
+        LINEAGE,
+    ),
+    Mutant(
+        "our own table between two strange ones does not clear the suspicion",
+        "cdr_exporter/joining.py",
+        "        if ledger.knows(head):\n            self.forget()\n",
+        "        if ledger.knows(head):\n",
+        LINEAGE,
+    ),
+    Mutant(
+        "an empty list between two strange ones does not clear the suspicion",
+        "cdr_exporter/tail.py",
+        "        self._joiner.forget()\n",
+        "        self._joiner.join\n",
+        LINEAGE,
+    ),
+    Mutant(
+        "a catch-up's hole goes down to id 0",
+        LEDGER,
+        "        lowest = anchor if self.order.open_ends else anchor + 1\n",
+        "        lowest = 0\n",
+        (*UNIT, *MODEL),
+    ),
+    Mutant(
+        "the anchor's second is done with by time",
+        LEDGER,
+        "        lowest = anchor if self.order.open_ends else anchor + 1\n",
+        "        lowest = anchor + 1\n",
+        (*BY_TIME, *MODEL),
+    ),
+    Mutant(
+        "by time, the second at a page's end is done with",
+        ORDER,
+        "        return (lowest + 1, top - 1) if self.open_ends else (lowest, top)\n",
+        "        return (lowest, top)\n",
+        UNIT,
+    ),
+    Mutant(
+        "by time, no second is read again",
+        LEDGER,
+        "        return gap.tidy([*kept, *(Gap(low, high, 0, now) for low, high in newly)])\n",
+        "        return kept\n",
+        (*UNIT, *BY_TIME),
+    ),
+    Mutant(
+        "by time, what was counted by id counts again",
+        LEDGER,
+        "        return self.before is not None and isinstance(row, Record)"
+        " and self.before.has(row)\n",
+        "        return False\n",
+        (*UNIT, *BY_TIME),
+    ),
+    Mutant(
+        "the order by time is forgotten at a restart",
+        "cdr_exporter/store/ledgers.py",
+        "        order=ORDERS[said.order],\n",
+        '        order=ORDERS["id"],\n',
+        BY_TIME,
+    ),
+    Mutant(
+        "rows without ids are never looked for",
+        "cdr_exporter/orders.py",
+        "or well_ago >= _HOUR or (hidden and ago >= _MINUTE):\n",
+        "or False:  # never\n",
+        BY_TIME,
+    ),
+    Mutant(
+        "start: now by time counts what was there",
+        LEDGER,
+        "            counted = [row for row in counted if self.order.key(row) > newest]\n",
+        "            counted = list(counted)\n",
+        (*UNIT, *BY_TIME),
+    ),
+    Mutant(
+        "a process that was killed begins at the first page again",
+        "cdr_exporter/store/ledgers.py",
+        "        holes=said.holes,\n",
+        "        holes=(),\n",
+        ("tests/test_poller.py::test_a_process_killed_in_a_catch_up_goes_on_where_it_was",),
+    ),
+    Mutant(
+        "shown before the holes are read",
+        "cdr_exporter/tail.py",
+        "        if not moving and not self._books.holes:\n",
+        "        if True:\n",
+        ("tests/test_publication.py", "tests/test_poller.py"),
+    ),
+)

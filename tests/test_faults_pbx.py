@@ -1,0 +1,570 @@
+"""Faults of the PBX and the way to it (groups A to C of FAULTS.md), seen as metrics.
+
+The real client over a scripted server, a poller, a state file: one fault, what it is counted as,
+and that the next good answer counts as if nothing had been.
+"""
+
+from __future__ import annotations
+
+import datetime
+import gzip
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from prometheus_client.openmetrics.parser import (
+    text_string_to_metric_families as read_openmetrics,
+)
+from prometheus_client.parser import text_string_to_metric_families as read_plain
+
+from cdr_exporter.contract import CDRQuery
+from cdr_exporter.errors import TryAgain
+from cdr_exporter.exposition import Exposition
+from cdr_exporter.pbx import Client
+from cdr_exporter.record import Answer
+from cdr_exporter.secret import Secret
+from cdr_exporter.settings import PBX, TLS, SecretSource
+from cdr_exporter.tally import Series
+
+from .fakes import FakeClock, FakePBX
+from .rows import BOUNDS, body, row
+from .test_pbx_client import HEAD, Office, failure
+from .test_poller import Bench
+from .wire import (
+    Certificate,
+    Step,
+    Wire,
+    as_plain_http,
+    certificate,
+    chunked,
+    drip,
+    endless,
+    hang,
+    ok,
+    reset,
+    say,
+)
+from .wire import FakePBX as TokenPBX
+
+FAILURES = "cdr_exporter_poll_failures_total"
+API_ERRORS = "cdr_exporter_api_errors_total"
+BLOCKED = "cdr_exporter_auth_blocked"
+REJECTED = "cdr_exporter_rejected_records_total"
+HOUR, DAY = 3600.0, 86_400.0
+
+
+class Wired:
+    """The real client where `Bench` expects a PBX; its clock is the poller's."""
+
+    def __init__(self, wire: Wire, directory: Path, password: str = "") -> None:
+        self.clock = FakeClock()
+        settings = PBX(
+            name="hq",
+            base_url=wire.url,
+            client_id="client",
+            secret=SecretSource(value=Secret(password or "right-secret")),
+            request_timeout=0.3,
+        )
+        directory.mkdir(parents=True, exist_ok=True)
+        self.client = Client(settings, directory / "hq.token", wall=lambda: self.clock.wall)
+
+    @property
+    def requests(self) -> int:
+        return self.client.requests
+
+    @property
+    def errcodes(self) -> Mapping[int, int]:
+        return self.client.errcodes
+
+    def fetch(self, query: CDRQuery) -> Answer:
+        return self.client.fetch(query)
+
+
+@pytest.fixture
+def wire() -> Iterator[Wire]:
+    with Wire(TokenPBX()) as wire:
+        yield wire
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
+    benches: list[Bench] = []
+
+    def make(pbx: Any = None, **settings: object) -> Bench:
+        benches.append(Bench(tmp_path / "state", pbx, **settings))
+        return benches[-1]
+
+    yield make
+    for each in benches:
+        assert each.store is not None
+        each.store.close()
+
+
+def calls(*row_ids: int, **fields: Any) -> list[dict[str, Any]]:
+    return [row(row_id, **fields) for row_id in row_ids]
+
+
+# --- one fault, one reason -----------------------------------------------------------------------
+
+
+@dataclass
+class Fault:
+    step: Step | None = None
+    reason: str = "garbled"
+    errcode: int | None = None
+    label: str = ""
+    blocked: str = ""
+
+
+def refusal(errcode: int, reason: str = "api", label: str = "", blocked: str = "") -> Fault:
+    return Fault(None, reason, errcode, label or str(errcode), blocked)
+
+
+def listing(*rows: Any, **fields: Any) -> Fault:
+    return Fault(say(ok(body(rows, **fields))))
+
+
+GOOD = ok(body(calls(3, 2, 1)))
+FAULTS = {
+    # A
+    "A5 address blocked": refusal(70004, "auth", blocked="ip_blocked"),
+    "A5 address forbidden": refusal(70087, "auth", blocked="ip_forbidden"),
+    "A6 token cap": refusal(60002, "auth", blocked="token_cap"),
+    "A9 right removed": refusal(10005, "auth", blocked="denied"),
+    "A9 API switched off": refusal(70123, "auth", blocked="api_disabled"),
+    # B
+    "B3 silent": Fault(hang, "timeout"),
+    "B3 dripping": Fault(drip(GOOD, 0.02), "timeout"),
+    "B4 reset": Fault(reset(GOOD[:80])),
+    "B4 closed": Fault(say(b""), "connect"),
+    "B4 cut": Fault(say(GOOD[:-1])),
+    "B5 longer than it is": Fault(say(GOOD.replace(b"Content-Length: ", b"Content-Length: 9"))),
+    "B5 chunks cut": Fault(say(chunked(body(calls(3)))[:-9])),
+    "B6 endless": Fault(endless(b"HTTP/1.1 200 OK\r\n\r\n", b" " * 1_000_000), "too_large"),
+    "B6 compressed": Fault(say(ok(gzip.compress(body(calls(2))), Content_Encoding="gzip"))),
+    "B8 redirect": Fault(say(ok(b"", "302 Found", Location="/x")), "redirect"),
+    "B10 slow down": Fault(say(ok(b"", "429 Slow", Retry_After="7")), "throttled"),
+    "B10 busy": Fault(say(ok(b"", "503 Busy", Retry_After="7")), "throttled"),
+    "B11 500": Fault(say(ok(b"<html>Kristin Hale</html>", "500 Oops")), "http"),
+    "B11 504": Fault(say(ok(b"<html>", "504 Late")), "http"),
+    "B12 401": Fault(say(ok(b"", "401 Unauthorized")), "auth"),
+    "B12 403": Fault(say(ok(b"", "403 Forbidden")), "auth"),
+    "B12 404": Fault(say(ok(b"", "404 Not Found")), "http"),
+    # C
+    "C1 a code with a reaction": refusal(-2),
+    "C1 a code without": refusal(99_999, label="other"),
+    "C2 no errcode": Fault(say(ok(b'{"data": []}'))),
+    "C2 errcode is text": listing(*calls(3), errcode="0"),
+    "C2 errcode is true": listing(*calls(3), errcode=False),
+    "C3 HTML": Fault(say(ok(b"<html>"))),
+    "C3 no body": Fault(say(ok(b""))),
+    "C3 trailing garbage": Fault(say(ok(body(calls(3)) + b"x"))),
+    "C5 5,000 digits": Fault(say(ok(body(calls(3)).replace(b": 60,", b": " + b"9" * 5000 + b",")))),
+    "C5 nested without end": Fault(say(ok(b"[" * 100_000))),
+    "C7 ascending": listing(*calls(1, 2)),
+    "C7 an id twice": listing(*calls(2, 2)),
+    "C8 more than the total": listing(*calls(3, 2, 1), total_number=2),
+    "C8 no total": listing(*calls(3, 2, 1), total_number="many"),
+    "C8 more than asked": listing(*calls(*range(900, 0, -1))),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+def test_a_fault_is_counted_by_its_reason_and_the_next_answer_counts(
+    wire: Wire, bench: Callable[..., Bench], tmp_path: Path, fault: Fault
+) -> None:
+    pbx: TokenPBX = wire.script[0]  # type: ignore[assignment]
+    it = bench(Wired(wire, tmp_path / "token"))
+    pbx.rows = calls(1)
+    it.poll()
+    pbx.rows = calls(3, 2, 1)
+    counted, up = it.counted, it.gauge("cdr_up")
+    if fault.step is not None:
+        wire.script = [fault.step]
+    else:
+        pbx.says["cdr/list"] = [fault.errcode or 0]
+    it.poll()
+    wire.script = [pbx]
+
+    assert (counted, up) == (0, 1)
+    assert (it.counted, it.gauge("cdr_up")) == (0, 0)
+    assert it.own(FAILURES, fault.reason) == 1
+    assert sum(it.own(FAILURES, reason) for reason in REASONS) == 1
+    assert "Kristin" not in it.last.trouble
+    assert not fault.label or it.own(API_ERRORS, fault.label) == 1
+    assert not fault.blocked or it.gauge(BLOCKED, fault.blocked) == 1
+
+    it.clock.pass_(2 * HOUR)
+    it.poll()
+
+    assert (it.counted, it.gauge("cdr_up")) == (2, 1)
+    assert not fault.blocked or it.gauge(BLOCKED, fault.blocked) == 0
+
+
+REASONS = sorted({each.reason for each in FAULTS.values()} | {"tls", "state"})
+
+
+def test_a_refused_connection_is_counted_as_such(
+    bench: Callable[..., Bench], tmp_path: Path
+) -> None:
+    with Wire(TokenPBX()) as gone:
+        nobody = Wired(gone, tmp_path / "token")
+    it = bench(nobody)
+    it.poll()
+
+    assert (it.own(FAILURES, "connect"), it.gauge("cdr_up")) == (1, 0)
+
+
+def test_wrong_credentials_are_seen_and_tried_no_more_than_three_times(
+    wire: Wire, bench: Callable[..., Bench], tmp_path: Path
+) -> None:
+    pbx: TokenPBX = wire.script[0]  # type: ignore[assignment]
+    it = bench(Wired(wire, tmp_path / "token", password="wrong"))
+    for _ in range(200):
+        it.clock.pass_(it.poll())
+        if len(it.shown) % 9 == 0:
+            # A crash loop has no more tries than a process that lives.
+            it.pbx = Wired(wire, tmp_path / "token", password="wrong")  # type: ignore[assignment]
+            it.pbx.clock = it.clock
+            it.restart()
+    blocked = it.gauge(BLOCKED, "credentials")
+    pbx.secret = "wrong"
+    it.clock.pass_(DAY)
+    it.poll()
+
+    assert pbx.counted() == {"get_token": 3}
+    assert blocked == 1
+
+
+def test_a_token_that_expires_before_every_answer_is_no_data_gap(
+    wire: Wire, bench: Callable[..., Bench], tmp_path: Path
+) -> None:
+    pbx: TokenPBX = wire.script[0]  # type: ignore[assignment]
+    it = bench(Wired(wire, tmp_path / "token"))
+    it.poll()
+    ups = []
+    for number in range(1, 9):
+        pbx.rows = calls(*range(number, 0, -1))
+        pbx.alive.clear()
+        if number % 2:
+            pbx.refreshable.clear()
+        it.poll()
+        it.clock.pass_(60)
+        ups.append(it.gauge("cdr_up"))
+
+    assert ups == [1.0] * 8
+    assert it.counted == 8
+    assert it.own(API_ERRORS, "10004") >= 8
+    assert pbx.counted()["get_token"] <= 5
+
+
+def test_an_unreadable_secret_file_does_not_end_a_token_that_lives(
+    wire: Wire, tmp_path: Path
+) -> None:
+    pbx: TokenPBX = wire.script[0]  # type: ignore[assignment]
+    office = Office(wire, pbx, tmp_path)
+    secret = tmp_path / "secret"
+    secret.write_text("right-secret\n")
+    client = office.client(secret=SecretSource(file=secret))
+    client.fetch(HEAD)
+    secret.unlink()
+    client.fetch(HEAD)
+    office.clock.now += 1500
+    client.fetch(HEAD)
+
+    assert pbx.counted() == {"get_token": 1, "refresh_token": 1, "cdr/list": 3}
+
+
+# --- B7: certificates ----------------------------------------------------------------------------
+
+
+def expired(directory: Path, ca: Certificate) -> Certificate:
+    """Return a certificate of *ca* that was good until yesterday."""
+    fresh = certificate(directory, "expired", issuer=ca)
+    now = datetime.datetime.now(datetime.UTC)
+    builder = x509.CertificateBuilder(
+        issuer_name=ca.certificate.subject,
+        subject_name=fresh.certificate.subject,
+        public_key=fresh.key.public_key(),
+        serial_number=x509.random_serial_number(),
+        not_valid_before=now - datetime.timedelta(days=9),
+        not_valid_after=now - datetime.timedelta(days=1),
+        extensions=list(fresh.certificate.extensions),
+    )
+    made = builder.sign(ca.key, hashes.SHA256())
+    key = fresh.file.read_bytes().partition(b"-----END CERTIFICATE-----\n")[2]
+    fresh.file.write_bytes(made.public_bytes(serialization.Encoding.PEM) + key)
+    return Certificate(fresh.file, made, fresh.key)
+
+
+def test_an_expired_certificate_is_refused_and_its_pin_is_believed(tmp_path: Path) -> None:
+    ca = certificate(tmp_path, "ca")
+    late = expired(tmp_path, ca)
+    pbx = TokenPBX()
+    with Wire(pbx, tls=late.server) as wire:
+        office = Office(wire, pbx, tmp_path)
+        error = failure(office.client(tls=TLS(ca_file=ca.file)))
+
+        assert error.reason == "tls"
+        assert "expired" in str(error)
+        assert wire.received == b""
+
+        office.client(tls=TLS(fingerprint_sha256=late.fingerprint)).fetch(HEAD)
+
+
+def test_no_trouble_with_tls_is_taken_for_a_refused_login(
+    bench: Callable[..., Bench], tmp_path: Path
+) -> None:
+    stranger = certificate(tmp_path, "stranger")
+    with Wire(TokenPBX(), tls=stranger.server) as wire, Wire(as_plain_http) as plain:
+        it = bench(Wired(wire, tmp_path / "token"))
+        it.poll(5)
+        other = Office(plain, TokenPBX(), tmp_path)
+        reasons = {
+            failure(other.client(base_url=plain.url.replace("http", "https"))).reason
+            for _ in range(5)
+        }
+
+    assert it.own(FAILURES, "tls") == 5
+    assert it.own(FAILURES, "auth") == 0
+    assert it.gauge(BLOCKED, "credentials") == 0
+    assert reasons == {"tls"}
+
+
+# --- B13: a wrong label on the right thing -------------------------------------------------------
+
+
+@pytest.mark.parametrize("content_type", ["text/html", "application/octet-stream", ";;;"])
+def test_good_json_of_another_content_type_is_taken(
+    wire: Wire, tmp_path: Path, content_type: str
+) -> None:
+    pbx: TokenPBX = wire.script[0]  # type: ignore[assignment]
+    pbx.says["cdr/list"] = [ok(body(calls(2, 1)), Content_Type=content_type)]
+    answer = Wired(wire, tmp_path / "token").fetch(HEAD)
+
+    assert [each.id for each in answer.rows] == [2, 1]
+
+
+# --- B14, B15: the PBX in a catch-up -------------------------------------------------------------
+
+
+def test_an_old_answer_of_a_cache_changes_nothing(bench: Callable[..., Bench]) -> None:
+    pbx = FakePBX()
+    pbx.call(100)
+    it = bench(pbx)
+    it.poll()
+    true, cached = pbx.fetch, {}
+
+    def remember(query: CDRQuery) -> Answer:
+        cached[query] = true(query)
+        return cached[query]
+
+    def replay(query: CDRQuery) -> Answer:
+        return cached.get(query) or true(query)
+
+    pbx.fetch = remember  # type: ignore[method-assign]
+    pbx.call(5)
+    it.poll()
+    pbx.call(300)
+    it.poll()
+    before = it.counted
+    pbx.call(40)
+    pbx.fetch = replay  # type: ignore[method-assign]
+    it.poll(3)
+    stale = (it.counted, it.gauge("cdr_up"), it.gauge("cdr_exporter_lineage_suspect"))
+    pbx.fetch = true  # type: ignore[method-assign]
+    it.poll(2)
+
+    assert before == 305
+    assert stale == (305, 1, 0)
+    assert it.counted == 345
+
+
+def test_a_reboot_in_the_middle_of_a_catch_up_goes_on_where_it_was(
+    bench: Callable[..., Bench],
+) -> None:
+    pbx = FakePBX()
+    pbx.call(5000)
+    it = bench(pbx, start="all")
+    backlogs = []
+    for requests in (3, 5, 8, 13):
+        last = len(pbx.queries) + requests
+
+        def boot(last: int = last) -> None:
+            if len(pbx.queries) == last:
+                pbx.failures = [TryAgain("gone", reason="connect")] * 3
+
+        pbx.before_answer = boot
+        it.poll(4)
+        backlogs.append(it.gauge("cdr_exporter_backlog"))
+    pbx.before_answer = lambda: None
+    pbx.failures = []
+    it.poll(9)
+
+    assert it.own(FAILURES, "connect") >= 3
+    assert backlogs == sorted(backlogs, reverse=True)
+    assert (it.counted, it.gauge("cdr_exporter_backlog")) == (5000, 0)
+
+
+# --- C: rows -------------------------------------------------------------------------------------
+
+POISON = [
+    pytest.param('{"id": true}', "id", id="C6 a bool"),
+    pytest.param('{"id": "x"}', "id", id="C6 text"),
+    pytest.param('{"id": -1}', "id", id="C6 negative"),
+    pytest.param('{"id": 9223372036854775808}', "id", id="C6 2^63"),
+    pytest.param('{"id": 1.0}', "id", id="C6 a float"),
+    pytest.param('{"id": 3, "duration": NaN}', "number", id="C4 NaN"),
+    pytest.param('{"id": 3, "duration": Infinity}', "number", id="C4 infinity"),
+    pytest.param('{"id": 3, "talk_duration": 1e400}', "number", id="C4 1e400"),
+    pytest.param("null", "shape", id="no object"),
+]
+
+
+@pytest.mark.parametrize(("poison", "reason"), POISON)
+def test_a_poison_row_in_every_page_stops_nothing(
+    wire: Wire, bench: Callable[..., Bench], tmp_path: Path, poison: str, reason: str
+) -> None:
+    pbx: TokenPBX = wire.script[0]  # type: ignore[assignment]
+    it = bench(Wired(wire, tmp_path / "token"))
+    pbx.rows = calls(2)
+    it.poll()
+    for newest in range(4, 10):
+        good = json.dumps(calls(*range(newest, 3, -1), 2))[1:-1]
+        text = f'{{"errcode": 0, "total_number": {newest - 1}, "data": [{good}, {poison}]}}'
+        pbx.says["cdr/list"] = [ok(text.encode())]
+        it.poll()
+
+    assert it.counted == 6
+    assert it.gauge("cdr_up") == 1
+    assert it.gauge("cdr_exporter_backlog") == 0
+    assert it.last.totals.series[Series(REJECTED, (reason,))] == (1,)
+
+
+HOSTILE = {
+    "C11 line break": "two\nlines",
+    "C11 quotes": 'a"b\\c',
+    "C11 NUL": "a\x00b\r",
+    "C11 bidi": "\u202eevil\u2028x",
+    "C12 lone surrogate": "a\ud800z",
+    "C13 10,000 characters": "x" * 10_000,
+    "none": "none",
+    "other": "other",
+}
+
+
+def test_hostile_names_are_counted_kept_and_shown(
+    wire: Wire, bench: Callable[..., Bench], tmp_path: Path
+) -> None:
+    pbx: TokenPBX = wire.script[0]  # type: ignore[assignment]
+    it = bench(Wired(wire, tmp_path / "token"))
+    it.poll()
+    names = list(HOSTILE.values())
+    pbx.rows = [
+        row(number, src_trunk=name, call_from=name, uid=f"{name}{number}", reason=name)
+        for number, name in reversed(list(enumerate(names, start=1)))
+    ]
+    it.poll()
+    it.restart()
+    it.poll()
+    it.clock.pass_(HOUR)
+    it.poll()
+    exposition = Exposition(BOUNDS, "1.2.3")
+    plain = exposition.one(it.last, it.clock.now(), openmetrics=False).plain.decode()
+    openmetrics = exposition.one(it.last, it.clock.now(), openmetrics=True).plain.decode()
+
+    for samples in (_records(read_plain(plain)), _records(read_openmetrics(openmetrics))):
+        trunks = {labels["trunk"] for labels, value in samples if value}
+        assert sum(value for _, value in samples) == len(names)
+        # No two names share a label, and none is cut into another.
+        assert len(trunks) == len(names)
+        assert not trunks & {"none", "other"}
+        assert all(len(trunk.encode()) <= 160 for trunk in trunks)
+
+
+def _records(families: Any) -> list[tuple[dict[str, str], float]]:
+    return [
+        (sample.labels, sample.value)
+        for family in families
+        for sample in family.samples
+        if sample.name == "cdr_records_total"
+    ]
+
+
+def test_twenty_thousand_trunk_names_are_no_more_series_than_allowed(
+    bench: Callable[..., Bench],
+) -> None:
+    pbx = FakePBX()
+    it = bench(pbx, max_trunks=20)
+    it.poll()
+    for number in range(20_000):
+        pbx.call(src_trunk=f"trunk {number}")
+    it.poll(9)
+    folded = it.last.totals.series[Series("cdr_exporter_folded_trunks_total")][0]
+    admitted = it.last.totals.trunks
+    it.restart()
+    pbx.call(src_trunk="trunk 3")
+    it.poll(2)
+
+    assert it.counted == 20_001
+    assert folded == 20_000 - 20
+    assert len(admitted - {"none"}) == 20
+    # What was admitted is durable: the same names after a restart, and no others.
+    assert it.last.totals.trunks == admitted
+
+
+@pytest.mark.parametrize("order", ["first", "last", "left_out"])
+@pytest.mark.parametrize("start", ["now", "all"])
+def test_rows_without_an_id_count_once_when_the_firmware_is_new(
+    bench: Callable[..., Bench], start: str, order: str
+) -> None:
+    pbx = FakePBX()
+    pbx.nameless = order
+    pbx.call(300)
+    it = bench(pbx, start=start)
+    it.poll(3)
+    before = it.counted
+    for _ in range(150):
+        if pbx.next_id < 320:
+            pbx.call_nameless(started_at=int(it.clock.wall) - 60)
+        it.clock.pass_(30)
+        it.poll()
+    counted = it.counted
+    it.restart()
+    it.poll(3)
+
+    assert before == (300 if start == "all" else 0)
+    assert (counted - before, it.counted) == (19, counted)
+    assert it.gauge("cdr_up") == 1
+
+
+def test_rows_of_one_uid_count_each(bench: Callable[..., Bench]) -> None:
+    pbx = FakePBX()
+    it = bench(pbx)
+    it.poll()
+    pbx.call(9, uid="the same", started_at=1_700_000_000)
+    it.poll()
+    it.restart()
+    it.poll()
+
+    assert it.counted == 9
+
+
+def test_one_refresh_however_many_ask(wire: Wire, tmp_path: Path) -> None:
+    pbx: TokenPBX = wire.script[0]  # type: ignore[assignment]
+    client = Wired(wire, tmp_path / "token").client
+    client.fetch(HEAD)
+    pbx.alive.clear()
+    threads = [threading.Thread(target=client.fetch, args=(HEAD,)) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert (pbx.counted()["get_token"], pbx.counted()["refresh_token"]) == (1, 1)

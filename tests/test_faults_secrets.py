@@ -1,0 +1,215 @@
+"""Faults and secrets (group G of FAULTS.md): no fault, of no request, shows one.
+
+The real client against the simulated PBX over HTTP, every fault at every endpoint, logging at
+debug level; then whatever a person or a machine could see is searched for the canaries.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import traceback
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cdr_exporter import cli, logs
+from cdr_exporter.contract import CDRQuery
+from cdr_exporter.errors import PBXError
+from cdr_exporter.exposition import Exposition
+from cdr_exporter.pbx import Client
+from cdr_exporter.record import Answer
+from cdr_exporter.secret import Secret
+from cdr_exporter.settings import PBX, SecretSource
+from cdr_exporter.simulator import SimulatedPBX
+from cdr_exporter.simulator.server import Server
+from cdr_exporter.web import App
+
+from .fakes import FakeClock
+from .rows import BOUNDS
+from .test_pbx_transport import told
+from .test_poller import Bench
+from .webfakes import ask
+
+SECRET = "canary-secret-5cf1e07a"
+PERSON = "Kristin Canary"
+NUMBER = "+491525550199"
+PAGES = ("/", "/metrics", "/metrics?pbx=hq", "/sd", "/-/ready", "/-/healthy", "/nowhere")
+LIBRARIES = ("urllib3", "requests", "waitress")
+HOUR = 3600.0
+
+
+@pytest.fixture
+def server() -> Iterator[tuple[SimulatedPBX, Server]]:
+    pbx = SimulatedPBX(client_id="canary-client", client_secret=SECRET)
+    with pbx.serve() as server:
+        yield pbx, server
+
+
+@pytest.fixture
+def logged() -> Iterator[io.StringIO]:
+    """Return what is logged at debug level, by the libraries too, past our formatter."""
+    everything, root = io.StringIO(), logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    raw = logging.StreamHandler(everything)
+    logs.setup("debug", "logfmt", everything)
+    root.addHandler(raw)
+    for name in LIBRARIES:
+        logging.getLogger(name).setLevel(logging.DEBUG)
+    yield everything
+    logging.captureWarnings(False)
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    for name in LIBRARIES:
+        logging.getLogger(name).setLevel(logging.NOTSET)
+
+
+class Watched:
+    """A client of which every error is turned inside out, locals included."""
+
+    def __init__(self, base_url: str, directory: Path) -> None:
+        self.clock = FakeClock()
+        self.shown = ""
+        settings = PBX(
+            name="hq",
+            base_url=base_url,
+            client_id="canary-client",
+            secret=SecretSource(value=Secret(SECRET)),
+            request_timeout=1.0,
+        )
+        self.settings = settings
+        self.client = Client(settings, directory / "hq.token", wall=lambda: self.clock.wall)
+
+    @property
+    def requests(self) -> int:
+        return self.client.requests
+
+    @property
+    def errcodes(self) -> Mapping[int, int]:
+        return self.client.errcodes
+
+    def fetch(self, query: CDRQuery) -> Answer:
+        try:
+            return self.client.fetch(query)
+        except PBXError as error:
+            self.shown += told(error)
+            raise
+
+
+FAULTS: dict[str, dict[str, Any]] = {
+    **{f"errcode {code}": {"errcode": code} for code in (-2, -1, 10004, 10005, 60002, 70004)},
+    **{f"errcode {code}": {"errcode": code} for code in (70087, 70123, 40002, 99999)},
+    **{f"HTTP {code}": {"status": code} for code in (204, 401, 403, 404, 429, 500, 502, 503)},
+    "redirect": {"status": 302, "headers": {"Location": "http://127.0.0.1:1/?access_token=x"}},
+    "cut in the head": {"cut_after": 9},
+    "cut in the body": {"cut_after": 60},
+    "dropped": {"dropped": True},
+    "not JSON": {"body": "<html>"},
+    "no errcode": {"body": "{}"},
+    "half a grant": {"body": '{"errcode": 0, "access_token": "canary-token-of-nobody-1", "ref'},
+    "a grant of no form": {"body": '{"errcode": 0, "access_token": "canary token of nobody"}'},
+    "says it back": {"body": json.dumps({"errcode": 40002, "errmsg": f"password={SECRET} is bad"})},
+    "too late": {"delay_seconds": 1.3},
+}
+
+
+def poll_until_up(it: Bench) -> None:
+    for _ in range(12):
+        it.poll()
+        if it.gauge("cdr_up"):
+            return
+        it.clock.pass_(3 * HOUR)
+    raise AssertionError(f"still down: {it.last.trouble}")
+
+
+def pages(it: Bench) -> str:
+    app = App(
+        snapshots=lambda: [it.last],
+        exposition=Exposition(BOUNDS, version="1.2.3"),
+        now=it.clock.now,
+        alive=lambda: True,
+        version="1.2.3",
+        dashboards={},
+        rules={},
+    )
+    return "".join(ask(app, path, host="here").text for path in PAGES)
+
+
+def tokens_of(path: Path) -> set[str]:
+    """Return the tokens that the token file holds."""
+    held = json.loads(path.read_text()) if path.exists() else {}
+    pairs = [held.get("access"), held.get("refresh")]
+    return {each["value"] for each in pairs if each}
+
+
+@pytest.mark.parametrize("endpoint", ["get_token", "refresh_token", "cdr/list", "del_token"])
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+def test_no_fault_at_any_endpoint_shows_a_secret_or_a_person(
+    server: tuple[SimulatedPBX, Server],
+    tmp_path: Path,
+    logged: io.StringIO,
+    fault: dict[str, Any],
+    endpoint: str,
+) -> None:
+    pbx, serving = server
+    client, path = Watched(serving.base_url, tmp_path), tmp_path / "hq.token"
+    it = Bench(tmp_path / "state", client)  # type: ignore[arg-type]
+    poll_until_up(it)
+    canaries = {SECRET, PERSON, NUMBER, "canary-token", "canary token"} | tokens_of(path)
+    pbx.call(call_from=f"{PERSON}<{NUMBER}>", call_to=NUMBER, call_type="Inbound", src_trunk="sip")
+    if endpoint == "get_token":
+        pbx.expire_tokens(refresh_too=True)
+    elif endpoint == "refresh_token":
+        pbx.expire_tokens()
+    asked = pbx.log.count(endpoint)
+    pbx.fail_next(path=endpoint, **fault)
+    it.poll()
+    seen = pages(it)
+    canaries |= tokens_of(path)
+    poll_until_up(it)
+    canaries |= tokens_of(path)
+    client.client.revoke(1.0)
+    assert it.store is not None
+    it.store.close()
+
+    seen += pages(it) + client.shown + logged.getvalue() + repr(client.client.__dict__)
+    seen += "".join(snapshot.trouble for snapshot in it.shown)
+    assert it.counted == 1
+    assert pbx.log.count(endpoint) > asked
+    assert len(canaries) >= 7
+    assert [canary for canary in sorted(canaries) if canary in seen] == []
+
+
+# --- G2: what stands on a command line, and what is echoed ---------------------------------------
+
+
+@pytest.mark.parametrize("command", [[], ["run"], ["check"], ["demo"], ["simulate"]])
+@pytest.mark.parametrize("option", ["--client-secret", "--client_secret", "--secret", "--password"])
+def test_a_secret_has_no_place_on_the_command_line(
+    command: list[str], option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main([*command, f"{option}={SECRET}"])
+    said = capsys.readouterr()
+
+    assert ended.value.code == 2
+    assert "Traceback" not in said.err
+
+
+def test_settings_show_no_secret_however_they_are_printed() -> None:
+    settings = PBX(
+        name="hq",
+        base_url="http://127.0.0.1",
+        client_id="me",
+        secret=SecretSource(value=Secret(SECRET)),
+    )
+    shown = [str(settings), repr(settings), f"{settings!r:>999}", repr({"pbx": [settings]})]
+    try:
+        raise ValueError(settings)
+    except ValueError as error:
+        shown += traceback.TracebackException.from_exception(error, capture_locals=True).format()
+
+    assert SECRET not in "".join(shown)

@@ -1,0 +1,643 @@
+"""Faults of the state (group E of FAULTS.md) as a scrape would see them: at the poller, and above.
+
+A `kill -9` leaves the files as they are at that instant, for what a process wrote is the kernel's.
+So a copy of the directory, made at the point of the kill, is what the next process finds.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import signal
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cdr_exporter.pbx import token_file
+from cdr_exporter.reader import Stopped
+from cdr_exporter.simulator import SimulatedPBX
+from cdr_exporter.snapshot import Snapshot
+from cdr_exporter.supervisor import Board
+from cdr_exporter.tally import Series
+
+from .fakes import FakePBX
+from .processes import Exporter, eventually
+from .test_end_to_end import SECRET
+from .test_end_to_end import config as config_of
+from .test_end_to_end import counted as shown_by
+from .test_pbx_client import HEAD, Office
+from .test_poller import Bench, records
+from .test_store import State, counted, outcome, reopened, spoilt_copies, truncated
+from .test_supervisor import UP, Client, Watching, run
+from .wire import FakePBX as TokenPBX
+from .wire import Wire
+
+WRITE_OK = "cdr_exporter_state_write_ok"
+RESET = "cdr_exporter_state_reset_timestamp_seconds"
+FAILURES = "cdr_exporter_poll_failures_total"
+DAY = 86_400.0
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
+    benches: list[Bench] = []
+
+    def make(name: str = "state", pbx: FakePBX | None = None, **settings: object) -> Bench:
+        benches.append(Bench(tmp_path / name, pbx, **settings))
+        return benches[-1]
+
+    yield make
+    for each in benches:
+        assert each.store is not None
+        each.store.close()
+
+
+def shown(bench: Bench) -> list[int]:
+    """Return what scrapes could have seen of `cdr_records_total`, one after the other."""
+    return seen(bench.shown, bench)
+
+
+def seen(snapshots: list[Snapshot], bench: Bench) -> list[int]:
+    return [records(each.totals) for each in snapshots if each.shows_calls(bench.clock.now())]
+
+
+# --- E1: killed at every point -------------------------------------------------------------------
+
+
+class Kills:
+    """Copies the state at each point of a poll, and notes what a scrape had seen by then."""
+
+    def __init__(self, bench: Bench, directory: Path) -> None:
+        self.bench = bench
+        self.directory = directory
+        self.points: list[tuple[str, Path, int]] = []
+        assert bench.store is not None
+        bench.store._db.set_trace_callback(lambda statement: self.at(statement.split()[0]))
+        publish = bench.poller._show
+
+        def publishing(snapshot: Snapshot) -> None:
+            self.at("publish")
+            publish(snapshot)
+            self.at("published")
+
+        bench.poller._show = publishing
+
+    def at(self, point: str) -> None:
+        copy = self.directory / f"kill-{len(self.points)}"
+        shutil.copytree(self.bench.state_dir, copy)
+        self.points.append((point, copy, max(shown(self.bench), default=0)))
+
+
+def test_a_kill_at_any_statement_or_around_publishing_changes_nothing(
+    bench: Callable[..., Bench], tmp_path: Path
+) -> None:
+    it = bench()
+    it.pbx.call(30)
+    it.poll()
+    it.pbx.call(70, src_trunk="gsm")
+    kills = Kills(it, tmp_path)
+    it.poll()
+    assert it.store is not None
+    it.store._db.set_trace_callback(None)
+    final = it.counted
+
+    assert final == 70
+    assert {"BEGIN", "INSERT", "COMMIT", "publish", "published"} <= {p for p, _, _ in kills.points}
+    for point, copy, seen_before in kills.points:
+        after = bench(copy.name, it.pbx)
+        start = after.counted
+        after.poll(3)
+        assert start >= seen_before, point
+        assert all(seen_before <= value <= final for value in shown(after)), point
+        assert (after.counted, shown(after)[-1]) == (final, final), point
+
+
+def test_a_kill_at_any_step_of_a_login_makes_no_second_login_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pbx, copies = TokenPBX(), []
+    directory = tmp_path / "state"
+    directory.mkdir()
+
+    def kill_around(act: Callable[..., Any]) -> Callable[..., Any]:
+        def acting(*arguments: Any) -> Any:
+            copies.append((shutil.copytree(directory, tmp_path / f"{len(copies)}"), len(pbx.calls)))
+            done = act(*arguments)
+            copies.append((shutil.copytree(directory, tmp_path / f"{len(copies)}"), len(pbx.calls)))
+            return done
+
+        return acting
+
+    with Wire(pbx) as wire:
+        office = Office(wire, pbx, directory)
+        with monkeypatch.context() as patched:
+            patched.setattr(token_file.os, "fsync", kill_around(os.fsync))
+            patched.setattr(Path, "replace", kill_around(Path.replace))
+            office.client().fetch(HEAD)
+        outcomes = [_logins_after(Office(wire, pbx, copy), asked) for copy, asked in copies]
+
+    # Two writes: before the login, and with the token it brought.
+    assert len(copies) == 12
+    assert set(outcomes) == {1, 0}
+    assert all(before + after <= 1 for (_, before), after in zip(copies, outcomes, strict=True))
+
+
+def _logins_after(office: Office, _asked: int) -> int:
+    """Start again from what a kill left; return how often that logs in within a minute."""
+    before = office.logins()
+    with suppress(Exception):
+        office.client().fetch(HEAD)
+    return office.logins() - before
+
+
+# --- E2: what a power cut leaves of the log ------------------------------------------------------
+
+
+def logged_after_a_checkpoint(bench: Callable[..., Bench], calls: int) -> Path:
+    """Return a killed state: 30 rows in the file itself, and *calls* more, each in the log."""
+    it = bench("alive", start="all")
+    it.pbx.call(30)
+    it.poll()
+    assert it.store is not None
+    it.store._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    for number in range(calls):
+        it.pbx.call(src_trunk=f"trunk {number}")
+        it.poll()
+    return shutil.copytree(it.state_dir, it.state_dir.with_name("state"))
+
+
+def test_a_cut_log_never_leaves_less_than_the_last_checkpoint(
+    bench: Callable[..., Bench], tmp_path: Path
+) -> None:
+    killed = logged_after_a_checkpoint(bench, 4)
+    whole = outcome(shutil.copytree(killed, tmp_path / "whole"))
+    states = list(spoilt_copies(killed, "hq.db-wal", truncated, 512))
+    rows = [counted(each.totals) for each in states if isinstance(each, State)]
+
+    assert isinstance(whole, State)
+    assert counted(whole.totals) == 34
+    assert len(rows) == len(states) > 20
+    assert rows == sorted(rows)
+    assert {30, 31, 32, 33} <= set(rows) <= {30, 31, 32, 33, 34}
+
+
+def torn(text: bytes, at: int) -> bytes:
+    """Return *text* with a sector that was never written."""
+    return text[:at] + bytes(512) + text[at + 512 :]
+
+
+def test_a_torn_log_leaves_what_some_commit_left(bench: Callable[..., Bench]) -> None:
+    killed = logged_after_a_checkpoint(bench, 3)
+    states = list(spoilt_copies(killed, "hq.db-wal", torn, 512))
+    rows = {counted(each.totals) for each in states if isinstance(each, State)}
+
+    assert len(states) > 20
+    assert {30, 31, 32} <= rows <= {30, 31, 32, 33}
+    assert all(isinstance(each, State) or each == "set aside" for each in states)
+
+
+# --- E3, E11: the disk is full, or fails ---------------------------------------------------------
+
+
+@contextmanager
+def limited(limit: int) -> Iterator[None]:
+    """Let no file grow beyond *limit* bytes: a write further out fails as on a broken disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+
+
+def test_a_full_disk_shows_what_was_and_then_all(bench: Callable[..., Bench]) -> None:
+    it = bench()
+    it.pbx.call(5)
+    it.poll()
+    it.pbx.call(2)
+    it.poll()
+    it.pbx.call(15, src_trunk="gsm")
+    assert it.store is not None
+    [[pages]] = it.store._db.execute("PRAGMA page_count")
+    it.store._db.execute(f"PRAGMA max_page_count={pages}")
+    # Many new series, so that there is no room left on the pages that exist.
+    for number in range(400):
+        it.pbx.call(src_trunk=f"trunk {number}")
+    it.poll(3)
+    full = (it.gauge(WRITE_OK), it.gauge("cdr_up"), shown(it)[-1])
+    failures = it.own(FAILURES, "state")
+    it.store._db.execute("PRAGMA max_page_count=1000000")
+    it.poll(3)
+
+    assert full[:2] == (0, 0)
+    assert full[2] < 417
+    assert failures == 3
+    assert (it.gauge(WRITE_OK), it.counted, shown(it)[-1]) == (1, 417, 417)
+
+
+@pytest.mark.parametrize("room", [0, 100, 4096, 9000])
+def test_a_disk_that_fails_in_a_write_is_tried_again_and_nothing_is_counted_twice(
+    bench: Callable[..., Bench], room: int
+) -> None:
+    it = bench()
+    it.pbx.call(5)
+    it.poll()
+    it.pbx.call(3, src_trunk="gsm")
+    log = it.state_dir / "hq.db-wal"
+    with limited(log.stat().st_size + room):
+        it.poll(2)
+        broken = (it.gauge(WRITE_OK), it.own(FAILURES, "state"), shown(it)[-1])
+    copy = shutil.copytree(it.state_dir, it.state_dir.with_name("copy"))
+    it.poll()
+    after = bench(copy.name, it.pbx)
+    after.poll()
+
+    assert broken == (0, 2, 0)
+    assert (it.gauge(WRITE_OK), it.counted) == (1, 3)
+    # Also where the process is killed while the disk is broken.
+    assert after.counted == 3
+
+
+class Failing:
+    """A connection on which the statement number *at* fails with *message*."""
+
+    def __init__(self, db: sqlite3.Connection, at: int, message: str) -> None:
+        self._db = db
+        self.left = at
+        self._message = message
+
+    def __getattr__(self, name: str) -> Any:
+        act = getattr(self._db, name)
+
+        def acting(*arguments: Any) -> Any:
+            self.left -= 1
+            if self.left == 0:
+                raise sqlite3.OperationalError(self._message)
+            return act(*arguments)
+
+        return acting
+
+
+@pytest.mark.parametrize(
+    "message", ["disk I/O error", "attempt to write a readonly database", "database is locked"]
+)
+def test_an_error_at_any_statement_is_a_failed_write_and_no_more(
+    bench: Callable[..., Bench], message: str
+) -> None:
+    it = bench()
+    it.pbx.call(5)
+    it.poll()
+    assert it.store is not None
+    real, failed, at = it.store._db, 0, 1
+    while True:
+        it.pbx.call(1, src_trunk=f"trunk {at}")
+        before = shown(it)[-1]
+        it.store._db = Failing(real, at, message)  # type: ignore[assignment]
+        it.poll()
+        it.store._db = real
+        if it.gauge(WRITE_OK):
+            break
+        assert (shown(it)[-1], it.gauge("cdr_up")) == (before, 0)
+        it.poll()
+        failed, at = failed + 1, at + 1
+        assert (it.counted, it.gauge(WRITE_OK)) == (failed, 1)
+        # What a restart would find is the same.
+        copy = shutil.copytree(it.state_dir, it.state_dir.with_name(f"copy-{at}"))
+        assert counted(reopened(copy).totals) == failed
+
+    assert failed >= 4
+    assert it.own(FAILURES, "state") == failed
+
+
+# --- E5, E6: set aside ---------------------------------------------------------------------------
+
+
+def foreign(path: Path) -> None:
+    path.unlink()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE somebody (elses)")
+        db.commit()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        pytest.param(lambda path: path.write_bytes(b"garbage" * 999), "corrupt", id="garbage"),
+        pytest.param(lambda path: os.truncate(path, 5000), "corrupt", id="truncated"),
+        pytest.param(lambda path: os.truncate(path, 0), "empty", id="no bytes"),
+        pytest.param(foreign, "foreign", id="another program's"),
+    ],
+)
+def test_a_state_that_was_set_aside_is_told_by_reason_and_time(
+    tmp_path: Path, spoil: Callable[[Path], Any], reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, board = Client(3), Board()
+    first.call(30)
+    run(first, tmp_path, board)
+    before = board.of("hq").gauges
+    spoil(tmp_path / "hq.db")
+    began = time.time()
+    again, after = Client(4), Board()
+    again.call(30)
+    run(again, tmp_path, after)
+    last = after.of("hq")
+    when = {name: last.gauges[Series(RESET, (name,))] for name in ("corrupt", "empty", "foreign")}
+
+    assert {before[Series(RESET, (name,))] for name in when} == {0.0}
+    assert {name for name, at in when.items() if at} == {reason}
+    assert began - 1 <= when[reason] <= time.time() + 1
+    assert last.gauges[UP] == 1
+    assert records(last.totals) == 0
+    assert "state set aside, counting anew from now" in caplog.text
+    assert len(list(tmp_path.glob("hq.corrupt-*"))) >= 1
+
+
+# --- E8: not ours to touch -----------------------------------------------------------------------
+
+
+def newer(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA user_version=99")
+
+
+@pytest.mark.parametrize("keeps_running", [1, 3])
+def test_a_newer_state_is_not_polled_and_not_touched(
+    tmp_path: Path, keeps_running: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = Client(3)
+    first.call(30)
+    run(first, tmp_path, Board())
+    newer(tmp_path / "hq.db")
+    before = (tmp_path / "hq.db").read_bytes()
+    client, board = Client(99), Watching()
+    client.clock.wait = lambda seconds: setattr(  # type: ignore[method-assign]
+        client.clock, "stopping", len(board.seen) > keeps_running
+    )
+    run(client, tmp_path, board)
+    last = board.of("hq")
+
+    assert client.requests == 0
+    assert (last.gauges[UP], last.own[Series(FAILURES, ("state",))][0] >= 1) == (0, True)
+    assert "install the newer" in caplog.text
+    assert (tmp_path / "hq.db").read_bytes() == before
+    assert list(tmp_path.glob("*.corrupt-*")) == []
+
+
+# --- E9: an older version ------------------------------------------------------------------------
+
+FIRST_LAYOUT = """
+PRAGMA application_id=0x43445245;
+PRAGMA user_version=1;
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE ledger (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    high INTEGER NOT NULL, floor INTEGER NOT NULL,
+    holes TEXT NOT NULL, rejects TEXT NOT NULL, baseline INTEGER NOT NULL
+);
+CREATE TABLE recent (id INTEGER PRIMARY KEY, fingerprint INTEGER NOT NULL);
+CREATE TABLE series (
+    number INTEGER PRIMARY KEY,
+    family TEXT NOT NULL, labels TEXT NOT NULL, born REAL NOT NULL,
+    UNIQUE (family, labels)
+);
+CREATE TABLE chunk (chunk INTEGER PRIMARY KEY, series_values TEXT NOT NULL);
+INSERT INTO meta VALUES
+    ('client', '2744ccd10c7533bd736ad890f9dd5cab2adb27b07d500b9493f29cdc420cb2e0');
+INSERT INTO ledger VALUES (1, 2, 1, '[]', '[]', 0);
+INSERT INTO recent VALUES (1, 11), (2, 22);
+INSERT INTO series VALUES
+    (0, 'cdr_records_total', '["ANSWERED","Inbound","sip"]', 100.0);
+INSERT INTO chunk VALUES (0, '[[2]]');
+"""
+
+
+def first_layout(directory: Path) -> Path:
+    with closing(sqlite3.connect(directory / "hq.db")) as db:
+        db.executescript(FIRST_LAYOUT)
+    return directory
+
+
+def test_a_state_of_the_first_layout_is_read_whole(tmp_path: Path) -> None:
+    first_layout(tmp_path)
+    for _ in range(2):
+        found = outcome(tmp_path)
+
+        assert isinstance(found, State)
+        assert found.ledger is not None
+        assert (counted(found.totals), found.ledger.high) == (2, 2)
+
+
+def test_a_kill_at_any_statement_of_a_migration_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state, copies = tmp_path / "state", []
+    state.mkdir()
+    first_layout(state)
+    connect = sqlite3.connect
+
+    def kill(_statement: str) -> None:
+        copies.append(shutil.copytree(state, tmp_path / f"kill-{len(copies)}"))
+
+    def connecting(*arguments: Any, **settings: Any) -> sqlite3.Connection:
+        db = connect(*arguments, **settings)
+        db.set_trace_callback(kill)
+        return db
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sqlite3, "connect", connecting)
+        outcome(state)
+    found = [outcome(copy) for copy in copies]
+
+    assert len(found) > 10
+    assert [counted(each.totals) for each in found if isinstance(each, State)] == [2] * len(found)
+
+
+# --- E10: an older copy --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("start", ["now", "all"])
+@pytest.mark.parametrize("lost", [1, 19, 60, 700, 2500])
+def test_an_older_copy_put_back_shows_nothing_lower(
+    bench: Callable[..., Bench], lost: int, start: str
+) -> None:
+    it = bench(start=start)
+    it.pbx.call(400)
+    it.poll()
+    it.pbx.call(40)
+    it.poll()
+    assert it.store is not None
+    it.store.close()
+    older = shutil.copytree(it.state_dir, it.state_dir.with_name("older"))
+    it.restart()
+    for _ in range(3):
+        it.pbx.call(lost)
+        it.poll(3)
+    high = max(shown(it))
+    it.store.close()
+    shutil.rmtree(it.state_dir)
+    older.rename(it.state_dir)
+    before = len(it.shown)
+    it.restart()
+    rolled_back = it.counted
+    # Scraped before the first poll, between all pages, and after.
+    it.poller.publish()
+    it.poll(3)
+
+    assert rolled_back < high
+    assert min(seen(it.shown[before:], it)) == high
+    assert it.counted == high == it.pbx.next_id - 1 - (400 if start == "now" else 0)
+
+
+@pytest.mark.parametrize("wait", [5.0, 300.0, 3600.0])
+def test_an_older_copy_put_back_finds_rows_again_that_were_late(
+    bench: Callable[..., Bench], wait: float
+) -> None:
+    it = bench(late_window=600.0)
+    it.pbx.call(100)
+    it.poll()
+    it.pbx.call(40)
+    it.pbx.delete(120, 131)
+    it.poll()
+    assert it.store is not None
+    it.store.close()
+    older = shutil.copytree(it.state_dir, it.state_dir.with_name("older"))
+    it.restart()
+    it.pbx.insert(120)
+    it.pbx.insert(131)
+    for _ in range(3):
+        it.clock.pass_(wait / 3)
+        it.pbx.call(20)
+        it.poll(3)
+    high = max(shown(it))
+    it.store.close()
+    shutil.rmtree(it.state_dir)
+    older.rename(it.state_dir)
+    before = len(it.shown)
+    it.restart()
+    it.poller.publish()
+    it.poll(3)
+
+    assert high == 100
+    assert min(seen(it.shown[before:], it)) == high
+    assert it.counted == high
+
+
+@pytest.mark.parametrize("lost", [1, 60, 400])
+def test_an_older_copy_put_back_counts_rows_without_an_id_once(
+    bench: Callable[..., Bench], lost: int
+) -> None:
+    it = bench()
+    for number in range(50):
+        it.pbx.call_nameless(started_at=int(it.clock.wall) - 3600 + number)
+    it.poll(2)
+
+    def live(times: int) -> None:
+        for _ in range(times):
+            it.clock.pass_(1)
+            it.pbx.call_nameless(started_at=int(it.clock.wall) - 60)
+        it.poll(3)
+
+    live(20)
+    assert it.store is not None
+    it.store.close()
+    older = shutil.copytree(it.state_dir, it.state_dir.with_name("older"))
+    it.restart()
+    live(lost)
+    live(lost)
+    high = max(shown(it))
+    it.store.close()
+    shutil.rmtree(it.state_dir)
+    older.rename(it.state_dir)
+    before = len(it.shown)
+    it.restart()
+    it.poller.publish()
+    it.poll(3)
+
+    assert high == 20 + 2 * lost
+    assert min(seen(it.shown[before:], it)) == high
+    assert it.counted == high
+
+
+# --- E12: file systems without shared memory -----------------------------------------------------
+
+
+def test_no_shared_memory_is_needed_beside_the_log(bench: Callable[..., Bench]) -> None:
+    it = bench(start="all")
+    it.pbx.call(2)
+    it.poll()
+
+    assert it.counted == 2
+    assert (it.state_dir / "hq.db-wal").exists()
+    assert not (it.state_dir / "hq.db-shm").exists()
+
+
+# --- E13: told to stop ---------------------------------------------------------------------------
+
+
+def test_a_stop_between_any_two_pages_keeps_what_was_committed(bench: Callable[..., Bench]) -> None:
+    it = bench(start="all")
+    it.pbx.call(3000)
+    for requests in range(1, 30):
+        last = len(it.pbx.queries) + requests
+        it.pbx.before_answer = lambda last=last: setattr(  # type: ignore[misc]
+            it.clock, "stopping", len(it.pbx.queries) >= last
+        )
+        with suppress(Stopped):
+            it.poll()
+        it.clock.stopping = False
+        it.restart()
+    it.pbx.before_answer = lambda: None
+    it.poll(5)
+
+    assert it.counted == 3000
+
+
+@pytest.mark.e2e
+def test_a_stop_in_the_middle_of_a_catch_up_ends_in_time_and_loses_nothing(tmp_path: Path) -> None:
+    pbx = SimulatedPBX(client_secret=SECRET)
+    pbx.calls(20_000)
+    with pbx.serve() as server:
+        path = config_of(tmp_path, server.base_url)
+        with Exporter(path) as exporter:
+            eventually("some pages", lambda: pbx.log.rows_served > 2000)
+            began = time.monotonic()
+            code = exporter.stop()
+            took = time.monotonic() - began
+        early = pbx.log.rows_served
+        with Exporter(path) as exporter:
+            eventually("caught up", lambda: shown_by(exporter) == pbx.totals())
+
+    assert early < 20_000
+    assert (code, took < 5) == (0, True)
+    assert pbx.log.max_concurrent == 1
+
+
+# --- E14: the host's clock -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("jump", [DAY, -DAY, 400 * DAY, -400 * DAY], ids=["+1d", "-1d", "+", "-"])
+def test_a_jump_of_the_hosts_clock_neither_counts_nor_polls_more(
+    bench: Callable[..., Bench], jump: float
+) -> None:
+    it = bench()
+    it.pbx.call(50)
+    waits = [it.poll()]
+    it.pbx.call(3)
+    it.clock.wall += jump
+    waits.append(it.poll())
+    polled = len(it.pbx.queries)
+    it.pbx.call(3)
+    waits.append(it.poll())
+
+    assert waits == [30.0, 30.0, 30.0]
+    assert len(it.pbx.queries) - polled == 1
+    assert it.counted == 6
+    assert it.last.shows_calls(it.clock.now())
