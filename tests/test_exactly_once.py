@@ -90,6 +90,7 @@ class APBX(RuleBasedStateMachine):
         self.foreign: set[str] = set()
         self.reserved: list[tuple[int, int]] = []
         self.before_start: set[int] = set()
+        self.given_before: set[int] = set()
         self.snapshot: tuple[dict[int, Record], int] | None = None
         self.nameless_share = 0.0
         self.shown: list[Snapshot] = []
@@ -277,7 +278,9 @@ class APBX(RuleBasedStateMachine):
     def a_row_is_begun(self) -> None:
         """Its id is given now, and it will be visible later."""
         self.reserved.append((self.pbx.next_id, int(self.clock.wall)))
-        if self.store.ledger is None:
+        # An id that had a row is no gap: a second row of it that is late, too, is looked for by
+        # nobody.
+        if self.store.ledger is None or self.pbx.next_id in self.given_before:
             self.before_start.add(self.pbx.next_id)
         self.pbx.next_id += 1
 
@@ -296,6 +299,7 @@ class APBX(RuleBasedStateMachine):
         newest = sorted(self.pbx.rows)[-4:]
         if newest and not self.reserved and not self.nameless_share:
             self.pbx.delete(*newest)
+            self.given_before |= {*range(newest[0], self.pbx.next_id)}
             self.pbx.next_id = newest[0]
 
     @rule()

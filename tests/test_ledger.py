@@ -131,6 +131,12 @@ def test_an_empty_answer_says_nothing(pbx: FakePBX) -> None:
     assert verdict.ledger == ledger
 
 
+def test_an_empty_answer_closes_no_hole(pbx: FakePBX) -> None:
+    ledger = judged(from_the_beginning(), read(pbx)).ledger
+
+    assert judged(ledger, read(FakePBX())).ledger == ledger
+
+
 def test_a_first_page_proves_that_nothing_is_above_it(pbx: FakePBX) -> None:
     ledger = judged(from_the_beginning(), read(pbx)).ledger
     pbx.delete(*range(70, 101))
