@@ -75,6 +75,11 @@ class Books:
         return self.ledger.due(self._clock.now().wall, self.terms)
 
     @property
+    def all_read(self) -> bool:
+        """Whether all that may bring late rows was read once since the process began."""
+        return self.ledger is None or all(gap.read for gap in self.ledger.gaps)
+
+    @property
     def state_was_lost(self) -> bool:
         """Whether an unusable state was set aside here, ever."""
         return any(self._store.resets.values())

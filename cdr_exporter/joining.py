@@ -12,11 +12,14 @@ from typing import Any, NamedTuple
 from .books import Books
 from .catalogue import LINEAGE_SUSPECT
 from .ledger import Ledger, Sounding
-from .paging import Page
+from .paging import Page, query
 from .reader import Reader
 from .settings import PBX
 from .vitals import Vitals
 from .walk import Walk
+
+_STRANGE_ROWS = 200
+"""Rows of a strange table to know it by in the next poll."""
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +69,8 @@ class Joiner:
         self._vitals.set(LINEAGE_SUSPECT, 0)
 
     def _strange(self, head: Page, ledger: Ledger) -> Joined | None:
-        rows = frozenset(map(ledger.order.identity, head.rows))
+        # More than a first page, or a busy table never shows the same row twice.
+        rows = frozenset(map(ledger.order.identity, self._more(ledger).rows))
         if not rows & self._seen:
             log.warning(
                 "unknown rows where known ones should be; not counting", extra=self._say(head)
@@ -81,6 +85,9 @@ class Joiner:
         )
         self.forget()
         return Joined(ledger.broken(self._books.terms), broke=True)
+
+    def _more(self, ledger: Ledger) -> Page:
+        return self._reader.read(query(1, _STRANGE_ROWS, ledger.order))
 
     def _say(self, head: Page) -> dict[str, Any]:
         return {"fields": {"pbx": self._pbx.name, "top_id": head.top}}

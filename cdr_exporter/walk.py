@@ -69,7 +69,7 @@ class Walk:
             # A clean-up that deletes as many as are added hides them: then it is not believed.
             left = self._unread - new
             self._unread = left if left > 0 or (page.first and left == 0) else None
-        if page.rows:
+        if page.rows and page.short:
             self._bottom = (page.offset + page.size, page.lowest)
         if page.top and page.size:
             below = self.order.proves(page.lowest, page.top)[0] - 1

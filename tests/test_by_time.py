@@ -263,3 +263,51 @@ def test_rows_that_vanish_and_come_back_are_not_counted_again(
     poll(it, 15)
 
     assert it.counted == before
+
+
+def test_rows_counted_by_id_that_vanish_and_come_back_by_time_count_once(
+    bench: Callable[..., Bench],
+) -> None:
+    pbx = FakePBX()
+    end(pbx, 100, named=True)
+    it = bench(pbx, start="all")
+    poll(it, 2)
+    end(pbx, 10, named=True)
+    poll(it, 2)
+    vanished = {row_id: pbx.rows[row_id] for row_id in range(101, 111)}
+    pbx.delete(*vanished)
+    poll(it, 2)
+    end(pbx, 5)
+    poll(it, 3)
+    pbx.rows.update(vanished)
+    poll(it, 15)
+
+    assert it.counted == 115
+
+
+def test_a_call_of_a_wrong_clock_does_not_hide_those_after_it(
+    bench: Callable[..., Bench], pbx: FakePBX
+) -> None:
+    end(pbx, 100)
+    it = bench(pbx, start="all")
+    poll(it, 3)
+    pbx.call_nameless(started_at=int(pbx.clock.wall) + 43_000)
+    poll(it, 3)
+    end(pbx, 50)
+    poll(it, 25)
+
+    assert it.counted == 151
+
+
+def test_a_window_that_takes_long_to_read_does_not_keep_calls_hidden(
+    bench: Callable[..., Bench],
+) -> None:
+    pbx = FakePBX()
+    end(pbx, 3000)
+    it = bench(pbx)
+    poll(it, 3)
+    it.restart()
+    pbx.before_answer = lambda: it.clock.pass_(6)
+    poll(it, 40)
+
+    assert it.last.shows_calls(it.clock.now())

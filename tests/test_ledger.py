@@ -406,9 +406,11 @@ def test_the_second_at_a_pages_end_is_not_done_with() -> None:
 def test_seconds_in_which_no_call_can_have_begun_that_is_still_to_end_are_over() -> None:
     pbx = FakePBX()
     calls_by_time(pbx, START, START + 20_000)
-    ledger = judged(by_time(None, (), NOW, TERMS, "all", None), read(pbx, order=BY_TIME)).ledger
+    now = START + 20_100.0
+    ledger = by_time(None, (), now, TERMS, "all", None)
+    ledger = judged(ledger, read(pbx, order=BY_TIME), now).ledger
     calls_by_time(pbx, START + 1, START + 10_000)
-    verdict = judged(ledger, read(pbx, order=BY_TIME))
+    verdict = judged(ledger, read(pbx, order=BY_TIME), now)
 
     assert ledger.floor == START + 20_060 - 11_700
     assert [row.started_at for row in verdict.counted] == [START + 10_000]

@@ -181,6 +181,18 @@ def test_a_failed_poll_between_two_sights_says_nothing(it: Bench, reset: FakePBX
     assert it.counted == 630
 
 
+def test_a_break_is_confirmed_on_a_busy_table_too(it: Bench) -> None:
+    it.clock.pass_(60)
+    it.pbx.rows.clear()
+    it.pbx.next_id = 1
+    for _ in range(6):
+        end(it.pbx, 25)
+        poll(it)
+
+    assert it.total(BREAKS) == 1
+    assert it.counted == 750
+
+
 # --- late rows -----------------------------------------------------------------------------------
 
 

@@ -691,3 +691,30 @@ def test_a_slow_pbx_is_caught_up_with_in_pages_and_not_in_rows(
     it.poll(80)
 
     assert it.counted == 3000
+
+
+def test_answers_that_take_longer_than_the_interval_still_get_somewhere(
+    bench: Callable[..., Bench], pbx: FakePBX
+) -> None:
+    pbx.call(700)
+    it = bench(pbx, start="all", poll_interval=10.0)
+    pbx.before_answer = lambda: it.clock.pass_(12)
+    it.poll(40)
+
+    assert it.counted == 700
+    assert it.last.shows_calls(it.clock.now())
+
+
+def test_rows_deleted_above_do_not_make_the_rest_the_end(bench: Callable[..., Bench]) -> None:
+    pbx = FakePBX(tells_total=False)
+    pbx.call(230)
+    it = bench(pbx, start="all")
+
+    def some_vanish() -> None:
+        if len(pbx.queries) == 3:
+            pbx.delete(*range(150, 231))
+
+    pbx.before_answer = some_vanish
+    it.poll(20)
+
+    assert it.counted == 230

@@ -51,9 +51,13 @@ def spans(gaps: Iterable[Gap]) -> tuple[Range, ...]:
 
 
 def due(gaps: Iterable[Gap], now: float, every: float) -> tuple[Range, ...]:
-    """Return what to read again at *now*: what was not read for *every* seconds."""
-    ripe = (gap.span() for gap in gaps if not 0 <= now - gap.read < every)
-    return united(ripe, NEAR)
+    """Return what to read again at *now*: what was not read for *every* seconds.
+
+    What waits longest comes first, alone: where the PBX is slow, the rest may be due anew before.
+    """
+    ripe = [gap for gap in gaps if not 0 <= now - gap.read < every]
+    oldest = min((gap.read for gap in ripe), default=0.0)
+    return united((gap.span() for gap in ripe if gap.read <= oldest + _TOGETHER), NEAR)
 
 
 def read_at(gaps: Iterable[Gap], proof: Range, now: float, every: float) -> tuple[Gap, ...]:

@@ -125,12 +125,12 @@ class Ledger:
 
     def has(self, row: Record) -> bool:
         """Say whether *row*, in any order, was done with by this ledger."""
-        if not row.id or row.id > self.high or not self.mark.reaches(row):
+        if row.id and self.order.identity(row) in self.recent:
+            return True
+        if not 0 < row.id < self.floor or not self.mark.reaches(row):
             return False
         open_to_it = [*self.holes, *gap.spans(self.gaps)]
-        if any(low <= row.id <= high for low, high in open_to_it) or row.id >= self.floor:
-            return self.order.identity(row) in self.recent
-        return True
+        return not any(low <= row.id <= high for low, high in open_to_it)
 
     def judge(self, page: Page, now: float, terms: Terms, *, anchor: int | None = None) -> Verdict:
         """Say which rows of *page* are new and what is known after it.
@@ -270,12 +270,13 @@ class Ledger:
         lowest, highest = page.proof
         known = gap.read_at(self.gaps, page.proof, now, self._every(terms))
         if self.order is BY_TIME:
-            ended = mark.newest - int(terms.longest_call)
+            # A row from the future must not end the time in which others may turn up.
+            ended = min(mark.newest, int(now)) - int(terms.longest_call)
             return self._gaps_by_time(page, holes, known, ended, now)
         kept = tuple(each for each in known if not _is_over(each, now, terms.late_window))
         grown = [*holes, (self.high + 1, page.top)] if page.first else holes
         newly = within(united(grown), lowest, min(highest, page.top))
-        if newly and _ended(page) < mark.newest - terms.late_window:
+        if newly and page.rows and _ended(page) < min(mark.newest, now) - terms.late_window:
             newly = ()
         if not newly and not kept:
             return ()

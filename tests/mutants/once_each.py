@@ -149,8 +149,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a gap is forgotten by the clock, without a read",
         GAPS,
-        "    ripe = (gap.span() for gap in gaps if not 0 <= now - gap.read < every)\n",
-        "    ripe = (gap.span() for gap in gaps if 0 <= now - gap.since < 2 * every)\n",
+        "    ripe = [gap for gap in gaps if not 0 <= now - gap.read < every]\n",
+        "    ripe = [gap for gap in gaps if 0 <= now - gap.since < 2 * every]\n",
         (*UNIT, *LINEAGE),
     ),
     Mutant(
