@@ -311,3 +311,21 @@ def test_a_window_that_takes_long_to_read_does_not_keep_calls_hidden(
     poll(it, 40)
 
     assert it.last.shows_calls(it.clock.now())
+
+
+@pytest.mark.parametrize("killed_after", [4, 5, 6, 8])
+def test_start_now_by_time_counts_what_ends_while_its_first_read_is_interrupted(
+    bench: Callable[..., Bench], killed_after: int
+) -> None:
+    pbx = FakePBX()
+    end(pbx, 2000)
+    it = bench(pbx)
+    pbx.kill_after(killed_after)
+    with suppress(SystemExit):
+        it.poll()
+    pbx.before_answer = lambda: None
+    end(pbx, 300)
+    it.restart()
+    poll(it, 15)
+
+    assert it.counted >= 300 - 60

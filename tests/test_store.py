@@ -908,6 +908,7 @@ LEDGER_BY_TIME = Ledger(
     rejects=(9,),
     mark=Watermark(1_700_000_960),
     opening="all",
+    seen_to=1_700_000_123,
     before=LEDGER_BY_ID,
 )
 
@@ -954,7 +955,7 @@ def fields_of(ledger: Ledger) -> set[str]:
 
 def test_every_field_of_a_ledger_is_put_to_the_test_above() -> None:
     assert fields_of(LEDGER_BY_TIME) | {"lowest"} == set(Ledger.__dataclass_fields__)
-    assert fields_of(LEDGER_BY_ID) == fields_of(LEDGER_BY_TIME) - {"order", "before"}
+    assert fields_of(LEDGER_BY_ID) == fields_of(LEDGER_BY_TIME) - {"order", "before", "seen_to"}
 
 
 @pytest.mark.parametrize(

@@ -61,8 +61,8 @@ class Ledger:
     in a hole; *lowest* is no higher than any of these keys, nor than *floor*. *holes* are
     disjoint, newest first. *rejects* are identities of the newest rows without a usable key.
     *opening* says what a first read that still goes on is for: `all` (a baseline that counts),
-    `now` (what is there is remembered only), or nothing. *before* is the ledger by id that went
-    before one by time.
+    `now` (what is there is remembered only, up to the key *seen_to*), or nothing. *before* is the
+    ledger by id that went before one by time.
     """
 
     order: Order = BY_ID
@@ -75,6 +75,7 @@ class Ledger:
     mark: Watermark = field(default_factory=Watermark)
     opening: str = ""
     before: Ledger | None = None
+    seen_to: int = 0
     lowest: int = field(default=0, compare=False)
 
     @property
@@ -144,7 +145,7 @@ class Ledger:
         hidden = [row for row in fresh if self.mark.hides(row)] if self.mark.is_set else []
         counted = [row for row in fresh if not self.mark.hides(row)] if hidden else fresh
         if self.opening == "now":
-            newest = self.high or page.top
+            newest = self.seen_to or page.top
             counted = [row for row in counted if self.order.key(row) > newest]
         rejected = [row for row in page.rejected if self._is_new_reject(row, holes)]
         late, reused = self._out_of_order(counted, holes)
@@ -246,6 +247,7 @@ class Ledger:
             rejects=rejects,
             mark=mark,
             opening=self.opening if left else "",
+            seen_to=self.seen_to or (page.top if self.opening == "now" else 0),
         )
         return after._pruned()
 

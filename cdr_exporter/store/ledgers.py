@@ -33,6 +33,7 @@ class _Facts(Struct, array_like=False):
     broken_at: int
     ahead: tuple[int, ...]
     opening: str
+    seen_to: int = 0
 
 
 def read(db: sqlite3.Connection) -> Ledger | None:
@@ -90,6 +91,7 @@ def _ledger(db: sqlite3.Connection, part: str, facts: str, before: Ledger | None
         rejects=said.rejects,
         mark=Watermark(said.newest_end, said.broken_at, said.ahead),
         opening=said.opening,
+        seen_to=said.seen_to,
         before=before,
         lowest=min([said.floor, *rows.values()]),
     )
@@ -107,6 +109,7 @@ def _write_part(db: sqlite3.Connection, part: str, after: Ledger, known: Mapping
         broken_at=after.mark.broken_at,
         ahead=after.mark.ahead,
         opening=after.opening,
+        seen_to=after.seen_to,
     )
     row = (part, msgspec.json.encode(facts).decode())
     db.execute("INSERT OR REPLACE INTO ledger VALUES (?, ?)", row)
