@@ -431,6 +431,16 @@ def test_what_was_counted_by_id_is_not_counted_by_time(pbx: FakePBX) -> None:
     ]
 
 
+def test_by_time_the_second_of_the_anchor_is_read_again() -> None:
+    pbx = FakePBX()
+    calls_by_time(pbx, *range(START, START + 10))
+    ledger = judged(by_time(None, (), NOW, TERMS, "all", None), read(pbx, order=BY_TIME)).ledger
+    calls_by_time(pbx, START + 9, *range(START + 20, START + 60))
+    verdict = judged(ledger, read(pbx, order=BY_TIME), anchor=START + 9)
+
+    assert verdict.ledger.holes == ((START + 9, START + 40),)
+
+
 def test_by_time_start_now_reads_the_whole_window_and_counts_nothing_of_it() -> None:
     pbx = FakePBX()
     calls_by_time(pbx, *range(START, START + 50))

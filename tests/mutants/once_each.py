@@ -171,7 +171,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "gaps are not read after a start",
         "cdr_exporter/store/ledgers.py",
         "        gaps=tuple(Gap(*gap) for gap in said.gaps),\n",
-        "        gaps=tuple(Gap(*gap, read=gap[2] + 299.0) for gap in said.gaps),\n",
+        "        gaps=tuple(Gap(*gap, read=float(gap[2])) for gap in said.gaps),\n",
         LINEAGE,
     ),
     Mutant(
@@ -246,7 +246,7 @@ MUTANTS: tuple[Mutant, ...] = (
         LEDGER,
         "        lowest = anchor if self.order.open_ends else anchor + 1\n",
         "        lowest = anchor + 1\n",
-        (*BY_TIME, *MODEL),
+        UNIT,
     ),
     Mutant(
         "by time, the second at a page's end is done with",
