@@ -360,6 +360,8 @@ class APBX(RuleBasedStateMachine):
     def teardown(self) -> None:
         """When all is quiet for long enough, everything visible was counted, and is shown."""
         if self.store is None:
+            if self.directory is not None:
+                self.directory.cleanup()
             return
         # Rows without id are noticed while new ones come.
         self.calls_end(25 if self.nameless_share else 1)
