@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from operator import le, lt
 
-from .contract import CDRQuery
+from .contract import MAX_PAGE_SIZE, CDRQuery
 from .order import BY_ID, ORDERS, Order
 from .record import MAX_ID, Answer, Garbled, Record, Rejected
 
@@ -150,6 +150,18 @@ def window(end: int, rows: int, largest: int = LARGEST, order: Order = BY_ID) ->
         return min(rows, size - again) / (size + _REQUEST_COST) if again >= overlap else 0
 
     size = max(range(1, min(largest, 2 * rows + 3 * OVERLAP) + 1), key=worth)
+    return query(end // size + 1, size, order)
+
+
+def whole(end: int, rows: int, order: Order) -> CDRQuery:
+    """Return the smallest query that holds *rows* rows from position *end* on, and one above.
+
+    Where the contract has none, return the one that holds most of them.
+    """
+    overlap = min(end, SMALL_OVERLAP)
+    sizes = [z for z in range(1, MAX_PAGE_SIZE + 1) if end % z >= overlap]
+    fitting = (z for z in sizes if z - end % z >= rows)
+    size = next(fitting, 0) or max(sizes, key=lambda z: z - end % z)
     return query(end // size + 1, size, order)
 
 

@@ -35,6 +35,9 @@ _CLOCKS_DIFFER = 300
 """Seconds by which the PBX's clock and ours may differ where the first calls of a PBX are told
 from old ones."""
 
+_TRIES = 2
+"""Reads of one hole in vain until it is left to the next poll."""
+
 _NEARBY = 5
 """Rows to look at, one by one, until one has an id that can be used."""
 
@@ -85,7 +88,7 @@ class Tail:
 
     def timed_out(self) -> None:
         """Note that a request took too long: ask for less."""
-        self._walk.took(self._pbx.request_timeout)
+        self._walk.timed_out(self._pbx.request_timeout)
 
     # --- the order -------------------------------------------------------------------------------
 
@@ -128,13 +131,15 @@ class Tail:
 
     def _read_holes(self, until: float) -> bool:
         """Read holes, newest first; say whether it ended for want of time only."""
+        tries = 0
         while self._books.holes:
             hole = self._books.holes[0]
             position = self._find(hole, until)
-            if position is None or self._clock.now().steady >= until:
+            if position is None or (not tries and self._clock.now().steady >= until):
                 return True
+            tries = 0 if self._read_hole(hole, position) else tries + 1
             # A second time: two equal ends tell the last page of a PBX that tells no total.
-            if not (self._read_hole(hole, position) or self._read_hole(hole, position)):
+            if tries == _TRIES:
                 self._give_up(hole)
                 return False
         return False
@@ -143,7 +148,7 @@ class Tail:
         """Read one page of *hole*, the newest; say whether anything came of it."""
         before = self._books.holes
         self._read_at(hole, position)
-        return self._books.holes != before
+        return self._books.holes != before or self._walk.learned
 
     def _read_at(self, wanted: Range, position: int, *, again: bool = False) -> None:
         page = self._reader.read(self._walk.next_query(wanted, position, again=again))
@@ -161,12 +166,12 @@ class Tail:
                 return True
             self._read_at(left[0], position, again=True)
             due = self._books.due
-            if left[0] in due:
+            if left[0] in due and not self._walk.learned:
                 # Rows we do not know stand above it: it is looked for from scratch, once a poll.
                 given_up |= {left[0]} & self._lost
                 self._lost.add(left[0])
                 self._walk.lose()
-            else:
+            elif left[0] not in due:
                 self._lost.discard(left[0])
             left = tuple(span for span in due if span not in given_up)
         return False

@@ -3,16 +3,19 @@
 Positions (0 is the newest row) are guesses, and nothing depends on them being right: rows added
 since move everything deeper, rows deleted move it up, and the ledger judges by ids. A wrong guess
 costs a request.
+
+A second in which more calls began than a page holds has to be in one answer, for who knows in
+which order another answer lists them. So for it more is asked for, twice as much each time.
 """
 
 from __future__ import annotations
 
 from math import ceil
 
-from .contract import CDRQuery
+from .contract import MAX_PAGE_SIZE, CDRQuery
 from .ledger import Range
 from .order import BY_ID, Order
-from .paging import LARGEST, Page, elsewhere, next_size, query, window
+from .paging import LARGEST, Page, elsewhere, next_size, query, whole, window
 
 _DEEPEST = 2**40
 """No table is so long: a search that gets here was answered nonsense."""
@@ -32,6 +35,12 @@ class Walk:
         self._bottom: tuple[int, int] | None = None
         """Where the last page ended: the position below it, and its lowest key."""
         self._asked: CDRQuery | None = None
+        self._hole: Range | None = None
+        """What was asked for."""
+        self._crowds: dict[int, int] = {}
+        """By second with more rows than one page held: how many rows to ask for."""
+        self.learned = False
+        """Whether the last page, if it read nothing, told how to read on."""
         self._total: int | None = None
         self._caught_up = True
         self._capped = False
@@ -75,12 +84,26 @@ class Walk:
             below = self.order.proves(page.lowest, page.top)[0] - 1
             self._marks[below] = page.offset + page.rows_above(below)
             self._density = page.size / (page.top - page.lowest + 1)
-        self._marks = {high: self._marks[high] for _, high in (*holes, *due) if high in self._marks}
+        self._note_crowd(page)
+        open_at = {high for _, high in (*holes, *due)}
+        self._marks = {high: at for high, at in self._marks.items() if high in open_at}
+        self._crowds = {high: rows for high, rows in self._crowds.items() if high in open_at}
         self._caught_up = not holes
         # Some send fewer rows than they were asked for, and leave out the end of each page.
         self._capped = page.short and not page.last and page.size > 0 and page.total is not None
         if self._capped:
             self._largest = page.size
+
+    def _note_crowd(self, page: Page) -> None:
+        """Ask for more where *page* came full, and ended in the second that it was to read."""
+        self.learned = False
+        hole, self._hole = self._hole, None
+        if hole is None or not self.order.open_ends or page.short or page.lowest != hole[1]:
+            return
+        rows = 2 * (page.size - page.rows_above(hole[1]))
+        known = self._crowds.get(hole[1], 0)
+        self._crowds[hole[1]] = min(MAX_PAGE_SIZE, max(rows, self._largest, known))
+        self.learned = self._crowds[hole[1]] > known
 
     def _promised(self, total: int | None) -> None:
         # With older holes open, the growth since the last poll is not all that is unread.
@@ -133,6 +156,10 @@ class Walk:
         *again* says that it was read before, so that the growth of the table tells nothing.
         """
         lowest, highest = hole
+        self._hole = hole
+        if highest in self._crowds:
+            self._asked = whole(position, self._crowds[highest], self.order)
+            return self._asked
         rows = ceil((highest - lowest + 1) * self._density)
         if self._unread is not None and not again:
             rows = min(rows, self._unread)
@@ -145,10 +172,6 @@ class Walk:
 
     def _elsewhere(self, asked: CDRQuery, position: int) -> CDRQuery:
         """Return what else may show *position*, or that there is nothing below the last page."""
-        most = window(position, self._largest, self._largest, self.order)
-        if self.order.open_ends and (asked.limit < most.limit):
-            # More rows may share one second than a range of seconds lets expect.
-            return most
         end = max(position, self._bottom[0]) if self._bottom is not None else self._largest + 1
         if end <= self._largest:
             # In a short list most pages begin at the top, but for the one below its end.
@@ -157,8 +180,16 @@ class Walk:
 
     def took(self, seconds: float) -> None:
         """Ask for less where the PBX is slow, for more where it is not."""
+        if self._asked is not None and self._asked.limit > self._largest:
+            # What a crowded second takes tells nothing of an ordinary page.
+            return
         asked = next_size(self._largest, seconds)
         self._largest = min(asked, self._largest) if self._capped else asked
+
+    def timed_out(self, seconds: float) -> None:
+        """Note that there was no answer within *seconds*."""
+        self._crowds = {high: rows * 3 // 4 for high, rows in self._crowds.items()}
+        self.took(seconds)
 
 
 class _Search:

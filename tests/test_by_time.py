@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from cdr_exporter.contract import CDRQuery
+from cdr_exporter.errors import TryAgain
 from cdr_exporter.order import BY_ID, BY_TIME
 from cdr_exporter.record import Answer, Garbled
 
@@ -167,6 +169,128 @@ def test_calls_that_began_in_the_same_second_are_told_apart(
 
     assert it.counted == 150
     assert it.gauge("cdr_exporter_backlog") == 0
+
+
+def crowd(pbx: FakePBX, rows: int) -> None:
+    """Let *rows* calls begin in one second, and end."""
+    started_at = int(pbx.clock.wall) - 60
+    for _ in range(rows):
+        pbx.call_nameless(started_at=started_at)
+
+
+def changes_ties(pbx: FakePBX) -> None:
+    """Let *pbx* list what began in one second in another order in each answer."""
+    by_time, chance = pbx._by_time, Random(1)
+    pbx._by_time = lambda: sorted(  # type: ignore[method-assign]
+        by_time(), key=lambda row: (row.started_at, chance.random()), reverse=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("start", "below"),
+    [
+        pytest.param("all", 0, id="at-the-end"),
+        pytest.param("all", 700, id="above-others"),
+        pytest.param("now", 700, id="start-now"),
+    ],
+)
+@pytest.mark.parametrize("rows", [499, 500, 501, 1300, 4900])
+def test_a_second_with_more_calls_than_a_page_holds_is_read_in_one_answer(
+    bench: Callable[..., Bench], rows: int, below: int, start: str
+) -> None:
+    pbx = FakePBX()
+    changes_ties(pbx)
+    end(pbx, below)
+    it = bench(pbx, start=start)
+    poll(it, 2)
+    before = it.counted
+    crowd(pbx, rows)
+    end(pbx, 40)
+    poll(it, 3)
+    # All of it is in the window that is read again.
+    poll(it, 12)
+
+    assert it.counted - before == rows + 40
+    assert it.gauge("cdr_up") == 1
+    assert it.gauge("cdr_exporter_backlog") == 0
+
+
+def test_a_call_that_turns_up_in_a_crowded_second_later_is_found(
+    bench: Callable[..., Bench],
+) -> None:
+    pbx = FakePBX()
+    end(pbx, 100)
+    it = bench(pbx)
+    poll(it, 2)
+    crowd(pbx, 1300)
+    second = max(row.started_at for row in pbx.rows.values())
+    end(pbx, 100)
+    poll(it, 3)
+    pbx.call_nameless(started_at=second)
+    pbx.call_nameless(started_at=second - 30)
+    poll(it, 12)
+
+    assert it.counted == 1402
+
+
+def test_a_pbx_that_is_slow_is_asked_for_all_of_a_second_too(
+    bench: Callable[..., Bench],
+) -> None:
+    pbx = FakePBX()
+    pbx.before_answer = lambda: it.clock.pass_(6)
+    it = bench(pbx, start="all")
+    end(pbx, 900)
+    poll(it, 40, 1)
+    before = len(pbx.queries)
+    crowd(pbx, 130)
+    end(pbx, 30)
+    poll(it, 40, 1)
+
+    assert it.counted == 1060
+    assert it.gauge("cdr_up") == 1
+    assert max(query.limit for query in pbx.queries[before:]) < 300
+
+
+def test_of_a_crowded_second_no_more_is_asked_for_than_the_pbx_can_send_in_time(
+    bench: Callable[..., Bench],
+) -> None:
+    pbx = FakePBX()
+    whole = pbx.fetch
+
+    def fetch(query: CDRQuery) -> Answer:
+        if query.limit > 3100:
+            pbx.queries.append(query)
+            raise TryAgain("no answer in time", reason="timeout")
+        return whole(query)
+
+    pbx.fetch = fetch  # type: ignore[method-assign]
+    end(pbx, 100)
+    it = bench(pbx, start="all")
+    poll(it, 2)
+    crowd(pbx, 2100)
+    end(pbx, 30)
+    poll(it, 12)
+
+    assert it.counted == 2230
+    assert it.gauge("cdr_up") == 1
+
+
+def test_a_second_with_more_calls_than_the_contract_lets_us_ask_for_fails_the_poll(
+    bench: Callable[..., Bench],
+) -> None:
+    pbx = FakePBX()
+    end(pbx, 100)
+    it = bench(pbx, start="all")
+    poll(it, 2)
+    crowd(pbx, 10_001)
+    poll(it, 4)
+    before = pbx.requests
+    poll(it, 5)
+
+    assert it.gauge("cdr_up") == 0
+    assert it.own("cdr_exporter_poll_failures_total", "garbled") >= 1
+    assert it.gauge("cdr_exporter_backlog") > 0
+    assert pbx.requests - before < 5 * 60
 
 
 def test_rows_without_new_id_are_told_apart_by_what_they_say(

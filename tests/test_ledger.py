@@ -13,7 +13,7 @@ from cdr_exporter.ledger import (
 )
 from cdr_exporter.ledger.watermark import Watermark
 from cdr_exporter.order import BY_ID, BY_TIME, Order
-from cdr_exporter.paging import Page, page_of, query
+from cdr_exporter.paging import Page, page_of, query, whole
 from cdr_exporter.record import Garbled, Record, Rejected
 
 from .fakes import FakePBX
@@ -488,3 +488,13 @@ def test_a_page_that_contradicts_itself_is_void(
 
     with pytest.raises(Garbled, match=complaint):
         page_of(query(1, size), type(answer)(errcode=0, total=total, rows=records))
+
+
+@pytest.mark.parametrize("rows", [1, 50, 600, 4900])
+@pytest.mark.parametrize("end", [0, 1, 2, 3, 499, 500, 4_998, 5_001, 9_999, 15_000, 200_000])
+def test_wherever_a_second_begins_4900_rows_of_it_fit_one_answer(end: int, rows: int) -> None:
+    wanted = whole(end, rows + 1, BY_TIME)
+
+    assert wanted.offset < end or wanted.offset == end == 0
+    assert wanted.offset + wanted.limit > end + rows
+    assert wanted.limit <= 10_000

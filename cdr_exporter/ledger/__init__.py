@@ -48,7 +48,9 @@ Order by time
 -------------
 Where rows have no id, the same holds with the start of a call as key. Since a row turns up at
 its *end*, the last `longest_call` seconds are always a gap, read again every few minutes, and
-every identity in it is remembered. `floor` follows it. What was counted by id before is told by
+every identity in it is remembered. `floor` follows it. The rows of one second stand in no order
+that holds from one answer to the next: a second is read when one answer has all of it, from a
+row above it to one below. What was counted by id before is told by
 the ledger that counted it, kept as `before`.
 
 Bounds

@@ -11,6 +11,7 @@ WATERMARK = "cdr_exporter/ledger/watermark.py"
 BEGINNINGS = "cdr_exporter/ledger/beginnings.py"
 PAGING = "cdr_exporter/paging.py"
 ORDER = "cdr_exporter/order.py"
+WALK = "cdr_exporter/walk.py"
 
 UNIT = ("tests/test_ledger.py",)
 LINEAGE = ("tests/test_lineage.py",)
@@ -254,6 +255,20 @@ MUTANTS: tuple[Mutant, ...] = (
         "        return (lowest + 1, top - 1) if self.open_ends else (lowest, top)\n",
         "        return (lowest, top)\n",
         UNIT,
+    ),
+    Mutant(
+        "by time, no more is asked for of a second than an ordinary page holds",
+        WALK,
+        "        self._crowds[hole[1]] = min(MAX_PAGE_SIZE, max(rows, self._largest, known))\n",
+        "        self._crowds[hole[1]] = self._largest\n",
+        BY_TIME,
+    ),
+    Mutant(
+        "what is asked for of a crowded second does not shrink when it times out",
+        WALK,
+        "        self._crowds = {high: rows * 3 // 4 for high, rows in self._crowds.items()}\n",
+        "        self._crowds = dict(self._crowds)\n",
+        BY_TIME,
     ),
     Mutant(
         "by time, no second is read again",
