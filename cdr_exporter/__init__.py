@@ -11,7 +11,7 @@ The floors; a module imports from lower ones only (a test holds it), and floors 
 and read no clock:
 
     0 facts        contract reactions errors secret settings durations record order catalogue
-    1 arithmetic   labels tally counting paging ledger walk backoff negotiation
+    1 arithmetic   labels tally counting paging ending ledger walk backoff negotiation
     2 view         snapshot vitals showing
     3 edges        config pbx store exposition clock logs bundle landing simulator output
     4 joins        reader books joining orders tail poller supervisor web surroundings

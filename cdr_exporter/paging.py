@@ -79,11 +79,6 @@ class Page:
         """Return this page as the end of the list, for a reader who has other proof of it."""
         return replace(self, last=True)
 
-    def as_end_below(self, key: int) -> Page:
-        """Return this empty page as the proof that the row with *key* is the last one."""
-        edge = key + 1 if self.order.open_ends else key - 1
-        return replace(self, last=True, top=edge, lowest=edge)
-
 
 def page_of(query: CDRQuery, answer: Answer) -> Page:
     """Check *answer* against *query* and the contract; raises `Garbled`."""

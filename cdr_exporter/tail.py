@@ -138,7 +138,6 @@ class Tail:
             if position is None or (not tries and self._clock.now().steady >= until):
                 return True
             tries = 0 if self._read_hole(hole, position) else tries + 1
-            # A second time: two equal ends tell the last page of a PBX that tells no total.
             if tries == _TRIES:
                 self._give_up(hole)
                 return False
@@ -259,7 +258,7 @@ class Tail:
         return True
 
     def _keep(self, page: Page, joined: Joined) -> None:
-        page = _named(self._walk.completed(page))
+        page = self._completed(page)
         ledger, now = joined.ledger, self._clock.now().wall
         verdict = ledger.judge(page, now, self._books.terms, anchor=joined.anchor)
         totals = self._books.totals
@@ -268,6 +267,14 @@ class Tail:
         baseline = ledger.baseline
         self._books.keep(verdict._replace(broke=joined.broke), page, totals, baseline=baseline)
         self._walk.passed(page, len(verdict.counted), self._books.holes, self._books.due)
+
+    def _completed(self, page: Page) -> Page:
+        completed = self._walk.completed(page)
+        if completed.last and not page.last and page.total is not None:
+            end = page.offset + page.size
+            fields = {"pbx": self._pbx.name, "rows": end, "total_number": page.total}
+            log.warning("the list is shorter than total_number", extra={"fields": fields})
+        return _named(completed)
 
 
 def _named(page: Page) -> Page:

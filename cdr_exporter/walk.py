@@ -13,9 +13,10 @@ from __future__ import annotations
 from math import ceil
 
 from .contract import MAX_PAGE_SIZE, CDRQuery
+from .ending import Ending
 from .ledger import Range
 from .order import BY_ID, Order
-from .paging import LARGEST, Page, elsewhere, next_size, query, whole, window
+from .paging import LARGEST, Page, elsewhere, next_size, whole, window
 
 _DEEPEST = 2**40
 """No table is so long: a search that gets here was answered nonsense."""
@@ -31,9 +32,7 @@ class Walk:
         self._search: _Search | None = None
         self._density = 1.0
         self._largest = LARGEST
-        self._ended_at: int | None = None
-        self._bottom: tuple[int, int] | None = None
-        """Where the last page ended: the position below it, and its lowest key."""
+        self._ending = Ending()
         self._asked: CDRQuery | None = None
         self._hole: Range | None = None
         """What was asked for."""
@@ -48,21 +47,8 @@ class Walk:
         """How many new rows the growth of the total promises beyond those counted, if believed."""
 
     def completed(self, page: Page) -> Page:
-        """Return *page*, marked as the last one where that can be told from two reads only.
-
-        A PBX that does not tell the total never sends a last page. Where two reads of holes that
-        began at different rows ended early at the same one, that row is the oldest. Against a
-        total that says there are more this proves nothing: the PBX may be leaving out some.
-        """
-        if page.first or page.total is not None:
-            return page
-        if not page.size:
-            ended_here = self._bottom is not None and self._bottom[0] == page.offset
-            return page.as_end_below(self._bottom[1]) if ended_here and self._bottom else page
-        ended_at = page.lowest if page.short and page.size else None
-        again = ended_at is not None and ended_at == self._ended_at
-        self._ended_at = ended_at
-        return page.as_last() if again else page
+        """Return *page*, marked as the last one where that can be told from several reads only."""
+        return self._ending.heard(page)
 
     def passed(
         self, page: Page, new: int, holes: tuple[Range, ...], due: tuple[Range, ...] = ()
@@ -78,32 +64,31 @@ class Walk:
             # A clean-up that deletes as many as are added hides them: then it is not believed.
             left = self._unread - new
             self._unread = left if left > 0 or (page.first and left == 0) else None
-        if page.rows and page.short:
-            self._bottom = (page.offset + page.size, page.lowest)
         if page.top and page.size:
             below = self.order.proves(page.lowest, page.top)[0] - 1
             self._marks[below] = page.offset + page.rows_above(below)
             self._density = page.size / (page.top - page.lowest + 1)
-        self._note_crowd(page)
+        self.learned = self._is_crowded(page) or self._ending.learned
         open_at = {high for _, high in (*holes, *due)}
         self._marks = {high: at for high, at in self._marks.items() if high in open_at}
         self._crowds = {high: rows for high, rows in self._crowds.items() if high in open_at}
         self._caught_up = not holes
         # Some send fewer rows than they were asked for, and leave out the end of each page.
         self._capped = page.short and not page.last and page.size > 0 and page.total is not None
-        if self._capped:
+        if self._capped and not self._ending.seen_again:
             self._largest = page.size
+        if not holes:
+            self._ending = Ending()
 
-    def _note_crowd(self, page: Page) -> None:
+    def _is_crowded(self, page: Page) -> bool:
         """Ask for more where *page* came full, and ended in the second that it was to read."""
-        self.learned = False
         hole, self._hole = self._hole, None
         if hole is None or not self.order.open_ends or page.short or page.lowest != hole[1]:
-            return
+            return False
         rows = 2 * (page.size - page.rows_above(hole[1]))
         known = self._crowds.get(hole[1], 0)
         self._crowds[hole[1]] = min(MAX_PAGE_SIZE, max(rows, self._largest, known))
-        self.learned = self._crowds[hole[1]] > known
+        return self._crowds[hole[1]] > known
 
     def _promised(self, total: int | None) -> None:
         # With older holes open, the growth since the last poll is not all that is unread.
@@ -147,6 +132,7 @@ class Walk:
 
     def lose(self) -> None:
         """Forget all positions: they led nowhere."""
+        self._ending.insists = True
         self._marks.clear()
         self._search = None
 
@@ -157,26 +143,20 @@ class Walk:
         """
         lowest, highest = hole
         self._hole = hole
-        if highest in self._crowds:
-            self._asked = whole(position, self._crowds[highest], self.order)
-            return self._asked
+        known = self._ending.next_query(position, self.order)
+        if known is None and highest in self._crowds:
+            known = whole(position, self._crowds[highest], self.order)
+        self._asked = known or self._window(lowest, highest, position, again)
+        return self._asked
+
+    def _window(self, lowest: int, highest: int, position: int, again: bool) -> CDRQuery:
         rows = ceil((highest - lowest + 1) * self._density)
         if self._unread is not None and not again:
             rows = min(rows, self._unread)
         # One row more: the row below the hole proves that it is read to its end.
         wanted = window(position, rows + 1, self._largest, self.order)
-        if wanted == self._asked:
-            wanted = self._elsewhere(wanted, position)
-        self._asked = wanted
-        return wanted
-
-    def _elsewhere(self, asked: CDRQuery, position: int) -> CDRQuery:
-        """Return what else may show *position*, or that there is nothing below the last page."""
-        end = max(position, self._bottom[0]) if self._bottom is not None else self._largest + 1
-        if end <= self._largest:
-            # In a short list most pages begin at the top, but for the one below its end.
-            return query(2, end, self.order)
-        return elsewhere(asked, position, self._largest)
+        # A second time: what begins at another row may show why nothing came of it.
+        return elsewhere(wanted, position, self._largest) if wanted == self._asked else wanted
 
     def took(self, seconds: float) -> None:
         """Ask for less where the PBX is slow, for more where it is not."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -15,7 +16,7 @@ from cdr_exporter.order import BY_ID, BY_TIME
 from cdr_exporter.record import Answer, Garbled
 
 from .fakes import FakePBX
-from .test_poller import Bench
+from .test_poller import Bench, short_pages
 
 
 @pytest.fixture
@@ -211,6 +212,65 @@ def test_a_second_with_more_calls_than_a_page_holds_is_read_in_one_answer(
     poll(it, 12)
 
     assert it.counted - before == rows + 40
+    assert it.gauge("cdr_up") == 1
+    assert it.gauge("cdr_exporter_backlog") == 0
+
+
+@pytest.mark.parametrize("tells", ["too-much", "nothing"])
+@pytest.mark.parametrize("rows", [1, 2, 30, 700])
+def test_the_end_is_found_where_the_total_does_not_tell_it(
+    bench: Callable[..., Bench], rows: int, tells: str
+) -> None:
+    pbx = FakePBX(tells_total=tells == "too-much")
+    end(pbx, 30)
+    crowd(pbx, rows)
+    for serial in range(1, 31):
+        pbx.delete(serial)
+    whole = pbx.fetch
+
+    def fetch(query: CDRQuery) -> Answer:
+        answer = whole(query)
+        return replace(answer, total=answer.total and answer.total + 3)
+
+    pbx.fetch = fetch  # type: ignore[method-assign]
+    it = bench(pbx, start="all")
+    poll(it, 3)
+    end(pbx, 5)
+    poll(it, 3)
+
+    assert order_of(it) is BY_TIME
+    assert it.counted == rows + 5
+    assert it.gauge("cdr_up") == 1
+    assert it.gauge("cdr_exporter_backlog") == 0
+
+
+def test_a_second_that_pages_cut_short_cannot_show_whole_is_no_end(
+    bench: Callable[..., Bench],
+) -> None:
+    pbx = FakePBX(tells_total=False)
+    end(pbx, 300)
+    crowd(pbx, 100)
+    end(pbx, 30)
+    short_pages(pbx, 15)
+    it = bench(pbx, start="all")
+    poll(it, 20)
+
+    assert it.gauge("cdr_up") == 0
+    assert it.gauge("cdr_exporter_backlog") > 0
+
+
+def test_a_row_without_id_that_the_order_by_id_leaves_out_keeps_no_first_read_from_its_end(
+    bench: Callable[..., Bench],
+) -> None:
+    pbx = FakePBX()
+    pbx.nameless = "left_out"
+    pbx.call_nameless(new_id="", started_at=1_600_000_000)
+    end(pbx, 700, named=True)
+    it = bench(pbx, start="all")
+    poll(it, 3)
+
+    assert order_of(it) is BY_ID
+    assert it.counted == 700
     assert it.gauge("cdr_up") == 1
     assert it.gauge("cdr_exporter_backlog") == 0
 

@@ -16,7 +16,7 @@ contract secret errors durations logs
 settings reactions record
 catalogue order
 labels tally paging backoff negotiation
-counting ledger
+counting ledger ending
 walk
 snapshot
 vitals showing

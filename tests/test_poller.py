@@ -397,8 +397,7 @@ def test_rows_that_are_on_no_page_make_the_poll_fail_and_cost_little(
 
     def fetch(query: CDRQuery) -> Answer:
         answer = whole(query)
-        kept = max(0, 1000 - query.offset)
-        return replace(answer, rows=answer.rows[:kept])
+        return replace(answer, rows=[row for row in answer.rows if not 3000 < row.id <= 4000])
 
     pbx.fetch = fetch  # type: ignore[method-assign]
     it.poll(3)
@@ -410,6 +409,75 @@ def test_rows_that_are_on_no_page_make_the_poll_fail_and_cost_little(
     assert it.gauge("cdr_exporter_backlog") > 0
     assert max(waits) > 60
     assert pbx.requests - before < 10 * 60
+
+
+def ends_early(pbx: FakePBX, rows: Callable[[], int]) -> None:
+    """Let *pbx* list its newest *rows* only, and tell the total of all."""
+    whole = pbx.fetch
+
+    def fetch(query: CDRQuery) -> Answer:
+        answer = whole(query)
+        return replace(answer, rows=answer.rows[: max(0, rows() - query.offset)])
+
+    pbx.fetch = fetch  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("listed", [1, 2, 3, 4, 21, 199, 200, 203, 700, 1501])
+@pytest.mark.parametrize("more", [1, 2, 4000])
+def test_a_total_that_is_too_large_for_ever_does_not_keep_a_first_read_from_its_end(
+    bench: Callable[..., Bench], listed: int, more: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    pbx = FakePBX()
+    pbx.call(listed + more)
+    ends_early(pbx, lambda: pbx.next_id - 1 - more)
+    it = bench(pbx, start="all")
+    it.poll(3)
+    first = it.counted
+    pbx.call(5)
+    it.poll(2)
+
+    assert (first, it.counted) == (listed, listed + 5)
+    assert it.gauge("cdr_up") == 1
+    assert it.gauge("cdr_exporter_backlog") == 0
+    assert it.last.shows_calls(it.clock.now())
+    assert "the list is shorter than total_number" in caplog.messages
+
+
+def test_a_list_that_seems_to_end_too_early_for_a_moment_loses_nothing(
+    bench: Callable[..., Bench],
+) -> None:
+    pbx = FakePBX()
+    pbx.call(3000)
+    listed = [1000]
+    ends_early(pbx, lambda: listed[0])
+    it = bench(pbx, start="all")
+    it.poll()
+    listed[0] = 3000
+    it.poll(3)
+
+    assert it.counted == 3000
+
+
+def test_rows_deleted_while_the_end_is_made_sure_of_do_not_make_it_one(
+    bench: Callable[..., Bench], pbx: FakePBX
+) -> None:
+    pbx.call(400)
+    short_pages(pbx, 15)
+    it = bench(pbx, start="all")
+
+    def mutate() -> None:
+        # As much as a page, newest first, whenever one row is looked at.
+        if pbx.queries[-1].limit == 1 and len(pbx.rows) > 200:
+            pbx.delete(*sorted(pbx.rows)[-15:])
+
+    pbx.before_answer = mutate
+    it.poll(30)
+    pbx.before_answer = lambda: None
+    it.poll(60)
+    left = len(pbx.rows)
+
+    assert it.counted >= left
+    assert it.gauge("cdr_exporter_backlog") == 0
 
 
 def test_a_list_that_becomes_empty_in_a_catch_up_is_left_in_peace(

@@ -12,7 +12,8 @@ The list is read newest first, in one order: by id, or by start (see `order`). A
 its *key*, what tells it from all others its *identity*. One response is one consistent slice of
 the sorted table, so it is *evidence* for the range of keys it spans: what is not in it does not
 exist now. The first page is evidence for everything above its top row too, the last one for
-everything below its lowest.
+everything below its lowest. Which one is the last `total_number` tells; where it tells none, or
+too many rows for ever, several reads together do (see `ending`).
 
     keys   0 ........ floor ............................ high
            covered,    covered, and the identity of       above: nothing was

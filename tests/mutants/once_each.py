@@ -12,10 +12,12 @@ BEGINNINGS = "cdr_exporter/ledger/beginnings.py"
 PAGING = "cdr_exporter/paging.py"
 ORDER = "cdr_exporter/order.py"
 WALK = "cdr_exporter/walk.py"
+ENDING = "cdr_exporter/ending.py"
 
 UNIT = ("tests/test_ledger.py",)
 LINEAGE = ("tests/test_lineage.py",)
 BY_TIME = ("tests/test_by_time.py",)
+END = ("tests/test_ending.py",)
 MODEL = ("tests/test_exactly_once.py::TestQuickly",)
 STATE = ("tests/test_faults_state.py",)
 
@@ -257,18 +259,70 @@ MUTANTS: tuple[Mutant, ...] = (
         UNIT,
     ),
     Mutant(
+        "pages cut after so many rows end a list",
+        ENDING,
+        "        return len(self._lengths) > 1 or self._end <= 2\n",
+        "        return True\n",
+        END,
+    ),
+    Mutant(
+        "nobody looks below what seems to be the end of a list",
+        ENDING,
+        "        return self._nothing_at is not None and self._are_unlike\n",
+        "        return self._are_unlike\n",
+        END,
+    ),
+    Mutant(
+        "a list that hides some rows ends above them",
+        ENDING,
+        "        if self._total is not None and not (self.insists and self._nothing_at_total):\n",
+        "        if self._total is not None and not self.insists:\n",
+        END,
+    ),
+    Mutant(
+        "what was looked for below the end is believed after rows were deleted above it",
+        ENDING,
+        "            self._nothing_at = None\n        self._end = end\n",
+        "            pass\n        self._end = end\n",
+        END,
+    ),
+    Mutant(
+        "a list that ends too early for a moment is believed",
+        ENDING,
+        "        self.insists = False\n",
+        "        self.insists = True\n",
+        (
+            *END,
+            "tests/test_poller.py::"
+            "test_a_list_that_seems_to_end_too_early_for_a_moment_loses_nothing",
+        ),
+    ),
+    Mutant(
+        "a total that is too large keeps a first read going for ever",
+        WALK,
+        "        self._ending.insists = True\n",
+        "",
+        (
+            "tests/test_poller.py::"
+            "test_a_total_that_is_too_large_for_ever_does_not_keep_a_first_read_from_its_end",
+        ),
+    ),
+    Mutant(
         "by time, no more is asked for of a second than an ordinary page holds",
         WALK,
         "        self._crowds[hole[1]] = min(MAX_PAGE_SIZE, max(rows, self._largest, known))\n",
         "        self._crowds[hole[1]] = self._largest\n",
-        BY_TIME,
+        ("tests/test_by_time.py::test_a_pbx_that_is_slow_is_asked_for_all_of_a_second_too",),
     ),
     Mutant(
         "what is asked for of a crowded second does not shrink when it times out",
         WALK,
         "        self._crowds = {high: rows * 3 // 4 for high, rows in self._crowds.items()}\n",
         "        self._crowds = dict(self._crowds)\n",
-        BY_TIME,
+        (
+            "tests/test_by_time.py::"
+            "test_of_a_crowded_second_no_more_is_asked_for_than_the_pbx_can_send_in_time",
+        ),
     ),
     Mutant(
         "by time, no second is read again",

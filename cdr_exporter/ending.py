@@ -1,0 +1,124 @@
+"""Where a list ends that does not tell: `total_number` is not sent, or too large. Pure.
+
+| seen | so it is no list that |
+|---|---|
+| two reads of different length that ended short at the same row | is cut after some rows a page |
+| nothing at the place below that row | leaves out the end of a page |
+| nothing where `total_number` has its last row | hides some rows and goes on below them |
+| the same end once more, no higher up than it was | had rows deleted above it meanwhile |
+
+All of it is believed together. Against a `total_number` it is looked for only once a poll has
+given up, for most lists that seem to end too early are whole a moment later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from .contract import MAX_PAGE_SIZE, CDRQuery
+from .order import Order
+from .paging import Page, query
+
+
+class Ending:
+    """What was seen of the end of one list. *insists*: a poll has given up before."""
+
+    def __init__(self) -> None:
+        self.insists = False
+        self.learned = False
+        """Whether the last page showed that nothing is where more would be."""
+        self._lowest: int | None = None
+        self._end = 0
+        """The place below the row with the key *lowest*, where the list seemed to end."""
+        self._total: int | None = None
+        self._lengths: set[int] = set()
+        self._reads = 0
+        self._nothing_at: int | None = None
+        self._nothing_at_total = False
+
+    @property
+    def seen_again(self) -> bool:
+        """Whether the list ended at the same row twice."""
+        return self._reads > 1
+
+    def heard(self, page: Page) -> Page:
+        """Note *page*, and return it, as the last one where the list is believed to end with it."""
+        self.learned = False
+        if page.last:
+            return page
+        self._total = page.total
+        if not page.size:
+            self._nothing(page)
+        elif page.short:
+            return self._short(page)
+        elif self._lowest is not None and page.lowest < self._lowest:
+            self._forget()
+        elif page.offset + page.size > self._end:
+            # Rows were added above: where the end is now, an ordinary page has to show.
+            self._reads = min(self._reads, 1)
+        return page
+
+    def next_query(self, position: int, order: Order) -> CDRQuery | None:
+        """Return what is to be asked for to make sure of the end; None where none was seen twice.
+
+        *position* is where the rows begin that are looked for.
+        """
+        if not self.seen_again or not (self.insists or self._total is None):
+            return None
+        if not self._are_unlike:
+            return self._page_to_the_end(self._end, order, self._lengths)
+        if self._nothing_at is None:
+            return query(self._end + 1, 1, order)
+        if self._total is not None and not self._nothing_at_total:
+            return query(self._total, 1, order)
+        return self._page_to_the_end(position, order)
+
+    def _page_to_the_end(
+        self, position: int, order: Order, unlike: Collection[int] = ()
+    ) -> CDRQuery | None:
+        """Return the smallest page from above *position* that would go on below the end.
+
+        It has no length of those that it is to be *unlike*.
+        """
+        above, end = max(0, position - 1), self._end
+        begins = ((size, above // size * size) for size in range(2, MAX_PAGE_SIZE + 1))
+        fitting = (size for size, at in begins if at + size > end and end - at not in unlike)
+        size = next(fitting, 0)
+        return query(above // size + 1, size, order) if size else None
+
+    def _nothing(self, page: Page) -> None:
+        if self._lowest is None or page.offset < self._end:
+            return
+        if page.offset == self._end:
+            self.learned = self._nothing_at is None
+            self._nothing_at = page.offset
+        if page.total is not None and page.offset >= page.total - 1:
+            self.learned = self.learned or not self._nothing_at_total
+            self._nothing_at_total = True
+
+    def _short(self, page: Page) -> Page:
+        end = page.offset + page.size
+        if page.lowest != self._lowest:
+            self._forget()
+            self._lowest = page.lowest
+        if self._nothing_at is not None and end < self._nothing_at:
+            self._nothing_at = None
+        self._end = end
+        self._reads += 1
+        self._lengths.add(page.size)
+        return page.as_last() if self._is_sure else page
+
+    @property
+    def _is_sure(self) -> bool:
+        if self._total is not None and not (self.insists and self._nothing_at_total):
+            return False
+        return self._nothing_at is not None and self._are_unlike
+
+    @property
+    def _are_unlike(self) -> bool:
+        # One or two rows can only be read from the top.
+        return len(self._lengths) > 1 or self._end <= 2
+
+    def _forget(self) -> None:
+        self._lowest, self._reads, self._lengths = None, 0, set()
+        self._nothing_at, self._nothing_at_total = None, False
