@@ -124,8 +124,8 @@ class Tail:
             self._books.showing.shown = False
         start = "now" if self._books.state_was_lost else self._pbx.start
         now = self._clock.now().wall
-        clean_at = self._check.clean_at
-        return by_time(ledger, head.rows, now, self._books.terms, start, clean_at)
+        clean_at, empty_at = self._check.clean_at, self._empty_at
+        return by_time(ledger, head.rows, now, self._books.terms, start, clean_at, empty_at)
 
     # --- reading ---------------------------------------------------------------------------------
 
@@ -236,9 +236,13 @@ class Tail:
             self._books.showing.shown = False
             self._keep(head, Joined(from_the_beginning()))
 
+    @property
+    def _empty_at(self) -> int | None:
+        """When the table was certainly empty, by any clock that the PBX may have."""
+        return None if self._empty_since is None else int(self._empty_since) - _CLOCKS_DIFFER
+
     def _ended_while_watching(self, row: Record) -> bool:
-        since = self._empty_since
-        return since is not None and row.ended_at >= since - _CLOCKS_DIFFER
+        return self._empty_at is not None and row.ended_at > self._empty_at
 
     def _totals_of(self, old: Iterable[Record]) -> Totals:
         """Return totals at 0 for the trunks of *old* rows, the newest as far as there is room."""
@@ -263,7 +267,7 @@ class Tail:
         verdict = ledger.judge(page, now, self._books.terms, anchor=joined.anchor)
         totals = self._books.totals
         if ledger.opening == "now" and ledger.is_blank:
-            totals = self._totals_of(page.rows)
+            totals = self._totals_of(row for row in page.rows if ledger.mark.hides(row))
         baseline = ledger.baseline
         self._books.keep(verdict._replace(broke=joined.broke), page, totals, baseline=baseline)
         self._walk.passed(page, len(verdict.counted), self._books.holes, self._books.due)

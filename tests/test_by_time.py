@@ -513,3 +513,107 @@ def test_start_now_by_time_counts_what_ends_while_its_first_read_is_interrupted(
     poll(it, 15)
 
     assert it.counted >= 300 - 60
+
+
+def test_start_now_by_time_counts_a_call_that_began_before_and_ends_in_the_first_read(
+    bench: Callable[..., Bench],
+) -> None:
+    pbx = FakePBX()
+    end(pbx, 2000)
+    it = bench(pbx)
+
+    def some_end() -> None:
+        if pbx.queries[-1].sort_by == "time" and pbx.queries[-1].offset:
+            end(pbx, duration=1500)
+            end(pbx, duration=90)
+
+    pbx.before_answer = some_end
+    poll(it, 2)
+    pbx.before_answer = lambda: None
+    ended = len(pbx.rows) - 2000
+    poll(it, 15)
+
+    assert ended > 5
+    assert it.counted == ended
+    assert it.total("cdr_exporter_pre_break_records_total") == 0
+
+
+def test_start_now_by_time_hides_nothing_later_of_a_pbx_whose_clock_is_set_back(
+    bench: Callable[..., Bench],
+) -> None:
+    pbx = FakePBX()
+    end(pbx, 2000)
+    it = bench(pbx)
+    poll(it, 2)
+    for _ in range(50):
+        pbx.call_nameless(started_at=int(pbx.clock.wall) - 1000)
+    poll(it, 15)
+
+    assert it.counted == 50
+
+
+@pytest.mark.parametrize("tells_total", [True, False], ids=["total-told", "no-total"])
+@pytest.mark.parametrize("first", [1, 2, 30])
+def test_start_now_on_an_empty_pbx_counts_its_first_calls_though_they_have_no_id(
+    bench: Callable[..., Bench], pbx: FakePBX, first: int, tells_total: bool
+) -> None:
+    pbx.tells_total = tells_total
+    it = bench(pbx)
+    poll(it, 3)
+    end(pbx, first)
+    poll(it, 25)
+    end(pbx, 2)
+    poll(it, 2)
+
+    assert it.counted == first + 2
+    assert order_of(it) is BY_TIME
+
+
+def test_the_list_of_a_pbx_without_ids_that_is_still_starting_is_not_taken_for_its_table(
+    bench: Callable[..., Bench], pbx: FakePBX
+) -> None:
+    it = bench(pbx)
+    poll(it, 2)
+    for number in range(700):
+        pbx.call_nameless(started_at=1_699_990_000 + number)
+    end(pbx, 3)
+    poll(it, 25)
+
+    assert it.counted == 3
+
+
+@pytest.mark.parametrize("rows", [30, 3000])
+def test_a_row_from_before_the_start_with_a_clock_years_ahead_is_not_counted_by_time(
+    bench: Callable[..., Bench], rows: int
+) -> None:
+    pbx = FakePBX()
+    ahead = int(pbx.clock.wall) + 10 * 365 * 86_400
+    pbx.call(5, started_at=ahead)
+    end(pbx, rows, named=True)
+    it = bench(pbx)
+    poll(it, 2)
+    end(pbx, 40, named=True)
+    poll(it, 2)
+    it.clock.pass_(120)
+    end(pbx, 3)
+    poll(it, 15)
+
+    assert order_of(it) is BY_TIME
+    assert it.counted == 43
+
+
+def test_a_clock_that_was_hours_ahead_once_does_not_hide_rows_when_the_order_changes(
+    bench: Callable[..., Bench],
+) -> None:
+    pbx = FakePBX()
+    end(pbx, 100, named=True)
+    it = bench(pbx)
+    poll(it, 2)
+    pbx.call(started_at=int(pbx.clock.wall) + 43_000)
+    poll(it, 2)
+    it.clock.pass_(120)
+    end(pbx, 7)
+    poll(it, 15)
+
+    assert order_of(it) is BY_TIME
+    assert it.counted == 8

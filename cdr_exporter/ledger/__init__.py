@@ -51,8 +51,12 @@ Where rows have no id, the same holds with the start of a call as key. Since a r
 its *end*, the last `longest_call` seconds are always a gap, read again every few minutes, and
 every identity in it is remembered. `floor` follows it. The rows of one second stand in no order
 that holds from one answer to the next: a second is read when one answer has all of it, from a
-row above it to one below. What was counted by id before is told by
-the ledger that counted it, kept as `before`.
+row above it to one below. What was counted by id before is told by the ledger that counted it,
+kept as `before`.
+
+With a start at now, what is there has to be remembered before anything else is: all of
+`longest_call`, which takes a while. Meanwhile a row counts when it began after the newest start
+of the first page, or ended after the newest end on it.
 
 Bounds
 ------

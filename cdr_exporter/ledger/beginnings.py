@@ -41,20 +41,23 @@ def by_time(
     terms: Terms,
     start: str,
     clean_at: int | None,
+    empty_at: int | None = None,
 ) -> Ledger:
     """Begin to follow a table by time, of which *newest* are the newest rows.
 
     After a ledger by id, what it counted stays counted, and rows without id are looked for as far
     back as a call can last, from *clean_at*: the newest end when all rows had ids. Without one,
-    *start* is what the user wants with what is there.
+    *start* is what the user wants with what is there; the table was seen empty *empty_at*, if so.
     """
     if before is not None:
         mark, opening = before.mark, before.opening
     else:
         mark, opening = Watermark().after(tuple(newest), now), start
+        mark = mark.broken(empty_at) if start == "now" else mark
     whole = opening == "all" or (before is not None and before.holes)
     last = mark.newest if clean_at is None or before is None else min(mark.newest, clean_at)
-    floor = 0 if whole else max(0, last - int(terms.longest_call))
+    # A row of a clock that is ahead must not end the time in which others are looked for.
+    floor = 0 if whole else max(0, min(last, int(now)) - int(terms.longest_call))
     rejects = before.rejects if before is not None else ()
     return Ledger(
         order=BY_TIME, floor=floor, rejects=rejects, mark=mark, opening=opening, before=before

@@ -13,7 +13,7 @@ from ..record import MAX_ID, Record, Rejected
 from . import gaps as gap
 from .gaps import Gap
 from .ranges import Range, inside, total, united, within, without
-from .watermark import Watermark
+from .watermark import Watermark, is_ahead
 
 REMEMBERED = 2_000
 """Identities kept by id: rows that turn up late, or anew, within so many are told apart."""
@@ -61,8 +61,8 @@ class Ledger:
     in a hole; *lowest* is no higher than any of these keys, nor than *floor*. *holes* are
     disjoint, newest first. *rejects* are identities of the newest rows without a usable key.
     *opening* says what a first read that still goes on is for: `all` (a baseline that counts),
-    `now` (what is there is remembered only, up to the key *seen_to*), or nothing. *before* is the
-    ledger by id that went before one by time.
+    `now` (what was there is remembered only: up to the key *seen_to*, and to the break of *mark*),
+    or nothing. *before* is the ledger by id that went before one by time.
     """
 
     order: Order = BY_ID
@@ -118,17 +118,19 @@ class Ledger:
             return True
         return self.before is not None and self.before.recognises(row)
 
-    def remembers(self, row: Record | Rejected) -> bool:
+    def remembers(self, row: Record | Rejected, now: float) -> bool:
         """Say whether *row* is done with, as far as that is remembered."""
         if self.order.identity(row) in self.recent:
             return True
-        return self.before is not None and isinstance(row, Record) and self.before.has(row)
+        return self.before is not None and isinstance(row, Record) and self.before.has(row, now)
 
-    def has(self, row: Record) -> bool:
+    def has(self, row: Record, now: float) -> bool:
         """Say whether *row*, in any order, was done with by this ledger."""
         if row.id and self.order.identity(row) in self.recent:
             return True
-        if not 0 < row.id < self.floor or not self.mark.reaches(row):
+        # An end in the future tells nothing: the row may have been there before the start.
+        told = self.mark.reaches(row) or is_ahead(row, now)
+        if not 0 < row.id < self.floor or not told:
             return False
         open_to_it = [*self.holes, *gap.spans(self.gaps)]
         return not any(low <= row.id <= high for low, high in open_to_it)
@@ -141,13 +143,12 @@ class Ledger:
         """
         holes = self._joined(page, anchor)
         open_rows = self._open_rows(page.rows, holes)
-        fresh = self._fresh(open_rows)
+        fresh = self._fresh(open_rows, now)
         hidden = [row for row in fresh if self.mark.hides(row)] if self.mark.is_set else []
         counted = [row for row in fresh if not self.mark.hides(row)] if hidden else fresh
         if self.opening == "now":
-            newest = self.seen_to or page.top
-            counted = [row for row in counted if self.order.key(row) > newest]
-        rejected = [row for row in page.rejected if self._is_new_reject(row, holes)]
+            counted, hidden = self._since_start(fresh, self.seen_to or page.top, now), []
+        rejected = [row for row in page.rejected if self._is_new_reject(row, holes, now)]
         late, reused = self._out_of_order(counted, holes)
         after = self._after(page, holes, fresh, rejected, now, terms)
         return Verdict(
@@ -191,12 +192,17 @@ class Ledger:
         lower = within(united([*holes, *gap.spans(self.gaps)]), 0, floor - 1)
         return [*upper, *inside(rows[len(upper) :], lower, key)]
 
-    def _fresh(self, rows: Sequence[Record]) -> Sequence[Record]:
+    def _since_start(self, rows: Sequence[Record], newest: int, now: float) -> Sequence[Record]:
+        """Return those of *rows* that were not there when *newest* was the newest key."""
+        key, mark = self.order.key, self.mark
+        return [row for row in rows if key(row) > newest or mark.passed_by(row, now)]
+
+    def _fresh(self, rows: Sequence[Record], now: float) -> Sequence[Record]:
         """Return those of *rows* that are not done with."""
         nothing_remembered = not self.recent and self.before is None
         if nothing_remembered or (rows and self._is_below_memory(rows[0])):
             return _each_once(rows, self.order)
-        return [row for row in _each_once(rows, self.order) if not self.remembers(row)]
+        return [row for row in _each_once(rows, self.order) if not self.remembers(row, now)]
 
     def _is_below_memory(self, row: Record) -> bool:
         # The way of a million rows: most of them lie below everything that is remembered.
@@ -213,11 +219,11 @@ class Ledger:
         others = [row for row in counted if row.id not in ids and row.id <= self.high]
         return len(others) - len(inside(others, holes, self.order.key)), len(reused)
 
-    def _is_new_reject(self, row: Rejected, holes: tuple[Range, ...]) -> bool:
+    def _is_new_reject(self, row: Rejected, holes: tuple[Range, ...], now: float) -> bool:
         """Say whether a row that cannot be counted is seen for the first time."""
         if row.id is None or self.order is BY_TIME:
             return row.fingerprint not in self.rejects
-        if self.remembers(row):
+        if self.remembers(row, now):
             return False
         return row.id >= self.floor or any(low <= row.id <= high for low, high in holes)
 
@@ -245,7 +251,7 @@ class Ledger:
             holes=left,
             gaps=self._gaps(page, holes, mark, now, terms),
             rejects=rejects,
-            mark=mark,
+            mark=mark if left or self.opening != "now" else mark.whole(),
             opening=self.opening if left else "",
             seen_to=self.seen_to or (page.top if self.opening == "now" else 0),
         )

@@ -4,6 +4,9 @@ Where ids begin anew, or a backup was put back, no id and no place tells an old 
 one. But calls that ended before the newest one counted were counted, or lay before the start.
 So from a break on, what ended up to `broken_at` is left out. An undercount that shows is
 preferred to counting twice.
+
+By time, a start at now is such a break too, for as long as its first read goes on: what ended
+before it is there already, wherever it stands.
 """
 
 from __future__ import annotations
@@ -41,6 +44,10 @@ class Watermark:
         """Say whether *row* may have been counted before the last break."""
         return self.is_set and self._covers(row)
 
+    def passed_by(self, row: Record, now: float) -> bool:
+        """Say whether *row* ended after what is left out, by a clock that may be right at *now*."""
+        return self.is_set and not self._covers(row) and not is_ahead(row, now)
+
     def _covers(self, row: Record) -> bool:
         return row.ended_at <= self.broken_at or row.fingerprint in self.ahead
 
@@ -58,9 +65,13 @@ class Watermark:
             return replace(self, newest=newest)
         return self._with_ahead(rows, now + _FUTURE)
 
-    def broken(self) -> Watermark:
-        """Return the watermark after a break."""
-        return replace(self, broken_at=self.newest)
+    def broken(self, at: int | None = None) -> Watermark:
+        """Return the watermark after a break, *at* what end if not at the newest."""
+        return replace(self, broken_at=self.newest if at is None else at)
+
+    def whole(self) -> Watermark:
+        """Return the watermark as if there never was a break."""
+        return replace(self, broken_at=NEVER)
 
     def _with_ahead(self, rows: Iterable[Record], latest: float) -> Watermark:
         newest, ahead = self.newest, list(self.ahead)
@@ -70,3 +81,8 @@ class Watermark:
             elif row.fingerprint not in ahead:
                 ahead.append(row.fingerprint)
         return replace(self, newest=newest, ahead=tuple(ahead))
+
+
+def is_ahead(row: Record, now: float) -> bool:
+    """Say whether *row* ended so far beyond *now* that it was written by a wrong clock."""
+    return row.ended_at > now + _FUTURE

@@ -49,8 +49,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "what was remembered is not skipped",
         LEDGER,
-        "        return [row for row in _each_once(rows, self.order) if not self.remembers(row)]\n",
-        "        return list(_each_once(rows, self.order))\n",
+        " if not self.remembers(row, now)]\n",
+        "]\n",
         UNIT,
     ),
     Mutant(
@@ -145,8 +145,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "rows that turn up late are ignored",
         LEDGER,
-        "        fresh = self._fresh(open_rows)\n",
-        "        fresh = self._fresh(inside(open_rows, holes, self.order.key))\n",
+        "        fresh = self._fresh(open_rows, now)\n",
+        "        fresh = self._fresh(inside(open_rows, holes, self.order.key), now)\n",
         (*UNIT, *LINEAGE),
     ),
     Mutant(
@@ -198,7 +198,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "no watermark after a break",
         WATERMARK,
-        "        return replace(self, broken_at=self.newest)\n",
+        "        return replace(self, broken_at=self.newest if at is None else at)\n",
         "        return self\n",
         (*UNIT, *LINEAGE),
     ),
@@ -335,7 +335,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "by time, what was counted by id counts again",
         LEDGER,
         "        return self.before is not None and isinstance(row, Record)"
-        " and self.before.has(row)\n",
+        " and self.before.has(row, now)\n",
         "        return False\n",
         (*UNIT, *BY_TIME),
     ),
@@ -356,9 +356,49 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "start: now by time counts what was there",
         LEDGER,
-        "            counted = [row for row in counted if self.order.key(row) > newest]\n",
-        "            counted = list(counted)\n",
+        "self._since_start(fresh, self.seen_to or page.top, now), []\n",
+        "fresh, []\n",
         (*UNIT, *BY_TIME),
+    ),
+    Mutant(
+        "start: now by time leaves out what ends during its first read",
+        LEDGER,
+        "if key(row) > newest or mark.passed_by(row, now)]\n",
+        "if key(row) > newest]\n",
+        (
+            "tests/test_by_time.py::"
+            "test_start_now_by_time_counts_a_call_that_began_before_and_ends_in_the_first_read",
+        ),
+    ),
+    Mutant(
+        "start: now by time hides rows after its first read, too",
+        LEDGER,
+        '            mark=mark if left or self.opening != "now" else mark.whole(),\n',
+        "            mark=mark,\n",
+        (
+            "tests/test_by_time.py::"
+            "test_start_now_by_time_hides_nothing_later_of_a_pbx_whose_clock_is_set_back",
+        ),
+    ),
+    Mutant(
+        "the first calls of an empty PBX lie before the start where they have no id",
+        BEGINNINGS,
+        '        mark = mark.broken(empty_at) if start == "now" else mark\n',
+        '        mark = mark.broken() if start == "now" else mark\n',
+        (
+            "tests/test_by_time.py::"
+            "test_start_now_on_an_empty_pbx_counts_its_first_calls_though_they_have_no_id",
+        ),
+    ),
+    Mutant(
+        "a row of a wrong clock that lies before the start counts when the order changes",
+        LEDGER,
+        "        told = self.mark.reaches(row) or is_ahead(row, now)\n",
+        "        told = self.mark.reaches(row)\n",
+        (
+            "tests/test_by_time.py::"
+            "test_a_row_from_before_the_start_with_a_clock_years_ahead_is_not_counted_by_time",
+        ),
     ),
     Mutant(
         "a process that was killed begins at the first page again",
