@@ -84,6 +84,8 @@ class Tail:
         if not moving and not self._books.holes:
             self._books.showing.shown = True
         self._books.settle_births()
+        if self._order is BY_ID and self._books.ledger is not None and not moving:
+            self._check.count(head, self._books.ledger)
         return moving
 
     def timed_out(self) -> None:
@@ -104,11 +106,7 @@ class Tail:
         if self._walk.order is not self._order:
             self._walk = Walk(self._order)
         head = self._reader.read(query(1, rows, self._order))
-        look = self._check.due(head) if self._order is BY_ID else 0
-        if not look:
-            return head, ledger
-        newest = self._check.newest(look)
-        if newest is None or not self._check.needs_time(newest, head, ledger):
+        if self._order is BY_TIME or not self._check.needs_time(head, ledger):
             return head, ledger
         self._walk = Walk(BY_TIME)
         head = self._reader.read(query(1, rows, BY_TIME))

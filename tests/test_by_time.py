@@ -582,6 +582,22 @@ def test_the_list_of_a_pbx_without_ids_that_is_still_starting_is_not_taken_for_i
     assert it.counted == 3
 
 
+def test_the_list_of_a_pbx_that_mixes_and_is_still_starting_is_not_taken_for_its_table(
+    bench: Callable[..., Bench], pbx: FakePBX
+) -> None:
+    it = bench(pbx)
+    poll(it, 2)
+    for number in range(700):
+        call = pbx.call if number % 100 != 50 else pbx.call_nameless
+        call(started_at=1_699_998_000 + number)
+    poll(it, 25)
+    end(pbx, 3)
+    poll(it, 5)
+
+    assert order_of(it) is BY_TIME
+    assert it.counted == 3
+
+
 @pytest.mark.parametrize("rows", [30, 3000])
 def test_a_row_from_before_the_start_with_a_clock_years_ahead_is_not_counted_by_time(
     bench: Callable[..., Bench], rows: int
@@ -610,10 +626,138 @@ def test_a_clock_that_was_hours_ahead_once_does_not_hide_rows_when_the_order_cha
     it = bench(pbx)
     poll(it, 2)
     pbx.call(started_at=int(pbx.clock.wall) + 43_000)
+    poll(it, 12)
+    # Now all rows are known to have ids.
+    end(pbx, named=True)
+    poll(it, 5)
+    end(pbx, 70)
+    poll(it, 25)
+
+    assert order_of(it) is BY_TIME
+    assert it.counted == 72
+
+
+def busy(it: Bench, hours: float, *, one_in: int = 0, keeps: int = 0) -> int:
+    """Let a call end every 10 seconds, *one_in* so many without id, and poll every 30.
+
+    The PBX *keeps* so many rows. Return the most rows that a poll by id read beyond its budget.
+    """
+    pbx, most = it.pbx, 0
+    for number in range(int(hours * 360)):
+        end(pbx, named=not one_in or number % one_in != one_in // 2, duration=45)
+        pbx.clock.pass_(9)
+        if keeps:
+            pbx.delete(*sorted(pbx.rows)[:-keeps])
+        if number % 3 == 2:
+            before = pbx.rows_sent
+            it.poll()
+            if order_of(it) is BY_ID:
+                most = max(most, int(pbx.rows_sent - before - 1.2 * 3 - 20))
+    return most
+
+
+@pytest.mark.parametrize("keeps", [0, 300], ids=["grows", "is-cleaned-up"])
+def test_seldom_rows_without_id_on_a_busy_pbx_are_all_counted(
+    bench: Callable[..., Bench], pbx: FakePBX, keeps: int
+) -> None:
+    end(pbx, 300, named=True)
+    it = bench(pbx, longest_call=600.0)
     poll(it, 2)
-    it.clock.pass_(120)
-    end(pbx, 7)
+    before = pbx.next_id
+    busy(it, 1.5, one_in=150, keeps=keeps)
     poll(it, 15)
 
     assert order_of(it) is BY_TIME
-    assert it.counted == 8
+    assert it.counted == pbx.next_id - before
+
+
+def test_one_row_without_id_is_noticed_within_minutes_wherever_it_stands(
+    bench: Callable[..., Bench], pbx: FakePBX
+) -> None:
+    end(pbx, 700, named=True)
+    it = bench(pbx)
+    poll(it, 2)
+    busy(it, 0.5)
+    before, counted = pbx.next_id, it.counted
+    end(pbx, duration=2500)
+    busy(it, 0.2)
+    poll(it, 2)
+
+    assert order_of(it) is BY_TIME
+    assert it.counted - counted == pbx.next_id - before
+
+
+def test_rows_without_id_from_before_the_start_are_noticed_and_not_counted(
+    bench: Callable[..., Bench], pbx: FakePBX
+) -> None:
+    end(pbx, 700, named=True)
+    end(pbx, 3)
+    end(pbx, 100, named=True)
+    it = bench(pbx)
+    poll(it, 3)
+    end(pbx, 5)
+    poll(it, 3)
+
+    assert order_of(it) is BY_TIME
+    assert it.counted == 5
+
+
+def test_looking_for_rows_without_id_keeps_to_the_budget(bench: Callable[..., Bench]) -> None:
+    pbx = FakePBX()
+    end(pbx, 700, named=True)
+    it = bench(pbx)
+    poll(it, 2)
+    before = len(pbx.queries)
+    over = busy(it, 0.9)
+    single = [query for query in pbx.queries[before:] if query.limit == 1]
+    idle = pbx.rows_sent
+    poll(it, 10)
+
+    assert over <= 0
+    assert 5 <= len(single) <= 12
+    assert pbx.rows_sent - idle <= 10 * 20
+
+
+@pytest.mark.parametrize("broken", [1, 3])
+def test_rows_that_are_counted_and_never_shown_cost_little_and_hide_no_others(
+    bench: Callable[..., Bench], broken: int
+) -> None:
+    pbx = FakePBX()
+    pbx.nameless = "left_out"
+    for _ in range(broken):
+        pbx.call_nameless(new_id="", started_at=1_600_000_000)
+    end(pbx, 700, named=True)
+    it = bench(pbx)
+    poll(it, 2)
+    start, before = len(pbx.queries), it.counted
+    busy(it, 4.5)
+    looks = [query for query in pbx.queries[start:] if query.sort_by == "time"]
+    named = order_of(it)
+    counted, expected = it.counted - before, 4.5 * 360
+    busy(it, 1, one_in=150)
+    poll(it, 15)
+
+    assert (named, order_of(it)) == (BY_ID, BY_TIME)
+    assert len(looks) <= 5
+    assert (counted, it.counted) == (expected, expected + 360)
+
+
+def test_a_total_that_grows_by_more_than_the_rows_changes_no_order(
+    bench: Callable[..., Bench],
+) -> None:
+    pbx = FakePBX()
+    whole = pbx.fetch
+
+    def fetch(query: CDRQuery) -> Answer:
+        answer = whole(query)
+        return replace(answer, total=(answer.total or 0) + (pbx.next_id - 700) // 40)
+
+    pbx.fetch = fetch  # type: ignore[method-assign]
+    end(pbx, 700, named=True)
+    it = bench(pbx)
+    poll(it, 2)
+    busy(it, 3)
+
+    assert order_of(it) is BY_ID
+    assert it.counted == 3 * 360
+    assert it.gauge("cdr_up") == 1

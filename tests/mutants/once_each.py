@@ -11,6 +11,7 @@ WATERMARK = "cdr_exporter/ledger/watermark.py"
 BEGINNINGS = "cdr_exporter/ledger/beginnings.py"
 PAGING = "cdr_exporter/paging.py"
 ORDER = "cdr_exporter/order.py"
+ORDERS = "cdr_exporter/orders.py"
 WALK = "cdr_exporter/walk.py"
 ENDING = "cdr_exporter/ending.py"
 
@@ -348,10 +349,47 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "rows without ids are never looked for",
-        "cdr_exporter/orders.py",
-        "or well_ago >= _HOUR or (hidden and ago >= _MINUTE):\n",
-        "or False:  # never\n",
-        BY_TIME,
+        ORDERS,
+        "            rows = self._due(head)\n",
+        "            rows = 0\n",
+        (
+            "tests/test_by_time.py::"
+            "test_start_now_on_an_empty_pbx_counts_its_first_calls_though_they_have_no_id",
+        ),
+    ),
+    Mutant(
+        "seldom rows without id are left to chance",
+        ORDERS,
+        "        if head.total is None:\n            return False\n        grown",
+        "        if True:\n            return False\n        grown",
+        ("tests/test_by_time.py::test_seldom_rows_without_id_on_a_busy_pbx_are_all_counted",),
+    ),
+    Mutant(
+        "a row that is never shown is searched for again and again",
+        ORDERS,
+        "        if grown and not found:\n            self._unnamed = self._measured(head)\n",
+        "",
+        (
+            "tests/test_by_time.py::"
+            "test_rows_that_are_counted_and_never_shown_cost_little_and_hide_no_others",
+        ),
+    ),
+    Mutant(
+        "every poll of a busy PBX looks for rows without id",
+        ORDERS,
+        "            return ago >= _OFTEN\n",
+        "            return True\n",
+        ("tests/test_by_time.py::test_looking_for_rows_without_id_keeps_to_the_budget",),
+    ),
+    Mutant(
+        "a clock that was ahead moves the window when the order changes",
+        BEGINNINGS,
+        "max(0, min(last, int(now)) - int(terms.longest_call))\n",
+        "max(0, last - int(terms.longest_call))\n",
+        (
+            "tests/test_by_time.py::"
+            "test_a_clock_that_was_hours_ahead_once_does_not_hide_rows_when_the_order_changes",
+        ),
     ),
     Mutant(
         "start: now by time counts what was there",
