@@ -36,7 +36,7 @@ _CLOCKS_DIFFER = 300
 from old ones."""
 
 _TRIES = 2
-"""Reads of one hole in vain until it is left to the next poll."""
+"""Reads of one range in vain until it is looked for from scratch, or left to the next poll."""
 
 _NEARBY = 5
 """Rows to look at, one by one, until one has an id that can be used."""
@@ -156,6 +156,7 @@ class Tail:
     def _read_gaps(self, until: float) -> bool:
         """Read again what may still bring rows, where it is due; say whether time was up."""
         given_up: set[Range] = set()
+        tries = 0
         left = self._books.due
         while left:
             position = self._find(left[0], until)
@@ -163,11 +164,13 @@ class Tail:
                 return True
             self._read_at(left[0], position, again=True)
             due = self._books.due
-            if left[0] in due and not self._walk.learned:
+            tries = 0 if left[0] not in due or self._walk.learned else tries + 1
+            if tries == _TRIES:
                 # Rows we do not know stand above it: it is looked for from scratch, once a poll.
                 given_up |= {left[0]} & self._lost
                 self._lost.add(left[0])
                 self._walk.lose()
+                tries = 0
             elif left[0] not in due:
                 self._lost.discard(left[0])
             left = tuple(span for span in due if span not in given_up)

@@ -77,7 +77,7 @@ class Walk:
         self._capped = page.short and not page.last and page.size > 0 and page.total is not None
         if self._capped and not self._ending.seen_again:
             self._largest = page.size
-        if not holes:
+        if not holes and not due:
             self._ending = Ending()
 
     def _is_crowded(self, page: Page) -> bool:

@@ -244,6 +244,38 @@ def test_the_end_is_found_where_the_total_does_not_tell_it(
     assert it.gauge("cdr_exporter_backlog") == 0
 
 
+@pytest.mark.parametrize("more", [None, 3], ids=["no-total", "too-large"])
+@pytest.mark.parametrize("start", ["now", "all"])
+def test_the_window_is_read_again_to_the_end_of_a_list_whose_total_does_not_tell_it(
+    bench: Callable[..., Bench], start: str, more: int | None
+) -> None:
+    pbx = FakePBX(tells_total=more is not None)
+    whole = pbx.fetch
+
+    def fetch(query: CDRQuery) -> Answer:
+        answer = whole(query)
+        return replace(answer, total=None if more is None else (answer.total or 0) + more)
+
+    pbx.fetch = fetch  # type: ignore[method-assign]
+    end(pbx, 100)
+    it = bench(pbx, start=start)
+    poll(it, 3)
+    before = it.counted
+    for _ in range(4):
+        end(pbx, 30)
+        poll(it, 11)
+        end(pbx, duration=int(it.clock.wall) % 100 + 2000)
+        poll(it, 14)
+    sent, asked = pbx.rows_sent, pbx.requests
+    poll(it, 40)
+
+    assert it.counted - before == 4 * 31
+    assert it.gauge("cdr_up") == 1
+    # With a true total it takes 3,600 rows in 60 requests.
+    assert pbx.rows_sent - sent <= 4000
+    assert pbx.requests - asked <= 140
+
+
 def test_a_second_that_pages_cut_short_cannot_show_whole_is_no_end(
     bench: Callable[..., Bench],
 ) -> None:

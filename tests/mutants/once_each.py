@@ -309,6 +309,16 @@ MUTANTS: tuple[Mutant, ...] = (
         ),
     ),
     Mutant(
+        "the end is not made sure of where a window is read again",
+        WALK,
+        "        if not holes and not due:\n",
+        "        if not holes:\n",
+        (
+            "tests/test_by_time.py::"
+            "test_the_window_is_read_again_to_the_end_of_a_list_whose_total_does_not_tell_it",
+        ),
+    ),
+    Mutant(
         "by time, no more is asked for of a second than an ordinary page holds",
         WALK,
         "        self._crowds[hole[1]] = min(MAX_PAGE_SIZE, max(rows, self._largest, known))\n",
