@@ -448,6 +448,7 @@ def test_a_listen_address_needs_a_port(text: str) -> None:
         ("--utc-offset", "14.5"),
         ("--utc-offset", "CET"),
         ("--limit", "0"),
+        ("--legs-appear", "sometimes"),
         ("--rows-per-second", "0"),
         ("--rows-per-second", "inf"),
         ("--token-life", "0"),

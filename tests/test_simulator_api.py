@@ -64,6 +64,11 @@ def shown(response: Response) -> Any:
     return json.loads(response.body)
 
 
+def listed(counted: list[dict[str, Any]]) -> dict[tuple[str, ...], int]:
+    """Return what a state lists, by its labels; *count* is the last of each."""
+    return {tuple(each.values())[:-1]: each["count"] for each in counted}
+
+
 def ids(answer: Any) -> list[int]:
     return [row["id"] for row in answer["data"]]
 
@@ -331,7 +336,8 @@ def test_live_traffic_continues_the_history(clock: Clock) -> None:
 
 def test_the_floor_is_for_live_traffic_and_leaves_the_history_alone(clock: Clock) -> None:
     plain, floored = (
-        SimulatedPBX(clock=clock, days=1, min_calls_per_minute=floor) for floor in (0.0, 20.0)
+        SimulatedPBX(clock=clock, days=1, min_calls_per_minute=floor, multi_leg=False)
+        for floor in (0.0, 20.0)
     )
     clock.now += 60
 
@@ -480,16 +486,20 @@ def test_control_tells_the_state_to_a_judge_outside(pbx: SimulatedPBX, token: st
     get(pbx, "cdr/list", access_token=token)
     pbx.block("192.0.2.9")
     state = shown(control(pbx, "state"))
-    counted, ever = (
-        {(each["disposition"], each["call_type"], each["trunk"]): each["count"] for each in listed}
-        for listed in (state.pop("totals"), state.pop("ever"))
-    )
+    totals, ever, calls = (listed(state.pop(name)) for name in ("totals", "ever", "calls"))
+    inbound, outbound = listed(state.pop("did_calls")), listed(state.pop("destination_calls"))
 
-    assert counted == pbx.totals()
+    assert totals == pbx.totals()
     assert ever == pbx.ever()
+    assert calls == pbx.outcomes()
+    assert sum(calls.values()) == 20
+    assert 0 < sum(inbound.values()) < 20
+    assert 0 < sum(outbound.values()) < 20 - sum(inbound.values())
     assert state == {
         "total_number": 21,
         "last_id": 21,
+        "open_calls": 0,
+        "queue_calls": [],
         "live_tokens": 1,
         "blocked": ["192.0.2.9"],
         "requests": 2,

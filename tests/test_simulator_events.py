@@ -667,7 +667,10 @@ def test_a_wrong_clock_shows_in_new_rows_of_every_origin(
     pbx.release()
     clock.now += 600
     live = pbx.tick()
-    ends = [row["timestamp"] + row.get("duration", 0) for row in rows(pbx, order_by="asc")]
+    calls: dict[str, list[int]] = {}
+    for row in rows(pbx, order_by="asc"):
+        calls.setdefault(row["uid"], []).append(row["timestamp"] + row.get("duration", 0))
+    ends = [max(legs) for legs in calls.values()]
 
     assert ends[:4] == [NOW, NOW + 3600, NOW + 3600, NOW + 3600]
     assert live
@@ -765,7 +768,8 @@ def test_a_field_of_a_wrong_type_is_counted_as_its_text(pbx: SimulatedPBX) -> No
 
 
 def test_every_event_is_a_command_and_every_command_documented() -> None:
-    elsewhere = {"call", "delete_oldest", "delete_middle", "delete_newest", "totals", "ever"}
+    elsewhere = {"call", "delete_oldest", "delete_middle", "delete_newest"}
+    elsewhere |= {"totals", "ever", "outcomes"}
     events = {name for name in vars(Events) if not name.startswith("_")} - elsewhere
     commands = {name.replace("-", "_") for name in COMMANDS} | {"shift_before_each", "fail_next"}
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from datetime import UTC, datetime
 from itertools import pairwise
+from operator import attrgetter
 
 import pytest
 
-from cdr_exporter.simulator.calls import LONGEST_CALL_SECONDS
 from cdr_exporter.simulator.rows import FIELDS, Row
-from cdr_exporter.simulator.traffic import Traffic, end
+from cdr_exporter.simulator.scenarios import LONGEST_CALL_SECONDS
+from cdr_exporter.simulator.traffic import Traffic
+from cdr_exporter.simulator.truth import Call
 
 HOUR = 3600
 DAY = 24 * HOUR
@@ -18,17 +20,30 @@ MONDAY = int(datetime(2026, 3, 2, tzinfo=UTC).timestamp())
 WEEKS = 3
 
 
+def ended(traffic: Traffic, after: float, until: float) -> list[Call]:
+    return traffic.calls(after, until, lambda call: call.ended)
+
+
+@pytest.fixture(scope="module")
+def calls() -> list[Call]:
+    return ended(Traffic(1), MONDAY, MONDAY + WEEKS * 7 * DAY)
+
+
 @pytest.fixture(scope="module")
 def history() -> list[Row]:
-    return Traffic(1).ended(MONDAY, MONDAY + WEEKS * 7 * DAY)
+    """Calls of one leg each, and so rows."""
+    calls = ended(Traffic(1, multi_leg=False), MONDAY, MONDAY + WEEKS * 7 * DAY)
+    return [row for (row,) in (call.legs for call in calls)]
 
 
-def test_the_same_seed_makes_the_same_history(history: list[Row]) -> None:
-    assert Traffic(1).ended(MONDAY, MONDAY + WEEKS * 7 * DAY) == history
+def test_the_same_seed_makes_the_same_history(calls: list[Call]) -> None:
+    assert ended(Traffic(1), MONDAY, MONDAY + WEEKS * 7 * DAY) == calls
 
 
 def test_another_seed_makes_another_history() -> None:
-    assert Traffic(2).ended(MONDAY, MONDAY + DAY) != Traffic(1).ended(MONDAY, MONDAY + DAY)
+    one, other = (ended(Traffic(seed), MONDAY, MONDAY + DAY) for seed in (1, 2))
+
+    assert one != other
 
 
 @pytest.mark.parametrize("step", [0.25, 7.0, 1234.5, HOUR], ids=lambda step: f"{step}s")
@@ -40,42 +55,46 @@ def test_a_history_told_in_parts_is_the_same_history(step: float) -> None:
     while instants[-1] < until:
         instants.append(min(instants[-1] + step, until))
 
-    parts = [call for a, b in pairwise(instants) for call in traffic.ended(a, b)]
+    parts = [call for a, b in pairwise(instants) for call in ended(traffic, a, b)]
 
-    assert parts == Traffic(1, rate=100).ended(begin, until)
+    assert parts == ended(Traffic(1, rate=100), begin, until)
     assert parts
 
 
-def test_calls_are_told_in_the_order_of_their_ends(history: list[Row]) -> None:
-    ends = [end(call) for call in history]
+@pytest.mark.parametrize("told_by", ["started", "ended"])
+def test_calls_are_told_in_the_order_of_an_instant_of_theirs(told_by: str) -> None:
+    instant = attrgetter(told_by)
+    calls = Traffic(1).calls(MONDAY, MONDAY + 2 * DAY, instant)
+    instants = [instant(call) for call in calls]
 
-    assert ends == sorted(ends)
-    assert all(MONDAY < instant <= MONDAY + WEEKS * 7 * DAY for instant in ends)
-    assert [call["timestamp"] for call in history] != sorted(c["timestamp"] for c in history)
+    assert instants == sorted(instants)
+    assert all(MONDAY < each <= MONDAY + 2 * DAY for each in instants)
+    others = [call.ended if told_by == "started" else call.started for call in calls]
+    assert others != sorted(others)
 
 
 def test_a_call_that_began_before_is_told_when_it_ends() -> None:
-    calls = Traffic(1, rate=20).ended(MONDAY + 10 * HOUR, MONDAY + 10 * HOUR + 60)
+    calls = ended(Traffic(1, rate=20), MONDAY + 10 * HOUR, MONDAY + 10 * HOUR + 60)
 
-    assert any(call["timestamp"] < MONDAY + 10 * HOUR for call in calls)
+    assert any(call.started < MONDAY + 10 * HOUR for call in calls)
 
 
-def test_a_working_day_has_two_to_three_hundred_calls(history: list[Row]) -> None:
-    by_day = Counter((call["timestamp"] - MONDAY) // DAY for call in history)
+def test_a_working_day_has_two_to_three_hundred_calls(calls: list[Call]) -> None:
+    by_day = Counter((call.started - MONDAY) // DAY for call in calls)
     working_days = [by_day[day] for day in range(WEEKS * 7) if day % 7 < 5]
 
     assert 200 <= sum(working_days) / len(working_days) <= 300
 
 
-def test_the_weekend_is_almost_silent_but_not_quite(history: list[Row]) -> None:
-    by_weekday = Counter((call["timestamp"] - MONDAY) // DAY % 7 for call in history)
+def test_the_weekend_is_almost_silent_but_not_quite(calls: list[Call]) -> None:
+    by_weekday = Counter((call.started - MONDAY) // DAY % 7 for call in calls)
 
     assert 0 < by_weekday[5] < by_weekday[0] / 5
     assert 0 < by_weekday[6] < by_weekday[0] / 5
 
 
-def test_the_day_has_two_peaks_a_lunch_and_a_quiet_night(history: list[Row]) -> None:
-    by_hour = Counter(call["timestamp"] % DAY // HOUR for call in history)
+def test_the_day_has_two_peaks_a_lunch_and_a_quiet_night(calls: list[Call]) -> None:
+    by_hour = Counter(call.started % DAY // HOUR for call in calls)
 
     assert by_hour[10] > 1.5 * by_hour[12]
     assert by_hour[14] > 1.5 * by_hour[12]
@@ -178,14 +197,18 @@ def test_a_reason_has_four_blanks_at_its_end(history: list[Row]) -> None:
 
 
 def test_time_is_displayed_at_the_offset_and_the_uid_begins_with_it() -> None:
-    calls = Traffic(1, utc_offset_seconds=8 * HOUR).ended(MONDAY, MONDAY + 6 * HOUR)
+    calls = ended(Traffic(1, utc_offset_seconds=8 * HOUR), MONDAY, MONDAY + 6 * HOUR)
 
     assert calls
     for call in calls:
-        local = datetime.fromtimestamp(call["timestamp"] + 8 * HOUR, UTC)
-        assert call["time"] == local.strftime("%m/%d/%Y %H:%M:%S")
-        assert call["uid"].startswith(local.strftime("%Y%m%d%H%M%S"))
-        assert len(call["uid"]) == 19
+        assert call.uid.startswith(there(call.legs[0]).strftime("%Y%m%d%H%M%S"))
+        assert len(call.uid) == 19
+        for leg in call.legs:
+            assert leg["time"] == there(leg).strftime("%m/%d/%Y %H:%M:%S")
+
+
+def there(leg: Row) -> datetime:
+    return datetime.fromtimestamp(leg["timestamp"] + 8 * HOUR, UTC)
 
 
 def test_the_office_opens_by_its_own_clock() -> None:
@@ -197,14 +220,16 @@ def test_the_office_opens_by_its_own_clock() -> None:
 
 @pytest.mark.parametrize(("rate", "calls"), [(0.0, 0), (0.5, 126), (4.0, 1010)])
 def test_the_rate_multiplies_the_calls(rate: float, calls: int) -> None:
-    assert len(Traffic(1, rate=rate).ended(MONDAY, MONDAY + DAY)) == pytest.approx(calls, rel=0.2)
+    made = ended(Traffic(1, rate=rate), MONDAY, MONDAY + DAY)
+
+    assert len(made) == pytest.approx(calls, rel=0.2)
 
 
 def test_the_floor_holds_at_night_and_leaves_the_day_alone() -> None:
     floored, plain = Traffic(1, min_calls_per_minute=0.2), Traffic(1)
     night, morning = MONDAY + 3 * HOUR, MONDAY + 10 * HOUR
 
-    assert len(floored.ended(night, night + HOUR)) == pytest.approx(12, abs=8)
+    assert len(ended(floored, night, night + HOUR)) == pytest.approx(12, abs=8)
     assert floored.calls_per_hour(night) == pytest.approx(12)
     assert floored.calls_per_hour(morning) == plain.calls_per_hour(morning)
 
@@ -212,7 +237,7 @@ def test_the_floor_holds_at_night_and_leaves_the_day_alone() -> None:
 def test_a_sample_is_spread_over_the_time_asked_for() -> None:
     calls = list(Traffic(1).sample(100, serial=1, until=MONDAY, over=1000))
 
-    assert [end(call) for call in calls] == [MONDAY - 990 + 10 * number for number in range(100)]
+    assert [call.ended for call in calls] == [MONDAY - 990 + 10 * number for number in range(100)]
 
 
 def test_samples_differ_by_their_serial_alone() -> None:

@@ -1,4 +1,4 @@
-"""One made-up call: who calls whom, what comes of it, how long it takes.
+"""One made-up call: who takes part, how long it takes, the rows of its legs.
 
 Rule: all chance comes from the `Random` handed in, so the same seed makes the same call. A call
 is drawn first and placed in time afterwards, because some callers know when it starts and
@@ -7,161 +7,214 @@ others when it ends.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from itertools import accumulate
+from collections.abc import Callable
+from itertools import accumulate, permutations
 from random import Random
+from typing import NamedTuple
 
-from .office import (
-    DIDS,
-    EXTENSIONS,
-    TRUNK_ADDRESSES,
-    TRUNKS,
-    dialled,
-    outside_number,
-    own_number,
-)
+from . import office
+from .office import DIDS, EXTENSIONS, QUEUES, TRUNK_ADDRESSES, TRUNKS, Extension
 from .rows import Row, compact_time, display_time, reason, row
+from .scenarios import PHASES, SCENARIOS, Leg, Scenario, one_of
+from .truth import Call, Truth
 
-LONGEST_CALL_SECONDS = 3600
-_LONGEST_RING_SECONDS = 60
-_LONGEST_TALK_SECONDS = LONGEST_CALL_SECONDS - _LONGEST_RING_SECONDS
-_RECORDED = 0.6  # share of the answered calls
+TAILS = 16**5
+"""How many calls of one second can have a `uid` each."""
+
+_RECORDED = 0.6  # share of the legs that people answered
 _SHOWN_BY_NAME = 0.2  # share of the callers from outside
 
-_Draw = Callable[[Random], str]
+_trunk = one_of(TRUNKS)
+_did = one_of(DIDS)
+
+_OTHER_TRUNKS = {trunk: [name for name in TRUNKS if name != trunk] for trunk in TRUNKS}
+_DESKS = tuple(permutations(EXTENSIONS, 3))
+_QUEUES = tuple(permutations(QUEUES, 2))
 
 
-def _one_of(shares: Mapping[str, int]) -> _Draw:
-    values, weights = list(shares), list(accumulate(shares.values()))
-    return lambda rng: rng.choices(values, cum_weights=weights)[0]
+class Cast(NamedTuple):
+    """Who takes part in a call, as far as its scenario needs them."""
+
+    trunk: str
+    second: str  # another trunk
+    caller: str  # from outside, as shown
+    outside: str  # a number outside, as dialled
+    did: str
+    desk: Extension
+    colleague: Extension
+    third: Extension
+    queue: str
+    other_queue: str
 
 
-_trunk = _one_of(TRUNKS)
-_did = _one_of(DIDS)
-_call_type = _one_of({"Inbound": 55, "Outbound": 30, "Internal": 15})
-_disposition = {
-    "Inbound": _one_of(
-        {"ANSWERED": 700, "NO ANSWER": 140, "VOICEMAIL": 90, "BUSY": 50, "FAILED": 20}
-    ),
-    "Outbound": _one_of({"ANSWERED": 680, "NO ANSWER": 200, "BUSY": 80, "FAILED": 40}),
-    "Internal": _one_of(
-        {"ANSWERED": 760, "NO ANSWER": 140, "BUSY": 60, "VOICEMAIL": 30, "FAILED": 10}
-    ),
+class Drawn(NamedTuple):
+    """A call without its place in time: *legs* are seconds after its start and fields."""
+
+    scenario: str
+    truth: Truth
+    duration: int
+    legs: list[tuple[int, Row]]
+
+
+CALLEES: dict[str, Callable[[Cast], str]] = {
+    "desk": lambda cast: cast.desk.shown,
+    "colleague": lambda cast: cast.colleague.shown,
+    "third": lambda cast: cast.third.shown,
+    "outside": lambda cast: cast.outside,
+    "voicemail": lambda cast: f"Voicemail {cast.desk.shown}",
+    "menu": lambda _: office.MENU,
+    "submenu": lambda _: office.SUBMENU,
+    "queue": lambda cast: office.queue(cast.queue),
+    "other-queue": lambda cast: office.queue(cast.other_queue),
+    "group": lambda _: office.RING_GROUP,
+    "conference": lambda _: office.CONFERENCE,
+    "play-file": lambda _: office.PLAY_FILE,
+    "prompt": lambda _: office.PROMPT,
+    "survey": lambda _: office.SURVEY,
 }
+"""What `call_to` shows, by the name that a scenario has for it."""
+
+_PEOPLE = frozenset({"desk", "colleague", "third", "outside"})
 
 
-def draw(rng: Random) -> Row:
-    """Return a call without its place in time: parties, trunk, disposition, durations."""
-    call_type = _call_type(rng)
-    disposition = _disposition[call_type](rng)
-    duration, ring, talk = _DURATIONS[disposition](rng)
+def _inbound(cast: Cast) -> Row:
     return {
-        **_PARTIES[call_type](rng, disposition == "VOICEMAIL"),
-        "duration": duration,
-        "ring_duration": ring,
-        "talk_duration": talk,
-        "disposition": disposition,
-        "call_type": call_type,
-        "reason": _reason(rng, disposition, ring),
+        "call_type": "Inbound",
+        "call_from": cast.caller,
+        "src_addr": TRUNK_ADDRESSES[cast.trunk],
+        "src_trunk": cast.trunk,
+        "did_number": cast.did,
     }
 
 
-def placed(call: Row, started: int, rng: Random, utc_offset_seconds: int) -> Row:
-    """Return *call* as the row of a call that started at *started* (UTC epoch seconds)."""
-    begun = compact_time(started, utc_offset_seconds)
-    moment = {
+def _outbound(cast: Cast) -> Row:
+    return {
+        "call_type": "Outbound",
+        "call_from": cast.desk.shown,
+        "src_addr": cast.desk.address,
+        "dst_trunk": cast.trunk,
+        "dod_number": office.own_number(cast.desk),
+    }
+
+
+def _internal(cast: Cast) -> Row:
+    caller = cast.colleague
+    return {"call_type": "Internal", "call_from": caller.shown, "src_addr": caller.address}
+
+
+def _consult(cast: Cast) -> Row:
+    return _internal(cast._replace(colleague=cast.desk))
+
+
+def _second_try(cast: Cast) -> Row:
+    return _outbound(cast) | {"dst_trunk": cast.second}
+
+
+def _forward(cast: Cast) -> Row:
+    """Out by the second trunk what came in by the first."""
+    came = _inbound(cast)
+    del came["did_number"]
+    dod = office.own_number(cast.desk)
+    return came | {"call_type": "Outbound", "dst_trunk": cast.second, "dod_number": dod}
+
+
+LINES: dict[str, Callable[[Cast], Row]] = {
+    "Inbound": _inbound,
+    "Outbound": _outbound,
+    "Internal": _internal,
+    "consult": _consult,
+    "second try": _second_try,
+    "forward": _forward,
+}
+"""Who calls, and by which trunks, by the name that a scenario has for it."""
+
+
+def draw(rng: Random, name: str) -> Drawn:
+    """Return a call of the scenario *name* without its place in time."""
+    scenario, cast = SCENARIOS[name], _cast(rng)
+    instants = [0, *accumulate(PHASES[phase].draw(rng) for phase in scenario.phases.split())]
+    legs = [
+        (instants[leg.began], _fields(scenario, leg, cast, instants, rng)) for leg in scenario.legs
+    ]
+    return Drawn(name, _truth(scenario, cast), instants[-1], legs)
+
+
+def placed(drawn: Drawn, started: int, tail: int, utc_offset_seconds: int) -> Call:
+    """Return *drawn* as a call that started at *started* (UTC epoch seconds).
+
+    *tail*, from 0 to below `TAILS`, tells the calls of one second apart.
+    """
+    uid = f"{compact_time(started, utc_offset_seconds)}{tail:05X}"
+    legs = (
+        row(_moment(fields, started + after, utc_offset_seconds) | {"uid": uid})
+        for after, fields in drawn.legs
+    )
+    return Call(drawn.scenario, uid, drawn.truth, tuple(legs))
+
+
+def _cast(rng: Random) -> Cast:
+    trunk, number = _trunk(rng), office.outside_number(rng)
+    desk, colleague, third = rng.choice(_DESKS)
+    queue, other_queue = rng.choice(_QUEUES)
+    return Cast(
+        trunk=trunk,
+        second=rng.choice(_OTHER_TRUNKS[trunk]),
+        caller=f"Muster GmbH<{number}>" if rng.random() < _SHOWN_BY_NAME else number,
+        outside=office.dialled(office.outside_number(rng)),
+        did=_did(rng),
+        desk=desk,
+        colleague=colleague,
+        third=third,
+        queue=queue,
+        other_queue=other_queue,
+    )
+
+
+def _fields(scenario: Scenario, leg: Leg, cast: Cast, instants: list[int], rng: Random) -> Row:
+    began, ended = instants[leg.began], instants[leg.ended]
+    answered = ended if leg.answered is None else instants[leg.answered]
+    party, key = leg.reason.split()
+    fields = LINES[leg.by or scenario.call_type](cast) | {
+        "call_to": CALLEES[leg.to](cast),
+        "duration": ended - began,
+        "ring_duration": answered - began if leg.rings else 0,
+        "talk_duration": ended - answered,
+        "disposition": leg.shown_disposition,
+        "reason": reason(rng.choice(("src", "dst")) if party == "any" else party, key),
+    }
+    if leg.to in _PEOPLE and leg.answered is not None and rng.random() < _RECORDED:
+        fields["record_file"] = f"{rng.randrange(100)}-{_recording(fields)}"
+    return fields
+
+
+def _truth(scenario: Scenario, cast: Cast) -> Truth:
+    to = [leg.to for leg in scenario.legs]
+    queues = {"queue": cast.queue, "other-queue": cast.other_queue}
+    return Truth(
+        scenario.outcome,
+        scenario.call_type,
+        {"own": cast.trunk, "second": cast.second}.get(scenario.trunk, "none"),
+        did=cast.did if scenario.call_type == "Inbound" else "",
+        queues=tuple(number for name, number in queues.items() if name in to),
+        destination=(office.destination(cast.outside) if scenario.call_type == "Outbound" else ""),
+    )
+
+
+def _moment(fields: Row, started: int, utc_offset_seconds: int) -> Row:
+    placed = fields | {
         "time": display_time(started, utc_offset_seconds),
         "timestamp": started,
-        "uid": f"{begun}{rng.randrange(16**5):05X}",
     }
-    if call["disposition"] == "ANSWERED" and rng.random() < _RECORDED:
-        moment["record_file"] = _record_file(call, begun, started, rng.randrange(100))
-    return row(call | moment)
+    if "record_file" in fields:
+        begun = compact_time(started, utc_offset_seconds)
+        placed["record_file"] = f"{begun}-{started}.{fields['record_file']}"
+    return placed
 
 
-def _record_file(call: Row, begun: str, started: int, serial: int) -> str:
-    parties = f"{_number(call['call_from'])}-{_number(call['call_to'])}"
-    return f"{begun}-{started}.{serial}-{parties}-{call['call_type']}.wav"
+def _recording(fields: Row) -> str:
+    parties = f"{_number(fields['call_from'])}-{_number(fields['call_to'])}"
+    return f"{parties}-{fields['call_type']}.wav"
 
 
 def _number(party: str) -> str:
     return party.rpartition("<")[2].removesuffix(">")
-
-
-def _answered(rng: Random) -> tuple[int, int, int]:
-    ring = min(_LONGEST_RING_SECONDS, round(rng.lognormvariate(1.9, 0.6)))
-    talk = min(_LONGEST_TALK_SECONDS, max(1, round(rng.lognormvariate(4.7, 1.0))))
-    return ring + talk, ring, talk
-
-
-def _no_answer(rng: Random) -> tuple[int, int, int]:
-    # A desk that is in another call never rings: the contract's sample has such a row.
-    ring = 0 if rng.random() < 0.1 else rng.randint(4, 45)
-    return ring, ring, 0
-
-
-def _voicemail(rng: Random) -> tuple[int, int, int]:
-    ring, talk = rng.randint(15, 30), rng.randint(3, 90)
-    return ring + talk, ring, talk
-
-
-def _not_connected(rng: Random) -> tuple[int, int, int]:
-    return rng.randint(0, 2), 0, 0
-
-
-_DURATIONS = {
-    "ANSWERED": _answered,
-    "NO ANSWER": _no_answer,
-    "VOICEMAIL": _voicemail,
-    "BUSY": _not_connected,
-    "FAILED": _not_connected,
-}
-
-
-def _inbound(rng: Random, to_voicemail: bool) -> Row:
-    trunk, number = _trunk(rng), outside_number(rng)
-    by_name = rng.random() < _SHOWN_BY_NAME
-    return {
-        "call_from": f"Muster GmbH<{number}>" if by_name else number,
-        "call_to": _callee(rng.choice(EXTENSIONS).shown, to_voicemail),
-        "src_addr": TRUNK_ADDRESSES[trunk],
-        "src_trunk": trunk,
-        "did_number": _did(rng),
-    }
-
-
-def _outbound(rng: Random, _: bool) -> Row:
-    caller = rng.choice(EXTENSIONS)
-    return {
-        "call_from": caller.shown,
-        "call_to": dialled(outside_number(rng)),
-        "src_addr": caller.address,
-        "dst_trunk": _trunk(rng),
-        "dod_number": own_number(caller),
-    }
-
-
-def _internal(rng: Random, to_voicemail: bool) -> Row:
-    caller, callee = rng.sample(EXTENSIONS, 2)
-    return {
-        "call_from": caller.shown,
-        "call_to": _callee(callee.shown, to_voicemail),
-        "src_addr": caller.address,
-    }
-
-
-def _callee(shown: str, to_voicemail: bool) -> str:
-    return f"Voicemail {shown}" if to_voicemail else shown
-
-
-_PARTIES = {"Inbound": _inbound, "Outbound": _outbound, "Internal": _internal}
-
-
-def _reason(rng: Random, disposition: str, ring: int) -> str:
-    if disposition == "BUSY" or (disposition == "NO ANSWER" and not ring):
-        return reason("dst", "extension_busy_no_forward")
-    if disposition == "FAILED":
-        return reason("dst", "hangup")
-    if disposition == "NO ANSWER":
-        return reason("dst", "timeout_hangup") if ring > 25 else reason("src", "hangup")
-    return reason(rng.choice(("src", "dst")), "hangup")

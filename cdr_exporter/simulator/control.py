@@ -7,7 +7,9 @@ like it, so it is there only where it was asked for.
 Rows come and go (`row`, `rows` of keys: an id, or a new_id where there is none):
 
     calls          {"count": 100, "over_seconds": 0}  or  {"rows": [{"disposition": "BUSY"}, {}]}
-    hold-back      {"count": 2}: keys now, rows later; fields of an example beside it
+    whole-calls    {"count": 5, "scenario": "queue-abandoned", "over_seconds": 0}: see `SCENARIOS`
+    begin-call     {"scenario": "queue-abandoned"}: its legs appear as time passes
+    hold-back      {"count": 2}: keys now, rows later; fields of an example beside it, or a scenario
     release        {}  or  {"keys": [5]}  or  {"oldest": 1}
     change         {"row": 5, "fields": {"disposition": "BUSY", "did_number": null}}
     delete         {"ids": [1, 2], "oldest": 100, "middle": 0, "newest": 3, "reuse_ids": true}
@@ -145,6 +147,8 @@ def _method(name: str, result: str | None = None) -> Callable[..., Answer]:
 
 COMMANDS: dict[str, Callable[..., Answer]] = {
     "calls": _calls,
+    "whole-calls": _method("whole_calls", "ids"),
+    "begin-call": _method("begin_call", "appear"),
     "hold-back": _method("hold_back", "ids"),
     "release": _release,
     "change": _change,

@@ -11,14 +11,17 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from .appearing import Appearing, Leg, at_once
 from .examples import example
 from .faults import Fault, Faults
 from .firmware import FIRST, Upgrade
-from .judge import Totals, totals
+from .judge import Outcomes, Totals, outcomes, totals
 from .listing import Empty, Foreign, Listing, Shift, Spoilt, Stale
 from .rows import Row, moved
+from .scenarios import Draw, always, any_scenario, direct_scenario
 from .table import CDRTable, Key, Snapshot, whole
 from .traffic import Traffic
+from .truth import Call
 
 _STRANGER = "/another PBX"  # makes another seed of a seed
 
@@ -33,6 +36,7 @@ class Events:
         first_id: int,
         past: Traffic,
         utc_offset_seconds: int,
+        legs_appear: str,
     ) -> None:
         self.table = CDRTable(first_id, seed)
         self.snapshots: dict[str, Snapshot] = {}
@@ -42,7 +46,8 @@ class Events:
         self._clock = clock
         self._past = past
         self._utc_offset_seconds = utc_offset_seconds
-        self._samples = 0
+        self._appearing = Appearing(legs_appear)
+        self._sampled = 0
         self._faults = Faults()
         self._lock = threading.RLock()
         self._listing = Listing(self.table, self.shift)
@@ -61,19 +66,52 @@ class Events:
             return self.table[key]
 
     def calls(self, count: int, *, over_seconds: float = 0.0) -> list[Key]:
-        """Let *count* made-up calls end, over the last *over_seconds*, and return their keys."""
-        with self._lock:
-            return self.table.insert(self._sample(count, over_seconds))
+        """Let *count* made-up calls end, over the last *over_seconds*, and return their keys.
 
-    def hold_back(self, count: int = 1, **fields: Any) -> list[Key]:
+        Each is one leg, and so one row.
+        """
+        with self._lock:
+            return self._show(self._sample(count, over_seconds, direct_scenario))
+
+    def whole_calls(
+        self, count: int = 1, scenario: str | None = None, over_seconds: float = 0.0
+    ) -> list[Key]:
+        """Let *count* made-up calls of any number of legs end, over the last *over_seconds*.
+
+        *scenario* names what comes of them, see `SCENARIOS`; None: what the office's calls come
+        to. Returns the keys of all their rows, in the order in which legs appear: call by call,
+        or by the ends of legs. ValueError: there is no such scenario.
+        """
+        with self._lock:
+            return self._show(self._sample(count, over_seconds, _drawing(scenario)))
+
+    def begin_call(self, scenario: str | None = None) -> list[int]:
+        """Let a call begin now, whose legs appear by `tick` as the clock passes their instants.
+
+        Returns these (UTC epoch seconds), in their order: all the end of the call, or the end of
+        each leg. ValueError: there is no such scenario.
+        """
+        with self._lock:
+            call = self._past.begun(self._sampled, self._clock(), _drawing(scenario))
+            self._sampled += 1
+            self._begin([call])
+            return sorted(self._appearing.instants(call))
+
+    def hold_back(self, count: int = 1, scenario: str | None = None, **fields: Any) -> list[Key]:
         """Let *count* calls end now whose rows stay invisible, and return their keys.
 
         The keys are theirs from now on, so that later rows have higher ids. With *fields* the
-        calls are examples as in `call`, else made up.
+        calls are examples as in `call`; with *scenario* they are as in `whole_calls`, and the
+        keys are those of their legs in the order in which these appear; else they are one row
+        each. ValueError: there is no such scenario, or *fields* beside it.
         """
+        if scenario is not None and fields:
+            raise ValueError("either a scenario or fields")
         with self._lock:
             if not fields:
-                return self.table.hold_back(self._sample(count, 0.0))
+                drawing = direct_scenario if scenario is None else always(scenario)
+                legs = self._sample(count, 0.0, drawing)
+                return self.table.hold_back(self._expected(legs))
             return [
                 key
                 for _ in range(whole(count))
@@ -280,23 +318,52 @@ class Events:
         with self._lock:
             return dict(self.table.ever)
 
+    def outcomes(self) -> Outcomes:
+        """Count the calls of which every leg was ever visible, by (outcome, call_type, trunk).
+
+        Each counts once, by what truly came of it; rows of `call` are none of these.
+        """
+        with self._lock:
+            return outcomes(self.table.calls.ever)
+
     def _example(self, fields: dict[str, Any]) -> Row:
         ended = int(self._clock()) + self.clock_offset
         return example(fields, ended, self.table.next_serial, self._utc_offset_seconds)
 
-    def _sample(self, count: int, over_seconds: float) -> Iterator[Row]:
-        self._samples += 1
-        made = self._past.sample(whole(count), self._samples, self._clock(), over_seconds)
-        return map(self._clocked, made)
+    def _sample(self, count: int, over_seconds: float, scenario: Draw) -> list[Leg]:
+        """Return the legs of *count* calls that have ended, as they appear."""
+        first, self._sampled = self._sampled, self._sampled + whole(count)
+        made = self._past.sample(count, first, self._clock(), over_seconds, scenario)
+        return at_once(((call, self._written(call)) for call in made), self._appearing.way)
 
-    def _clocked(self, row: Row) -> Row:
-        """Return *row* with the times that the PBX's clock shows."""
+    def _begin(self, calls: Iterable[Call]) -> None:
+        """Let *calls* appear leg by leg; all legs have the clock that the first one has."""
+        for call in calls:
+            self._appearing.add(call, self._written(call))
+
+    def _show(self, legs: Iterable[Leg]) -> list[Key]:
+        return self.table.insert(self._expected(legs))
+
+    def _expected(self, legs: Iterable[Leg]) -> Iterator[Row]:
+        """Yield the rows of *legs* to the table, that takes one at a time, as what they are."""
+        for row, call in legs:
+            self.table.calls.expect(self.table.next_serial, call)
+            yield row
+
+    def _written(self, call: Call) -> Call:
+        """Return *call* with the times that the PBX's clock shows."""
         if not self.clock_offset:
-            return row
-        return moved(row, self.clock_offset, self._utc_offset_seconds)
+            return call
+        legs = [moved(leg, self.clock_offset, self._utc_offset_seconds) for leg in call.legs]
+        return call._replace(uid=legs[0]["uid"], legs=tuple(legs))
 
     def _another(self, rows: int, first_id: int) -> CDRTable:
         traffic = Traffic(f"{self._seed}{_STRANGER}", utc_offset_seconds=self._utc_offset_seconds)
         table = CDRTable(whole(first_id))
-        table.insert(traffic.sample(whole(rows), 1, self._clock(), 3600))
+        calls = traffic.sample(whole(rows), 0, self._clock(), 3600)
+        table.insert(leg for call in calls for leg in call.legs)
         return table
+
+
+def _drawing(scenario: str | None) -> Draw:
+    return any_scenario if scenario is None else always(scenario)

@@ -11,6 +11,7 @@ from typing import Any
 
 from .office import EXTENSIONS, TRUNK_ADDRESSES, own_number
 from .rows import Row, compact_time, display_time, reason, row
+from .traffic import EXAMPLE_TAILS, nth
 
 _EXAMPLES: dict[Any, Row] = {
     "Inbound": {
@@ -56,7 +57,9 @@ def example(fields: Mapping[str, Any], ended: int, serial: int, utc_offset_secon
     whole.setdefault("timestamp", ended - _whole(whole["duration"]))
     started = _whole(whole["timestamp"])
     whole.setdefault("time", display_time(started, utc_offset_seconds))
-    whole.setdefault("uid", f"{compact_time(started, utc_offset_seconds)}{serial:05X}")
+    whole.setdefault(
+        "uid", f"{compact_time(started, utc_offset_seconds)}{nth(EXAMPLE_TAILS, serial):05X}"
+    )
     return row(whole)
 
 

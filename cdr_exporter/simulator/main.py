@@ -16,8 +16,10 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
+from .appearing import AT_CALL_END, WAYS
 from .control import COMMANDS
 from .pbx import API_PATH, CLIENT_ID, CLIENT_SECRET, SimulatedPBX
+from .scenarios import LEGS_A_CALL
 from .traffic import CALLS_A_DAY
 
 MAX_ROWS = 10_000_000
@@ -46,7 +48,8 @@ Not imitated:
   - the speed of a real box, which serves some 400 rows a second: this one serves tens of
     thousands unless --rows-per-second says otherwise, so do not size anything by it;
   - the certificate of a real box: plain HTTP unless --tls-cert is given;
-  - calls of several legs (queues, IVR, transfers): here every call is one row;
+  - conferences of several people, call parking, pickup, paging and fax;
+  - which way a real box goes: all legs of a call at its end, or --legs-appear one_by_one;
   - further endpoints (cdr/search, v2.0, events) and parameters (from, ...) of the real API;
   - the IP restriction, and every setting of a real PBX.
 
@@ -115,7 +118,8 @@ def _add_traffic_arguments(parser: argparse.ArgumentParser) -> None:
         type=_up_to(MAX_DAYS),
         default=30,
         metavar="N",
-        help="days of history, of about 250 calls each from Monday to Friday (%(default)s)",
+        help="days of history, of about 250 calls each from Monday to Friday, a call being one row"
+        " for each of its legs (%(default)s)",
     )
     add(
         "--rate",
@@ -130,6 +134,13 @@ def _add_traffic_arguments(parser: argparse.ArgumentParser) -> None:
         default=0.0,
         metavar="N",
         help="at least so many live calls, at night too; leaves the history alone (%(default)s)",
+    )
+    add(
+        "--legs-appear",
+        choices=WAYS,
+        default=AT_CALL_END,
+        help="when the legs of a call become rows: all when it ends, or each when that leg ends"
+        " (%(default)s)",
     )
     add(
         "--utc-offset",
@@ -207,6 +218,7 @@ def _pbx(args: argparse.Namespace, stop: threading.Event) -> SimulatedPBX:
         utc_offset_seconds=round(args.utc_offset * 3600),
         token_seconds=args.token_life,
         limit=args.limit,
+        legs_appear=args.legs_appear,
         watch=lambda: _end_if(stop),
     )
     pbx.slow(args.rows_per_second)
@@ -223,7 +235,7 @@ def _end_if(stop: threading.Event) -> None:
 
 
 def _check_rows(days: float, rate: float) -> None:
-    rows = days * rate * CALLS_A_DAY
+    rows = days * rate * CALLS_A_DAY * LEGS_A_CALL
     if rows > MAX_ROWS:
         raise ValueError(
             f"--days {days:g} at --rate {rate:g} makes some {rows:,.0f} rows;"

@@ -1,4 +1,4 @@
-"""Who works in the simulated office and who calls it.
+"""Who works in the simulated office, what answers there by itself, and who calls it.
 
 Rule: nobody is real. Numbers come from ranges that regulators keep for films (Bundesnetzagentur:
 030 23125, 069 90009, 040 66969; North America: 555-01xx), addresses from the blocks that
@@ -51,6 +51,14 @@ TRUNK_ADDRESSES = {
     "Backup": "198.51.100.30",
 }
 
+MENU, SUBMENU = "IVR Welcome<6200>", "IVR Language<6201>"
+RING_GROUP = "RingGroup Front Desk<6300>"
+CONFERENCE = "Conference Birch Room<6500>"
+PLAY_FILE, PROMPT, SURVEY = "PlayFile", "Play Prompt", "Satisfaction Survey"
+
+QUEUES = {"6400": "Support", "6401": "Sales"}
+"""Number → name."""
+
 DIDS = {"+493023125100": 60, "+493023125200": 30, "+493023125300": 10}
 """Own numbers → share of the calls from outside, in percent."""
 
@@ -69,6 +77,16 @@ def dialled(number: str) -> str:
     if number.startswith("+49"):
         return "0" + number.removeprefix("+49")
     return "00" + number.removeprefix("+")
+
+
+def destination(number: str) -> str:
+    """Return where *number*, as dialled, leads: `international` or `national`."""
+    return "international" if number.startswith("00") else "national"
+
+
+def queue(number: str) -> str:
+    """Return the queue *number* as `call_to` shows it."""
+    return f"Queue {QUEUES[number]}<{number}>"
 
 
 def own_number(extension: Extension) -> str:

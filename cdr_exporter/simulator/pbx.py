@@ -15,6 +15,7 @@ from typing import Any
 
 from . import control
 from .api import API
+from .appearing import AT_CALL_END
 from .background import again
 from .events import Events
 from .judge import state
@@ -43,6 +44,10 @@ class SimulatedPBX(Events):
     opens, at *utc_offset_seconds* from UTC. *limit* is the most rows it keeps. *watch* is called
     again and again while the history is made up, and may raise to end it.
 
+    *legs_appear* is when the legs of a call become rows: `at_call_end`, all of them, or
+    `one_by_one`, each when it ends. Without *multi_leg* the calls of the office, past and live,
+    have one leg each. ValueError: *legs_appear* is something else.
+
     What can happen to it is in `Events`.
     """
 
@@ -62,10 +67,18 @@ class SimulatedPBX(Events):
         refresh_seconds: int = 86_400,
         api_path: str = API_PATH,
         limit: int | None = None,
+        multi_leg: bool = True,
+        legs_appear: str = AT_CALL_END,
         watch: Callable[[], None] = lambda: None,
     ) -> None:
-        past = Traffic(seed, rate=rate, utc_offset_seconds=utc_offset_seconds, watch=watch)
-        super().__init__(seed, clock, first_id, past, utc_offset_seconds)
+        past = Traffic(
+            seed,
+            rate=rate,
+            utc_offset_seconds=utc_offset_seconds,
+            multi_leg=multi_leg,
+            watch=watch,
+        )
+        super().__init__(seed, clock, first_id, past, utc_offset_seconds, legs_appear)
         self.client_id = client_id
         self.tokens = Tokens(client_id, client_secret, clock, token_seconds, refresh_seconds)
         self.log = RequestLog()
@@ -75,6 +88,7 @@ class SimulatedPBX(Events):
             rate=rate,
             min_calls_per_minute=min_calls_per_minute,
             utc_offset_seconds=utc_offset_seconds,
+            multi_leg=multi_leg,
         )
         self._told_until = clock()
         self.limit(limit)
@@ -114,12 +128,11 @@ class SimulatedPBX(Events):
         return control.answer(self, request) if _is_control(request) else self.answer(request)
 
     def tick(self) -> list[Key]:
-        """Let the office's calls end that ended since the last tick, and return their keys."""
+        """Let the legs appear that are due since the last tick, and return their keys."""
         with self._lock:
             now = max(self._clock(), self._told_until)
-            ended = self._live.ended(self._told_until, now)
-            self._told_until = now
-            return self.table.insert(map(self._clocked, ended))
+            after, self._told_until = self._told_until, now
+            return self._tell(self._live, after, now)
 
     def expire_tokens(self, *, refresh_too: bool = False) -> None:
         """Let all access tokens expire, and with *refresh_too* all refresh tokens."""
@@ -142,12 +155,21 @@ class SimulatedPBX(Events):
             return state(self.table, self.tokens, self.log)
 
     def _tell_history(self, seconds: float) -> None:
-        """Insert the calls of the last *seconds*, in parts, so that never all are held twice."""
+        """Insert the calls of the last *seconds*, in parts, so that never all are held twice.
+
+        A call that showed a leg before is left out whole; one that has shown a leg by now, and
+        not all, shows the others as time passes.
+        """
         begin = self._told_until - seconds
         while begin < self._told_until:
             until = min(begin + _PART_SECONDS, self._told_until)
-            self.table.insert(self._past.ended(begin, until))
+            self._tell(self._past, begin, until)
             begin = until
+
+    def _tell(self, traffic: Traffic, after: float, until: float) -> list[Key]:
+        """Let the legs appear that are due in (*after*, *until*], and return their keys."""
+        self._begin(traffic.calls(after, until, self._appearing.first))
+        return self._show(self._appearing.due(until))
 
 
 def _is_control(request: Request) -> bool:

@@ -7,6 +7,7 @@ contract's order. Nothing here is shared with the exporter, so that the two can 
 from __future__ import annotations
 
 import time
+from calendar import timegm
 from collections.abc import Mapping
 from typing import Any
 
@@ -33,7 +34,8 @@ FIELDS = (
     "reason",
 )
 _KNOWN = frozenset(FIELDS)
-_STAMPED = ("uid", "record_file")  # both begin with the call's start, as `compact_time` has it
+_STAMPED = ("uid", "record_file")  # begin with a start, the call's or the leg's, as `compact_time`
+_STAMP, _STAMP_LENGTH = "%Y%m%d%H%M%S", 14
 NUMBERS = frozenset({"id", "timestamp", "duration", "ring_duration", "talk_duration"})
 SORT_FIELDS = (
     "id",
@@ -71,11 +73,16 @@ def key_of(row: Mapping[str, Any]) -> Any:
 def moved(row: Row, seconds: int, utc_offset_seconds: int) -> Row:
     """Return *row* as a PBX writes it whose clock is *seconds* ahead: its times, uid, recording."""
     before, after = row["timestamp"], row["timestamp"] + seconds
-    old, new = (compact_time(instant, utc_offset_seconds) for instant in (before, after))
-    texts = {name: row[name].replace(old, new, 1) for name in _STAMPED if name in row}
+    texts = {name: _stamped_later(row[name], seconds) for name in _STAMPED if name in row}
     if "record_file" in texts:
         texts["record_file"] = texts["record_file"].replace(f"-{before}.", f"-{after}.", 1)
     return {**row, "timestamp": after, "time": display_time(after, utc_offset_seconds), **texts}
+
+
+def _stamped_later(text: str, seconds: int) -> str:
+    """Return *text* with the instant that it begins with *seconds* later."""
+    stamp, rest = text[:_STAMP_LENGTH], text[_STAMP_LENGTH:]
+    return compact_time(timegm(time.strptime(stamp, _STAMP)) + seconds, 0) + rest
 
 
 def display_time(timestamp: int, utc_offset_seconds: int) -> str:
@@ -85,7 +92,7 @@ def display_time(timestamp: int, utc_offset_seconds: int) -> str:
 
 def compact_time(timestamp: int, utc_offset_seconds: int) -> str:
     """Return *timestamp* (UTC epoch seconds) as `uid` and `record_file` begin: 14 digits."""
-    return _local("%Y%m%d%H%M%S", timestamp, utc_offset_seconds)
+    return _local(_STAMP, timestamp, utc_offset_seconds)
 
 
 def _local(shape: str, timestamp: int, utc_offset_seconds: int) -> str:

@@ -24,6 +24,7 @@ from typing import Any
 
 from .firmware import LAST, LEFT_OUT, Upgrade, new_format
 from .rows import NUMBERS, Row, labels
+from .truth import CallBook
 
 Key = int | str
 """What a row is named by: its `id`, or its `new_id` where it has no `id`."""
@@ -52,7 +53,7 @@ class CDRTable:
     *next_id* is the id of the next row; raise it to leave a gap. *limit* is the most rows that
     are kept, None any number; *upgrade* is set once newer firmware writes the rows. *ever*
     counts, by (disposition, call_type, trunk), the rows that were ever there, as they were when
-    they came; a restore brings none that count.
+    they came; a restore brings none that count. *calls* is told of each row that appears.
     """
 
     def __init__(self, first_id: int = 1, seed: int = 1) -> None:
@@ -61,6 +62,7 @@ class CDRTable:
         self.limit: int | None = None
         self.upgrade: Upgrade | None = None
         self.ever: Counter[tuple[str, str, str]] = Counter()
+        self.calls = CallBook()
         self._chance = Random(f"{seed}/mixed")
         self._held: dict[Key, tuple[int, Row]] = {}
         self._rows: dict[int, _Packed] = {}  # by serial
@@ -189,6 +191,8 @@ class CDRTable:
 
         Rows held back are lost.
         """
+        for serial, _ in self._held.values():
+            self.calls.lose(serial)
         self._held.clear()
         self._orders.clear()
         self._times = None
@@ -253,6 +257,7 @@ class CDRTable:
             insort(self._others, serial)
         self._write(key, serial, row)
         self.ever[labels(row)] += 1
+        self.calls.appeared(serial)
         return key
 
     def _write(self, key: Key, serial: int, row: Row) -> None:

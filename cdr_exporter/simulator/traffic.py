@@ -4,7 +4,7 @@ Rule: time is cut into slots of five minutes of UTC, each with its own `Random` 
 and the slot. So what happens in a slot depends on nothing else, and history, live traffic
 and any part of either agree.
 
-A call is told when it ends, as on a PBX: its `timestamp` (start) may lie up to
+A call is told when it is asked for by an instant of it, such as its end: its start may lie up to
 `LONGEST_CALL_SECONDS` before.
 """
 
@@ -14,10 +14,12 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from itertools import count as numbers
 from random import Random
 
-from .calls import LONGEST_CALL_SECONDS, draw, placed
-from .rows import Row
+from .calls import TAILS, Drawn, draw, placed
+from .scenarios import LONGEST_CALL_SECONDS, Draw, any_scenario, direct_scenario
+from .truth import Call
 
 SLOT_SECONDS = 300
 
@@ -34,6 +36,11 @@ CALLS_A_DAY = sum(WORKING_DAY) * (5 + 2 * WEEKEND) / 7  # on average, at the rat
 _SATURDAY = 5
 _RECENT_SLOTS = 2 * LONGEST_CALL_SECONDS // SLOT_SECONDS  # live traffic asks for these each time
 
+# Calls of different origin have tails of their own, so that no two calls have one uid.
+EXAMPLE_TAILS = range(TAILS // 4)
+_SAMPLE_TAILS = range(TAILS // 4, TAILS // 2)
+_OFFICE_TAILS = range(TAILS // 2, TAILS)
+
 
 class Traffic:
     """The calls of one office.
@@ -41,6 +48,7 @@ class Traffic:
     *seed* picks the office's fate and *rate* multiplies its calls. *min_calls_per_minute* is a
     floor under the curve of day and week, so that a demo at night has calls to show; the
     office is as busy by day as ever. *utc_offset_seconds* places its midnight and its weekend.
+    Without *multi_leg* every call is one leg, from one party straight to the other.
     *watch* is called for every slot and every call made up, and may raise to end it.
     """
 
@@ -51,12 +59,14 @@ class Traffic:
         rate: float = 1.0,
         min_calls_per_minute: float = 0.0,
         utc_offset_seconds: int = 0,
+        multi_leg: bool = True,
         watch: Callable[[], None] = lambda: None,
     ) -> None:
         self._seed = seed
         self._rate = rate
         self._floor = min_calls_per_minute * 60
         self._utc_offset_seconds = utc_offset_seconds
+        self._scenario = any_scenario if multi_leg else direct_scenario
         self._watch = watch
         self._recent_slot = lru_cache(maxsize=_RECENT_SLOTS)(self._slot)
 
@@ -69,30 +79,47 @@ class Traffic:
         week = WEEKEND if local.tm_wday >= _SATURDAY else 1.0
         return max(curve * week * self._rate, self._floor)
 
-    def ended(self, after: float, until: float) -> list[Row]:
-        """Return the rows of the calls that ended in (*after*, *until*], in that order.
+    def calls(self, after: float, until: float, instant: Callable[[Call], int]) -> list[Call]:
+        """Return the calls whose *instant* lies in (*after*, *until*], in the order of these.
 
-        Both are UTC epoch seconds. Rows have no `id` yet: the table gives it.
+        All are UTC epoch seconds, and an instant is from start to end of its call.
         """
         slots = range(_slot_of(after - LONGEST_CALL_SECONDS), _slot_of(until) + 1)
         calls = (call for slot in slots for call in self._recent_slot(slot))
-        return sorted((call for call in calls if after < end(call) <= until), key=_end_order)
+        told = [(instant(call), call.started, call.uid, call) for call in calls]
+        return [each[-1] for each in sorted(each for each in told if after < each[0] <= until)]
 
-    def sample(self, count: int, serial: int, until: float, over: float) -> Iterator[Row]:
+    def sample(
+        self, count: int, serial: int, until: float, over: float, scenario: Draw = direct_scenario
+    ) -> Iterator[Call]:
         """Yield *count* calls whose ends are spread evenly over *over* seconds up to *until*.
 
-        The curve of the day plays no part. *serial* tells samples of the same seed apart.
+        The curve of the day plays no part. *scenario* draws what comes of each; without it
+        they have one leg, so that calls are rows. *serial* tells samples of the same seed apart
+        and numbers the calls: the next sample's is *count* more.
         """
         rng = _random(f"{self._seed}/sample/{serial}")
         for number in range(count):
-            call = draw(rng)
+            call = draw(rng, scenario(rng))
             ended = int(until - over * (count - 1 - number) / count)
-            yield placed(call, ended - call["duration"], rng, self._utc_offset_seconds)
+            yield self._placed(call, ended - call.duration, nth(_SAMPLE_TAILS, serial + number))
 
-    def _slot(self, slot: int) -> list[Row]:
+    def begun(self, serial: int, at: float, scenario: Draw) -> Call:
+        """Return a call as `sample` makes them, that begins at *at*."""
+        rng = _random(f"{self._seed}/sample/{serial}")
+        call = draw(rng, scenario(rng))
+        return self._placed(call, int(at), nth(_SAMPLE_TAILS, serial))
+
+    def _slot(self, slot: int) -> list[Call]:
         rng = _random(f"{self._seed}/{slot}")
-        starts = self._starts(rng, slot * SLOT_SECONDS)
-        return [placed(draw(rng), start, rng, self._utc_offset_seconds) for start in starts]
+        tails = numbers(rng.randrange(len(_OFFICE_TAILS)))
+        return [
+            self._placed(draw(rng, self._scenario(rng)), start, nth(_OFFICE_TAILS, number))
+            for start, number in zip(self._starts(rng, slot * SLOT_SECONDS), tails, strict=False)
+        ]
+
+    def _placed(self, call: Drawn, started: int, tail: int) -> Call:
+        return placed(call, started, tail, self._utc_offset_seconds)
 
     def _starts(self, rng: Random, slot_start: int) -> Iterator[int]:
         per_second = self.calls_per_hour(slot_start + SLOT_SECONDS / 2) / 3600
@@ -104,18 +131,13 @@ class Traffic:
             at += _gap(rng, per_second)
 
 
-def end(call: Row) -> int:
-    """Return when *call* ended and its row appeared (UTC epoch seconds)."""
-    ended: int = call["timestamp"] + call.get("duration", 0)
-    return ended
-
-
-def _end_order(call: Row) -> tuple[int, int, str]:
-    return end(call), call["timestamp"], call["uid"]
-
-
 def _slot_of(at: float) -> int:
     return math.floor(at / SLOT_SECONDS)
+
+
+def nth(tails: range, number: int) -> int:
+    """Return the tail of call *number*, beginning again where *tails* are used up."""
+    return tails[number % len(tails)]
 
 
 def _gap(rng: Random, per_second: float) -> float:
