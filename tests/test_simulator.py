@@ -14,6 +14,7 @@ import ssl
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from sys import stdlib_module_names
 from time import perf_counter
@@ -28,6 +29,7 @@ from cryptography.x509.oid import NameOID
 
 import cdr_exporter.simulator
 from cdr_exporter.simulator import SimulatedPBX
+from cdr_exporter.simulator.appearing import WAYS
 from cdr_exporter.simulator.control import COMMANDS
 from cdr_exporter.simulator.main import add_arguments, listen_address, run
 from cdr_exporter.simulator.messages import Request, Response
@@ -569,6 +571,27 @@ def test_the_command_can_be_slow_and_clean_up(capsys: pytest.CaptureFixture[str]
     assert run(arguments(*typed), Visit(visit)) == 0
     assert took[0] >= 0.1
     assert "records=10\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_command_shows_legs_as_told(way: str) -> None:
+    port = free_port()
+    client = Client(f"http://127.0.0.1:{port}")
+    seen: list[Any] = []
+
+    def visit() -> None:
+        token = client.log_in()["access_token"]
+        client.ask("POST", "/control/whole-calls", {"count": 9, "scenario": "queue-survey"})
+        seen.extend(client.page(token, sort_by="id")["data"])
+
+    typed = ["--listen", f":{port}", "--control", "--rate", "0", "--legs-appear", way]
+    assert run(arguments(*typed), Visit(visit)) == 0
+
+    ends = [row["timestamp"] + row["duration"] for row in seen]
+    changes = sum(one["uid"] != other["uid"] for one, other in pairwise(seen))
+    assert len(seen) == 54
+    assert (ends == sorted(ends)) is (way == "one_by_one")
+    assert (changes == 8) is (way == "at_call_end")
 
 
 def test_the_help_says_what_is_not_imitated(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 import pytest
 
 from cdr_exporter.simulator import SimulatedPBX
+from cdr_exporter.simulator.appearing import WAYS
 from cdr_exporter.simulator.messages import Request, Response
 from cdr_exporter.simulator.rows import SORT_FIELDS
 
@@ -323,15 +324,17 @@ def test_history_repeats_from_the_seed_and_the_instant(clock: Clock) -> None:
     assert len(first.table) > 900
 
 
-def test_live_traffic_continues_the_history(clock: Clock) -> None:
-    pbx = SimulatedPBX(clock=clock, days=1)
+@pytest.mark.parametrize("way", WAYS)
+def test_live_traffic_continues_the_history(clock: Clock, way: str) -> None:
+    pbx = SimulatedPBX(clock=clock, days=1, legs_appear=way)
     for _ in range(60):
         clock.now += 60
         pbx.tick()
 
-    later = SimulatedPBX(clock=clock, days=1 + 1 / 24)
+    later = SimulatedPBX(clock=clock, days=1 + 1 / 24, legs_appear=way)
 
     assert list(pbx.table) == list(later.table)
+    assert pbx.outcomes() == later.outcomes()
 
 
 def test_the_floor_is_for_live_traffic_and_leaves_the_history_alone(clock: Clock) -> None:

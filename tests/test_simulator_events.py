@@ -794,6 +794,10 @@ def test_every_event_is_a_command_and_every_command_documented() -> None:
         ("poison", {"kind": "id-null"}),
         ("slow", {"rows_per_second": 0}),
         ("clear", {"first_id": "x"}),
+        ("whole-calls", {"scenario": "nothing"}),
+        ("whole-calls", {"count": -1}),
+        ("begin-call", {"scenario": "nothing"}),
+        ("hold-back", {"scenario": "nothing"}),
     ],
 )
 def test_a_mistaken_command_changes_nothing(

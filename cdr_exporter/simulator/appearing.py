@@ -45,7 +45,7 @@ class Appearing:
 
     def first(self, call: Call) -> int:
         """Return when the first of the legs of *call* appears (UTC epoch seconds)."""
-        return min(self.instants(call))
+        return min(map(end, call.legs)) if self.way == ONE_BY_ONE else call.ended
 
     def add(self, call: Call, written: Call) -> None:
         """Let the legs of *written* appear at the instants of *call*.

@@ -149,7 +149,8 @@ def placed(drawn: Drawn, started: int, tail: int, utc_offset_seconds: int) -> Ca
         row(_moment(fields, started + after, utc_offset_seconds) | {"uid": uid})
         for after, fields in drawn.legs
     )
-    return Call(drawn.scenario, uid, drawn.truth, tuple(legs))
+    ended = started + drawn.duration
+    return Call(drawn.scenario, uid, drawn.truth, started, ended, tuple(legs))
 
 
 def _cast(rng: Random) -> Cast:

@@ -17,11 +17,11 @@ from .faults import Fault, Faults
 from .firmware import FIRST, Upgrade
 from .judge import Outcomes, Totals, outcomes, totals
 from .listing import Empty, Foreign, Listing, Shift, Spoilt, Stale
-from .rows import Row, moved
+from .rows import Row
 from .scenarios import Draw, always, any_scenario, direct_scenario
 from .table import CDRTable, Key, Snapshot, whole
 from .traffic import Traffic
-from .truth import Call
+from .truth import Call, moved
 
 _STRANGER = "/another PBX"  # makes another seed of a seed
 
@@ -354,8 +354,7 @@ class Events:
         """Return *call* with the times that the PBX's clock shows."""
         if not self.clock_offset:
             return call
-        legs = [moved(leg, self.clock_offset, self._utc_offset_seconds) for leg in call.legs]
-        return call._replace(uid=legs[0]["uid"], legs=tuple(legs))
+        return moved(call, self.clock_offset, self._utc_offset_seconds)
 
     def _another(self, rows: int, first_id: int) -> CDRTable:
         traffic = Traffic(f"{self._seed}{_STRANGER}", utc_offset_seconds=self._utc_offset_seconds)

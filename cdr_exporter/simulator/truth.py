@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import NamedTuple
 
+from . import rows
 from .rows import Row
 
 OUTCOMES = ("answered", "voicemail", "no_answer", "busy", "failed", "machine", "unknown")
@@ -33,30 +34,33 @@ class Truth(NamedTuple):
 class Call(NamedTuple):
     """A call that was made: the rows of its legs in the order of their starts, and its truth.
 
-    *uid* is what the rows share, *scenario* the name of what happened.
+    *uid* is what the rows share, *scenario* the name of what happened, *started* and *ended*
+    when its first leg began and its last one ended (UTC epoch seconds).
     """
 
     scenario: str
     uid: str
     truth: Truth
+    started: int
+    ended: int
     legs: tuple[Row, ...]
-
-    @property
-    def started(self) -> int:
-        """When it began (UTC epoch seconds)."""
-        began: int = self.legs[0]["timestamp"]
-        return began
-
-    @property
-    def ended(self) -> int:
-        """When its last leg ended (UTC epoch seconds)."""
-        return max(map(end, self.legs))
 
 
 def end(leg: Row) -> int:
     """Return when *leg* ended (UTC epoch seconds)."""
     ended: int = leg["timestamp"] + leg.get("duration", 0)
     return ended
+
+
+def moved(call: Call, seconds: int, utc_offset_seconds: int) -> Call:
+    """Return *call* as a PBX writes it whose clock is *seconds* ahead."""
+    legs = tuple(rows.moved(leg, seconds, utc_offset_seconds) for leg in call.legs)
+    return call._replace(
+        uid=legs[0]["uid"],
+        started=call.started + seconds,
+        ended=call.ended + seconds,
+        legs=legs,
+    )
 
 
 class CallBook:
