@@ -33,6 +33,7 @@ from cdr_exporter.simulator.appearing import WAYS
 from cdr_exporter.simulator.control import COMMANDS
 from cdr_exporter.simulator.main import add_arguments, listen_address, run
 from cdr_exporter.simulator.messages import Request, Response
+from cdr_exporter.simulator.scenarios import SCENARIOS
 from cdr_exporter.simulator.server import Server
 from cdr_exporter.simulator.table import Key
 
@@ -602,6 +603,7 @@ def test_the_help_says_what_is_not_imitated(capsys: pytest.CaptureFixture[str]) 
     assert "Not imitated:" in out
     assert all(word in out for word in ("speed", "legs", "new_id", "clean-up", "certificate"))
     assert all(re.search(rf"\b{command}\b", out) for command in COMMANDS)
+    assert all(re.search(rf"(^|\s){name}(,|$)", out, re.MULTILINE) for name in SCENARIOS)
 
 
 def imported(source: str) -> Iterator[tuple[int, str]]:

@@ -12,14 +12,14 @@ import ssl
 import sys
 import textwrap
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
 from .appearing import AT_CALL_END, WAYS
 from .control import COMMANDS
 from .pbx import API_PATH, CLIENT_ID, CLIENT_SECRET, SimulatedPBX
-from .scenarios import LEGS_A_CALL
+from .scenarios import LEGS_A_CALL, SCENARIOS
 from .traffic import CALLS_A_DAY
 
 MAX_ROWS = 10_000_000
@@ -29,9 +29,9 @@ MAX_CALLS_PER_MINUTE = 60_000
 WESTERNMOST, EASTERNMOST = -12, 14  # hours from UTC
 
 
-def _commands() -> str:
+def _listed(names: Iterable[str]) -> str:
     return textwrap.fill(
-        ", ".join(COMMANDS), 92, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False
+        ", ".join(names), 92, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False
     )
 
 
@@ -54,12 +54,15 @@ Not imitated:
   - the IP restriction, and every setting of a real PBX.
 
 With --control a program on this machine makes happen, by POST /control/COMMAND:
-{_commands()}
-They are the clean-up of old rows, rows that turn up late, deletions with ids given again,
-backups put back, resets of the ids, the rows of firmware x.21.0.117 and later (new_id in place of
-id), a wrong clock, another PBX's or a stale or no answer, a table that moves between two pages,
-pages and rows that break the contract. The arguments are in cdr_exporter/simulator/control.py.
-No event happens by itself but the clean-up, with --limit.
+{_listed(COMMANDS)}
+They are calls of one leg or of several, the clean-up of old rows, rows that turn up late,
+deletions with ids given again, backups put back, resets of the ids, the rows of firmware
+x.21.0.117 and later (new_id in place of id), a wrong clock, another PBX's or a stale or no answer,
+a table that moves between two pages, pages and rows that break the contract. The arguments are in
+cdr_exporter/simulator/control.py. No event happens by itself but the clean-up, with --limit.
+
+The calls of whole-calls, begin-call and hold-back can be told by what comes of them:
+{_listed(SCENARIOS)}
 
 The same --seed makes the same calls at the same instants, as long as --rate, --utc-offset and,
 for live calls, --min-calls-per-minute stay the same.
