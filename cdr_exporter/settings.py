@@ -5,13 +5,28 @@ Durations are seconds.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from .secret import Secret
 
 DURATION_BUCKETS = (1, 5, 10, 15, 30, 60, 120, 180, 300, 600, 1200, 1800, 3600, 7200)
 RING_BUCKETS = (1, 2, 5, 10, 15, 20, 30, 45, 60, 120)
+WAIT_BUCKETS = (1, 2, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1800)
+
+MACHINE_CALLEES = (
+    "IVR",
+    "Queue",
+    "Conference",
+    "Voicemail",
+    "PlayFile",
+    "Play Prompt",
+    "Satisfaction Survey",
+)
+"""What the names of callees start with that are no person, as the PBX writes them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +56,22 @@ class Buckets:
 
     duration: tuple[int, ...] = DURATION_BUCKETS
     ring: tuple[int, ...] = RING_BUCKETS
+    wait: tuple[int, ...] = WAIT_BUCKETS
+
+
+def _nothing() -> Mapping[str, Any]:
+    return MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PBX:
-    """One phone system; *base_url* has scheme, host and port and no trailing slash."""
+    """One phone system; *base_url* has scheme, host and port and no trailing slash.
+
+    *legs_appear* is `at_call_end` or `one_by_one`. *timezone* is a name of the IANA database.
+    *dids* and *queues* are label by number, and several numbers may share a label; *destinations*
+    are prefixes by label, and no prefix has two. They are read-only views, equal when what they
+    hold is; a view has no hash, so they have no part in a PBX's.
+    """
 
     name: str
     base_url: str
@@ -60,13 +86,20 @@ class PBX:
     birth_hold: float = 120.0
     late_window: float = 600.0
     longest_call: float = 11_700.0
+    call_settle: float = 60.0
+    legs_appear: str = "at_call_end"
     max_trunks: int = 200
+    timezone: str = "UTC"
+    dids: Mapping[str, str] = field(default_factory=_nothing, hash=False)
+    queues: Mapping[str, str] = field(default_factory=_nothing, hash=False)
+    destinations: Mapping[str, tuple[str, ...]] = field(default_factory=_nothing, hash=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """All of `exporter.yml`."""
+    """All of `exporter.yml`; without *machine_callees* every callee is a person."""
 
     pbxs: tuple[PBX, ...]
     state_dir: Path = Path("state")
+    machine_callees: tuple[str, ...] = MACHINE_CALLEES
     buckets: Buckets = field(default_factory=Buckets)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 import traceback
 from pathlib import Path
 from typing import Any
@@ -75,13 +78,29 @@ def test_the_least_a_file_may_say_gives_the_defaults() -> None:
                 birth_hold=120,
                 late_window=600,
                 longest_call=11_700,
+                call_settle=60,
+                legs_appear="at_call_end",
                 max_trunks=200,
+                timezone="UTC",
+                dids={},
+                queues={},
+                destinations={},
             ),
         ),
         state_dir=BASE / "state",
+        machine_callees=(
+            "IVR",
+            "Queue",
+            "Conference",
+            "Voicemail",
+            "PlayFile",
+            "Play Prompt",
+            "Satisfaction Survey",
+        ),
         buckets=settings.Buckets(
             duration=(1, 5, 10, 15, 30, 60, 120, 180, 300, 600, 1200, 1800, 3600, 7200),
             ring=(1, 2, 5, 10, 15, 20, 30, 45, 60, 120),
+            wait=(1, 2, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1800),
         ),
     )
 
@@ -94,6 +113,10 @@ ADJUSTABLE = [
     pytest.param("birth_hold", "1m", 60, "0s", 0, id="birth_hold"),
     pytest.param("late_window", "5m", 300, "1m", 60, id="late_window"),
     pytest.param("longest_call", "4h", 14_400, "2d", 172_800, id="longest_call"),
+    pytest.param("call_settle", "30s", 30, "1h", 3600, id="call_settle"),
+    pytest.param(
+        "legs_appear", "one_by_one", "one_by_one", "at_call_end", "at_call_end", id="legs_appear"
+    ),
     pytest.param("max_trunks", "10", 10, "1", 1, id="max_trunks"),
 ]
 
@@ -132,7 +155,117 @@ def test_stale_after_follows_the_poll_interval(
 def test_buckets_are_set_one_by_one() -> None:
     buckets = parse(text("buckets: {ring: [3, 9]}")).buckets
 
-    assert buckets == settings.Buckets(duration=settings.DURATION_BUCKETS, ring=(3, 9))
+    assert buckets == settings.Buckets(
+        duration=settings.DURATION_BUCKETS, ring=(3, 9), wait=settings.WAIT_BUCKETS
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        pytest.param("[1, 60]", (1, 5, 20, 60), id="both_left_out"),
+        pytest.param("[5, 60]", (5, 20, 60), id="one_left_out"),
+        pytest.param("[20]", (5, 20), id="the_other_left_out"),
+        pytest.param("[1, 5, 20]", (1, 5, 20), id="none_left_out"),
+    ],
+)
+def test_waits_have_the_bounds_that_the_rules_read(written: str, meant: tuple[int, ...]) -> None:
+    assert parse(text(f"buckets: {{wait: {written}}}")).buckets.wait == meant
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        pytest.param("[]", (), id="all_are_persons"),
+        pytest.param("[IVR]", ("IVR",), id="one"),
+        pytest.param("[Play Prompt, Türöffner]", ("Play Prompt", "Türöffner"), id="any_letters"),
+        pytest.param(f"[{'x' * 64}]", ("x" * 64,), id="as_long_as_may_be"),
+    ],
+)
+def test_machine_callees_replace_the_usual_ones(written: str, meant: tuple[str, ...]) -> None:
+    assert parse(text(f"machine_callees: {written}")).machine_callees == meant
+
+
+@pytest.mark.parametrize(
+    "zone", ["Europe/Berlin", "UTC", "Asia/Kolkata", "America/Argentina/Ushuaia", "Etc/GMT+1"]
+)
+def test_a_time_zone_is_a_name_of_the_database(zone: str) -> None:
+    assert only(text(timezone=zone)).timezone == zone
+
+
+@pytest.mark.parametrize(
+    ("zone", "code"),
+    [pytest.param("Asia/Tokyo", 0, id="known"), pytest.param("Tokyo", 2, id="not")],
+)
+def test_time_zones_are_known_where_the_system_has_none(
+    tmp_path: Path, zone: str, code: int
+) -> None:
+    (tmp_path / "exporter.yml").write_text(text(timezone=zone), encoding="utf-8")
+
+    checked = subprocess.run(
+        [sys.executable, "-m", "cdr_exporter", "check", "--config.file", "exporter.yml"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONTZPATH": ""},
+        capture_output=True,
+        check=False,
+    )
+
+    assert checked.returncode == code
+
+
+def test_numbers_get_labels_and_may_share_one() -> None:
+    numbers = '{"+49305551": sales, "+49305552": sales, "*31#": "Büro, 1. Stock", 0900: x}'
+
+    pbx = only(text(dids=numbers, queues='{"6400": support}'))
+
+    assert pbx.dids == {
+        "+49305551": "sales",
+        "+49305552": "sales",
+        "*31#": "Büro, 1. Stock",
+        "0900": "x",
+    }
+    assert pbx.queues == {"6400": "support"}
+
+
+def test_destinations_are_prefixes_by_label() -> None:
+    classes = '{premium: ["0900", "+49900"], Far away: ["00", "+"], service: [0800]}'
+
+    assert only(text(destinations=classes)).destinations == {
+        "premium": ("0900", "+49900"),
+        "Far away": ("00", "+"),
+        "service": ("0800",),
+    }
+
+
+@pytest.mark.parametrize("key", ["dids", "queues", "destinations"])
+def test_no_labels_are_as_good_as_none_written(key: str) -> None:
+    assert only(text(**{key: "{}"})) == only(text())
+
+
+@pytest.mark.parametrize(
+    ("key", "written"),
+    [
+        pytest.param("dids", '{"1": a}', id="dids"),
+        pytest.param("queues", '{"1": a}', id="queues"),
+        pytest.param("destinations", '{a: ["1"]}', id="destinations"),
+    ],
+)
+def test_labels_are_part_of_what_a_pbx_is_and_cannot_be_changed(key: str, written: str) -> None:
+    pbx = only(text(**{key: written}))
+
+    assert pbx == only(text(**{key: written})) != only(text())
+    assert hash(pbx) == hash(only(text()))
+    with pytest.raises(TypeError):
+        getattr(pbx, key)["2"] = "b"
+
+
+@pytest.mark.parametrize("key", ["dids", "queues"])
+def test_as_many_labels_as_may_be(key: str) -> None:
+    numbers = {str(n): "x" * 64 for n in range(500)}
+
+    assert getattr(only(text(**{key: yaml.safe_dump(numbers, default_flow_style=True)})), key) == (
+        numbers
+    )
 
 
 @pytest.mark.parametrize(
@@ -227,6 +360,11 @@ def tls(written: str, path: str, what: str, hint: str, *, id: str, **changed: st
     return pytest.param(text(tls=written, **changed), f"pbxs[0].{path}", what, hint, id=id)
 
 
+def entry_of(key: str, written: str, what: str, hint: str, *, id: str) -> Any:
+    """A mistake in an entry of *key* of the one PBX, whose own key is not shown."""
+    return pytest.param(text(**{key: written}), f"pbxs[0].{key}.<key on line 7>", what, hint, id=id)
+
+
 UNIT = "write it with its unit, 30s"
 QUOTES = "put it in quotes"
 EMPTY = "is empty"
@@ -255,16 +393,13 @@ SHAPE = [
 ]
 
 UNKNOWN_KEYS = [
+    top("zzz: x", "zzz", UNKNOWN, "the keys here are poll_interval, ", id="not_ours"),
+    top("buckets: {z: [1]}", "buckets.z", UNKNOWN, "duration, ring, wait", id="not_a_histogram"),
     *(
-        top(f"{key}: x", key, UNKNOWN, "the keys here are poll_interval, ", id=f"planned_{key}")
-        for key in ("machine_callees", "legs_appear")
+        top(f"{key}: x", key, UNKNOWN, "it belongs in pbxs[]", id=f"{key}_at_the_top")
+        for key in ("timezone", "dids", "queues", "destinations")
     ),
-    top("call_settle: 60s", "call_settle", UNKNOWN, "the keys here", id="planned_call_settle"),
-    top("buckets: {wait: [1]}", "buckets.wait", UNKNOWN, "duration, ring", id="planned_wait"),
-    over("timezone", "Europe/Berlin", UNKNOWN, "the keys here", id="planned_timezone"),
-    over("dids", "{}", UNKNOWN, "the keys here", id="planned_dids"),
-    over("queues", "{}", UNKNOWN, "the keys here", id="planned_queues"),
-    over("destinations", "{}", UNKNOWN, "the keys here", id="planned_destinations"),
+    over("machine_callees", "[IVR]", UNKNOWN, "at the top of the file", id="callees_of_a_pbx"),
     over("client_secrets", CANARY, UNKNOWN, "did you mean client_secret?", id="one_letter_more"),
     over("pol_interval", "1s", UNKNOWN, "did you mean poll_interval?", id="one_letter_less"),
     tls("{ca_fil: x}", "tls.ca_fil", UNKNOWN, "did you mean ca_file?", id="misspelt_in_tls"),
@@ -310,6 +445,12 @@ TYPES = [
     top("buckets: {ring: 5}", "buckets.ring", "is a whole", "hyphen", id="bucket_not_a_list"),
     top("buckets: {ring: [1.5]}", "buckets.ring[0]", "is a number", "point", id="half_second"),
     top("buckets: {ring: [1, 5s]}", "buckets.ring[1]", "is text", "unit", id="bucket_unit"),
+    over("legs_appear", "on", "is a yes or no where", "at_call_end or one_by_one", id="legs_on"),
+    over("timezone", "2", "is a whole number where text", QUOTES, id="zone_number"),
+    top("machine_callees: IVR", "machine_callees", "is text where a list", "hyphen", id="no_list"),
+    top("machine_callees: [IVR, 1]", "machine_callees[1]", "is a whole", QUOTES, id="callee_no"),
+    top("machine_callees: [IVR, ~]", "machine_callees[1]", EMPTY, GIVE, id="callee_null"),
+    top('machine_callees: ["a\\tb"]', "machine_callees[0]", "holds a", "remove", id="callee_tab"),
 ]
 
 DURATIONS = [
@@ -340,6 +481,8 @@ DURATIONS = [
     over("longest_call", "59s", "is out of range", "1m to 2d", id="longest_too_short"),
     top("longest_call: 49h", "longest_call", "is out of range", "1m to 2d", id="longest_too_long"),
     over("longest_call", "never", "is not a duration", "30s, 5m", id="longest_that_is_none"),
+    over("call_settle", "4s", "is out of range", "5s to 1h", id="settled_too_soon"),
+    top("call_settle: 61m", "call_settle", "is out of range", "5s to 1h", id="settled_too_late"),
     top("stale_after: 0s", "stale_after", "is out of range", "2s to 4w", id="stale_zero"),
     top(
         "stale_after: 59s",
@@ -384,6 +527,16 @@ VALUES = [
         id="same_name_in_capitals",
     ),
     over("start", "yesterday", "is not a known start", "write now or all", id="unknown_start"),
+    top("legs_appear: later", "legs_appear", "is none of", "at_call_end or", id="unknown_legs"),
+    top(
+        f"machine_callees: [IVR, {'x' * 65}]",
+        "machine_callees[1]",
+        "is longer than 64 characters",
+        "starts with",
+        id="long_callee",
+    ),
+    top("buckets: {wait: []}", "buckets.wait", "has no bound", "at least", id="no_wait_bound"),
+    top("buckets: {wait: [9, 7]}", "buckets.wait", "is not asc", "small", id="falling_waits"),
     over("max_trunks", "0", "is less than 1", "write how many", id="no_trunks"),
     over("max_trunks", "-1", "is less than 1", "write how many", id="negative_trunks"),
     top("buckets: {ring: []}", "buckets.ring", "has no bound", "at least one", id="no_bound"),
@@ -399,6 +552,108 @@ VALUES = [
     over("api_path", "api?x=1", "is not a path", "openapi/v1.0", id="api_path_query"),
     over("api_path", '"a b"', "is not a path", "openapi/v1.0", id="api_path_space"),
     over("api_path", "a%2e", "is not a path", "openapi/v1.0", id="api_path_percent"),
+]
+
+ZONE = "is not a time zone of the IANA database"
+ZONES = [
+    over("timezone", f'"{written}"', ZONE, hint, id=f"zone_{id}")
+    for id, written, hint in [
+        ("misspelt", "Europe/Berlim", "did you mean Europe/Berlin?"),
+        ("in_lower_case", "europe/berlin", "did you mean Europe/Berlin?"),
+        ("city_alone", "Berlin", "did you mean Europe/Berlin?"),
+        ("city_with_a_space", "New York", "did you mean America/New_York?"),
+        ("region", "Europe", "write it as Europe/Berlin"),
+        ("unlike_any", "xyzzy", "write it as Europe/Berlin"),
+        ("secret", CANARY, "write it as Europe/Berlin"),
+        ("of_the_machine", "localtime", "write it as Europe/Berlin"),
+        ("offset", "+01:00", "write it as Europe/Berlin"),
+        ("behind_not_ahead", "GMT+1", "write it as Europe/Berlin"),
+        ("up", "../../etc/localtime", "write it as Europe/Berlin"),
+        ("up_and_back", "Europe/../Europe/Berlin", "write it as Europe/Berlin"),
+        ("absolute", "/usr/share/zoneinfo/Europe/Berlin", "write it as Europe/Berlin"),
+        ("with_leap_seconds", "right/Europe/Berlin", "did you mean Europe/Berlin?"),
+        ("of_the_shell", ":Europe/Berlin", "did you mean Europe/Berlin?"),
+        ("long", "x" * 5000, "write it as Europe/Berlin"),
+    ]
+]
+
+ENTRY = "<key on line 7>"
+NO_NUMBER = "is not a number"
+MANY = ", ".join(f'"{number}": x' for number in range(501))
+LABELS = [
+    *(
+        over(key, written, what, hint, id=f"{key}_{id}")
+        for key in ("dids", "queues")
+        for id, written, what, hint in [
+            ("list", "[]", "is a list where a group of keys", "indented"),
+            ("null", "", EMPTY, GIVE),
+            ("too_many", f"{{{MANY}}}", "has more than 500 entries", "worth a series"),
+            ("whole_number", "{6400: a}", "the key on line 7 is not text", QUOTES),
+            ("octal_number", "{0700: a}", "the key on line 7 is not text", QUOTES),
+            ("number_with_plus", "{+49305551: a}", "the key on line 7 is not text", QUOTES),
+        ]
+    ),
+    *(
+        entry_of("dids", written, what, hint, id=f"did_{id}")
+        for id, written, what, hint in [
+            ("label_5", '{"1": a, "2": 5}', "is a whole number where text", QUOTES),
+            ("label_no", '{"1": no}', "is a yes or no where text", QUOTES),
+            ("label_list", '{"1": [a]}', "is a list where text", QUOTES),
+            ("label_null", '{"1": }', EMPTY, GIVE),
+            ("label_empty", '{"1": ""}', EMPTY, GIVE),
+            ("label_space", '{"1": " a"}', "starts or ends with a space", "remove it"),
+            ("label_tab", '{"1": "a\\tb"}', "holds a line break or", "remove it"),
+            ("label_other", '{"1": other}', "is the label of all the rest", "another"),
+            ("label_OTHER", '{"1": OTHER}', "is the label of all the rest", "another"),
+            ("label_long", f'{{"1": {"x" * 65}}}', "is longer than 64 bytes", "shorter"),
+            ("label_long_in_utf_8", f'{{"1": {"ü" * 33}}}', "is longer than 64 bytes", "shorter"),
+            ("number_spaced", '{"+49 30 5551": a}', NO_NUMBER, "digits, +, * and # only"),
+            ("number_of_letters", '{"x1": a}', NO_NUMBER, "digits, +, * and # only"),
+            ("number_of_other_digits", '{"٣": a}', NO_NUMBER, "digits, +, * and # only"),
+            ("number_after_a_space", '{" 1": a}', "starts or ends with a space", "remove it"),
+            ("number_empty", '{"": a}', EMPTY, GIVE),
+            ("no_space_after_colon", f"{{x1:{CANARY}}}", EMPTY, GIVE),
+            ("number_twice", '{"1": a, "1": b}', "is written on line 7 and on line 7", "keep one"),
+        ]
+    ),
+    pytest.param(
+        text(dids='{sales: "1"}'), "pbxs[0].dids.sales", NO_NUMBER, "digits", id="did_turned_round"
+    ),
+    *(
+        pytest.param(
+            text(destinations=written), f"pbxs[0].destinations{path}", what, hint, id=f"class_{id}"
+        )
+        for id, written, path, what, hint in [
+            ("list", "[]", "", "is a list where a group", "indented"),
+            ("null", "", "", EMPTY, GIVE),
+            ("prefix_alone", '{a: ["0"], b: "1"}', ".b", "is text where a list", "hyphen"),
+            ("entry_null", "{a: }", ".a", EMPTY, GIVE),
+            ("of_none", "{a: []}", ".a", "has no prefix", "at least one"),
+            ("whole_number", '{a: ["1", 0700]}', ".a[1]", "is a whole number where", QUOTES),
+            ("called_start", "{start: [5]}", ".start[0]", "is a whole number where", QUOTES),
+            ("prefix_null", '{"A 1": ["1", ~]}', f".{ENTRY}[1]", EMPTY, GIVE),
+            ("prefix_of_letters", '{a: ["1", sip]}', ".a[1]", NO_NUMBER, "digits, +"),
+            ("prefix_in_two", '{a: ["1", "2"], b: ["2"]}', ".b[0]", "is the same as", "keep one"),
+            ("prefix_twice", '{a: ["1", "1"]}', ".a[1]", "is the same as", "keep one"),
+            (
+                "prefix_in_two_unnamed",
+                '{A 1: ["1"], A 2: ["1"]}',
+                f".{ENTRY}[0]",
+                "is the same as",
+                "keep one",
+            ),
+            ("other", '{other: ["1"]}', ".other", "is the label of all", "write another"),
+            ("long", f'{{{"x" * 65}: ["1"]}}', f".{ENTRY}", "is longer than 64", "shorter"),
+            ("key_number", '{1: ["1"]}', "", "the key on line 7 is not text", QUOTES),
+            (
+                "too_many",
+                f"{{{', '.join(f'x{n}: []' for n in range(501))}}}",
+                "",
+                "has more than 500 entries",
+                "worth a series",
+            ),
+        ]
+    ),
 ]
 
 SECRETS = [
@@ -622,7 +877,7 @@ SYNTAX = [
     ),
     pytest.param(
         "pbxs:\n  - <<: {name: hq}",
-        "pbxs[0]",
+        "pbxs[0].<key on line 2>",
         "has the merge key",
         "write the keys out",
         id="merge",
@@ -635,7 +890,19 @@ SYNTAX = [
     over("client_id", "=", "has a YAML tag", "in quotes", id="equals_sign"),
 ]
 
-MISTAKES = [*SHAPE, *UNKNOWN_KEYS, *TYPES, *DURATIONS, *VALUES, *SECRETS, *URLS, *TRUST, *SYNTAX]
+MISTAKES = [
+    *SHAPE,
+    *UNKNOWN_KEYS,
+    *TYPES,
+    *DURATIONS,
+    *VALUES,
+    *ZONES,
+    *LABELS,
+    *SECRETS,
+    *URLS,
+    *TRUST,
+    *SYNTAX,
+]
 
 
 @pytest.mark.parametrize(("source", "path", "what", "hint"), MISTAKES)
@@ -871,7 +1138,12 @@ def test_all_settings_of_the_example_can_be_switched_on_together() -> None:
 
     assert loaded.pbxs[0].max_trunks == 50
     assert (loaded.pbxs[0].late_window, loaded.pbxs[0].longest_call) == (300, 14_400)
-    assert len(together) == 19
+    assert loaded.pbxs[0].destinations.keys() == {"premium", "international"}
+    assert (loaded.pbxs[0].dids.keys(), loaded.pbxs[0].queues.keys()) == (
+        {"+49305551", "+49305552"},
+        {"6400"},
+    )
+    assert len(together) == 28
 
 
 @pytest.mark.parametrize("place", schema.PLACES)

@@ -47,7 +47,8 @@ def load(path: Path) -> Settings:
 def parse(text: str, where: str, base: Path) -> Settings:
     """Take *text* for the file *where*, relative paths from *base*; raises `ConfigError`."""
     try:
-        return assembly.assemble(schema.convert(document.read(text)), base)
+        said = document.read(text, schema.has_own_keys)
+        return assembly.assemble(schema.convert(said), base, said.lines)
     except Mistake as mistake:
         problem = str(mistake)
     # Raised out here: the exceptions behind a mistake quote the file, and raised inside the

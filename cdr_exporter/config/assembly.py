@@ -10,19 +10,23 @@ happens to start the program must not decide whether it finds its state again.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypedDict, TypeVar
 
 from msgspec import UNSET, Struct
 
 from .. import durations, settings
 from . import schema, values
-from .mistake import Mistake, at, join
+from .mistake import Mistake, at, join, shown
 
 T = TypeVar("T")
+U = TypeVar("U")
 Levels = Sequence[tuple[str, Struct]]
 """The places where a setting may stand and what is said there, the nearest first."""
+Lines = Mapping[tuple[str, str], int]
+"""On which line a key stands, by place and key."""
 
 _DEFAULTS: dict[str, Any] = {
     field.name: field.default
@@ -41,22 +45,27 @@ class _Adjusted(TypedDict):
     birth_hold: float
     late_window: float
     longest_call: float
+    call_settle: float
+    legs_appear: str
     max_trunks: int
 
 
-def assemble(file: schema.File, base: Path) -> settings.Settings:
+def assemble(file: schema.File, base: Path, lines: Lines) -> settings.Settings:
     """Return the settings; raises `Mistake`."""
     top = [("", file)]
     # For itself first: what is wrong at the top is wrong even if every PBX overrides it.
     _adjusted(top)
     if not file.pbxs:
         raise Mistake("pbxs", "has no PBX; add a list with at least one PBX")
-    pbxs = tuple(_pbx(f"pbxs[{n}]", said, file, base) for n, said in enumerate(file.pbxs))
+    pbxs = tuple(_pbx(f"pbxs[{n}]", said, file, base, lines) for n, said in enumerate(file.pbxs))
     _refuse_shared_names(pbxs)
     in_base = values.path(base)
     return settings.Settings(
         pbxs=pbxs,
         state_dir=_first(top, "state_dir", in_base, base / _DEFAULTS["state_dir"]),
+        machine_callees=_first(
+            top, "machine_callees", _machine_callees, _DEFAULTS["machine_callees"]
+        ),
         buckets=_buckets(file.buckets),
     )
 
@@ -85,6 +94,8 @@ def _adjusted(levels: Levels) -> _Adjusted:
         birth_hold=seconds("birth_hold", _DEFAULTS["birth_hold"]),
         late_window=seconds("late_window", _DEFAULTS["late_window"]),
         longest_call=seconds("longest_call", _DEFAULTS["longest_call"]),
+        call_settle=seconds("call_settle", _DEFAULTS["call_settle"]),
+        legs_appear=_first(levels, "legs_appear", values.legs_appear, _DEFAULTS["legs_appear"]),
         max_trunks=_first(levels, "max_trunks", values.max_trunks, _DEFAULTS["max_trunks"]),
     )
 
@@ -105,10 +116,18 @@ def _buckets(said: schema.Buckets) -> settings.Buckets:
     return settings.Buckets(
         duration=_first(here, "duration", values.buckets, _DEFAULTS["duration"]),
         ring=_first(here, "ring", values.buckets, _DEFAULTS["ring"]),
+        wait=_first(here, "wait", values.wait_buckets, _DEFAULTS["wait"]),
     )
 
 
-def _pbx(place: str, said: schema.PBX, file: schema.File, base: Path) -> settings.PBX:
+def _machine_callees(written: Sequence[str]) -> tuple[str, ...]:
+    return tuple(
+        _checked(f"machine_callees[{n}]", values.machine_callee, name)
+        for n, name in enumerate(written)
+    )
+
+
+def _pbx(place: str, said: schema.PBX, file: schema.File, base: Path, lines: Lines) -> settings.PBX:
     here = [(place, said)]
     return settings.PBX(
         name=_first(here, "name", values.name, ""),
@@ -117,6 +136,10 @@ def _pbx(place: str, said: schema.PBX, file: schema.File, base: Path) -> setting
         secret=_secret(place, said, base),
         api_path=_first(here, "api_path", values.api_path, _DEFAULTS["api_path"]),
         tls=_tls(place, said, base),
+        timezone=_first(here, "timezone", values.timezone, _DEFAULTS["timezone"]),
+        dids=_labels(join(place, "dids"), said.dids, lines),
+        queues=_labels(join(place, "queues"), said.queues, lines),
+        destinations=_destinations(join(place, "destinations"), said.destinations, lines),
         **_adjusted([*here, ("", file)]),
     )
 
@@ -176,3 +199,36 @@ def _tls(place: str, said: schema.PBX, base: Path) -> settings.TLS:
         fingerprint_sha256=_first(here, "fingerprint_sha256", values.fingerprint, None),
         insecure_skip_verify=said.tls.insecure_skip_verify,
     )
+
+
+def _labels(place: str, said: schema.Labels, lines: Lines) -> Mapping[str, str]:
+    found = {}
+    for number, label in _checked(place, values.entries, said).items():
+        path = join(place, shown(number, lines[place, number]))
+        found[_checked(path, values.number, number)] = _checked(path, values.label, label)
+    return MappingProxyType(found)
+
+
+def _destinations(place: str, said: schema.Classes, lines: Lines) -> Mapping[str, tuple[str, ...]]:
+    owners: dict[str, str] = {}
+    found = {}
+    for label, written in _checked(place, values.entries, said).items():
+        path = join(place, shown(label, lines[place, label]))
+        _checked(path, values.label, label)
+        prefixes = enumerate(_checked(path, values.prefixes, written))
+        found[label] = tuple(_prefix(f"{path}[{n}]", prefix, owners) for n, prefix in prefixes)
+    return MappingProxyType(found)
+
+
+def _prefix(path: str, written: str, owners: dict[str, str]) -> str:
+    """Return a prefix, which has one owner only; *owners* are the paths of those before."""
+    prefix = _checked(path, values.number, written)
+    if prefix in owners:
+        raise Mistake(path, f"is the same as {owners[prefix]}; keep one")
+    owners[prefix] = path
+    return prefix
+
+
+def _checked(path: str, check: Callable[[T], U], written: T) -> U:
+    with at(path):
+        return check(written)

@@ -9,6 +9,7 @@ PyYAML's messages quote the file: only where it stumbled is taken from them, nev
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import yaml
@@ -47,10 +48,13 @@ class Document:
     lines: dict[tuple[str, str], int] = field(default_factory=dict)
 
 
-def read(text: str) -> Document:
-    """Return what *text* says; raises `Mistake`."""
+def read(text: str, has_own_keys: Callable[[str], bool]) -> Document:
+    """Return what *text* says; raises `Mistake`.
+
+    *has_own_keys* tells of a path whether the keys there are the user's own, and so any text.
+    """
     try:
-        return _Reader().document(yaml.compose(text, Loader=yaml.SafeLoader))
+        return _Reader(has_own_keys).document(yaml.compose(text, Loader=yaml.SafeLoader))
     except yaml.MarkedYAMLError as error:
         raise _syntax(error) from error
     except yaml.reader.ReaderError as error:
@@ -74,7 +78,8 @@ def _position(line: int, column: int | None) -> str:
 class _Reader:
     """Nodes to values, with the path to each for the message."""
 
-    def __init__(self) -> None:
+    def __init__(self, has_own_keys: Callable[[str], bool]) -> None:
+        self._has_own_keys = has_own_keys
         self._lines: dict[tuple[str, str], int] = {}
         self._met: set[int] = set()
         self._scalars = SafeConstructor()
@@ -113,10 +118,10 @@ class _Reader:
         return found
 
     def _key(self, node: yaml.Node, path: str, line: int) -> str:
-        key = self._value(node, path)
+        key = self._value(node, join(path, shown("", line)))
         if not isinstance(key, str):
             raise Mistake(path, f"the key on line {line} is not text; put it in quotes")
-        if not _KEY.fullmatch(key):
+        if not self._has_own_keys(path) and not _KEY.fullmatch(key):
             remedy = "write a space after its colon"
             raise Mistake(path, f"the key on line {line} has characters no key has; {remedy}")
         return key

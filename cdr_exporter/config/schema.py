@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -26,6 +27,8 @@ class Adjustable(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     birth_hold: str | UnsetType = UNSET
     late_window: str | UnsetType = UNSET
     longest_call: str | UnsetType = UNSET
+    call_settle: str | UnsetType = UNSET
+    legs_appear: str | UnsetType = UNSET
     max_trunks: int | UnsetType = UNSET
 
 
@@ -36,6 +39,10 @@ class TLS(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     fingerprint_sha256: str | UnsetType = UNSET
     insecure_skip_verify: bool = False
     allow_plaintext: bool = False
+
+
+Labels = dict[str, str]
+Classes = dict[str, list[str]]
 
 
 class PBX(Adjustable, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -49,6 +56,10 @@ class PBX(Adjustable, forbid_unknown_fields=True, frozen=True, kw_only=True):
     client_secret_env: str | UnsetType = UNSET
     client_secret: Secret | UnsetType = UNSET
     tls: TLS = TLS()
+    timezone: str | UnsetType = UNSET
+    dids: Labels = {}
+    queues: Labels = {}
+    destinations: Classes = {}
 
 
 class Buckets(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -56,6 +67,7 @@ class Buckets(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
 
     duration: list[int] | UnsetType = UNSET
     ring: list[int] | UnsetType = UNSET
+    wait: list[int] | UnsetType = UNSET
 
 
 class File(Adjustable, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -63,13 +75,23 @@ class File(Adjustable, forbid_unknown_fields=True, frozen=True, kw_only=True):
 
     pbxs: list[PBX]
     state_dir: str | UnsetType = UNSET
+    machine_callees: list[str] | UnsetType = UNSET
     buckets: Buckets = Buckets()
 
 
 PLACES: dict[str, type[Struct]] = {"": File, "buckets": Buckets, "pbxs[]": PBX, "pbxs[].tls": TLS}
 """Where each mapping stands, list indexes left out."""
 
+OWN_KEYS: dict[str, Any] = {
+    "pbxs[].dids": Labels,
+    "pbxs[].queues": Labels,
+    "pbxs[].destinations": Classes,
+}
+"""Where the keys are the user's own, and the type there."""
+
 _COMPLAINT = re.compile(r"(.*?)(?: - at `\$\.?([a-z0-9_.\[\]]*)`)?", re.DOTALL)
+# msgspec does not tell which key it was.
+_SOME_KEY = "[...]"
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(\w+)`")
 _TYPE = re.compile(r"Expected `(\w+)`, got `(\w+)`")
@@ -102,7 +124,9 @@ _REMEDY_OF_KEY = {
     "birth_hold": _DURATION,
     "late_window": _DURATION,
     "longest_call": _DURATION,
+    "call_settle": _DURATION,
     "start": "write now or all",
+    "legs_appear": "write at_call_end or one_by_one",
 }
 _ADD = "add it"
 _ADD_OF_KEY = {
@@ -111,6 +135,11 @@ _ADD_OF_KEY = {
     "base_url": "add it, such as https://192.0.2.10:8088",
     "client_id": "copy it from the PBX, Integrations > API",
 }
+
+
+def has_own_keys(place: str) -> bool:
+    """Say whether the keys at *place* are the user's own."""
+    return _general(place) in OWN_KEYS
 
 
 def convert(document: Document) -> File:
@@ -138,7 +167,7 @@ def _translated(complaint: str, document: Document) -> Mistake:
     if missing := _MISSING.fullmatch(problem):
         key = missing[1]
         return Mistake(join(path, key), f"is missing; {_ADD_OF_KEY.get(key, _ADD)}")
-    return _wrong_type(path, problem)
+    return _wrong_type(path, problem, document)
 
 
 def _unknown(place: str, key: str, document: Document) -> Mistake:
@@ -157,14 +186,41 @@ def _suggestion(place: str, key: str) -> str:
     return f"the keys here are {', '.join(known)}"
 
 
-def _wrong_type(path: str, problem: str) -> Mistake:
+def _wrong_type(path: str, problem: str, document: Document) -> Mistake:
     kinds = _TYPE.fullmatch(problem)
     expected, got = kinds.groups() if kinds else ("", "")
+    place = _named(path, document)
     if got in ("null", "NoneType"):
-        return Mistake(path, "is empty; give it a value or remove the key")
+        return Mistake(place, "is empty; give it a value or remove the key")
     remedy = _REMEDY_OF_KEY.get(path.rpartition(".")[2]) or _REMEDIES.get(expected, _ADD)
     wanted, found = (_TYPE_WORDS.get(kind, "something else") for kind in (expected, got))
-    return Mistake(path, f"is {found} where {wanted} is expected; {remedy}")
+    return Mistake(place, f"is {found} where {wanted} is expected; {remedy}")
+
+
+def _named(path: str, document: Document) -> str:
+    """Return *path* with the key that msgspec left out."""
+    place, some_key, rest = path.partition(_SOME_KEY)
+    if not some_key:
+        return path
+    kind = OWN_KEYS[_general(place)]
+    entries = _said(place, document).items()
+    key = next(key for key, value in entries if not _fits({key: value}, kind))
+    return join(place, shown(key, document.lines[place, key])) + rest
+
+
+def _said(place: str, document: Document) -> Any:
+    content: Any = document.content
+    for step in re.findall(r"[a-z_]+|[0-9]+", place):
+        content = content[int(step) if step.isdigit() else step]
+    return content
+
+
+def _fits(value: object, kind: Any) -> bool:
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 def _general(path: str) -> str:

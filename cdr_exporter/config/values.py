@@ -6,14 +6,20 @@ reads `what is wrong; what to do` and quotes nothing. Where it stands is the cal
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 import re
 from collections.abc import Callable, Sequence
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
+from zoneinfo import available_timezones
 
 from .. import durations
+
+T = TypeVar("T")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -24,7 +30,22 @@ _LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _DNS_NAME = re.compile(rf"(?=.{{1,253}}$)({_LABEL}\.)*(?![0-9]+\.?$){_LABEL}\.?")
 # Some Pythons overlook what stands between a closing bracket and the port's colon.
 _NETLOC = re.compile(r"(\[[^\]]*\]|[^\[\]:]+)(:.*)?")
+_NUMBER = re.compile(r"[0-9+*#]+")
 _STARTS = ("now", "all")
+_LEGS_APPEAR = ("at_call_end", "one_by_one")
+_RESERVED = "other"
+
+_LONGEST_CALLEE = 64
+"""Characters."""
+
+_LONGEST_LABEL = 64
+"""Bytes."""
+
+_MOST_ENTRIES = 500
+"""A label more is a series more, for each outcome, for ever."""
+
+_WAITS_ALWAYS = (5, 20)
+"""The recording rules of service levels read these bounds."""
 
 _MINUTE, _DAY = 60.0, 86_400.0
 DURATION_RANGES = {
@@ -34,6 +55,7 @@ DURATION_RANGES = {
     "birth_hold": (0.0, _DAY),
     "late_window": (60.0, _DAY),
     "longest_call": (60.0, 2 * _DAY),
+    "call_settle": (5.0, 60 * _MINUTE),
 }
 """Least and most, in seconds; only `birth_hold` means something at zero: no hold."""
 
@@ -69,6 +91,82 @@ def start(text: str) -> str:
     return text
 
 
+def legs_appear(text: str) -> str:
+    """Return when the PBX shows the legs of a call."""
+    if text not in _LEGS_APPEAR:
+        raise ValueError(f"is none of the two ways; write {' or '.join(_LEGS_APPEAR)}")
+    return text
+
+
+def machine_callee(text: str) -> str:
+    """Return what the name of a machine starts with."""
+    if len(text) > _LONGEST_CALLEE:
+        raise ValueError(
+            f"is longer than {_LONGEST_CALLEE} characters; write what the name starts with"
+        )
+    return text
+
+
+def timezone(text: str) -> str:
+    """Return the name of a time zone of the IANA database."""
+    if text not in _zones():
+        near = _zone_near(text)
+        hint = f"did you mean {near}?" if near else "write it as Europe/Berlin"
+        raise ValueError(f"is not a time zone of the IANA database; {hint}")
+    return text
+
+
+@cache
+def _zones() -> frozenset[str]:
+    """Return the names of all zones; to ask for one by its name would look for a file of it.
+
+    Some systems keep their own zone among them, which is another one elsewhere.
+    """
+    return frozenset(available_timezones() - {"localtime"})
+
+
+def _zone_near(text: str) -> str | None:
+    """Return the zone most like *text* by its whole name or by its city's.
+
+    Names with an offset in them are left out: Etc/GMT+1 is an hour behind UTC.
+    """
+    names = sorted(name for name in _zones() if "GMT" not in name)
+    by_city = {name.rpartition("/")[2].lower(): name for name in names}
+    known = by_city | {name.lower(): name for name in names}
+    near = difflib.get_close_matches(text.lower().replace(" ", "_"), known, n=1, cutoff=0.75)
+    return known[near[0]] if near else None
+
+
+def entries(written: dict[str, T]) -> dict[str, T]:
+    """Return a group of labels."""
+    if len(written) > _MOST_ENTRIES:
+        raise ValueError(f"has more than {_MOST_ENTRIES} entries; keep those worth a series each")
+    return written
+
+
+def number(text: str) -> str:
+    """Return a phone number, or the beginning of one, as the PBX writes it."""
+    if not _NUMBER.fullmatch(text):
+        raise ValueError("is not a number; write digits, +, * and # only, nothing in between")
+    return text
+
+
+def prefixes(written: Sequence[str]) -> Sequence[str]:
+    """Return the prefixes of a class of destinations."""
+    if not written:
+        raise ValueError("has no prefix; write at least one, or remove the key")
+    return written
+
+
+def label(text: str) -> str:
+    """Return a label value that the user chose."""
+    if text.lower() == _RESERVED:
+        raise ValueError("is the label of all the rest; write another")
+    if len(text.encode()) > _LONGEST_LABEL:
+        raise ValueError(f"is longer than {_LONGEST_LABEL} bytes; write a shorter label")
+    return text
+
+
 def max_trunks(number: int) -> int:
     """Return how many trunks get a label of their own."""
     if number < 1:
@@ -85,6 +183,11 @@ def buckets(bounds: Sequence[int]) -> tuple[int, ...]:
     if any(lower >= upper for lower, upper in pairwise(bounds)):
         raise ValueError("is not ascending; write each bound once, from small to large")
     return tuple(bounds)
+
+
+def wait_buckets(bounds: Sequence[int]) -> tuple[int, ...]:
+    """Return the bounds of waits, with those that are always there."""
+    return tuple(sorted({*buckets(bounds), *_WAITS_ALWAYS}))
 
 
 def path(base: Path) -> Callable[[str], Path]:
