@@ -115,6 +115,7 @@ PBX_RECORDS = Family(
 LAST_RECORD = Family(
     "cdr_last_record_timestamp_seconds", GAUGE, "Newest timestamp (start of a call) seen."
 )
+UTC_OFFSET = Family("cdr_utc_offset_seconds", GAUGE, "UTC offset of the PBX's timezone now.")
 
 BUILD_INFO = Family(
     "cdr_exporter_build_info",
@@ -259,6 +260,7 @@ FAMILIES = (
     UP,
     PBX_RECORDS,
     LAST_RECORD,
+    UTC_OFFSET,
     BUILD_INFO,
     POLLS,
     POLL_FAILURES,

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Sequence
 from importlib.metadata import version
+from zoneinfo import ZoneInfo
 
 from . import bundle, surroundings
 from .catalogue import DELAY_BUCKETS
@@ -64,7 +65,7 @@ class Program:
         ]
         app = App(
             snapshots=board.snapshots,
-            exposition=Exposition(bounds, VERSION),
+            exposition=Exposition(bounds, VERSION, zones_of(settings)),
             now=clock.now,
             alive=lambda: all(supervisor.alive for supervisor in self._supervisors),
             version=VERSION,
@@ -114,6 +115,11 @@ class Program:
         except OSError as error:
             problem = error.strerror or "input/output error"
             raise surroundings.unusable_state_dir(settings.state_dir, problem) from None
+
+
+def zones_of(settings: Settings) -> dict[str, ZoneInfo]:
+    """Return the time zone of every PBX by its name."""
+    return {pbx.name: ZoneInfo(pbx.timezone) for pbx in settings.pbxs}
 
 
 def bounds_of(settings: Settings) -> Bounds:

@@ -9,17 +9,21 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable
 
-from .catalogue import FAMILIES, GAUGE, LAST_RECORD, PBX_RECORDS, Family
+from .catalogue import FAMILIES, GAUGE, LAST_RECORD, PBX_RECORDS, UTC_OFFSET, Family
 from .tally import Bounds, Series, Value, zeros
 
 _UNKNOWN_AT_FIRST = {PBX_RECORDS, LAST_RECORD}
+_BY_THE_CLOCK_ALONE = {UTC_OFFSET}
+"""Known when somebody looks."""
+
+_NOT_AT_ZERO = _UNKNOWN_AT_FIRST | _BY_THE_CLOCK_ALONE
 
 
 class Vitals:
     """Counters and histograms by addition, gauges by setting. What is known stands at 0."""
 
     def __init__(self, bounds: Bounds) -> None:
-        ours = [f for f in FAMILIES if not f.process_wide and f not in _UNKNOWN_AT_FIRST]
+        ours = [f for f in FAMILIES if not f.process_wide and f not in _NOT_AT_ZERO]
         self._bounds = bounds
         self._own = zeros((f for f in ours if f.kind != GAUGE and not f.durable), bounds)
         self._gauges = dict.fromkeys(zeros(f for f in ours if f.kind == GAUGE), 0.0)

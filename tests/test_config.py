@@ -631,6 +631,7 @@ LABELS = [
             ("of_none", "{a: []}", ".a", "has no prefix", "at least one"),
             ("whole_number", '{a: ["1", 0700]}', ".a[1]", "is a whole number where", QUOTES),
             ("called_start", "{start: [5]}", ".start[0]", "is a whole number where", QUOTES),
+            ("text_called_start", '{start: "5"}', ".start", "is text where a list", "hyphen"),
             ("prefix_null", '{"A 1": ["1", ~]}', f".{ENTRY}[1]", EMPTY, GIVE),
             ("prefix_of_letters", '{a: ["1", sip]}', ".a[1]", NO_NUMBER, "digits, +"),
             ("prefix_in_two", '{a: ["1", "2"], b: ["2"]}', ".b[0]", "is the same as", "keep one"),

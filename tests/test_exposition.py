@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import accumulate
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -307,7 +308,8 @@ def test_promtool_has_nothing_to_say() -> None:
 @both_formats
 def test_every_family_in_the_text_is_announced_once(openmetrics: bool) -> None:
     shots = [full_snapshot("hq"), full_snapshot("Branch.2")]
-    text = exposition().all(shots, NOW, openmetrics=openmetrics).plain.decode()
+    ours_in_utc = Exposition(BOUNDS, "1.2.3", {"hq": ZoneInfo("UTC"), "Branch.2": ZoneInfo("UTC")})
+    text = ours_in_utc.all(shots, NOW, openmetrics=openmetrics).plain.decode()
 
     helped = re.findall("^# HELP (\\S+)", text, re.MULTILINE)
     typed = re.findall("^# TYPE (\\S+)", text, re.MULTILINE)

@@ -9,6 +9,7 @@ write, to the byte (a test holds it). Only `process_*` and `python_info` are mad
 
     page        whole pages for any number of scrapers
     pbx_text    the blocks of lines of one PBX, and what of it is seen at an instant
+    offset      the UTC offset of a PBX, which changes by the clock alone
     lines       how a line is written
     body        what one scrape gets, plain or compressed
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from datetime import tzinfo
 
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 from prometheus_client import exposition as text_format
@@ -31,13 +32,16 @@ _openmetrics_of: Callable[[CollectorRegistry], bytes] = openmetrics_format.gener
 
 
 class Exposition:
-    """Renders snapshots; any number of threads may ask.
+    """Renders snapshots; any number of threads may ask. *zones* are by the PBX's name.
 
     One at a time renders. Meanwhile others get the page of a moment ago, if there is one.
     """
 
-    def __init__(self, bounds: Bounds, version: str) -> None:
+    def __init__(
+        self, bounds: Bounds, version: str, zones: Mapping[str, tzinfo] | None = None
+    ) -> None:
         self._writers = {family.name: writer(family, bounds) for family in FAMILIES}
+        self._zones = zones or {}
         self._pbxs: dict[str, PBXText] = {}
         self._views: dict[str | None, _View] = {}
         self._lock = threading.Lock()
@@ -85,7 +89,7 @@ class Exposition:
 
     def _text(self, pbx: str) -> PBXText:
         if pbx not in self._pbxs:
-            self._pbxs[pbx] = PBXText(pbx, self._writers)
+            self._pbxs[pbx] = PBXText(pbx, self._writers, self._zones.get(pbx))
         return self._pbxs[pbx]
 
 
@@ -106,7 +110,7 @@ class _View:
         self._bodies: dict[bool, Kept] = {}
 
     def still_holds(self, snapshots: tuple[Snapshot, ...], now: Now) -> bool:
-        """Say whether nothing was published since and no birth or silence fell due."""
+        """Say whether nothing was published since and nothing fell due by the clock."""
         if len(snapshots) != len(self._snapshots) or now.steady >= self._until:
             return False
         return all(map(_same, snapshots, self._snapshots))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import tzinfo
 
-from ..catalogue import TRUNK_FAMILIES
+from ..catalogue import TRUNK_FAMILIES, UTC_OFFSET
 from ..snapshot import Now, Snapshot
 from ..tally import Series, Value
 from .lines import Writer
+from .offset import stays_for, utc_offset
 
 _CALL_FAMILIES = frozenset(family.name for family in TRUNK_FAMILIES)
 
@@ -15,13 +17,17 @@ Blocks = Sequence[bytes]
 
 
 class PBXText:
-    """One PBX as it was last shown. *newest* is the snapshot that its blocks are of."""
+    """One PBX as it was last shown. *newest* is the snapshot that its blocks are of.
 
-    def __init__(self, pbx: str, writers: Mapping[str, Writer]) -> None:
+    Of a PBX in no *zone* no UTC offset is shown.
+    """
+
+    def __init__(self, pbx: str, writers: Mapping[str, Writer], zone: tzinfo | None) -> None:
         self.newest = Snapshot(pbx=pbx, number=0)
         self.until = float("-inf")
         """On the steady clock: until when the blocks hold though nothing is published."""
         self._writers = writers
+        self._zone = zone
         self._families: dict[str, FamilyText] = {}
         self._shown: Mapping[str, Blocks] = {}
         self._zeros: dict[int, Value] = {}
@@ -33,8 +39,13 @@ class PBXText:
             snapshot = self.newest
         if snapshot is not self.newest or now.steady >= self.until:
             self._shown = self._rendered(snapshot, now)
-            self.newest, self.until = snapshot, now.steady + snapshot.next_change(now)
+            self.newest, self.until = snapshot, now.steady + self._holds_for(snapshot, now)
         return self._shown
+
+    def _holds_for(self, snapshot: Snapshot, now: Now) -> float:
+        """Return for how many seconds from *now* this looks the same if nothing happens."""
+        change = snapshot.next_change(now)
+        return change if self._zone is None else min(change, stays_for(self._zone, now.wall))
 
     def _rendered(self, snapshot: Snapshot, now: Now) -> Mapping[str, Blocks]:
         shown: dict[str, dict[Series, Sequence[float]]] = {}
@@ -56,6 +67,8 @@ class PBXText:
         yield from snapshot.own.items()
         for series, number in snapshot.gauges.items():
             yield series, (number,)
+        if self._zone is not None:
+            yield Series(UTC_OFFSET.name), (utc_offset(self._zone, now.wall),)
 
     def _held(self, snapshot: Snapshot, now: Now) -> frozenset[float]:
         """Return the births that are held; a hold that ended stays so if the clock is set back."""

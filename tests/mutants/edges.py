@@ -15,6 +15,7 @@ _LOGIN = "cdr_exporter/pbx/login.py"
 _TRANSPORT = "cdr_exporter/pbx/transport.py"
 _PAGE = "cdr_exporter/exposition/page.py"
 _PBX_TEXT = "cdr_exporter/exposition/pbx_text.py"
+_OFFSET = "cdr_exporter/exposition/offset.py"
 _LINES = "cdr_exporter/exposition/lines.py"
 _BODY = "cdr_exporter/exposition/body.py"
 _APP = "cdr_exporter/web/app.py"
@@ -24,6 +25,27 @@ _SERVER = "cdr_exporter/web/server.py"
 _MESSAGES = "cdr_exporter/web/messages.py"
 
 _VIEW = (
+    Mutant(
+        "a UTC offset changes with the next poll only",
+        _PBX_TEXT,
+        "min(change, stays_for(self._zone, now.wall))",
+        "change",
+        ("tests/test_offset.py",),
+    ),
+    Mutant(
+        "a silence is put off until the UTC offset is looked at",
+        _PBX_TEXT,
+        "min(change, stays_for(self._zone, now.wall))",
+        "stays_for(self._zone, now.wall)",
+        ("tests/test_offset.py",),
+    ),
+    Mutant(
+        "a UTC offset changes a second late",
+        _OFFSET,
+        "first = floor(wall) + 1",
+        "first = floor(wall) + 2",
+        ("tests/test_offset.py",),
+    ),
     Mutant(
         "a label set that comes to be while hidden stands at its value at once",
         _SHOWING,
