@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cdr_exporter.catalogue import FAMILIES
+from cdr_exporter.catalogue import (
+    ALL_DISPOSITIONS,
+    COUNTER,
+    FAMILIES,
+    HISTOGRAM,
+    NO_TRUNK,
+    Family,
+)
+from cdr_exporter.contract import CALL_TYPES
 
 from .judges import require
 
@@ -24,20 +32,59 @@ RULES = [
 ALERTS = {rule["alert"]: rule for rule in RULES if "alert" in rule}
 RECORDED = {rule["record"]: rule for rule in RULES if "record" in rule}
 
-SAMPLES = {
-    name: {*family.labels, *(() if family.process_wide else ("pbx",)), *extra}
-    for family in FAMILIES
-    for name, extra in (
-        {
-            f"{family.name}_bucket": ("le",),
-            f"{family.name}_count": (),
-            f"{family.name}_sum": (),
-        }
-        if family.kind == "histogram"
-        else {family.name: ()}
-    ).items()
-}
+PENDING: tuple[Family, ...] = (
+    Family("cdr_calls_total", COUNTER, "", ("outcome", "call_type", "trunk")),
+    Family("cdr_call_wait_seconds", HISTOGRAM, "", ("call_type", "trunk")),
+    Family("cdr_call_abandon_seconds", HISTOGRAM, "", ("call_type", "trunk")),
+    Family("cdr_call_talk_seconds", HISTOGRAM, "", ("call_type", "trunk")),
+    Family("cdr_call_duration_seconds", HISTOGRAM, "", ("call_type", "trunk")),
+    Family("cdr_did_calls_total", COUNTER, "", ("did", "outcome")),
+    Family("cdr_queue_calls_total", COUNTER, "", ("queue", "outcome")),
+)
+"""Families that rules use already and the catalogue does not have yet."""
+
+
+def samples(families):
+    """Return the labels of every sample name of *families*."""
+    return {
+        name: {*family.labels, *(() if family.process_wide else ("pbx",)), *extra}
+        for family in families
+        for name, extra in (
+            {
+                f"{family.name}_bucket": ("le",),
+                f"{family.name}_count": (),
+                f"{family.name}_sum": (),
+            }
+            if family.kind == HISTOGRAM
+            else {family.name: ()}
+        ).items()
+    }
+
+
+SAMPLES = samples(FAMILIES)
 """The labels of every sample name we expose."""
+
+LEVELS = ("pbx", "disposition", "outcome", "call_type", "trunk", "did", "queue")
+
+
+def level(name):
+    """Return the labels that the name of a recorded metric, `level:metric:operation`, says."""
+    words, *_ = name.split(":")
+    labels = re.findall("|".join(LEVELS), words)
+    assert "_".join(labels) == words, f"{name}: a level is made of {LEVELS}"
+    return set(labels)
+
+
+KNOWN = {
+    "up": set(),
+    **SAMPLES,
+    **samples(PENDING),
+    **{name: level(name) for name in RECORDED},
+}
+"""The labels of all that a rule may use, but for those of a target."""
+
+COUNTS = [name for name in RECORDED if re.search(r":increase1[hd]$", name)]
+QUOTIENTS = [name for name in RECORDED if re.search(r":(ratio|mean)\w*$", name)]
 
 TARGET = {"job", "instance"}
 
@@ -59,7 +106,7 @@ def test_the_example_configuration_is_valid_and_loads_the_rules():
     promtool("check", "config", "prometheus.yml")
 
     patterns = yaml.safe_load((FOLDER / "prometheus.yml").read_text())["rule_files"]
-    assert [path for pattern in patterns for path in FOLDER.glob(pattern)] == RULE_FILES
+    assert sorted(path for pattern in patterns for path in FOLDER.glob(pattern)) == RULE_FILES
 
 
 def test_the_rules_do_what_their_tests_say():
@@ -80,10 +127,32 @@ def test_each_alert_is_seen_to_fire_and_to_keep_quiet(name):
     assert {fires for tested, fires in cases() if tested == name} == {True, False}
 
 
-def test_each_recorded_metric_has_a_test():
-    tested = " ".join(path.read_text() for path in TEST_FILES)
+def expected():
+    """Yield the recorded metric that a test looks at, and the samples it should have."""
+    for path in TEST_FILES:
+        for test in yaml.safe_load(path.read_text())["tests"]:
+            for case in test.get("promql_expr_test", ()):
+                (name,) = metrics_in(case["expr"])
+                yield name, case["exp_samples"]
 
-    assert [name for name in RECORDED if f"expr: {name}" not in tested] == []
+
+def test_each_recorded_metric_is_seen_to_have_values_other_than_0():
+    seen = {name for name, found in expected() if any(sample["value"] for sample in found)}
+
+    assert RECORDED.keys() - seen == set()
+
+
+def test_each_ratio_and_mean_is_seen_to_be_absent():
+    absent = {name for name, found in expected() if not found}
+
+    assert set(QUOTIENTS) - absent == set()
+
+
+def test_recorded_metrics_have_the_labels_that_their_names_say():
+    for name, found in expected():
+        for sample in found:
+            labels = set(re.findall(r'(\w+)="', sample["labels"]))
+            assert labels - TARGET == level(name), (name, sample["labels"])
 
 
 def test_only_alerts_that_exist_are_tested():
@@ -128,11 +197,94 @@ def test_alerts_are_about_the_exporter_and_its_pbxs_only(name):
     assert all(metric in ("up", "cdr_up") or "cdr_exporter_" in metric for metric in used)
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.get("alert") or rule["record"])
+every_rule = pytest.mark.parametrize(
+    "rule", RULES, ids=lambda rule: rule.get("alert") or rule["record"]
+)
+
+
+@every_rule
 def test_rules_use_metrics_and_labels_that_exist(rule):
-    for metric, labels in metrics_in(rule["expr"]).items():
-        assert metric == "up" or metric in SAMPLES, metric
-        assert labels <= TARGET | SAMPLES.get(metric, set()), (metric, labels)
+    used = metrics_in(rule["expr"])
+    assert used
+    for metric, labels in used.items():
+        assert metric in KNOWN, metric
+        assert labels <= TARGET | KNOWN[metric], (metric, labels)
+    for clause in re.findall(r"\b(?:by|without|ignoring|on) \(([^)]*)\)", rule["expr"]):
+        assert set(clause.split(", ")) <= set().union(*(KNOWN[metric] for metric in used)), clause
+
+
+VALUES = {
+    "disposition": ALL_DISPOSITIONS,
+    "call_type": CALL_TYPES,
+    "trunk": (NO_TRUNK,),
+    "outcome": ("answered", "voicemail", "no_answer", "busy", "failed", "machine", "unknown"),
+    "le": ("5.0", "20.0", "+Inf"),
+}
+"""What rules may ask for by name. Of the bounds, those that no setting takes away."""
+
+
+@every_rule
+def test_rules_ask_for_label_values_that_exist(rule):
+    for label, value in re.findall(r'(\w+)!?="([^"]*)"', rule["expr"]):
+        assert label in TARGET or value in VALUES[label], (label, value)
+
+
+def test_nothing_is_pending_that_the_catalogue_has():
+    assert {family.name for family in PENDING} & {family.name for family in FAMILIES} == set()
+
+
+KPI_FILE = FOLDER / "rules/cdr-kpis.yml"
+KPI_GROUPS = {group["name"]: group for group in yaml.safe_load(KPI_FILE.read_text())["groups"]}
+KPIS = [rule["record"] for group in KPI_GROUPS.values() for rule in group["rules"]]
+
+
+@pytest.mark.parametrize("name", [name for name in KPIS if name in QUOTIENTS])
+def test_a_ratio_or_mean_divides_by_a_recorded_count_above_0_and_of_the_same_window(name):
+    divisors = re.findall(r"/.*\n\s+\((\S+) > 0\)\n$", RECORDED[name]["expr"])
+
+    assert len(divisors) == 1
+    assert divisors[0] in COUNTS
+    assert divisors[0][-2:] == name[-2:]
+
+
+@pytest.mark.parametrize("name", KPIS)
+def test_kpis_keep_the_labels_of_the_target(name):
+    assert not re.search(r"\b(by|on) ?\(", RECORDED[name]["expr"])
+
+
+@pytest.mark.parametrize("name", KPIS)
+def test_a_kpi_uses_only_what_is_recorded_above_it_in_its_group(name):
+    (group,) = (g for g in KPI_GROUPS.values() if name in [rule["record"] for rule in g["rules"]])
+    records = [rule["record"] for rule in group["rules"]]
+
+    used = RECORDED.keys() & metrics_in(RECORDED[name]["expr"]).keys()
+    assert used <= set(records[: records.index(name)])
+
+
+def test_the_day_has_the_formulas_of_the_hour():
+    def of_a_day(rule):
+        return {key: text.replace("1h", "1d") for key, text in rule.items()}
+
+    hour, day = (KPI_GROUPS[f"cdr-kpis.{window}"]["rules"] for window in ("hour", "day"))
+
+    assert [of_a_day(rule) for rule in hour] == day
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name for name in KPIS if name not in COUNTS and not name.endswith(("ratio1d", "mean1d"))],
+)
+def test_a_kpi_says_its_formula_and_its_source(name):
+    above, _, _ = KPI_FILE.read_text().partition(f"- record: {name}\n")
+    comment = above.rpartition("\n\n")[2]
+
+    assert re.search(r"# .+ = .+", comment)
+    assert "# Source: " in comment
+
+
+def test_no_group_is_evaluated_so_rarely_that_its_series_have_gaps():
+    # Prometheus looks back 5 minutes for the newest sample.
+    assert {group["interval"] for group in KPI_GROUPS.values()} <= {"1m", "2m"}
 
 
 @alert
@@ -163,7 +315,8 @@ def metrics_in(expression):
     """Return the label names matched on, by metric: good for the selectors used here."""
     found = {}
     for metric, matchers in re.findall(
-        r"\b((?:cdr_\w+)|(?:up\b))(?:\{([^}]*)\})?", re.sub(r'"[^"]*"', '""', expression)
+        r"(?<![\w:])((?:\w+:)?cdr_\w+(?::\w+)?|up\b)(?:\{([^}]*)\})?",
+        re.sub(r'"[^"]*"', '""', expression),
     ):
         found.setdefault(metric, set()).update(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", matchers))
     return found
