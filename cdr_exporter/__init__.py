@@ -2,8 +2,8 @@
 
 The way of the data, one PBX at a time:
 
-    pbx.fetch → record.decode → paging.page_of → ledger.judge → counting.add → store.commit
-        → snapshot → exposition → web
+    pbx.fetch → record.decode → paging.page_of → ledger.judge → counting.add (+ calls.judge)
+        → store.commit → snapshot → exposition → web
 
 One PBX is one poller, one ledger, one tally, one state file, one thread.
 
@@ -11,8 +11,9 @@ The floors; a module imports from lower ones only (a test holds it), and floors 
 and read no clock:
 
     0 facts        contract reactions errors secret settings durations record order catalogue
-    1 arithmetic   labels tally counting paging ending ledger walk backoff negotiation
-    2 view         snapshot vitals showing
+    1 arithmetic   labels tally counting call_counting paging ending ledger calls walk backoff
+                   negotiation
+    2 view         snapshot vitals showing settling
     3 edges        config pbx store exposition clock logs bundle landing simulator output
     4 joins        reader books joining orders tail poller supervisor web surroundings
     5 main         program check demo cli

@@ -6,26 +6,33 @@ two statements.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
+from .call_counting import WholeCalls, number_zeros, series_of_calls
+from .calls import NO_CHANGE, Change, Reading
+from .calls import Verdict as CallVerdict
 from .catalogue import (
+    CUT_CALLS,
     INGEST_DELAY,
     LAST_RECORD,
+    LATE_LEGS,
     LATE_RECORDS,
     LINEAGE_BREAKS,
+    OPEN_CALLS,
     PRE_BREAK_RECORDS,
     REUSED_IDS,
     STATE_WRITE_OK,
 )
 from .clock import Clock
-from .counting import PageCount
+from .counting import PageCount, RowGroup, grouped
 from .ledger import Ledger, Range, Terms, Verdict
 from .paging import Page
 from .record import Record
 from .settings import PBX
+from .settling import Settling
 from .showing import Showing
 from .store import Store
-from .tally import THERE_ALWAYS, Bounds, Totals
+from .tally import THERE_ALWAYS, Bounds, Totals, first_totals
 from .vitals import Vitals
 
 
@@ -37,6 +44,7 @@ class Books:
         pbx: PBX,
         store: Store,
         *,
+        reading: Reading,
         vitals: Vitals,
         bounds: Bounds,
         clock: Clock,
@@ -44,6 +52,8 @@ class Books:
     ) -> None:
         self.showing = Showing(pbx.stale_after, pbx.birth_hold)
         self.terms = Terms(pbx.late_window, pbx.longest_call)
+        self.settling = Settling(pbx, reading, store.calls.last_seen)
+        self._reading = reading
         self._max_trunks = pbx.max_trunks
         self._store = store
         self._vitals = vitals
@@ -51,6 +61,9 @@ class Books:
         self._clock = clock
         self._committed = committed
         self._newest = 0
+        self._in_baseline = False
+        """Until it is shown, a baseline stands as it is, with the calls that are over by then."""
+        vitals.set(OPEN_CALLS, len(store.calls.open))
 
     @property
     def ledger(self) -> Ledger | None:
@@ -89,20 +102,45 @@ class Books:
 
         A *baseline* is shown as it stands; whatever comes later is first shown at 0.
         """
-        self.showing.mind_silence(self._clock.now())
+        now = self._clock.now()
+        self.showing.mind_silence(now)
         if verdict.ledger == self.ledger:
             self._store.note(verdict.ledger)
             self.note_page(page.rows)
             return
-        born_at = THERE_ALWAYS if baseline else self.showing.birth(self._clock.now())
-        self._commit(verdict.ledger, self._added(verdict, totals, born_at))
+        self._in_baseline = baseline or self._in_baseline
+        groups = grouped(verdict.counted)
+        calls, whole = self.settling.after_page(
+            self._store.calls,
+            verdict,
+            groups,
+            page,
+            now,
+            high=self.ledger.high if self.ledger is not None else 0,
+            shown=self.showing.shown,
+        )
+        count = self._counted(verdict, groups, totals)
+        after = self._with_calls(calls, whole, totals, count)
+        self._commit(verdict.ledger, after, calls.change)
         self.note_page(page.rows)
         if not baseline:
             self._note_delays(verdict.counted)
         self._committed()
 
+    def settle_calls(self) -> None:
+        """Count the calls that are over, after a poll that read all there was."""
+        if self.ledger is None:
+            return
+        shown, now = self.showing.shown, self._clock.now()
+        calls = self.settling.after_poll(self._store.calls, self.ledger, now, shown=shown)
+        if calls.finished:
+            count = PageCount(self._bounds, self.totals.trunks, self._max_trunks)
+            after = self._with_calls(calls, (), self.totals, count)
+            self._commit(self.ledger, after, calls.change)
+
     def settle_births(self) -> None:
-        """Commit what the clock alone has changed."""
+        """Commit what the clock alone has changed; what comes after is no part of a baseline."""
+        self._in_baseline &= not self.showing.shown
         settled = self.showing.settled(self.totals, self._clock.now())
         if self.ledger is not None and settled is not self.totals:
             self._commit(self.ledger, settled)
@@ -115,20 +153,38 @@ class Books:
             self._newest = newest
             self._vitals.set(LAST_RECORD, newest)
 
-    def _added(self, verdict: Verdict, totals: Totals, born_at: float) -> Totals:
+    def first_totals(self, trunks: Iterable[str]) -> Totals:
+        """Return totals at 0, of *trunks* too."""
+        return first_totals(trunks, number_zeros(self._reading))
+
+    def _counted(self, verdict: Verdict, groups: Sequence[RowGroup], totals: Totals) -> PageCount:
         count = PageCount(self._bounds, totals.trunks, self._max_trunks)
-        count.add(verdict.counted)
+        count.add(groups)
         count.reject(verdict.rejected)
         count.event(LATE_RECORDS, verdict.late)
         count.event(REUSED_IDS, verdict.reused)
         count.event(PRE_BREAK_RECORDS, verdict.pre_break)
         count.event(LINEAGE_BREAKS, int(verdict.broke))
-        return totals.merged(count.series(), count.trunks, born_at)
+        return count
 
-    def _commit(self, ledger: Ledger, totals: Totals) -> None:
+    def _with_calls(
+        self,
+        calls: CallVerdict,
+        whole: Sequence[WholeCalls],
+        totals: Totals,
+        count: PageCount,
+    ) -> Totals:
+        count.event(LATE_LEGS, calls.late)
+        count.event(CUT_CALLS, calls.cut)
+        series = series_of_calls(calls.finished, whole, self._bounds, count.trunks)
+        born_at = THERE_ALWAYS if self._in_baseline else self.showing.birth(self._clock.now())
+        return totals.merged({**count.series(), **series}, count.trunks, born_at)
+
+    def _commit(self, ledger: Ledger, totals: Totals, calls: Change = NO_CHANGE) -> None:
         self._vitals.set(STATE_WRITE_OK, 0)
-        self._store.commit(ledger, totals)
+        self._store.commit(ledger, totals, calls)
         self._vitals.set(STATE_WRITE_OK, 1)
+        self._vitals.set(OPEN_CALLS, len(self._store.calls.open))
 
     def _note_delays(self, counted: Iterable[Record]) -> None:
         now = int(self._clock.now().wall)

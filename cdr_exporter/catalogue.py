@@ -45,7 +45,14 @@ REJECTIONS = ("id", "number", "shape")
 UNKNOWN_FIELDS = ("disposition", "call_type")
 STATE_RESETS = ("corrupt", "empty", "foreign")
 
+OUTCOMES = ("answered", "voicemail", "no_answer", "busy", "failed", "machine", "unknown")
+"""What became of a call, the strongest first: a call has that of its strongest leg."""
+
+OTHER_NUMBER = "other"
+"""The label of own numbers, queues and destinations that the user did not name."""
+
 TRUNK = ("disposition", "call_type", "trunk")
+CALL = ("call_type", "trunk")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +111,85 @@ TALK = Family(
     TRUNK,
     durable=True,
     buckets="duration",
+)
+
+CALLS = Family(
+    "cdr_calls_total",
+    COUNTER,
+    "Calls (all legs of one uid) by outcome, call_type and trunk.",
+    ("outcome", *CALL),
+    durable=True,
+)
+CALL_WAIT = Family(
+    "cdr_call_wait_seconds",
+    HISTOGRAM,
+    "Answered calls: from the start of the call until a person answered.",
+    CALL,
+    durable=True,
+    buckets="wait",
+)
+CALL_ABANDON = Family(
+    "cdr_call_abandon_seconds",
+    HISTOGRAM,
+    "Calls with outcome no_answer: from the start of the call to its end.",
+    CALL,
+    durable=True,
+    buckets="wait",
+)
+CALL_TALK = Family(
+    "cdr_call_talk_seconds",
+    HISTOGRAM,
+    "Answered calls: time with people, what overlaps counted once, machines left out.",
+    CALL,
+    durable=True,
+    buckets="duration",
+)
+CALL_DURATION = Family(
+    "cdr_call_duration_seconds",
+    HISTOGRAM,
+    "Every call: from the start of its first leg to the end of its last.",
+    CALL,
+    durable=True,
+    buckets="duration",
+)
+CALL_LEGS = Family(
+    "cdr_call_legs",
+    HISTOGRAM,
+    "Legs (CDR rows) per call.",
+    ("call_type",),
+    durable=True,
+    buckets="legs",
+)
+DID_CALLS = Family(
+    "cdr_did_calls_total",
+    COUNTER,
+    "Inbound calls by own number, as named under dids; there only where dids are configured.",
+    ("did", "outcome"),
+    durable=True,
+)
+QUEUE_CALLS = Family(
+    "cdr_queue_calls_total",
+    COUNTER,
+    "Calls that came to a queue, as named under queues, once per queue; there only where queues "
+    "are configured.",
+    ("queue", "outcome"),
+    durable=True,
+)
+DESTINATION_CALLS = Family(
+    "cdr_destination_calls_total",
+    COUNTER,
+    "Calls with an outbound leg by class of the number dialled, once per class; there only where "
+    "destinations are configured.",
+    ("destination",),
+    durable=True,
+)
+DESTINATION_TALK = Family(
+    "cdr_destination_talk_seconds_total",
+    COUNTER,
+    "talk_duration of the outbound legs of calls by class of the number dialled; there only where "
+    "destinations are configured.",
+    ("destination",),
+    durable=True,
 )
 
 UP = Family("cdr_up", GAUGE, "1 when the last poll of the PBX succeeded; 0 before the first.")
@@ -212,6 +298,18 @@ FOLDED_TRUNKS = Family(
     'CDR rows counted under trunk="other" because max_trunks was reached.',
     durable=True,
 )
+LATE_LEGS = Family(
+    "cdr_exporter_late_legs_total",
+    COUNTER,
+    "Legs that turned up after their call was counted: rows only. If it rises, see legs_appear.",
+    durable=True,
+)
+CUT_CALLS = Family(
+    "cdr_exporter_cut_calls_total",
+    COUNTER,
+    "Calls counted before they settled, since too many were open: their last legs may be late.",
+    durable=True,
+)
 LINEAGE_SUSPECT = Family(
     "cdr_exporter_lineage_suspect",
     GAUGE,
@@ -222,6 +320,11 @@ BACKLOG = Family(
     GAUGE,
     "Row ids (at most so many rows) not yet read, or seconds where rows have no id; above 0 while "
     "catching up.",
+)
+OPEN_CALLS = Family(
+    "cdr_exporter_open_calls",
+    GAUGE,
+    "Calls of which legs were seen, and that are not yet counted since more may come.",
 )
 AUTH_BLOCKED = Family(
     "cdr_exporter_auth_blocked",
@@ -243,6 +346,21 @@ STATE_RESET = Family(
 )
 
 TRUNK_FAMILIES = (RECORDS, DURATION, RING, TALK)
+NUMBER_FAMILIES = (DID_CALLS, QUEUE_CALLS, DESTINATION_CALLS, DESTINATION_TALK)
+"""There only where the user named numbers."""
+
+CALL_FAMILIES = (
+    CALLS,
+    CALL_WAIT,
+    CALL_ABANDON,
+    CALL_TALK,
+    CALL_DURATION,
+    CALL_LEGS,
+    *NUMBER_FAMILIES,
+)
+TRAFFIC_FAMILIES = (*TRUNK_FAMILIES, *CALL_FAMILIES)
+"""What is counted of the PBX: hidden while the PBX is silent."""
+
 EVENT_COUNTERS = (
     LATE_RECORDS,
     REUSED_IDS,
@@ -252,11 +370,13 @@ EVENT_COUNTERS = (
     REJECTED_FIELDS,
     UNKNOWN_VALUES,
     FOLDED_TRUNKS,
+    LATE_LEGS,
+    CUT_CALLS,
 )
 """Durable, but about the exporter: shown even while the PBX is silent."""
 
 FAMILIES = (
-    *TRUNK_FAMILIES,
+    *TRAFFIC_FAMILIES,
     UP,
     PBX_RECORDS,
     LAST_RECORD,
@@ -273,10 +393,12 @@ FAMILIES = (
     *EVENT_COUNTERS,
     LINEAGE_SUSPECT,
     BACKLOG,
+    OPEN_CALLS,
     AUTH_BLOCKED,
     STATE_WRITE_OK,
     STATE_RESET,
 )
 """In the order of `/metrics`."""
 
+LEGS_BUCKETS = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20)
 DELAY_BUCKETS = (5, 10, 15, 30, 45, 60, 90, 120, 300, 600, 1800, 3600, 21600, 86400)

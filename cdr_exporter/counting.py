@@ -18,6 +18,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from operator import add
+from typing import NamedTuple
 
 from . import labels
 from .catalogue import (
@@ -42,6 +43,21 @@ _LONGEST_IN_TABLE = 86_400
 """Seconds: longer calls are rare, and a user's last bound may be anything."""
 
 
+class RowGroup(NamedTuple):
+    """Rows that count under the same *labels*."""
+
+    labels: labels.Labels
+    rows: Sequence[Record]
+
+
+def grouped(rows: Iterable[Record]) -> Sequence[RowGroup]:
+    """Sort *rows* by what decides their labels."""
+    groups: dict[tuple[str, ...], list[Record]] = defaultdict(list)
+    for row in rows:
+        groups[row.disposition, row.call_type, row.src_trunk, row.dst_trunk].append(row)
+    return [RowGroup(labels.of(group[0]), group) for group in groups.values()]
+
+
 class PageCount:
     """The count of one page; *trunks* are the trunk labels with series of their own so far."""
 
@@ -52,14 +68,11 @@ class PageCount:
         self._most = max_trunks + 1
         self._counted: dict[Series, Value] = {}
 
-    def add(self, rows: Iterable[Record]) -> None:
-        """Count each of *rows*."""
-        groups: dict[tuple[str, ...], list[Record]] = defaultdict(list)
-        for row in rows:
-            groups[row.disposition, row.call_type, row.src_trunk, row.dst_trunk].append(row)
-        for group in groups.values():
+    def add(self, groups: Iterable[RowGroup]) -> None:
+        """Count each row of *groups*."""
+        for group in groups:
             self._add_group(group)
-            self._add_faults(group)
+            self._add_faults(group.rows)
 
     def reject(self, rows: Iterable[Rejected]) -> None:
         """Count rows that cannot be counted as CDRs."""
@@ -75,19 +88,20 @@ class PageCount:
         """Return what the page adds to the totals; a histogram is born when it has a row."""
         return self._counted
 
-    def _add_group(self, rows: Sequence[Record]) -> None:
-        disposition, call_type, trunk, unknown = labels.of(rows[0])
+    def _add_group(self, group: RowGroup) -> None:
+        disposition, call_type, trunk, unknown = group.labels
+        times = len(group.rows)
         if not self._admitted(trunk):
             trunk = OTHER_TRUNK
-            self.event(FOLDED_TRUNKS, len(rows))
+            self.event(FOLDED_TRUNKS, times)
         for field in unknown:
-            self.event(UNKNOWN_VALUES, len(rows), field)
+            self.event(UNKNOWN_VALUES, times, field)
         records, duration, ring, talk = _series_of((disposition, call_type, trunk))
-        self._raise(records, (len(rows),))
-        self._observe(DURATION, duration, [row.duration for row in rows])
-        rung = [row.ring_duration for row in rows]
+        self._raise(records, (times,))
+        self._observe(DURATION, duration, [row.duration for row in group.rows])
+        rung = [row.ring_duration for row in group.rows]
         self._observe(RING, ring, rung if disposition in _ALWAYS_RANG else _not_0(rung))
-        talked = [row.talk_duration for row in rows]
+        talked = [row.talk_duration for row in group.rows]
         self._observe(TALK, talk, talked if disposition in _ALWAYS_TALKED else _not_0(talked))
 
     def _add_faults(self, rows: Sequence[Record]) -> None:
@@ -136,6 +150,14 @@ def histogram(seconds: Sequence[int], bounds: tuple[int, ...]) -> Value:
         for each in seconds:
             counts[bisect_left(bounds, each)] += 1
     return (*counts, sum(seconds))
+
+
+def weighted_histogram(times: Mapping[int, int], bounds: tuple[int, ...]) -> Value:
+    """Return the histogram value of numbers of which it is known how many *times* they came."""
+    counts = [0] * (len(bounds) + 1)
+    for number, count in times.items():
+        counts[bisect_left(bounds, number)] += count
+    return (*counts, sum(number * count for number, count in times.items()))
 
 
 @lru_cache(maxsize=32)

@@ -13,6 +13,7 @@ from typing import Any
 
 from . import backoff
 from .books import Books
+from .calls import Reading
 from .catalogue import (
     AUTH_BLOCKED,
     BACKLOG,
@@ -45,6 +46,7 @@ class Poller:
         reader: Reader,
         store: Store,
         *,
+        reading: Reading,
         vitals: Vitals,
         bounds: Bounds,
         clock: Clock,
@@ -61,7 +63,13 @@ class Poller:
         self._chance = chance
         self._trouble = backoff.NO_TROUBLE
         self._books = Books(
-            pbx, store, vitals=vitals, bounds=bounds, clock=clock, committed=self.publish
+            pbx,
+            store,
+            reading=reading,
+            vitals=vitals,
+            bounds=bounds,
+            clock=clock,
+            committed=self.publish,
         )
         self._tail = Tail(pbx, reader, self._books, vitals=vitals, clock=clock)
         vitals.set(STATE_WRITE_OK, 1)

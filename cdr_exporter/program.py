@@ -14,7 +14,7 @@ from importlib.metadata import version
 from zoneinfo import ZoneInfo
 
 from . import bundle, surroundings
-from .catalogue import DELAY_BUCKETS
+from .catalogue import DELAY_BUCKETS, LEGS_BUCKETS
 from .clock import Clock
 from .exposition import Exposition
 from .pbx import Client
@@ -56,6 +56,7 @@ class Program:
                 pbx,
                 Client(pbx, settings.state_dir / f"{pbx.name}.token"),
                 settings.state_dir,
+                machines=settings.machine_callees,
                 bounds=bounds,
                 clock=clock,
                 board=board,
@@ -125,4 +126,10 @@ def zones_of(settings: Settings) -> dict[str, ZoneInfo]:
 def bounds_of(settings: Settings) -> Bounds:
     """Return the bounds of every histogram by the name of its setting."""
     buckets = settings.buckets
-    return {"duration": buckets.duration, "ring": buckets.ring, "delay": DELAY_BUCKETS}
+    return {
+        "duration": buckets.duration,
+        "ring": buckets.ring,
+        "wait": buckets.wait,
+        "legs": LEGS_BUCKETS,
+        "delay": DELAY_BUCKETS,
+    }

@@ -15,12 +15,14 @@ from random import random
 from typing import Any, Protocol
 
 from . import backoff
+from .call_counting import number_zeros
 from .catalogue import POLL_FAILURES, STATE_RESET, UP
 from .clock import Clock
 from .errors import StateInUse, StateUnusable
 from .poller import Poller
 from .reader import CDRList, Reader
 from .settings import PBX
+from .settling import reading_of
 from .snapshot import Snapshot
 from .store import Store
 from .tally import Bounds
@@ -73,6 +75,7 @@ class Supervisor:
         client: Client,
         state_dir: Path,
         *,
+        machines: Sequence[str],
         bounds: Bounds,
         clock: Clock,
         board: Board,
@@ -82,6 +85,7 @@ class Supervisor:
         self._pbx = pbx
         self._client = client
         self._state_dir = state_dir
+        self._reading = reading_of(pbx, machines)
         self._bounds = bounds
         self._clock = clock
         self._board = board
@@ -148,6 +152,7 @@ class Supervisor:
                 self._pbx,
                 Reader(self._client, self._vitals, self._clock),
                 store,
+                reading=self._reading,
                 vitals=self._vitals,
                 bounds=self._bounds,
                 clock=self._clock,
@@ -159,7 +164,13 @@ class Supervisor:
             store.close()
 
     def _opened(self) -> Store:
-        store = Store(self._state_dir, self._pbx.name, self._pbx.client_id, self._bounds)
+        store = Store(
+            self._state_dir,
+            self._pbx.name,
+            self._pbx.client_id,
+            self._bounds,
+            number_zeros(self._reading),
+        )
         for reason, when in store.resets.items():
             self._vitals.set(STATE_RESET, when, reason)
             if when and store.ledger is None:

@@ -24,7 +24,7 @@ from .paging import HEAD_ROWS, Page, query
 from .reader import Reader
 from .record import Record, Rejected
 from .settings import PBX
-from .tally import Totals, first_totals
+from .tally import Totals
 from .vitals import Vitals
 from .walk import Walk
 
@@ -69,6 +69,7 @@ class Tail:
         Say whether there is more to be had at once. Raises `PBXError`, `StateNotWritten`,
         `Stopped`.
         """
+        self._books.settling.begin_poll(self._clock.now())
         head, ledger = self._head()
         if not head.size:
             self._note_empty()
@@ -82,7 +83,9 @@ class Tail:
         until = max(until, self._clock.now().steady + 0.001)
         moving = self._read_holes(until) or (self._read_gaps(until) and not self._books.all_read)
         if not moving and not self._books.holes:
+            self._books.settle_calls()
             self._books.showing.shown = True
+        self._books.settling.end_poll()
         self._books.settle_births()
         if self._order is BY_ID and self._books.ledger is not None and not moving:
             self._check.count(head, self._books.ledger)
@@ -230,7 +233,7 @@ class Tail:
         # After a state was lost, a second baseline under the same series would look like calls.
         elif self._pbx.start == "now" or self._books.state_was_lost:
             old = [row for row in head.rows if not self._ended_while_watching(row)]
-            begun = Verdict(from_now(_named(head), self._clock.now().wall), new)
+            begun = Verdict(from_now(_named(head), self._clock.now().wall), new, passed=old)
             self._books.keep(begun, head, self._totals_of(old), baseline=False)
             self._walk.passed(head, 0, ())
         else:
@@ -248,7 +251,7 @@ class Tail:
     def _totals_of(self, old: Iterable[Record]) -> Totals:
         """Return totals at 0 for the trunks of *old* rows, the newest as far as there is room."""
         trunks = dict.fromkeys(labels.of(row).trunk for row in old)
-        return first_totals(list(trunks)[: self._pbx.max_trunks])
+        return self._books.first_totals(list(trunks)[: self._pbx.max_trunks])
 
     # --- any page --------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from operator import add
 from typing import NamedTuple
 
-from .catalogue import COUNTER, FAMILIES, HISTOGRAM, NO_TRUNK, RECORDS, Family
+from .catalogue import CALLS, COUNTER, FAMILIES, HISTOGRAM, NO_TRUNK, OUTCOMES, RECORDS, Family
 from .contract import CALL_TYPES, DISPOSITIONS
 
 Bounds = Mapping[str, tuple[int, ...]]
@@ -75,23 +75,28 @@ class Totals:
         return Totals(self.series, born, self.trunks)
 
 
-def first_totals(trunks: Iterable[str] = ()) -> Totals:
+def first_totals(
+    trunks: Iterable[str] = (), numbers: Mapping[Series, Value] | None = None
+) -> Totals:
     """Return totals of which nothing was counted yet: what is known stands at 0.
 
-    *trunks* are trunk labels already seen, beside that of rows without a trunk.
+    *trunks* are trunk labels already seen, beside that of rows without a trunk. *numbers* are
+    the series at 0 of the numbers that the user named.
     """
     known = frozenset({NO_TRUNK, *trunks})
     events = (f for f in FAMILIES if f.durable and f.kind == COUNTER)
-    series = trunk_zeros(known) | zeros(events)
+    series = {**trunk_zeros(known), **(numbers or {}), **zeros(events)}
     return Totals(series, dict.fromkeys(series, THERE_ALWAYS), known)
 
 
 def trunk_zeros(trunks: Iterable[str]) -> dict[Series, Value]:
-    """Return the counters of every outcome that the contract knows, for each trunk, at 0."""
+    """Return the counters of rows and calls of what the contract knows, for each trunk, at 0."""
+    ends = ((RECORDS, DISPOSITIONS), (CALLS, OUTCOMES))
     return {
-        Series(RECORDS.name, (disposition, call_type, trunk)): (0,)
+        Series(family.name, (end, call_type, trunk)): (0,)
         for trunk in trunks
-        for disposition in DISPOSITIONS
+        for family, known in ends
+        for end in known
         for call_type in CALL_TYPES
     }
 

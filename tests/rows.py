@@ -9,12 +9,18 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from cdr_exporter.catalogue import DELAY_BUCKETS
+from cdr_exporter.catalogue import DELAY_BUCKETS, LEGS_BUCKETS
 from cdr_exporter.paging import Page, page_of, query
 from cdr_exporter.record import Answer, Flawed, Record, Rejected
-from cdr_exporter.settings import DURATION_BUCKETS, RING_BUCKETS
+from cdr_exporter.settings import DURATION_BUCKETS, RING_BUCKETS, WAIT_BUCKETS
 
-BOUNDS = {"duration": DURATION_BUCKETS, "ring": RING_BUCKETS, "delay": DELAY_BUCKETS}
+BOUNDS = {
+    "duration": DURATION_BUCKETS,
+    "ring": RING_BUCKETS,
+    "wait": WAIT_BUCKETS,
+    "legs": LEGS_BUCKETS,
+    "delay": DELAY_BUCKETS,
+}
 
 EPOCH = 1_700_000_000
 """Row *n* starts at this second + *n*."""

@@ -39,7 +39,7 @@ def test_the_help_is_a_sentence_on_one_line(family: Family) -> None:
 @every_family
 def test_buckets_belong_to_histograms(family: Family) -> None:
     assert bool(family.buckets) == (family.kind == HISTOGRAM)
-    assert family.buckets in {"", "duration", "ring", "delay"}
+    assert family.buckets in {"", "duration", "ring", "wait", "legs", "delay"}
 
 
 @every_family
@@ -82,6 +82,18 @@ def test_the_durable_families_are_the_documented_ones() -> None:
         "cdr_duration_seconds",
         "cdr_ring_duration_seconds",
         "cdr_talk_duration_seconds",
+        "cdr_calls_total",
+        "cdr_call_wait_seconds",
+        "cdr_call_abandon_seconds",
+        "cdr_call_talk_seconds",
+        "cdr_call_duration_seconds",
+        "cdr_call_legs",
+        "cdr_did_calls_total",
+        "cdr_queue_calls_total",
+        "cdr_destination_calls_total",
+        "cdr_destination_talk_seconds_total",
+        "cdr_exporter_late_legs_total",
+        "cdr_exporter_cut_calls_total",
         "cdr_exporter_late_records_total",
         "cdr_exporter_reused_ids_total",
         "cdr_exporter_pre_break_records_total",

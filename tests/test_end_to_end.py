@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from cdr_exporter.simulator import SimulatedPBX
+from cdr_exporter.simulator.scenarios import SCENARIOS
 from cdr_exporter.simulator.server import Server
 
 from .judges import require
@@ -47,7 +48,8 @@ def config(directory: Path, *base_urls: str, start: str = "all", extra: str = ""
     )
     path = directory / "exporter.yml"
     path.write_text(
-        f"poll_interval: 1s\nstale_after: 5m\nbirth_hold: 2s\nstart: {start}\n{extra}pbxs:\n{pbxs}"
+        "poll_interval: 1s\nstale_after: 5m\nbirth_hold: 2s\ncall_settle: 5s\n"
+        f"start: {start}\n{extra}pbxs:\n{pbxs}"
     )
     return path
 
@@ -58,6 +60,16 @@ def counted(exporter: Exporter) -> dict[tuple[str, ...], float]:
     return {
         (disposition, call_type, trunk): value
         for (call_type, disposition, _, trunk), value in samples.items()
+        if value
+    }
+
+
+def calls_counted(exporter: Exporter) -> dict[tuple[str, ...], float]:
+    """Return the calls that are exposed, as the simulated PBX knows them."""
+    samples = exporter.samples("cdr_calls_total")
+    return {
+        (outcome, call_type, trunk): value
+        for (call_type, outcome, _, trunk), value in samples.items()
         if value
     }
 
@@ -86,6 +98,23 @@ def test_prometheus_holds_what_the_pbx_holds(
 
         eventually("equal totals", lambda: scraped(prometheus) == pbx.totals())
         assert pbx.log.max_concurrent == 1
+
+
+def test_the_exporter_holds_the_calls_that_were_made(
+    tmp_path: Path, pbx: SimulatedPBX, server: Server
+) -> None:
+    with Exporter(config(tmp_path, server.base_url)) as exporter:
+        for _ in range(4):
+            pbx.whole_calls(100)
+            time.sleep(0.3)
+        for scenario in SCENARIOS:
+            pbx.whole_calls(1, scenario)
+        eventually("the rows", lambda: sum(counted(exporter).values()) == len(pbx.table))
+        waited_for = exporter.value("cdr_exporter_open_calls", "pbx0")
+        eventually("the calls", lambda: calls_counted(exporter) == pbx.outcomes())
+
+        assert waited_for
+        assert exporter.value("cdr_exporter_late_legs_total", "pbx0") == 0
 
 
 def test_start_now_holds_what_came_after(tmp_path: Path, pbx: SimulatedPBX, server: Server) -> None:

@@ -1,14 +1,14 @@
 """The real poller against a PBX to which everything happens that can, and a crash at any step.
 
-A row is known by its uid. What was counted is noted when its page is committed, so that a crash
-before or after a commit is told apart.
+A row is known by its recording's name, a call by its uid. What was counted is noted when its
+page is committed, so that a crash before or after a commit is told apart.
 """
 
 from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from cdr_exporter.calls import NO_CHANGE, Calls, Change
 from cdr_exporter.errors import StateNotWritten, TryAgain
 from cdr_exporter.ledger import Ledger, Verdict
 from cdr_exporter.ledger import ledger as ledger_module
@@ -26,7 +27,8 @@ from cdr_exporter.paging import Page
 from cdr_exporter.poller import Poller
 from cdr_exporter.reader import Reader
 from cdr_exporter.record import Record
-from cdr_exporter.settings import PBX, SecretSource
+from cdr_exporter.settings import MACHINE_CALLEES, PBX, SecretSource
+from cdr_exporter.settling import reading_of
 from cdr_exporter.snapshot import Snapshot
 from cdr_exporter.store import Store
 from cdr_exporter.tally import Totals, first_totals
@@ -36,6 +38,7 @@ from .fakes import FakePBX
 from .rows import BOUNDS
 
 LATE_WINDOW = 600.0
+RECORDS = "cdr_records_total"
 
 
 class Killed(BaseException):
@@ -49,10 +52,12 @@ class MemoryStore:
         self.ledger: Ledger | None = None
         self.totals: Totals = first_totals()
         self.resets: Mapping[str, float] = {}
+        self.calls = Calls()
         self._kept: Ledger | None = None
 
-    def commit(self, ledger: Ledger, totals: Totals) -> None:
+    def commit(self, ledger: Ledger, totals: Totals, calls: Change) -> None:
         self._kept, self.ledger, self.totals = ledger, ledger, totals
+        self.calls.apply(calls)
 
     def note(self, ledger: Ledger) -> None:
         self.ledger = ledger
@@ -71,8 +76,14 @@ class MemoryStore:
         pass
 
 
-def records(totals: Totals) -> int:
-    return sum(v[0] for key, v in totals.series.items() if key.family == "cdr_records_total")
+def counted(totals: Totals, family: str) -> int:
+    return sum(value[0] for key, value in totals.series.items() if key.family == family)
+
+
+def observed(totals: Totals, family: str) -> tuple[int, int]:
+    """Return how often a histogram was observed, and the sum of that."""
+    values = [value for key, value in totals.series.items() if key.family == family]
+    return sum(sum(each[:-1]) for each in values), sum(each[-1] for each in values)
 
 
 class APBX(RuleBasedStateMachine):
@@ -86,6 +97,7 @@ class APBX(RuleBasedStateMachine):
         self.clock = self.pbx.clock
         self.serial = 0
         self.counted: Counter[str] = Counter()
+        self.pending_rows_only = 0
         self.excused: set[str] = set()
         self.foreign: set[str] = set()
         self.reserved: list[tuple[int, int]] = []
@@ -93,6 +105,8 @@ class APBX(RuleBasedStateMachine):
         self.given_before: set[int] = set()
         self.snapshot: tuple[dict[int, Record], int] | None = None
         self.nameless_share = 0.0
+        self.calls_made = 0
+        self.rows_only = 0
         self.shown: list[Snapshot] = []
         self.highest_shown = 0
         self.crash = ""
@@ -121,7 +135,7 @@ class APBX(RuleBasedStateMachine):
             late_window=LATE_WINDOW,
         )
         if start == "now":
-            self.excused |= {row.uid for row in self.pbx.rows.values()}
+            self.excused |= {row.record_file for row in self.pbx.rows.values()}
         self.restart()
 
     # --- the exporter ----------------------------------------------------------------------------
@@ -139,6 +153,7 @@ class APBX(RuleBasedStateMachine):
             self.settings,
             Reader(self.pbx, vitals, self.clock),  # type: ignore[arg-type]
             self.store,
+            reading=reading_of(self.settings, MACHINE_CALLEES),
             vitals=vitals,
             bounds=BOUNDS,
             clock=self.clock,  # type: ignore[arg-type]
@@ -150,17 +165,19 @@ class APBX(RuleBasedStateMachine):
 
     def _spy_on_commits(self) -> None:
         commit = type(self.store).commit.__get__(self.store)
-        self.pending: list[str] = []
+        self.pending: list[Record] = []
 
-        def spy(ledger: Ledger, totals: Totals) -> None:
+        def spy(ledger: Ledger, totals: Totals, calls: Change = NO_CHANGE) -> None:
             if self.crash == "before commit":
                 raise Killed
             if self.crash == "full disk":
                 self.crash = ""
                 raise StateNotWritten("disk full")
             pending, self.pending = self.pending, []
-            commit(ledger, totals)
-            self.counted.update(pending)
+            commit(ledger, totals, calls)
+            self.counted.update(row.record_file for row in pending)
+            self.rows_only += self.pending_rows_only
+            self.pending_rows_only = 0
             if self.crash == "after commit":
                 raise Killed
 
@@ -171,22 +188,26 @@ class APBX(RuleBasedStateMachine):
         keep = books.keep
 
         def spy(verdict: Verdict, page: Page, totals: Totals, *, baseline: bool) -> None:
-            self.pending = [row.uid for row in verdict.counted]
+            self.pending = list(verdict.counted)
+            self.pending_rows_only = sum(map(self.is_row_only(verdict), verdict.counted))
             keep(verdict, page, totals, baseline=baseline)
 
         books.keep = spy  # type: ignore[method-assign]
 
+    def is_row_only(self, verdict: Verdict) -> Callable[[Record], bool]:
+        """Say whether a row is of a call that is not to be put together."""
+        calls = self.store.calls
+        passed = {row.uid for row in verdict.passed}
+        passed |= {uid for uid, closed in calls.closed.items() if not closed.counted}
+        return lambda row: row.uid in passed and row.uid not in calls.open
+
     def publish(self, snapshot: Snapshot) -> None:
-        assert records(snapshot.totals) <= sum(self.counted.values())
+        assert counted(snapshot.totals, RECORDS) <= sum(self.counted.values())
         if snapshot.shows_calls(self.clock.now()):
-            total = records(snapshot.totals)
+            total = counted(snapshot.totals, RECORDS)
             assert total >= self.highest_shown
             self.highest_shown = total
-            assert total == sum(
-                sum(value[:-1])
-                for key, value in snapshot.totals.series.items()
-                if key.family == "cdr_duration_seconds"
-            )
+            assert total == observed(snapshot.totals, "cdr_duration_seconds")[0]
 
     @rule(
         changes=st.lists(
@@ -240,16 +261,18 @@ class APBX(RuleBasedStateMachine):
         self.serial += 1
         ledger = self.store.ledger if self.store is not None else None
         if self.start == "now" and (ledger is None or ledger.opening == "now"):
-            self.excused.add(f"call-{self.serial}")
+            self.excused.add(f"row-{self.serial}")
         return {
-            "uid": f"call-{self.serial}",
+            "record_file": f"row-{self.serial}",
+            "uid": f"call-{self.calls_made}",
             "started_at": int(self.clock.wall) - duration,
             "duration": duration,
         }
 
     @rule(times=st.integers(1, 60))
     def calls_end(self, times: int) -> None:
-        for _ in range(times):
+        for leg in range(times):
+            self.calls_made += leg % 3 == 0
             duration = (7 * self.serial) % 90
             share = (self.serial * 37 % 100) / 100
             if share < self.nameless_share:
@@ -291,7 +314,7 @@ class APBX(RuleBasedStateMachine):
         row = {**self.row(), "started_at": ended - 30}
         self.pbx.insert(row_id, **row)
         if self.clock.wall - ended > LATE_WINDOW - 1 or row_id in self.before_start:
-            self.excused.add(row["uid"])
+            self.excused.add(row["record_file"])
 
     @rule()
     def ids_are_given_again(self) -> None:
@@ -330,9 +353,9 @@ class APBX(RuleBasedStateMachine):
         ours, before = self.pbx.rows, self.pbx.next_id
         self.pbx.rows, self.pbx.next_id = {}, 1
         for number in range(rows):
-            uid = f"foreign-{self.serial}-{number}"
-            self.foreign.add(uid)
-            self.pbx.call(**{**self.row(), "uid": uid})
+            name = f"foreign-{self.serial}-{number}"
+            self.foreign.add(name)
+            self.pbx.call(**{**self.row(), "uid": name, "record_file": name})
         if self.store.ledger is not None:
             with suppress(Killed):
                 self.poller.poll()
@@ -348,6 +371,19 @@ class APBX(RuleBasedStateMachine):
     @invariant()
     def no_row_of_another_pbx_is_counted(self) -> None:
         assert not self.foreign & self.counted.keys()
+
+    @invariant()
+    def each_row_that_is_counted_is_a_leg_of_one_call(self) -> None:
+        if self.store is None:
+            return
+        totals, calls = self.store.totals, self.store.calls
+        ended, legs = observed(totals, "cdr_call_legs")
+        assert counted(totals, "cdr_calls_total") == ended
+        assert observed(totals, "cdr_call_duration_seconds")[0] == ended
+        waiting = sum(len(call.legs) for call in calls.open.values())
+        late = counted(totals, "cdr_exporter_late_legs_total")
+        rows = counted(totals, RECORDS)
+        assert legs + waiting + late + self.rows_only == rows == sum(self.counted.values())
 
     @invariant()
     def the_ledger_is_bounded_and_in_order(self) -> None:
@@ -371,16 +407,18 @@ class APBX(RuleBasedStateMachine):
         assert ledger is not None
         hidden = ledger.mark.broken_at
         missing = {
-            row.uid
+            row.record_file
             for row in self.pbx.rows.values()
-            if row.uid not in self.counted and row.ended_at > hidden
+            if row.record_file not in self.counted and row.ended_at > hidden
         }
+        open_calls = self.store.calls.open
         self.store.close()
         if self.directory is not None:
             self.directory.cleanup()
 
         assert missing - self.excused == set()
         assert ledger.holes == ()
+        assert open_calls == {}
         assert self.poller._tail._books.showing.shown
 
 

@@ -31,6 +31,8 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+from cdr_exporter.call_counting import number_zeros, series_of_calls
+from cdr_exporter.calls import Reading, call_of
 from cdr_exporter.catalogue import (
     BUILD_INFO,
     COUNTER,
@@ -41,7 +43,7 @@ from cdr_exporter.catalogue import (
     UP,
     Family,
 )
-from cdr_exporter.counting import PageCount
+from cdr_exporter.counting import PageCount, grouped
 from cdr_exporter.exposition import Body, Exposition
 from cdr_exporter.snapshot import Now, Snapshot
 from cdr_exporter.tally import Bounds, Series, Totals, Value, first_totals
@@ -49,6 +51,7 @@ from cdr_exporter.vitals import Vitals
 
 from .judges import require
 from .rows import BOUNDS, flawed, record
+from .traces import legs
 
 NOW = Now(wall=50_000.0, steady=1_000.0)
 SIP = ("ANSWERED", "Inbound", "sip")
@@ -73,6 +76,19 @@ def snapshot(
     return Snapshot(pbx=pbx, totals=totals, **{**usual, **fields})
 
 
+NUMBERS = Reading(
+    dids={"1": "sales"}, queues={"6400": "support"}, destinations={"premium": ("0900",)}
+)
+CALLS = [
+    call_of(legs(trace, NUMBERS))
+    for trace in (
+        "0  Queue Q<6400>  ANSWERED   5  60  in  gsm  did=1",
+        "0  Ada<2001>      NO ANSWER  7  0   in  gsm",
+        "0  0900123        ANSWERED   5  60  out  gsm",
+    )
+]
+
+
 def full_snapshot(pbx: str = "hq", **fields: Any) -> Snapshot:
     """Return what a poller publishes after a page with something of everything."""
     count = PageCount(BOUNDS, frozenset({"none"}), 2)
@@ -82,8 +98,9 @@ def full_snapshot(pbx: str = "hq", **fields: Any) -> Snapshot:
         record(3, src_trunk="too many"),
         record(4, src_trunk="", disposition="NO ANSWER", ring_duration=20),
     ]
-    count.add(rows)
-    totals = first_totals().merged(count.series(), count.trunks, 0.0)
+    count.add(grouped(rows))
+    series = {**count.series(), **series_of_calls(CALLS, (), BOUNDS, count.trunks)}
+    totals = first_totals(numbers=number_zeros(NUMBERS)).merged(series, count.trunks, 0.0)
     vitals = Vitals(BOUNDS)
     vitals.observe(INGEST_DELAY, [3, 4_000_000])
     vitals.set(UP, 1)
@@ -237,7 +254,7 @@ def test_any_labels_and_values_are_written_as_prometheus_client_would(
     histograms: dict[tuple[str, ...], Value],
     edges: list[int],
 ) -> None:
-    bounds = {"duration": tuple(edges), "ring": (1,), "delay": (1,)}
+    bounds = {**dict.fromkeys(BOUNDS, (1,)), "duration": tuple(edges)}
     shot = snapshot(
         series={
             **{Series(RECORDS, labels): (count,) for labels, count in counters.items()},
@@ -370,7 +387,7 @@ def golden_snapshot() -> Snapshot:
 
 
 def test_the_text_of_a_small_pbx() -> None:
-    bounds = {"duration": (5, 20), "ring": (1,), "delay": (1,)}
+    bounds = {**dict.fromkeys(BOUNDS, (1,)), "duration": (5, 20)}
 
     body = exposition(bounds).one(golden_snapshot(), NOW, openmetrics=False)
 

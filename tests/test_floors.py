@@ -16,10 +16,10 @@ contract secret errors durations logs
 settings reactions record
 catalogue order
 labels tally paging backoff negotiation
-counting ledger ending
-walk
+calls counting ending ledger
+call_counting walk
 snapshot
-vitals showing
+settling showing vitals
 config pbx store exposition clock bundle simulator output
 landing
 reader web books surroundings

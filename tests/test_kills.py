@@ -22,7 +22,7 @@ from cdr_exporter.simulator.background import again
 
 from .fakes import FakePBX
 from .processes import Exporter, Process, eventually
-from .test_end_to_end import SECRET, config, counted
+from .test_end_to_end import SECRET, calls_counted, config, counted
 from .test_poller import Bench
 
 KILLS = 200
@@ -58,9 +58,20 @@ def judged(exporter: Exporter, pbx: SimulatedPBX) -> tuple[float, float]:
     eventually("a few polls", lambda: (exporter.value("cdr_exporter_polls_total", "pbx0") or 0) > 3)
     eventually("no backlog", lambda: exporter.value("cdr_exporter_backlog", "pbx0") == 0)
     ours = eventually("calls", lambda: counted(exporter))
-    theirs = pbx.totals()
-    surplus = [ours.get(key, 0) - theirs.get(key, 0) for key in ours.keys() | theirs.keys()]
+    surplus = _surplus(ours, pbx.totals()).values()
     return -sum(n for n in surplus if n < 0), sum(n for n in surplus if n > 0)
+
+
+def calls_amiss(exporter: Exporter, pbx: SimulatedPBX) -> Counts:
+    """Return by how much the calls counted differ from those that were made, once all are over."""
+    eventually("all over", lambda: exporter.value("cdr_exporter_open_calls", "pbx0") == 0)
+    return _surplus(calls_counted(exporter), pbx.outcomes())
+
+
+def _surplus(ours: Counts, theirs: Mapping[tuple[str, ...], float]) -> Counts:
+    """Return by how much *ours* differ, where they do."""
+    each = {key: ours.get(key, 0) - theirs.get(key, 0) for key in ours.keys() | theirs.keys()}
+    return {key: n for key, n in each.items() if n}
 
 
 def first_life(path: Path, pbx: SimulatedPBX) -> float:
@@ -129,9 +140,9 @@ def test_two_hundred_kills_at_random_instants_under_load_change_nothing(tmp_path
     with pbx.serve() as server:
         path = config(tmp_path, server.base_url)
         lifetime = first_life(path, pbx) + 1.0
-        with again(lambda: pbx.calls(chance.randint(1, 8)), 0.02):
+        with again(lambda: pbx.whole_calls(chance.randint(1, 4)), 0.02):
             for _ in range(KILLS):
-                pbx.calls(chance.choice(MISSED))
+                pbx.whole_calls(chance.choice(MISSED) // 2)
                 with Victim(path) as victim:
                     time.sleep(chance.uniform(0, lifetime))
                     shown = _scraped(victim.shown)
@@ -143,14 +154,18 @@ def test_two_hundred_kills_at_random_instants_under_load_change_nothing(tmp_path
         with Exporter(path) as exporter:
             missing, doubled = judged(exporter, pbx)
             assert steps_back(seen, counted(exporter)) == {}
+            amiss = calls_amiss(exporter, pbx)
+            late = exporter.value("cdr_exporter_late_legs_total", "pbx0")
     records, logins = sum(pbx.totals().values()), pbx.log.count("get_token")
+    calls = sum(pbx.outcomes().values())
     print(  # noqa: T201 - figures are what a long test is run for
-        f"\n{KILLS} kills, {scrapes} of them just after a scrape that saw calls, {records} records:"
-        f" {missing:g} missing, {doubled:g} doubled, {logins} logins,"
+        f"\n{KILLS} kills, {scrapes} of them just after a scrape that saw calls, {records} records"
+        f" of {calls} calls: {missing:g} missing, {doubled:g} doubled, {logins} logins,"
         f" {pbx.log.rows_served / records:.2f} rows read per record"
     )
 
     assert (missing, doubled) == (0, 0)
+    assert (amiss, late) == ({}, 0)
     assert logins == 1
     assert pbx.log.max_concurrent == 1
     assert scrapes > KILLS / 10

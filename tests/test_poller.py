@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from cdr_exporter.call_counting import number_zeros
 from cdr_exporter.contract import CDRQuery
 from cdr_exporter.errors import TryAgain, WaitLong
 from cdr_exporter.poller import Poller
 from cdr_exporter.reader import Reader
 from cdr_exporter.record import Answer, Rejected
-from cdr_exporter.settings import PBX, SecretSource
+from cdr_exporter.settings import MACHINE_CALLEES, PBX, SecretSource
+from cdr_exporter.settling import reading_of
 from cdr_exporter.snapshot import Snapshot
 from cdr_exporter.store import Store
 from cdr_exporter.tally import Series, Totals
@@ -47,12 +49,14 @@ class Bench:
     def restart(self) -> None:
         if self.store is not None:
             self.store.close()
-        self.store = Store(self.state_dir, "hq", "me", BOUNDS)
+        self.reading = reading_of(self.settings, MACHINE_CALLEES)
+        self.store = Store(self.state_dir, "hq", "me", BOUNDS, number_zeros(self.reading))
         self.vitals = Vitals(BOUNDS)
         self.poller = Poller(
             self.settings,
             Reader(self.pbx, self.vitals, self.clock),  # type: ignore[arg-type]
             self.store,
+            reading=self.reading,
             vitals=self.vitals,
             bounds=BOUNDS,
             clock=self.clock,  # type: ignore[arg-type]

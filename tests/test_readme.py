@@ -41,6 +41,14 @@ def test_the_example_configuration_is_valid(tmp_path: Path) -> None:
     assert [pbx.name for pbx in config.parse(yaml, "README.md", tmp_path).pbxs] == ["hq"]
 
 
+def test_the_numbers_of_a_pbx_that_it_shows_are_valid(tmp_path: Path) -> None:
+    whole, numbers = (part.split("```")[0] for part in README.split("```yaml\n")[1:])
+    [pbx] = config.parse(whole + numbers, "README.md", tmp_path).pbxs
+
+    assert pbx.timezone == "Europe/Berlin"
+    assert all((pbx.dids, pbx.queues, pbx.destinations))
+
+
 @pytest.mark.parametrize("line", re.findall(r"^\$ cdr-exporter (.*)$", README, re.MULTILINE))
 def test_the_commands_it_shows_are_understood(line: str) -> None:
     arguments = line.split()

@@ -9,11 +9,9 @@ import yaml
 
 from cdr_exporter.catalogue import (
     ALL_DISPOSITIONS,
-    COUNTER,
     FAMILIES,
     HISTOGRAM,
     NO_TRUNK,
-    Family,
 )
 from cdr_exporter.contract import CALL_TYPES
 
@@ -31,17 +29,6 @@ RULES = [
 ]
 ALERTS = {rule["alert"]: rule for rule in RULES if "alert" in rule}
 RECORDED = {rule["record"]: rule for rule in RULES if "record" in rule}
-
-PENDING: tuple[Family, ...] = (
-    Family("cdr_calls_total", COUNTER, "", ("outcome", "call_type", "trunk")),
-    Family("cdr_call_wait_seconds", HISTOGRAM, "", ("call_type", "trunk")),
-    Family("cdr_call_abandon_seconds", HISTOGRAM, "", ("call_type", "trunk")),
-    Family("cdr_call_talk_seconds", HISTOGRAM, "", ("call_type", "trunk")),
-    Family("cdr_call_duration_seconds", HISTOGRAM, "", ("call_type", "trunk")),
-    Family("cdr_did_calls_total", COUNTER, "", ("did", "outcome")),
-    Family("cdr_queue_calls_total", COUNTER, "", ("queue", "outcome")),
-)
-"""Families that rules use already and the catalogue does not have yet."""
 
 
 def samples(families):
@@ -78,7 +65,6 @@ def level(name):
 KNOWN = {
     "up": set(),
     **SAMPLES,
-    **samples(PENDING),
     **{name: level(name) for name in RECORDED},
 }
 """The labels of all that a rule may use, but for those of a target."""
@@ -227,10 +213,6 @@ VALUES = {
 def test_rules_ask_for_label_values_that_exist(rule):
     for label, value in re.findall(r'(\w+)!?="([^"]*)"', rule["expr"]):
         assert label in TARGET or value in VALUES[label], (label, value)
-
-
-def test_nothing_is_pending_that_the_catalogue_has():
-    assert {family.name for family in PENDING} & {family.name for family in FAMILIES} == set()
 
 
 KPI_FILE = FOLDER / "rules/cdr-kpis.yml"

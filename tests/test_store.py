@@ -21,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cdr_exporter.catalogue import LATE_RECORDS, LINEAGE_BREAKS, PRE_BREAK_RECORDS, RECORDS
-from cdr_exporter.counting import PageCount
+from cdr_exporter.counting import PageCount, grouped
 from cdr_exporter.errors import StateInUse, StateNotWritten, StateUnusable
 from cdr_exporter.ledger import Ledger, Terms, from_the_beginning
 from cdr_exporter.ledger.gaps import Gap
@@ -70,7 +70,7 @@ def judged(store: Store, *row_ids: int, born_at: float = 100.0, **fields: Any) -
     before = store.ledger or from_the_beginning()
     verdict = before.judge(page(*row_ids, size=10_000, **fields), NOW, TERMS)
     count = PageCount(BOUNDS, store.totals.trunks, 200)
-    count.add(verdict.counted)
+    count.add(grouped(verdict.counted))
     count.event(LATE_RECORDS, verdict.late)
     return verdict.ledger, store.totals.merged(count.series(), count.trunks, born_at)
 
@@ -192,7 +192,7 @@ def test_the_known_trunks_are_durable_and_the_rest_is_none(tmp_path: Path) -> No
     with opened(tmp_path) as store:
         verdict = from_the_beginning().judge(page(3, 2, 1), NOW, TERMS)
         count = PageCount(BOUNDS, frozenset({"none"}), 0)
-        count.add(verdict.counted)
+        count.add(grouped(verdict.counted))
         totals = store.totals.merged(count.series(), count.trunks | {"gsm"}, 1.0)
         store.commit(verdict.ledger, totals)
 
@@ -389,7 +389,8 @@ def test_a_state_in_use_is_not_opened_by_another_process(tmp_path: Path) -> None
     attempt = (
         "import sys\nfrom pathlib import Path\n"
         "from cdr_exporter.errors import StateInUse\nfrom cdr_exporter.store import Store\n"
-        "try: Store(Path(sys.argv[1]), 'hq', 'me', {'duration': (1,), 'ring': (1,)})\n"
+        "bounds = dict.fromkeys(('duration', 'ring', 'wait', 'legs'), (1,))\n"
+        "try: Store(Path(sys.argv[1]), 'hq', 'me', bounds)\n"
         "except StateInUse: sys.exit(3)\n"
     )
     command = [sys.executable, "-c", attempt, str(tmp_path)]
@@ -1065,7 +1066,7 @@ def make_old(directory: Path, *, baseline: bool = False, pages: int = 1) -> Path
     path = directory / "hq.db"
     with closing(sqlite3.connect(path)) as db:
         db.executescript(
-            "DROP TABLE ledger; DROP TABLE recent; DROP TABLE recent_before;"
+            "DROP TABLE ledger; DROP TABLE recent; DROP TABLE recent_before; DROP TABLE calls;"
             f"{OLD_LEDGER} PRAGMA user_version=1;"
         )
         if pages:

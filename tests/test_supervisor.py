@@ -8,7 +8,7 @@ import pytest
 
 from cdr_exporter.contract import CDRQuery
 from cdr_exporter.record import Answer
-from cdr_exporter.settings import PBX, SecretSource
+from cdr_exporter.settings import MACHINE_CALLEES, PBX, SecretSource
 from cdr_exporter.snapshot import Snapshot
 from cdr_exporter.store import Store
 from cdr_exporter.supervisor import Board, Supervisor
@@ -61,6 +61,7 @@ def supervised(client: Client, state_dir: Path, board: Board, name: str = "hq") 
         PBX(name=name, base_url="http://127.0.0.1", client_id="me", secret=SecretSource(env="X")),
         client,
         state_dir,
+        machines=MACHINE_CALLEES,
         bounds=BOUNDS,
         clock=client.clock,  # type: ignore[arg-type]
         board=board,

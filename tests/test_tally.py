@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdr_exporter.catalogue import COUNTER, DURATION, FAMILIES, RECORDS
+from cdr_exporter.catalogue import CALLS, COUNTER, DURATION, FAMILIES, OUTCOMES, RECORDS
 from cdr_exporter.contract import CALL_TYPES, DISPOSITIONS
 from cdr_exporter.tally import Series, Totals, Value, first_totals, trunk_zeros, width, zeros
 
@@ -53,8 +53,15 @@ def test_the_first_totals_hold_each_durable_counter_of_ours() -> None:
         for labels in family.known_labels
     }
 
-    others = {key for key in first_totals().series if key.family != RECORDS.name}
+    of_trunks = {RECORDS.name, CALLS.name}
+    others = {key for key in first_totals().series if key.family not in of_trunks}
     assert others == expected
+
+
+def test_the_first_totals_hold_every_outcome_of_calls_of_each_type_and_trunk() -> None:
+    found = {key.labels for key in first_totals(["sip"]).series if key.family == CALLS.name}
+
+    assert found == {*product(OUTCOMES, CALL_TYPES, ("none", "sip"))}
 
 
 def test_trunks_seen_at_the_start_stand_at_0_too() -> None:

@@ -19,7 +19,13 @@ from cdr_exporter.tally import Series, first_totals
 from cdr_exporter.web import App
 
 NOW = Now(wall=1_700_000_000.0, steady=5_000.0)
-BOUNDS = {"duration": (10, 60), "ring": (5, 20), "delay": DELAY_BUCKETS}
+BOUNDS = {
+    "duration": (10, 60),
+    "ring": (5, 20),
+    "wait": (5, 20),
+    "legs": (1, 2),
+    "delay": DELAY_BUCKETS,
+}
 
 
 def snapshot(name="hq", *, gauges=None, answered=7, trunks=("sip",), **changes):

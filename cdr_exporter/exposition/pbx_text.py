@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import tzinfo
 
-from ..catalogue import TRUNK_FAMILIES, UTC_OFFSET
+from ..catalogue import TRAFFIC_FAMILIES, UTC_OFFSET
 from ..snapshot import Now, Snapshot
 from ..tally import Series, Value
 from .lines import Writer
 from .offset import stays_for, utc_offset
 
-_CALL_FAMILIES = frozenset(family.name for family in TRUNK_FAMILIES)
+_TRAFFIC = frozenset(family.name for family in TRAFFIC_FAMILIES)
 
 Blocks = Sequence[bytes]
 
@@ -58,7 +58,7 @@ class PBXText:
         return {name: self._families[name].blocks for name in shown}
 
     def _visible(self, snapshot: Snapshot, now: Now) -> Iterable[tuple[Series, Sequence[float]]]:
-        hidden = frozenset() if snapshot.shows_calls(now) else _CALL_FAMILIES
+        hidden = frozenset() if snapshot.shows_calls(now) else _TRAFFIC
         born = snapshot.totals.born
         held = self._held(snapshot, now)
         for series, value in snapshot.totals.series.items():

@@ -41,7 +41,8 @@ class Verdict(NamedTuple):
     """What a page brought: *ledger* holds once *counted* and *rejected* are committed with it.
 
     *late* and *reused* tell how many of *counted* were out of order, *pre_break* how many rows
-    were left out because they ended before the last break. *broke* is set by a break.
+    were left out because they ended before the last break. *passed* are these and those from
+    before the start: done with, and not counted. *broke* is set by a break.
     """
 
     ledger: Ledger
@@ -50,6 +51,7 @@ class Verdict(NamedTuple):
     late: int = 0
     reused: int = 0
     pre_break: int = 0
+    passed: Sequence[Record] = ()
     broke: bool = False
 
 
@@ -82,6 +84,16 @@ class Ledger:
     def backlog(self) -> int:
         """Keys without evidence: by id, at most so many rows are still to be read."""
         return total(self.holes)
+
+    @property
+    def swept_at(self) -> float:
+        """When that was read (epoch seconds) which may bring rows and was read longest ago.
+
+        Infinity by id, where a first page shows what is new, late rows aside.
+        """
+        if self.order is BY_ID:
+            return float("inf")
+        return min((each.read for each in self.gaps), default=float("inf"))
 
     @property
     def baseline(self) -> bool:
@@ -146,8 +158,11 @@ class Ledger:
         fresh = self._fresh(open_rows, now)
         hidden = [row for row in fresh if self.mark.hides(row)] if self.mark.is_set else []
         counted = [row for row in fresh if not self.mark.hides(row)] if hidden else fresh
+        passed = hidden
         if self.opening == "now":
             counted, hidden = self._since_start(fresh, self.seen_to or page.top, now), []
+            seen = set(map(id, counted))
+            passed = [row for row in fresh if id(row) not in seen]
         rejected = [row for row in page.rejected if self._is_new_reject(row, holes, now)]
         late, reused = self._out_of_order(counted, holes)
         after = self._after(page, holes, fresh, rejected, now, terms)
@@ -158,6 +173,7 @@ class Ledger:
             late=late,
             reused=reused,
             pre_break=len(hidden),
+            passed=passed,
         )
 
     def broken(self, terms: Terms) -> Ledger:

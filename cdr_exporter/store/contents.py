@@ -9,10 +9,12 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import convert
 
+from ..calls import Calls
 from ..catalogue import OTHER_TRUNK, RECORDS, STATE_RESETS
 from ..ledger import Ledger
 from ..tally import Bounds, Series, Totals
-from . import ledgers
+from . import ledgers, open_calls
+from .schema import SINCE_CALLS
 
 
 class Contents(NamedTuple):
@@ -22,6 +24,7 @@ class Contents(NamedTuple):
     resets: Mapping[str, float]
     ledger: Ledger | None
     totals: Totals
+    calls: Calls
 
 
 def contents(db: sqlite3.Connection) -> Contents:
@@ -31,7 +34,8 @@ def contents(db: sqlite3.Connection) -> Contents:
     resets = {reason: float(meta.get(f"reset_{reason}", 0)) for reason in STATE_RESETS}
     [[version]] = db.execute("PRAGMA user_version")
     ledger = ledgers.read_version_1(db) if version == 1 else ledgers.read(db)
-    return Contents(bounds, resets, ledger, _totals(db))
+    calls = open_calls.read(db) if version >= SINCE_CALLS else Calls()
+    return Contents(bounds, resets, ledger, _totals(db), calls)
 
 
 def meta_of(db: sqlite3.Connection) -> dict[str, Any]:

@@ -17,7 +17,16 @@ import msgspec
 from ..errors import StateInUse, StateUnusable
 from . import ledgers
 from .contents import contents, meta_of
-from .schema import APPLICATION_ID, LEDGER, PRAGMAS, SCHEMA, VERSION
+from .schema import (
+    APPLICATION_ID,
+    CALLS,
+    LEDGER,
+    PRAGMAS,
+    SCHEMA,
+    SINCE_CALLS,
+    SINCE_ENDS,
+    VERSION,
+)
 
 
 def identity(client_id: str) -> str:
@@ -73,14 +82,28 @@ def bring_up_to_date(db: sqlite3.Connection) -> None:
     [[version]] = db.execute("PRAGMA user_version")
     if version == VERSION:
         return
-    ledger = ledgers.read_version_1(db)
     db.execute("BEGIN IMMEDIATE")
+    for since, change in _CHANGES.items():
+        if version < since:
+            change(db)
+    db.execute(f"PRAGMA user_version={VERSION}")
+    db.execute("COMMIT")
+
+
+def _ledger_by_ends(db: sqlite3.Connection) -> None:
+    ledger = ledgers.read_version_1(db)
     for statement in ("DROP TABLE ledger", "DROP TABLE recent", *LEDGER):
         db.execute(statement)
     if ledger is not None:
         ledgers.write(db, ledger, None)
-    db.execute(f"PRAGMA user_version={VERSION}")
-    db.execute("COMMIT")
+
+
+def _calls(db: sqlite3.Connection) -> None:
+    db.execute(CALLS)
+
+
+_CHANGES = {SINCE_ENDS: _ledger_by_ends, SINCE_CALLS: _calls}
+"""By the version that brought it."""
 
 
 def _sync_directory(directory: Path) -> None:

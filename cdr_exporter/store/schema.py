@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-VERSION = 2
+VERSION = 3
+SINCE_ENDS, SINCE_CALLS = 2, 3
+"""The versions that brought the ledger by ends of calls, and the calls."""
+
 APPLICATION_ID = 0x43445245  # "CDRE"
 
 # What the ledger knows, but for the identities: a JSON object, see `ledgers`. part is 'now', or
@@ -13,9 +16,15 @@ LEDGER = (
     "CREATE TABLE recent_before (identity INTEGER PRIMARY KEY, key INTEGER NOT NULL)",
 )
 
+# The calls by uid, see `open_calls`: legs is a JSON list of legs while the call is open, and since
+# is when the newest was seen (answered time). Otherwise legs is 'counted' or 'passed', and since
+# is when the call ended (epoch seconds).
+CALLS = "CREATE TABLE calls (uid TEXT PRIMARY KEY, legs TEXT NOT NULL, since REAL NOT NULL)"
+
 SCHEMA = f"""
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 {";".join(LEDGER)};
+{CALLS};
 -- What a number stands for. labels: JSON list in the catalogue's order; born: epoch seconds
 CREATE TABLE series (
     number INTEGER PRIMARY KEY,

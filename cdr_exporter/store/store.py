@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
-from ..catalogue import FAMILIES, HISTOGRAM
+from ..calls import NO_CHANGE, Calls, Change
+from ..catalogue import FAMILIES, HISTOGRAM, NUMBER_FAMILIES
 from ..errors import StateNotWritten
 from ..ledger import Ledger
 from ..tally import Bounds, Series, Totals, Value, first_totals
-from . import ledgers
+from . import ledgers, open_calls
 from .contents import contents
 from .opening import bring_up_to_date, connect, create, identity, locked, unusable, why_unusable
 from .schema import CHUNK
@@ -33,19 +34,33 @@ class _Written(NamedTuple):
 class Store:
     """The state file of one PBX. *ledger* is None until the first page was committed.
 
+    *calls* are those that are open, and those counted a while ago.
+
     *resets* tells when (epoch seconds) an unusable file was last set aside, by reason. *dropped*
     names families whose buckets changed since, so that they began anew at 0.
     """
 
-    def __init__(self, directory: Path, name: str, client_id: str, bounds: Bounds) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        name: str,
+        client_id: str,
+        bounds: Bounds,
+        numbers: Mapping[Series, Value] | None = None,
+    ) -> None:
         """Open or create *name*'s state in *directory*.
+
+        *numbers* are the series at 0 of the numbers that the user named; others of their
+        families are dropped.
 
         Raises `StateInUse`, `StateUnusable`, or OSError where the directory is no good.
         """
         self.path = directory / f"{name}.db"
         self.ledger: Ledger | None = None
         self._in_file: Ledger | None = None
-        self.totals = first_totals()
+        self.calls = Calls()
+        self._numbers = numbers or {}
+        self.totals = first_totals(numbers=self._numbers)
         self._written = _Written([], [])
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
@@ -61,11 +76,15 @@ class Store:
         except sqlite3.Error as error:
             raise unusable(self.path, error) from None
 
-    def commit(self, ledger: Ledger, totals: Totals) -> None:
-        """Make *ledger* and *totals* durable together; raises `StateNotWritten`."""
+    def commit(self, ledger: Ledger, totals: Totals, calls: Change = NO_CHANGE) -> None:
+        """Make *ledger*, *totals* and the change of *calls* durable together.
+
+        Raises `StateNotWritten`; then nothing has changed.
+        """
         try:
             with self._transaction():
                 ledgers.write(self._db, ledger, self._in_file)
+                open_calls.write(self._db, calls)
                 written = self._write_series(totals)
         except sqlite3.Error as error:
             raise StateNotWritten(
@@ -74,6 +93,7 @@ class Store:
         self._written = written
         self._in_file = self.ledger = ledger
         self.totals = totals
+        self.calls.apply(calls)
 
     def note(self, ledger: Ledger) -> None:
         """Keep what is worth no commit: *ledger* differs by when its gaps were read."""
@@ -130,21 +150,32 @@ class Store:
         self._db.executemany("UPDATE series SET born = ? WHERE number = ?", moved)
 
     def _load(self, bounds: Bounds) -> None:
-        before, self.resets, self.ledger, totals = contents(self._db)
+        before, self.resets, self.ledger, totals, self.calls = contents(self._db)
         self._in_file = self.ledger
         if self.ledger is not None:
             # What this version counts and an older one did not know stands at 0.
-            known = first_totals(totals.trunks)
+            known = first_totals(totals.trunks, self._numbers)
             series = {**known.series, **totals.series}
             self.totals = Totals(series, {**known.born, **totals.born}, totals.trunks)
             self._written = _Written(list(totals.series), list(totals.series.values()))
-        self.dropped = _rebucketed(before, bounds) if before else ()
-        if before != bounds:
+        changed = _rebucketed(before, bounds) if before else ()
+        self.dropped = tuple(name for name in changed if self._counts(name))
+        if before != bounds or self._has_old_numbers():
             self._rewrite(bounds)
 
+    def _counts(self, family: str) -> bool:
+        return any(key.family == family for key in self.totals.series)
+
+    def _has_old_numbers(self) -> bool:
+        return any(_is_number(key) and key not in self._numbers for key in self.totals.series)
+
     def _rewrite(self, bounds: Bounds) -> None:
-        """Forget histograms whose bounds changed: their counts cannot be told apart anew."""
-        kept = {k: v for k, v in self.totals.series.items() if k.family not in self.dropped}
+        """Forget what cannot go on: histograms of other bounds, and numbers no longer named."""
+        kept = {
+            key: value
+            for key, value in self.totals.series.items()
+            if key.family not in self.dropped and (not _is_number(key) or key in self._numbers)
+        }
         born = {key: self.totals.born[key] for key in kept}
         totals = Totals(kept, born, self.totals.trunks)
         with self._transaction():
@@ -155,6 +186,13 @@ class Store:
                 self._written = _Written([], [])
                 self._written = self._write_series(totals)
         self.totals = totals
+
+
+def _is_number(series: Series) -> bool:
+    return series.family in _NUMBER_NAMES
+
+
+_NUMBER_NAMES = frozenset(family.name for family in NUMBER_FAMILIES)
 
 
 def _rebucketed(before: Bounds, after: Bounds) -> tuple[str, ...]:

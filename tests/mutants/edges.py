@@ -270,7 +270,7 @@ _EXPOSITION = (
     Mutant(
         "calls are shown while holes of the start are read",
         _PBX_TEXT,
-        "hidden = frozenset() if snapshot.shows_calls(now) else _CALL_FAMILIES",
+        "hidden = frozenset() if snapshot.shows_calls(now) else _TRAFFIC",
         "hidden = frozenset()",
         ("tests/test_exposition.py::test_calls_that_are_not_yet_shown_are_hidden",),
     ),

@@ -1,0 +1,177 @@
+"""How calls that are over are counted: which call adds to which series.
+
+| family | calls |
+|---|---|
+| `cdr_calls_total`, `cdr_call_duration_seconds`, `cdr_call_legs` | every call |
+| `cdr_call_wait_seconds`, `cdr_call_talk_seconds` | those with outcome answered |
+| `cdr_call_abandon_seconds` | those with outcome no_answer |
+| `cdr_did_calls_total` | inbound ones, where dids are configured |
+| `cdr_queue_calls_total` | those that came to a queue, once for each, where queues are configured |
+| `cdr_destination_*` | those with an outbound leg, where destinations are configured |
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
+from typing import NamedTuple
+
+from .calls import Call, Kind, Reading
+from .catalogue import (
+    CALL_ABANDON,
+    CALL_DURATION,
+    CALL_LEGS,
+    CALL_TALK,
+    CALL_WAIT,
+    CALLS,
+    DESTINATION_CALLS,
+    DESTINATION_TALK,
+    DID_CALLS,
+    OTHER_NUMBER,
+    OTHER_TRUNK,
+    OUTCOMES,
+    QUEUE_CALLS,
+    Family,
+)
+from .counting import RowGroup, histogram, weighted_histogram
+from .tally import Bounds, Series, Value
+
+
+class WholeCalls(NamedTuple):
+    """Rows of one *kind*, each a call of one leg that is over."""
+
+    kind: Kind
+    rows: RowGroup
+
+
+def series_of_calls(
+    calls: Iterable[Call],
+    whole: Iterable[WholeCalls],
+    bounds: Bounds,
+    trunks: frozenset[str],
+) -> dict[Series, Value]:
+    """Return what *calls*, and those of one leg in *whole*, add to the totals.
+
+    *trunks* have series of their own.
+    """
+    count = _CallCount(trunks)
+    for call in calls:
+        count.add(call)
+    for each in whole:
+        count.add_whole(each)
+    return count.series(bounds)
+
+
+class _Times:
+    """The seconds that calls of one call type and trunk add to each histogram."""
+
+    __slots__ = ("abandons", "durations", "talks", "waits")
+
+    def __init__(self) -> None:
+        self.durations: list[int] = []
+        self.waits: list[int] = []
+        self.talks: list[int] = []
+        self.abandons: list[int] = []
+
+
+_HISTOGRAMS: tuple[tuple[Family, Callable[[_Times], list[int]]], ...] = (
+    (CALL_DURATION, attrgetter("durations")),
+    (CALL_WAIT, attrgetter("waits")),
+    (CALL_TALK, attrgetter("talks")),
+    (CALL_ABANDON, attrgetter("abandons")),
+)
+
+
+class _CallCount:
+    def __init__(self, trunks: frozenset[str]) -> None:
+        self._trunks = trunks
+        self._counters: Counter[tuple[str, tuple[str, ...]]] = Counter()
+        self._times: dict[tuple[str, str], _Times] = defaultdict(_Times)
+        self._legs: dict[str, Counter[int]] = defaultdict(Counter)
+
+    def add(self, call: Call) -> None:
+        """Count one call."""
+        times = self._ended(call.outcome, call.call_type, call.trunk, [call.duration])
+        self._legs[call.call_type][call.legs] += 1
+        if call.wait is not None:
+            times.waits.append(call.wait)
+            times.talks.append(call.talk)
+        did = call.did if call.call_type == "Inbound" else ""
+        self._numbers(call.outcome, 1, did, call.queues, call.talk_by_destination)
+
+    def add_whole(self, whole: WholeCalls) -> None:
+        """Count rows that are a call each."""
+        (outcome, did, queue, destination), ((_, call_type, trunk, _), rows) = whole
+        times = self._ended(outcome, call_type, trunk, [row.duration for row in rows])
+        self._legs[call_type][1] += len(rows)
+        if outcome == "answered":
+            times.waits += [row.ring_duration for row in rows]
+            times.talks += [row.talk_duration for row in rows]
+        if did or queue or destination:
+            talk = {destination: sum(row.talk_duration for row in rows)} if destination else {}
+            self._numbers(outcome, len(rows), did, (queue,) if queue else (), talk)
+
+    def series(self, bounds: Bounds) -> dict[Series, Value]:
+        """Return what was counted."""
+        counters = {Series(*key): (count,) for key, count in self._counters.items()}
+        histograms = {
+            Series(family.name, labels): histogram(seconds, bounds[family.buckets])
+            for labels, times in self._times.items()
+            for family, of in _HISTOGRAMS
+            if (seconds := of(times))
+        }
+        legs = {
+            Series(CALL_LEGS.name, (call_type,)): weighted_histogram(counts, bounds["legs"])
+            for call_type, counts in self._legs.items()
+        }
+        return {**counters, **histograms, **legs}
+
+    def _ended(self, outcome: str, call_type: str, trunk: str, durations: Sequence[int]) -> _Times:
+        """Count what every call has; return the seconds of its labels."""
+        # Its rows were counted before, so a trunk is known by now or never.
+        trunk = trunk if trunk in self._trunks else OTHER_TRUNK
+        self._counters[CALLS.name, (outcome, call_type, trunk)] += len(durations)
+        times = self._times[call_type, trunk]
+        times.durations += durations
+        if outcome == "no_answer":
+            times.abandons += durations
+        return times
+
+    def _numbers(
+        self,
+        outcome: str,
+        times: int,
+        did: str,
+        queues: Iterable[str],
+        talk_by_destination: Mapping[str, int],
+    ) -> None:
+        if did:
+            self._counters[DID_CALLS.name, (did, outcome)] += times
+        for queue in queues:
+            self._counters[QUEUE_CALLS.name, (queue, outcome)] += times
+        for destination, talk in talk_by_destination.items():
+            self._counters[DESTINATION_CALLS.name, (destination,)] += times
+            self._counters[DESTINATION_TALK.name, (destination,)] += talk
+
+
+def number_zeros(reading: Reading) -> dict[Series, Value]:
+    """Return the series at 0 of the numbers that the user named."""
+    by_outcome = ((DID_CALLS, reading.dids.values()), (QUEUE_CALLS, reading.queues.values()))
+    with_outcome = [
+        Series(family.name, (label, outcome))
+        for family, labels in by_outcome
+        for label in _and_other(labels)
+        for outcome in OUTCOMES
+    ]
+    plain = [
+        Series(family.name, (label,))
+        for family in (DESTINATION_CALLS, DESTINATION_TALK)
+        for label in _and_other(reading.destinations)
+    ]
+    return dict.fromkeys([*with_outcome, *plain], (0,))
+
+
+def _and_other(labels: Iterable[str]) -> Sequence[str]:
+    known = list(dict.fromkeys(labels))
+    return [*known, OTHER_NUMBER] if known else []

@@ -1,0 +1,129 @@
+"""Legs → one call with one outcome.
+
+| of a call | is |
+|---|---|
+| outcome | that of its strongest leg: answered (by a person) > voicemail > no_answer > busy > failed > machine (nobody else picked up) > unknown |
+| trunk | that of the leg which decided the outcome (the earliest of equals), else of the first leg with one |
+| call type | that of its earliest leg |
+| wait | from its start until the first person answered |
+| talk | the time in which it was with people, what overlaps counted once |
+| duration | from the start of its first leg to the end of its last |
+
+A leg whose start is unknown is taken to have begun with the call.
+"""  # noqa: E501 (a table)
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from ..catalogue import NO_TRUNK, OTHER_NUMBER, OUTCOMES
+from ..contract import CALL_TYPES
+from .leg import Leg
+
+_STRENGTH = {outcome: rank for rank, outcome in enumerate(OUTCOMES)}
+# Of two legs that begin in one second, the one from outside is what made the call.
+_FIRST_TYPE = {call_type: rank for rank, call_type in enumerate(CALL_TYPES)}
+
+
+class Call(NamedTuple):
+    """A call as people mean it. Times are seconds; *wait* is None where no person answered.
+
+    *did* and *queues* are labels; *talk_by_destination* maps those of its outbound legs to the
+    talk time of these.
+    """
+
+    outcome: str
+    call_type: str
+    trunk: str
+    duration: int
+    wait: int | None
+    talk: int
+    legs: int
+    did: str
+    queues: tuple[str, ...]
+    talk_by_destination: Mapping[str, int]
+
+
+def call_of(legs: Sequence[Leg]) -> Call:
+    """Put *legs* (one or more, in any order) together."""
+    if len(legs) == 1:
+        return _alone(legs[0])
+    legs = sorted(legs, key=_order)
+    began = next((leg.started_at for leg in legs if leg.started_at), 0)
+    outcome = min((leg.outcome for leg in legs), key=_STRENGTH.__getitem__)
+    deciding = [leg for leg in legs if leg.outcome == outcome]
+    with_people = deciding if outcome == "answered" else []
+    return Call(
+        outcome=outcome,
+        call_type=legs[0].call_type,
+        trunk=_trunk(deciding[0], legs),
+        duration=max(_begin(leg, began) + leg.duration for leg in legs) - began,
+        wait=min((_begin(leg, began) + leg.ring - began for leg in with_people), default=None),
+        talk=_covered(_talks(with_people, began)),
+        legs=len(legs),
+        did=_did(legs),
+        queues=tuple(dict.fromkeys(leg.queue for leg in legs if leg.queue)),
+        talk_by_destination=_destinations(legs),
+    )
+
+
+def _alone(leg: Leg) -> Call:
+    """Return the call of one leg: most are so, and this way is short."""
+    answered = leg.outcome == "answered"
+    return Call(
+        leg.outcome,
+        leg.call_type,
+        leg.trunk,
+        leg.duration,
+        leg.ring if answered else None,
+        leg.talk if answered else 0,
+        1,
+        leg.did,
+        (leg.queue,) if leg.queue else (),
+        {leg.destination: leg.talk} if leg.destination else {},
+    )
+
+
+def _order(leg: Leg) -> tuple[float, int, Leg]:
+    # The whole leg last: in which order the PBX showed them must decide nothing.
+    known = leg.started_at or float("inf")
+    return known, _FIRST_TYPE.get(leg.call_type, len(_FIRST_TYPE)), leg
+
+
+def _begin(leg: Leg, began: int) -> int:
+    return leg.started_at or began
+
+
+def _trunk(deciding: Leg, legs: Sequence[Leg]) -> str:
+    named = (leg.trunk for leg in (deciding, *legs) if leg.trunk != NO_TRUNK)
+    return next(named, NO_TRUNK)
+
+
+def _did(legs: Sequence[Leg]) -> str:
+    dids = [leg.did for leg in legs if leg.did]
+    # A leg that does not say which number was dialled must not hide one that does.
+    return next((did for did in dids if did != OTHER_NUMBER), OTHER_NUMBER if dids else "")
+
+
+def _talks(legs: Iterable[Leg], began: int) -> Iterable[tuple[int, int]]:
+    for leg in legs:
+        answered = _begin(leg, began) + leg.ring
+        yield answered, answered + leg.talk
+
+
+def _covered(spans: Iterable[tuple[int, int]]) -> int:
+    """Return how many seconds lie in at least one of *spans*."""
+    covered = until = 0
+    for begin, end in sorted(spans):
+        covered += max(0, end - max(begin, until))
+        until = max(until, end)
+    return covered
+
+
+def _destinations(legs: Iterable[Leg]) -> Mapping[str, int]:
+    talk: dict[str, int] = {}
+    for leg in legs:
+        if leg.destination:
+            talk[leg.destination] = talk.get(leg.destination, 0) + leg.talk
+    return talk

@@ -1,0 +1,478 @@
+"""Whole calls, as traces of rows, and what became of them."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from cdr_exporter.calls import Call, Leg, Reading, call_of
+from cdr_exporter.catalogue import OUTCOMES
+from cdr_exporter.record import decode
+from cdr_exporter.settings import MACHINE_CALLEES
+
+from .test_record import EXAMPLE
+from .traces import legs, legs_of, rows
+
+
+def call(trace: str, reading: Reading | None = None) -> Call:
+    return call_of(legs(trace, reading))
+
+
+def expect(
+    trace: str,
+    outcome: str,
+    call_type: str = "Inbound",
+    trunk: str = "sip",
+    *,
+    wait: int | None = None,
+    talk: int = 0,
+    duration: int,
+) -> None:
+    """Assert what became of *trace*, in whatever order its rows come."""
+    parts = legs(trace)
+    for order in (parts, parts[::-1], random.Random(7).sample(parts, len(parts))):
+        it = call_of(order)
+        assert (it.outcome, it.call_type, it.trunk) == (outcome, call_type, trunk)
+        assert (it.wait, it.talk, it.duration, it.legs) == (wait, talk, duration, len(parts))
+
+
+# --- golden calls --------------------------------------------------------------------------------
+
+
+def test_a_direct_call_that_is_answered() -> None:
+    trace = "0  Ada Ahorn<2001>  ANSWERED  6  40  in  sip  hangup"
+    expect(trace, "answered", wait=6, talk=40, duration=46)
+
+
+def test_a_direct_call_that_nobody_takes() -> None:
+    trace = "0  Ada Ahorn<2001>  NO ANSWER  25  0  in  sip  hangup"
+    expect(trace, "no_answer", duration=25)
+
+
+def test_a_call_to_a_busy_phone() -> None:
+    trace = "0  Ada Ahorn<2001>  BUSY  0  0  in  sip  extension_busy_no_forward"
+    expect(trace, "busy", duration=0)
+
+
+def test_a_call_that_fails() -> None:
+    expect("0  0301234567  FAILED  0  0  out  sip", "failed", "Outbound", duration=0)
+
+
+def test_a_phone_that_rings_out_into_its_voicemail() -> None:
+    expect(
+        """
+        0   Ada Ahorn<2001>            NO ANSWER  20  0   in  sip  timeout_failover
+        20  Voicemail Ada Ahorn<2001>  VOICEMAIL  0   31  in  sip  hangup
+        """,
+        "voicemail",
+        duration=51,
+    )
+
+
+def test_a_caller_who_hangs_up_in_the_ivr_met_a_machine_only() -> None:
+    expect("0  IVR Main<6200>  ANSWERED  0  17  in  sip  hangup", "machine", duration=17)
+
+
+def test_a_caller_who_gets_through_ivr_and_queue_to_an_agent() -> None:
+    expect(
+        """
+        0   IVR Main<6200>       ANSWERED  0   20   in  sip  ivr_key_queue
+        20  Queue Support<6400>  ANSWERED  15  300  in  sip  connected
+        20  Ada Ahorn<2001>      ANSWERED  15  300  in  sip  hangup
+        """,
+        "answered",
+        wait=35,
+        talk=300,
+        duration=335,
+    )
+
+
+def test_a_caller_who_gives_up_in_the_queue() -> None:
+    expect(
+        """
+        0   IVR Main<6200>       ANSWERED   0   20  in  sip  ivr_key_queue
+        20  Queue Support<6400>  NO ANSWER  90  0   in  sip  hangup
+        """,
+        "no_answer",
+        duration=110,
+    )
+
+
+def test_a_survey_after_the_agent_is_no_talk_with_people() -> None:
+    expect(
+        """
+        0    IVR Main<6200>       ANSWERED  0  20   in  sip  ivr_key_queue
+        20   Queue Support<6400>  ANSWERED  5  95   in  sip  connected
+        20   Ada Ahorn<2001>      ANSWERED  5  95   in  sip  connected
+        120  Satisfaction Survey  ANSWERED  0  30   in  sip  hangup
+        """,
+        "answered",
+        wait=25,
+        talk=95,
+        duration=150,
+    )
+
+
+def test_twenty_seconds_of_ivr_and_thirty_minutes_of_agent() -> None:
+    expect(
+        """
+        0   IVR Main<6200>   ANSWERED  0  20    in  sip  ivr_key_extension
+        20  Ada Ahorn<2001>  ANSWERED  4  1800  in  sip  hangup
+        """,
+        "answered",
+        wait=24,
+        talk=1800,
+        duration=1824,
+    )
+
+
+def test_a_ring_group_of_three_phones_that_one_of_them_takes() -> None:
+    expect(
+        """
+        0  RingGroup Sales<6300>  ANSWERED   8  60  in  sip  connected
+        0  Ada Ahorn<2001>        NO ANSWER  8  0   in  sip  extension_answer_elsewhere
+        0  Bruno Birke<2002>      ANSWERED   8  60  in  sip  hangup
+        0  Clara Distel<2003>     NO ANSWER  8  0   in  sip  extension_answer_elsewhere
+        """,
+        "answered",
+        wait=8,
+        talk=60,
+        duration=68,
+    )
+
+
+def test_a_ring_group_that_nobody_takes_and_that_goes_to_voicemail() -> None:
+    expect(
+        """
+        0   RingGroup Sales<6300>        NO ANSWER  30  0   in  sip  timeout_failover
+        30  Voicemail Sales<6300>        VOICEMAIL  0   12  in  sip  hangup
+        """,
+        "voicemail",
+        duration=42,
+    )
+
+
+def test_a_blind_transfer() -> None:
+    expect(
+        """
+        0   Ada Ahorn<2001>    ANSWERED  5  30  in  sip  blind_transfer
+        35  Bruno Birke<2002>  ANSWERED  7  90  in  sip  hangup
+        """,
+        "answered",
+        wait=5,
+        talk=120,
+        duration=132,
+    )
+
+
+def test_an_attended_transfer_counts_the_consultation_once() -> None:
+    expect(
+        """
+        0   Ada Ahorn<2001>    ANSWERED  5  60  in   sip  attended_transfer_answer
+        30  Bruno Birke<2002>  ANSWERED  4  31  int
+        65  Bruno Birke<2002>  ANSWERED  0  90  in   sip  hangup
+        """,
+        "answered",
+        wait=5,
+        talk=150,
+        duration=155,
+    )
+
+
+def test_a_call_forwarded_out_counts_under_the_trunk_on_which_it_was_answered() -> None:
+    expect(
+        """
+        0   Ada Ahorn<2001>  NO ANSWER  15  0   in   sip        forwarded
+        15  01701234567      ANSWERED   9   45  out  sip>PSTN   hangup
+        """,
+        "answered",
+        "Inbound",
+        "PSTN",
+        wait=24,
+        talk=45,
+        duration=69,
+    )
+
+
+def test_an_internal_call_has_no_trunk() -> None:
+    trace = "0  Ada Ahorn<2001>  ANSWERED  3  20  int"
+    expect(trace, "answered", "Internal", "none", wait=3, talk=20, duration=23)
+
+
+def test_a_conference_alone_is_a_machine() -> None:
+    trace = "0  Conference Room<6500>  ANSWERED  0  900  in  sip  hangup"
+    expect(trace, "machine", duration=900)
+
+
+def test_a_failed_outbound_call_that_another_trunk_completes() -> None:
+    expect(
+        """
+        0  0301234567  FAILED    0  0   out  sip   redirected
+        2  0301234567  ANSWERED  9  70  out  PSTN  hangup
+        """,
+        "answered",
+        "Outbound",
+        "PSTN",
+        wait=11,
+        talk=70,
+        duration=81,
+    )
+
+
+def test_a_failed_outbound_call_counts_under_the_trunk_that_failed_first() -> None:
+    expect(
+        """
+        0  0301234567  FAILED  0  0  out  sip   redirected
+        2  0301234567  FAILED  0  0  out  PSTN
+        """,
+        "failed",
+        "Outbound",
+        "sip",
+        duration=2,
+    )
+
+
+def test_the_four_rows_of_the_contracts_example_are_four_calls() -> None:
+    printed = EXAMPLE.read_text()
+    body = printed[: printed.index(",\n       ... ...")] + "]}"
+    found = [call_of([leg]) for leg in legs_of(decode(body.encode()).rows)]
+
+    assert [(each.outcome, each.call_type, each.trunk, each.wait, each.talk) for each in found] == [
+        ("answered", "Internal", "none", 2, 46),
+        ("answered", "Internal", "none", 1, 48),
+        ("answered", "Outbound", "to28.41", 2, 52),
+        ("no_answer", "Outbound", "peer-to-34", None, 0),
+    ]
+
+
+# --- callees -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("callee", "outcome"),
+    [
+        ("Ada Ahorn<2001>", "answered"),
+        ("2001", "answered"),
+        ("", "answered"),
+        ("IVR Main<6200>", "machine"),
+        ("ivr main<6200>", "machine"),
+        ("6200<IVR Main>", "machine"),
+        ("<6200>IVR Main", "machine"),
+        ("IVR Main", "machine"),
+        ("Ada <Ahorn> <2001>", "answered"),
+        ("  Play   Prompt ", "machine"),
+        ("PlayFile", "machine"),
+        ("Queue6400", "machine"),
+        ("Ivrea Rossi<2001>", "answered"),
+        ("Queueing Theory<2001>", "answered"),
+        ("RingGroup Sales<6300>", "answered"),
+    ],
+)
+def test_a_callee_is_a_machine_when_its_name_begins_like_one(callee: str, outcome: str) -> None:
+    [row] = rows("0  X  ANSWERED  1  9  in  sip")
+    [leg] = legs_of([replace(row, call_to=callee)])
+
+    assert leg.outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("trace", "outcome"),
+    [
+        ("0  RingGroup Sales<6300>  ANSWERED  5  0  in  sip", "machine"),
+        ("0  RingGroup Sales<6300>  ANSWERED  5  9  in  sip", "answered"),
+        ("0  Ring Group Sales<6300>  ANSWERED  5  9  in  sip", "answered"),
+        ("0  Queue Sales<6400>  ANSWERED  5  9  in  sip", "machine"),
+    ],
+    ids=["group-without-talk", "group-with-talk", "group-spelt-apart", "queue"],
+)
+def test_a_ring_group_among_the_machines_talks_by_its_phones(trace: str, outcome: str) -> None:
+    assert call(trace, Reading((*MACHINE_CALLEES, "RingGroup", "Ring Group"))).outcome == outcome
+
+
+def test_without_machine_callees_everybody_is_a_person() -> None:
+    assert call("0  IVR Main<6200>  ANSWERED  0  17  in  sip", Reading()).outcome == "answered"
+
+
+# --- what holds of any call ----------------------------------------------------------------------
+
+_seconds = st.integers(0, 400)
+any_leg = st.builds(
+    Leg,
+    started_at=st.sampled_from([0, *range(1000, 1010)]) | st.integers(1000, 3000),
+    outcome=st.sampled_from(OUTCOMES),
+    call_type=st.sampled_from(["Inbound", "Outbound", "Internal", "Other"]),
+    trunk=st.sampled_from(["none", "sip", "PSTN"]),
+    duration=_seconds,
+    ring=_seconds,
+    talk=_seconds,
+    did=st.sampled_from(["", "sales", "other"]),
+    queue=st.sampled_from(["", "support", "other"]),
+    destination=st.sampled_from(["", "premium", "other"]),
+)
+
+
+@given(st.lists(any_leg, min_size=1, max_size=7), st.randoms(use_true_random=False))
+def test_the_order_in_which_legs_come_decides_nothing(
+    parts: list[Leg], chance: random.Random
+) -> None:
+    shuffled = parts[:]
+    chance.shuffle(shuffled)
+
+    assert call_of(shuffled)._replace(queues=()) == call_of(parts)._replace(queues=())
+    assert sorted(call_of(shuffled).queues) == sorted(call_of(parts).queues)
+
+
+@given(st.lists(any_leg, min_size=1, max_size=7))
+def test_a_call_is_made_of_its_legs(parts: list[Leg]) -> None:
+    it = call_of(parts)
+
+    assert it.outcome in {leg.outcome for leg in parts}
+    assert it.trunk in {leg.trunk for leg in parts}
+    assert (it.trunk == "none") == all(leg.trunk == "none" for leg in parts)
+    assert it.legs == len(parts)
+    assert it.duration >= max(leg.duration for leg in parts)
+    assert it.talk <= sum(leg.talk for leg in parts)
+    assert (it.wait is None) == (it.outcome != "answered")
+    if it.wait is None:
+        assert it.talk == 0
+
+
+@given(any_leg)
+def test_a_call_of_one_leg_is_what_that_leg_is(leg: Leg) -> None:
+    # A second leg that adds nothing takes the way of several.
+    echo = Leg(leg.started_at, "unknown", leg.call_type, "none")
+    it, with_echo = call_of([leg]), call_of([leg, echo])
+
+    assert it.legs == 1
+    assert with_echo._replace(legs=1) == it
+
+
+@given(any_leg, st.lists(any_leg, max_size=5))
+def test_another_leg_never_makes_the_outcome_weaker(one: Leg, parts: list[Leg]) -> None:
+    before, after = (OUTCOMES.index(call_of(each).outcome) for each in ([one], [one, *parts]))
+
+    assert after <= before
+
+
+# --- own numbers ---------------------------------------------------------------------------------
+
+NUMBERS = Reading(
+    MACHINE_CALLEES,
+    dids={"+49305551": "sales", "+49305552": "sales", "+49305553": "support"},
+    queues={"6400": "support"},
+    destinations={"premium": ("0900", "+4990"), "abroad": ("00", "+"), "home": ("+49",)},
+)
+
+
+@pytest.mark.parametrize(
+    ("trace", "did"),
+    [
+        ("0  Ada<2001>  ANSWERED  1  9  in  sip  did=+49305552", "sales"),
+        ("0  Ada<2001>  ANSWERED  1  9  in  sip  did=+49305559", "other"),
+        ("0  Ada<2001>  ANSWERED  1  9  in  sip", "other"),
+        ("0  0301234  ANSWERED  1  9  out  sip", ""),
+        ("0  Ada<2001>  ANSWERED  1  9  int", ""),
+    ],
+    ids=["named", "not-named", "not-said", "outbound", "internal"],
+)
+def test_an_inbound_call_has_the_label_of_the_number_that_was_dialled(trace: str, did: str) -> None:
+    assert call(trace, NUMBERS).did == did
+
+
+def test_a_leg_that_does_not_say_the_number_dialled_hides_none() -> None:
+    trace = """
+        0  IVR Main<6200>  ANSWERED  0  9  in  sip
+        9  Ada<2001>       ANSWERED  1  9  in  sip  did=+49305553
+        """
+    assert call(trace, NUMBERS).did == "support"
+
+
+def test_a_call_comes_to_each_queue_once() -> None:
+    trace = """
+        0   Queue Support<6400>  NO ANSWER  20  0  in  sip  timeout_failover
+        20  Queue Sales<6401>    NO ANSWER  20  0  in  sip  timeout_failover
+        40  Queue Support<6400>  NO ANSWER  20  0  in  sip  hangup
+        """
+    assert call(trace, NUMBERS).queues == ("support", "other")
+
+
+@pytest.mark.parametrize(
+    ("dialled", "destination"),
+    [
+        ("0900123", "premium"),
+        ("+49 90 123", "premium"),
+        ("+49 (30) 123-4", "home"),
+        ("0033123", "abroad"),
+        ("+33123", "abroad"),
+        ("0301234", "other"),
+        ("Hotline<0900123>", "premium"),
+        ("", "other"),
+    ],
+)
+def test_the_longest_beginning_of_the_number_dialled_is_its_destination(
+    dialled: str, destination: str
+) -> None:
+    [row] = rows("0  X  ANSWERED  1  9  out  sip")
+    [leg] = legs_of([replace(row, call_to=dialled)], NUMBERS)
+
+    assert dict(call_of([leg]).talk_by_destination) == {destination: 9}
+
+
+def test_a_call_that_is_forwarded_out_has_a_destination_and_one_that_comes_in_has_none() -> None:
+    trace = """
+        0   Ada<2001>  NO ANSWER  15  0   in   sip       forwarded
+        15  0900123    ANSWERED   9   45  out  sip>PSTN  hangup
+        """
+    assert dict(call(trace, NUMBERS).talk_by_destination) == {"premium": 45}
+    assert call("0  Ada<2001>  ANSWERED  1  9  in  sip", NUMBERS).talk_by_destination == {}
+
+
+def test_tries_of_one_number_over_two_trunks_are_one_call_to_its_destination() -> None:
+    trace = """
+        0  0900123  FAILED    0  0   out  sip   redirected
+        2  0900123  ANSWERED  9  70  out  PSTN  hangup
+        """
+    assert dict(call(trace, NUMBERS).talk_by_destination) == {"premium": 70}
+
+
+def test_nothing_is_labelled_where_no_number_is_named() -> None:
+    it = call("0  Queue Support<6400>  NO ANSWER  20  0  in  sip  did=+49305551")
+    assert (it.did, it.queues) == ("", ())
+    assert call("0  0900123  ANSWERED  1  9  out  sip").talk_by_destination == {}
+
+
+def test_nothing_personal_is_kept_of_a_row() -> None:
+    [row] = rows("0  Ada Ahorn<2001>  ANSWERED  1  9  in  sip  did=+49305551")
+    secret = {"call_from": "Erika Muster<+4930999>", "src_addr": "192.0.2.77", "dod_number": "77"}
+    [leg] = legs_of([replace(row, **secret)], NUMBERS)
+
+    for word in ("Ada", "2001", "Erika", "4930999", "192.0.2.77", "+49305551"):
+        assert word not in repr(leg)
+
+
+# --- whether a leg hands the call on -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("trace", "hands_on"),
+    [
+        ("0  IVR Main<6200>   ANSWERED   0  9  in  sip  ivr_key_queue", True),
+        ("0  IVR Main<6200>   ANSWERED   0  9  in  sip", True),
+        ("0  IVR Main<6200>   ANSWERED   0  9  in  sip  hangup", False),
+        ("0  IVR Main<6200>   ANSWERED   0  9  in  sip  ivr_key_hangup", False),
+        ("0  Queue Q<6400>    ANSWERED   0  9  in  sip  connected", True),
+        ("0  Ada<2001>        NO ANSWER  9  0  in  sip  timeout_failover", True),
+        ("0  Ada<2001>        NO ANSWER  9  0  in  sip  forwarded", True),
+        ("0  Ada<2001>        NO ANSWER  9  0  in  sip  hangup", False),
+        ("0  Ada<2001>        NO ANSWER  9  0  in  sip", False),
+        ("0  Voicemail A<1>   VOICEMAIL  0  9  in  sip", False),
+        ("0  0301             FAILED     0  0  out  sip  redirected", True),
+        ("0  0301             FAILED     0  0  out  sip", False),
+    ],
+)
+def test_the_reason_tells_whether_a_leg_hands_the_call_on(trace: str, hands_on: bool) -> None:
+    assert [leg.hands_on for leg in legs(trace)] == [hands_on]

@@ -1,0 +1,221 @@
+"""A simulated month of calls, counted over restarts and kills, against what became of them."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from cdr_exporter.call_counting import number_zeros
+from cdr_exporter.contract import CDRQuery
+from cdr_exporter.poller import Poller
+from cdr_exporter.reader import Reader
+from cdr_exporter.record import Answer, decode
+from cdr_exporter.settings import MACHINE_CALLEES, PBX, SecretSource
+from cdr_exporter.settling import reading_of
+from cdr_exporter.simulator import SimulatedPBX
+from cdr_exporter.simulator.messages import Request
+from cdr_exporter.simulator.office import DIDS, QUEUES
+from cdr_exporter.simulator.pbx import API_PATH, CLIENT_ID, CLIENT_SECRET
+from cdr_exporter.store import Store
+from cdr_exporter.vitals import Vitals
+
+from .fakes import FakeClock
+from .rows import BOUNDS
+
+DAY, MINUTE = 86_400, 60
+SUNDAY_AT_3 = 1_700_362_800.0
+"""A time at which the office is so quiet that all its calls are over."""
+
+LONGEST_CALL = 11_700.0
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+class Chance:
+    """Kills the exporter at a request or at a commit, every now and then."""
+
+    def __init__(self, share: float) -> None:
+        self._chance = random.Random(11)
+        self.share = share
+
+    def strike(self) -> None:
+        if self._chance.random() < self.share:
+            raise Killed
+
+
+class InOneProcess:
+    """The CDR list of a simulated PBX without a network; a kill may come before an answer."""
+
+    def __init__(self, pbx: SimulatedPBX, kill: Chance) -> None:
+        self.requests = 0
+        self.errcodes: Counter[int] = Counter()
+        self._pbx = pbx
+        self._kill = kill
+
+    def fetch(self, query: CDRQuery) -> Answer:
+        self.requests += 1
+        self._kill.strike()
+        token = self._pbx.tokens.log_in(CLIENT_ID, CLIENT_SECRET, "127.0.0.1").access_token
+        asked = {
+            "page": query.page,
+            "page_size": query.page_size,
+            "sort_by": query.sort_by,
+            "order_by": query.order_by,
+            "access_token": token,
+        }
+        headers = {"user-agent": "OpenAPI"}
+        path = f"/{API_PATH}/cdr/list"
+        response = self._pbx.answer(Request("GET", path, urlencode(asked), headers=headers))
+        self._pbx.tokens.revoke(token)
+        return decode(response.body)
+
+
+class KilledStore(Store):
+    """A store whose process may be killed before or after any commit."""
+
+    kill: Chance
+
+    def commit(self, *kept: Any) -> None:
+        self.kill.strike()
+        super().commit(*kept)
+        self.kill.strike()
+
+
+class Month:
+    """An office, and an exporter that is killed now and then."""
+
+    def __init__(self, state_dir: Path, legs_appear: str, **pbx: Any) -> None:
+        self.clock = FakeClock(SUNDAY_AT_3)
+        self.kill = Chance(0.002)
+        self.restarts = 0
+        self.office = SimulatedPBX(clock=lambda: self.clock.wall, legs_appear=legs_appear, **pbx)
+        self.settings = PBX(
+            name="hq",
+            base_url="http://127.0.0.1",
+            client_id="me",
+            secret=SecretSource(env="X"),
+            poll_interval=5.0 * MINUTE,
+            stale_after=30.0 * MINUTE,
+            legs_appear=legs_appear,
+            dids={did: f"did {did[-3:]}" for did in DIDS},
+            queues={number: f"queue {number}" for number in QUEUES},
+        )
+        self._state_dir = state_dir
+        self._list = InOneProcess(self.office, self.kill)
+        self.store: Store | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        if self.store is not None:
+            self.store.close()
+            self.restarts += 1
+        reading = reading_of(self.settings, MACHINE_CALLEES)
+        self.store = KilledStore(self._state_dir, "hq", "me", BOUNDS, number_zeros(reading))
+        self.store.kill = self.kill
+        vitals = Vitals(BOUNDS)
+        self._poller = Poller(
+            self.settings,
+            Reader(self._list, vitals, self.clock),  # type: ignore[arg-type]
+            self.store,
+            reading=reading,
+            vitals=vitals,
+            bounds=BOUNDS,
+            clock=self.clock,  # type: ignore[arg-type]
+            publish=lambda _: None,
+            chance=lambda: 0.5,
+        )
+
+    def poll(self) -> None:
+        try:
+            self.clock.pass_(self._poller.poll())
+        except Killed:
+            self._begin()
+
+    def run(self, seconds: float, *, telephoning: bool = True) -> None:
+        end = self.clock.wall + seconds
+        while self.clock.wall < end:
+            if telephoning:
+                self.office.tick()
+            self.poll()
+
+    def settle(self) -> None:
+        """Let all be quiet until no call can be open any more."""
+        self.kill.share = 0.0
+        assert self.office.state()["open_calls"] == 0
+        self.run(LONGEST_CALL + 30 * MINUTE, telephoning=False)
+
+    def counted(self, family: str) -> dict[tuple[str, ...], int]:
+        assert self.store is not None
+        series = self.store.totals.series.items()
+        return {key.labels: value[0] for key, value in series if key.family == family and value[0]}
+
+
+@pytest.fixture
+def month(tmp_path: Path) -> Iterator[Any]:
+    made: list[Month] = []
+
+    # A kill of the process is what is tried here, so that nothing has to wait for a disk.
+    memory = Path("/dev/shm")  # noqa: S108
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else tmp_path) as state:
+
+        def make(*args: Any, **pbx: Any) -> Month:
+            made.append(Month(Path(state), *args, **pbx))
+            return made[-1]
+
+        yield make
+        for each in made:
+            assert each.store is not None
+            each.store.close()
+
+
+def truth(listed: list[dict[str, Any]], *names: str) -> dict[tuple[str, ...], int]:
+    return {tuple(each[name] for name in names): each["count"] for each in listed}
+
+
+@pytest.mark.parametrize("order", ["first", "last", "left_out"])
+def test_the_calls_counted_are_those_that_were_made_where_an_upgrade_takes_the_ids_away(
+    month: Any, order: str
+) -> None:
+    it = month("at_call_end")
+    it.run(2 * DAY)
+    it.office.upgrade(order)
+    it.run(5 * DAY)
+    it.settle()
+    known = it.office.state()
+
+    assert it.counted("cdr_calls_total") == truth(known["calls"], "outcome", "call_type", "trunk")
+    assert it.counted("cdr_exporter_late_legs_total") == {}
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("legs_appear", ["at_call_end", "one_by_one"])
+def test_the_calls_counted_in_a_month_are_those_that_were_made(
+    month: Any, legs_appear: str
+) -> None:
+    it = month(legs_appear)
+    it.run(28 * DAY)
+    it.settle()
+    known = it.office.state()
+
+    assert it.restarts > 20
+    assert it.counted("cdr_calls_total") == truth(known["calls"], "outcome", "call_type", "trunk")
+    assert sum(it.counted("cdr_records_total").values()) == sum(e["count"] for e in known["ever"])
+    # One by one, what follows a person's answer may end long after the call was counted.
+    assert legs_appear == "one_by_one" or it.counted("cdr_exporter_late_legs_total") == {}
+    assert it.counted("cdr_did_calls_total") == {
+        (f"did {did[-3:]}", outcome): count
+        for (did, outcome), count in truth(known["did_calls"], "did", "outcome").items()
+    }
+    assert it.counted("cdr_queue_calls_total") == {
+        (f"queue {queue}", outcome): count
+        for (queue, outcome), count in truth(known["queue_calls"], "queue", "outcome").items()
+    }
