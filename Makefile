@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: demo test test-long mutants lint format bench clean
+.PHONY: demo test test-long mutants lint format dashboards bench clean
 
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -35,6 +35,9 @@ lint: $(STAMP)
 format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+dashboards: $(STAMP)
+	$(BIN)/python -m grafana
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/ingest.py

@@ -1,0 +1,29 @@
+"""`python -m grafana`, or `make dashboards`: write the dashboards anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .calls_overview import CALLS_OVERVIEW
+from .health import HEALTH
+from .legs import LEGS_AND_RECORDS
+from .trunks import TRUNKS
+
+FOLDER = Path(__file__).parent / "dashboards"
+
+FILES = {
+    "calls-overview.json": CALLS_OVERVIEW,
+    "trunks.json": TRUNKS,
+    "legs-and-records.json": LEGS_AND_RECORDS,
+    "exporter-health.json": HEALTH,
+}
+
+
+def main() -> None:
+    """Write every file over the one of its name."""
+    for name, dashboard in FILES.items():
+        (FOLDER / name).write_text(dashboard.text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

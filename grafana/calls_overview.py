@@ -1,0 +1,317 @@
+"""Calls overview: whether the phone is being answered."""
+
+from __future__ import annotations
+
+from .dashboard import Dashboard, shelf
+from .meaning import (
+    ANSWERED_SHARE,
+    BEFORE,
+    DARK,
+    GAVE_UP_LATE,
+    GAVE_UP_SOON,
+    GREEN,
+    IN_TIME_SHARE,
+    MISSED,
+    NEUTRAL,
+    NOW,
+    OUTCOMES,
+    REACHED,
+    RED,
+    SHARES,
+    WEEKS,
+    Meaning,
+)
+from .panels import (
+    AGO,
+    JSON,
+    PERCENT,
+    SECONDS,
+    Column,
+    bar_gauge,
+    bars,
+    heat_map,
+    lines,
+    percentiles,
+    stat,
+    table,
+    timeline,
+)
+from .promql import (
+    BAR,
+    CHOSEN,
+    HOUR,
+    INBOUND,
+    PBX,
+    SHOWN,
+    Histogram,
+    by_local_time,
+    increase,
+    or_zero,
+    quotient,
+    share,
+    total,
+)
+
+CALLS = "cdr_calls_total"
+
+INBOUND_WAIT = Histogram("cdr_call_wait_seconds", INBOUND)
+INBOUND_GAVE_UP = Histogram("cdr_call_abandon_seconds", INBOUND)
+TALK = Histogram("cdr_call_talk_seconds", CHOSEN)
+
+WEEKDAYS = {
+    1: Meaning(NEUTRAL, "Monday"),
+    2: Meaning(NEUTRAL, "Tuesday"),
+    3: Meaning(NEUTRAL, "Wednesday"),
+    4: Meaning(NEUTRAL, "Thursday"),
+    5: Meaning(NEUTRAL, "Friday"),
+    6: Meaning(NEUTRAL, "Saturday"),
+    0: Meaning(NEUTRAL, "Sunday"),
+}
+
+
+def answered(window: str) -> str:
+    """Return the share of inbound calls that a person answered."""
+    return share(CALLS, window, 'outcome="answered"', INBOUND)
+
+
+def in_time(window: str) -> str:
+    """Return the service level: answered within 20 s, of those answered or given up after 5 s."""
+    gave_up = f"{INBOUND_GAVE_UP.count(window)} - {INBOUND_GAVE_UP.up_to('5.0', window)}"
+    both = f"({or_zero(INBOUND_WAIT.count(window))} + {or_zero(gave_up)})"
+    return quotient(or_zero(INBOUND_WAIT.up_to("20.0", window)), both)
+
+
+def by_hour() -> str:
+    """Return calls by hour of the day, as two digits."""
+    calls = total(increase(CALLS, HOUR, CHOSEN), "pbx")
+    return f'label_replace({by_local_time("hour", calls)}, "hour", "0$1", "hour", "(.)")'
+
+
+def by_number(title: str, metric: str, label: str, setting: str) -> JSON:
+    """Return what became of the calls to each own number or queue."""
+    missing = f"No calls, or no {setting} in exporter.yml"
+
+    def outcome(name: str) -> str:
+        return total(increase(metric, SHOWN, f'{PBX}, outcome="{name}"'), label)
+
+    columns = {
+        "Calls": Column(query=total(increase(metric, SHOWN, PBX), label), bar=DARK),
+        "Answered": Column(
+            query=share(metric, SHOWN, 'outcome="answered"', PBX, label), unit=PERCENT, decimals=1
+        ),
+        "No answer": Column(query=outcome("no_answer"), warn=RED),
+        "Voicemail": Column(query=outcome("voicemail")),
+    }
+    return table(
+        title,
+        f"Calls by {title.lower().removeprefix('calls by ')} in the time shown, whatever trunk and "
+        f"call type are chosen. Only those named under {setting} in exporter.yml; all others are "
+        "other.",
+        {label: title.removeprefix("Calls by ").capitalize()},
+        columns,
+        sort="Calls",
+        no_value=missing,
+    )
+
+
+ANSWERING = shelf(
+    5,
+    stat(
+        "Inbound answered",
+        "Of all who called in the time shown, how many spoke to a person. Who hung up in a "
+        "menu, or left a message, did not.",
+        answered(SHOWN),
+        unit=PERCENT,
+        color=GREEN,
+        decimals=1,
+    ),
+    stat(
+        "Service level",
+        "Inbound calls answered within 20 s, of those that were answered or rang longer "
+        "than 5 s in vain. From the start of the call, announcements included.",
+        in_time(SHOWN),
+        unit=PERCENT,
+        color="dark-green",
+        decimals=1,
+    ),
+    stat(
+        "Inbound missed",
+        "Inbound calls in the time shown that nobody answered: no person, no voicemail.",
+        total(increase(CALLS, SHOWN, f'{INBOUND}, outcome="no_answer"')),
+        color=RED,
+        decimals=0,
+    ),
+    stat(
+        "Average wait",
+        "How long inbound calls waited until a person answered, on average. From the start "
+        "of the call, announcements included.",
+        INBOUND_WAIT.mean(SHOWN),
+        unit=SECONDS,
+        decimals=0,
+    ),
+    stat(
+        "Newest call",
+        "When the newest call began that the exporter knows of, on any trunk. If it is "
+        "older than you expect, look whether PBXs are reached.",
+        f"max(cdr_last_record_timestamp_seconds{{{PBX}}} > 0) * 1000",
+        unit=AGO,
+        no_value="None yet",
+    ),
+    stat(
+        "PBXs not reached",
+        "Above 0, the panels below lack calls that were made. They are counted once the "
+        "PBX answers. A click leads to the exporter's health.",
+        f"sum(1 - cdr_up{{{PBX}}})",
+        color=GREEN,
+        alarm=RED,
+        decimals=0,
+        no_value="No exporter",
+        link="cdr-exporter-health",
+    ),
+)
+
+OVER_TIME = shelf(
+    10,
+    bars(
+        "Calls by outcome",
+        "Calls that ended, by what became of them. A bar is one hour, or more where much "
+        "time is shown. A call counts once, however many phones rang.",
+        {"{{outcome}}": total(increase(CALLS, BAR, CHOSEN), "outcome")},
+        meanings=OUTCOMES,
+    ),
+    lines(
+        "Inbound answered and in time",
+        "Of all who called, how many spoke to a person; and the service level. A point is "
+        "six hours. No point where nobody called.",
+        {ANSWERED_SHARE: answered(BAR), IN_TIME_SHARE: in_time(BAR)},
+        meanings=SHARES,
+        unit=PERCENT,
+        step="6h",
+        maximum=1,
+    ),
+    widths=(16, 8),
+)
+
+MISSED_AND_WEEKS = shelf(
+    9,
+    bars(
+        "Inbound missed, by patience",
+        "Inbound calls that nobody answered, by how long they lasted. Within 5 s they were "
+        "often slips; the others waited for somebody.",
+        {
+            GAVE_UP_SOON: INBOUND_GAVE_UP.up_to("5.0", BAR),
+            GAVE_UP_LATE: f"{INBOUND_GAVE_UP.count(BAR)} - {INBOUND_GAVE_UP.up_to('5.0', BAR)}",
+        },
+        meanings=MISSED,
+        no_value="No missed calls",
+    ),
+    lines(
+        "Against a week before",
+        "All calls, and those of the same time a week before. A point is one hour, or more "
+        "where much time is shown. Needs that much history in Prometheus.",
+        {
+            NOW: total(increase(CALLS, BAR, CHOSEN)),
+            BEFORE: total(increase(CALLS, BAR, CHOSEN, offset="7d")),
+        },
+        meanings=WEEKS,
+        step="1h",
+        decimals=0,
+    ),
+)
+
+WAITING = shelf(
+    9,
+    heat_map(
+        "Wait until answered, call by call",
+        "Inbound calls by how long they waited until a person answered. The darker, the "
+        "more calls.",
+        INBOUND_WAIT.buckets(BAR),
+    ),
+    percentiles(
+        "Wait until answered",
+        "Half of the inbound calls, and nine of ten, waited at most so long until a person "
+        "answered.",
+        INBOUND_WAIT,
+        step="6h",
+    ),
+)
+
+TALKING = shelf(
+    9,
+    heat_map(
+        "Talk time, call by call",
+        "Answered calls by how long people talked. The darker, the more calls.",
+        TALK.buckets(BAR),
+    ),
+    percentiles(
+        "Talk time",
+        "In half of the answered calls, and in nine of ten, people talked at most so long.",
+        TALK,
+        step="6h",
+    ),
+)
+
+WHEN = shelf(
+    10,
+    bar_gauge(
+        "Busiest hours",
+        "Calls in the time shown by hour of the day, in the time zone of each PBX. 09 is "
+        "from 9 to 10 o'clock, by when a call ended.",
+        "hour",
+        by_hour(),
+    ),
+    table(
+        "Busiest weekdays",
+        "Calls in the time shown by day of the week, in the time zone of each PBX. Show "
+        "whole weeks to compare.",
+        {"day_of_week": "Day"},
+        {
+            "Calls": Column(
+                query=by_local_time("day_of_week", total(increase(CALLS, HOUR, CHOSEN), "pbx")),
+                bar=DARK,
+            )
+        },
+        sort="Calls",
+        key_meaning=WEEKDAYS,
+    ),
+    widths=(16, 8),
+)
+
+NUMBERS = shelf(
+    9,
+    by_number("Calls by number", "cdr_did_calls_total", "did", "dids"),
+    by_number("Calls by queue", "cdr_queue_calls_total", "queue", "queues"),
+)
+
+REACH = shelf(
+    4,
+    timeline(
+        "All PBXs reached",
+        "Where it is red, some PBX could not be reached: the panels above lack its calls, "
+        "and a gap is no quiet time.",
+        {"All PBXs": f"min(cdr_up{{{PBX}}})"},
+        REACHED,
+    ),
+)
+
+CALLS_OVERVIEW = Dashboard(
+    uid="cdr-calls-overview",
+    title="Calls overview",
+    description="Is the phone being answered? Calls of Yeastar P-Series PBXs, counted by "
+    "cdr-exporter when they have ended.",
+    shown="now-7d",
+    refresh="5m",
+    shelves=[
+        ANSWERING,
+        OVER_TIME,
+        MISSED_AND_WEEKS,
+        "Waiting and talking",
+        WAITING,
+        TALKING,
+        "When, and whom",
+        WHEN,
+        NUMBERS,
+        "Can this be trusted?",
+        REACH,
+    ],
+)

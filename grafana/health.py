@@ -1,0 +1,315 @@
+"""Exporter health: whether it runs, reaches its PBXs and counts."""
+
+from __future__ import annotations
+
+from .dashboard import Dashboard, shelf
+from .meaning import GREEN, KNOWN_TABLE, LET_IN, ORANGE, REACHED, RED, WRITABLE
+from .panels import (
+    AGO,
+    NEVER,
+    SECONDS,
+    SHORT,
+    Column,
+    bars,
+    lines,
+    percentiles,
+    stat,
+    table,
+    timeline,
+)
+from .promql import BAR, HOUR, PBX, SHOWN, Histogram, increase, total
+
+NO_EXPORTER = "No exporter"
+STEP = "15m"
+
+DELAY = Histogram("cdr_exporter_ingest_delay_seconds", PBX)
+
+SINCE_SUCCESS = f"time() - (cdr_exporter_last_success_timestamp_seconds{{{PBX}}} > 0)"
+
+
+def gauge(name: str) -> str:
+    """Return the gauge *name* of each PBX."""
+    return f"max by (pbx) ({name}{{{PBX}}})"
+
+
+def events(name: str, window: str = BAR, *labels: str) -> str:
+    """Return how often *name* happened."""
+    return total(increase(name, window, PBX), *labels)
+
+
+NOW = shelf(
+    5,
+    stat(
+        "PBXs not reached",
+        "How many PBXs did not answer their last poll as they should. Their calls are "
+        "counted once they answer.",
+        f"sum(1 - cdr_up{{{PBX}}})",
+        color=GREEN,
+        alarm=RED,
+        decimals=0,
+        no_value=NO_EXPORTER,
+    ),
+    stat(
+        "Kept out",
+        "How many PBXs refuse the exporter until somebody acts: see the reasons below.",
+        f"sum(max by (pbx) (cdr_exporter_auth_blocked{{{PBX}}}))",
+        color=GREEN,
+        alarm=RED,
+        decimals=0,
+        no_value=NO_EXPORTER,
+    ),
+    stat(
+        "Longest since a success",
+        "Seconds since the last successful poll of the PBX that waits longest. It should "
+        "not be much more than poll_interval.",
+        f"max({SINCE_SUCCESS})",
+        unit=SECONDS,
+        decimals=0,
+        no_value="None yet",
+    ),
+    stat(
+        "Rows to catch up",
+        "Rows that are still to be read, at most, of all PBXs. Above 0 after a downtime, "
+        "and then it falls. Where rows have no id, seconds.",
+        f"sum(cdr_exporter_backlog{{{PBX}}})",
+        color=GREEN,
+        alarm=ORANGE,
+        decimals=0,
+        no_value=NO_EXPORTER,
+    ),
+    stat(
+        "State not written",
+        "How many state files could not be written at the last commit. Nothing new is "
+        "counted of these PBXs until they can.",
+        f"sum(1 - cdr_exporter_state_write_ok{{{PBX}}})",
+        color=GREEN,
+        alarm=RED,
+        decimals=0,
+        no_value=NO_EXPORTER,
+    ),
+    stat(
+        "Rejected rows",
+        "Rows in the time shown that could not be counted, since they were no call records "
+        "that anybody could read.",
+        events("cdr_exporter_rejected_records_total", SHOWN),
+        color=GREEN,
+        alarm=RED,
+        decimals=0,
+        no_value=NO_EXPORTER,
+    ),
+)
+
+SIDE_BY_SIDE = shelf(
+    9,
+    table(
+        "PBXs side by side",
+        "One row for each PBX; a click on a heading sorts. Cost is of the last hour: what "
+        "the PBX had to answer. State reset: when its counters began anew.",
+        {"pbx": "PBX"},
+        {
+            "Reached": Column(query=gauge("cdr_up"), meaning=REACHED),
+            "Since success": Column(
+                query=f"max by (pbx) ({SINCE_SUCCESS})", unit=SECONDS, decimals=0
+            ),
+            "To catch up": Column(query=gauge("cdr_exporter_backlog"), decimals=0, warn=ORANGE),
+            "Newest call": Column(
+                query=f"{gauge('cdr_last_record_timestamp_seconds')} * 1000",
+                unit=AGO,
+                meaning=NEVER,
+            ),
+            "Rows on the PBX": Column(query=gauge("cdr_pbx_records"), decimals=0),
+            "Requests": Column(
+                query=events("cdr_exporter_requests_total", HOUR, "pbx"), decimals=0
+            ),
+            "Rows sent": Column(
+                query=events("cdr_exporter_rows_fetched_total", HOUR, "pbx"), decimals=0
+            ),
+            "Failed polls": Column(
+                query=events("cdr_exporter_poll_failures_total", HOUR, "pbx"),
+                decimals=0,
+                warn=RED,
+            ),
+            "Access": Column(query=gauge("cdr_exporter_auth_blocked"), meaning=LET_IN),
+            "State": Column(query=gauge("cdr_exporter_state_write_ok"), meaning=WRITABLE),
+            "State reset": Column(
+                query=f"{gauge('cdr_exporter_state_reset_timestamp_seconds')} * 1000",
+                unit=AGO,
+                meaning=NEVER,
+            ),
+        },
+        sort="Since success",
+    ),
+)
+
+REACHING = shelf(
+    9,
+    timeline(
+        "PBX reached",
+        "Whether polls of each PBX succeeded. Where it is red, graphs of its calls have a "
+        "gap and no quiet time.",
+        {"{{pbx}}": gauge("cdr_up")},
+        REACHED,
+    ),
+    bars(
+        "Failed polls by reason",
+        "Polls that failed. The runbook says what each reason means and what to do.",
+        {"{{reason}}": events("cdr_exporter_poll_failures_total", BAR, "reason")},
+        step=STEP,
+        no_value=NO_EXPORTER,
+    ),
+)
+
+REFUSALS = shelf(
+    9,
+    lines(
+        "PBXs that keep us out, by reason",
+        "0 is good. Above it somebody has to act: a wrong secret, an address that is "
+        "blocked or not allowed, too many tokens, an API that is switched off.",
+        {"{{reason}}": f"sum by (reason) (cdr_exporter_auth_blocked{{{PBX}}})"},
+        decimals=0,
+        no_value=NO_EXPORTER,
+    ),
+    bars(
+        "API errors by code",
+        "Answers of the PBXs with an errcode other than 0. 10004 is an expired token and "
+        "harmless; other is a code without a reaction of ours.",
+        {"{{errcode}}": events("cdr_exporter_api_errors_total", BAR, "errcode")},
+        step=STEP,
+        no_value=NO_EXPORTER,
+    ),
+)
+
+FOLLOWING = shelf(
+    9,
+    lines(
+        "Since the last success",
+        "Seconds since the last successful poll of each PBX. A saw of the height of "
+        "poll_interval is as it should be.",
+        {"{{pbx}}": f"max by (pbx) ({SINCE_SUCCESS})"},
+        unit=SECONDS,
+        no_value="None yet",
+    ),
+    lines(
+        "Rows to catch up, by PBX",
+        "Rows that are still to be read, at most. After a downtime it should fall. Where "
+        "rows have no id, seconds.",
+        {"{{pbx}}": gauge("cdr_exporter_backlog")},
+        decimals=0,
+        no_value=NO_EXPORTER,
+    ),
+    percentiles(
+        "Delay until counted",
+        "From the end of a call until it was counted, by the clocks of PBX and exporter: "
+        "half of the rows, and nine of ten, at most so long.",
+        DELAY,
+    ),
+)
+
+COST = shelf(
+    9,
+    bars(
+        "Requests to the PBXs",
+        "HTTP requests that the exporter sent, for tokens too.",
+        {"{{pbx}}": events("cdr_exporter_requests_total", BAR, "pbx")},
+        step=STEP,
+        no_value=NO_EXPORTER,
+    ),
+    bars(
+        "Rows that the PBXs sent",
+        "Call records that PBXs had to send, read again or not. An idle poll reads 20.",
+        {"{{pbx}}": events("cdr_exporter_rows_fetched_total", BAR, "pbx")},
+        step=STEP,
+        no_value=NO_EXPORTER,
+    ),
+    lines(
+        "Duration of a poll",
+        "How long the last poll of each PBX took.",
+        {"{{pbx}}": gauge("cdr_exporter_poll_duration_seconds")},
+        unit=SECONDS,
+        no_value=NO_EXPORTER,
+    ),
+)
+
+COUNTING = shelf(
+    9,
+    bars(
+        "Late and odd rows and legs",
+        "Rows out of order, with an id seen before, or from before a reset of the PBX. "
+        "Late legs came after their call was counted: see legs_appear. Cut calls were "
+        "counted early.",
+        {
+            "late rows": events("cdr_exporter_late_records_total"),
+            "late legs": events("cdr_exporter_late_legs_total"),
+            "ids used again": events("cdr_exporter_reused_ids_total"),
+            "from before a reset": events("cdr_exporter_pre_break_records_total"),
+            "cut calls": events("cdr_exporter_cut_calls_total"),
+            "resets of the PBX": events("cdr_exporter_lineage_breaks_total"),
+        },
+        no_value=NO_EXPORTER,
+    ),
+    bars(
+        "Rows that were not as documented",
+        "Rows rejected, fields taken as absent, values that the documentation does not "
+        "know, rows folded into the trunk other.",
+        {
+            "row: {{reason}}": events("cdr_exporter_rejected_records_total", BAR, "reason"),
+            "field: {{field}}": events("cdr_exporter_rejected_fields_total", BAR, "field"),
+            "unknown: {{field}}": events("cdr_exporter_unknown_values_total", BAR, "field"),
+            "trunk other": events("cdr_exporter_folded_trunks_total"),
+        },
+        no_value=NO_EXPORTER,
+    ),
+    lines(
+        "Open calls",
+        "Calls of which legs were seen, and that are not counted yet since more may come.",
+        {"{{pbx}}": gauge("cdr_exporter_open_calls")},
+        decimals=0,
+        no_value=NO_EXPORTER,
+    ),
+)
+
+STATE = shelf(
+    7,
+    timeline(
+        "State written",
+        "Whether the state file of each PBX could be written.",
+        {"{{pbx}}": gauge("cdr_exporter_state_write_ok")},
+        WRITABLE,
+    ),
+    timeline(
+        "Another table on the PBX",
+        "Red while the newest rows of a PBX are not those of the table we know: it was "
+        "reset, restored or replaced. Nothing is counted until that is clear.",
+        {"{{pbx}}": gauge("cdr_exporter_lineage_suspect")},
+        KNOWN_TABLE,
+    ),
+    stat(
+        "Version",
+        "The version of the exporter. Empty where each PBX is scraped as a target of its own.",
+        "count by (version) (cdr_exporter_build_info)",
+        unit=SHORT,
+        legend="{{version}}",
+        no_value="Not scraped",
+    ),
+    widths=(10, 10, 4),
+)
+
+HEALTH = Dashboard(
+    uid="cdr-exporter-health",
+    title="Exporter health",
+    description="Does cdr-exporter run, reach its PBXs and count what they have?",
+    shown="now-24h",
+    refresh="1m",
+    shelves=[
+        NOW,
+        SIDE_BY_SIDE,
+        REACHING,
+        REFUSALS,
+        "Keeping up",
+        FOLLOWING,
+        COST,
+        "Counting",
+        COUNTING,
+        STATE,
+    ],
+)

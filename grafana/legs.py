@@ -1,0 +1,158 @@
+"""Legs and raw records: what the PBX has written, row by row."""
+
+from __future__ import annotations
+
+from .dashboard import Dashboard, shelf
+from .meaning import DISPOSITIONS
+from .panels import (
+    AGO,
+    JSON,
+    PLAIN,
+    bars,
+    heat_map,
+    matrix,
+    percentiles,
+    stat,
+)
+from .promql import BAR, CHOSEN, PBX, SHOWN, Histogram, increase, total
+
+ROWS = "cdr_records_total"
+OF_ROWS = f'{CHOSEN}, disposition=~"$disposition"'
+OF_CALLS = f'{PBX}, call_type=~"$call_type"'
+
+DURATION = Histogram("cdr_duration_seconds", OF_ROWS)
+RING = Histogram("cdr_ring_duration_seconds", OF_ROWS)
+TALK = Histogram("cdr_talk_duration_seconds", OF_ROWS)
+LEGS = Histogram("cdr_call_legs", OF_CALLS)
+
+
+def rows(window: str, *labels: str) -> str:
+    """Return how many rows there were."""
+    return total(increase(ROWS, window, OF_ROWS), *labels)
+
+
+def length(title: str, what: str, histogram: Histogram) -> tuple[JSON, JSON]:
+    """Return the percentiles and the heat map of one duration of rows."""
+    return (
+        percentiles(
+            title,
+            f"{what} Half of the rows, and nine of ten, at most so long.",
+            histogram,
+            step="6h",
+        ),
+        heat_map(
+            f"{title}, row by row", f"{what} The darker, the more rows.", histogram.buckets(BAR)
+        ),
+    )
+
+
+LENGTHS = [
+    length(
+        "Duration",
+        "duration: from the start to the end of a leg.",
+        DURATION,
+    ),
+    length(
+        "Ring duration",
+        "ring_duration: how long a leg rang. Of rows that were ANSWERED, went to VOICEMAIL or "
+        "rang.",
+        RING,
+    ),
+    length(
+        "Talk duration",
+        "talk_duration: how long a leg talked. Of rows that were ANSWERED or talked; a queue and "
+        "its agent both have it.",
+        TALK,
+    ),
+]
+
+NUMBERS = shelf(
+    5,
+    stat(
+        "Rows",
+        "Call records in the time shown. A row is one leg: a call that rings three phones "
+        "has three, and more for menus and queues.",
+        rows(SHOWN),
+        decimals=0,
+    ),
+    stat(
+        "Legs per call",
+        "Rows per call on average, on any trunk. Near 1, calls go straight to their phone.",
+        LEGS.mean(SHOWN),
+        unit=PLAIN,
+        decimals=2,
+    ),
+    stat(
+        "Rows on the PBX",
+        "How many rows the PBXs hold now. It falls when a PBX cleans up; what was counted "
+        "stays counted.",
+        f"sum(cdr_pbx_records{{{PBX}}})",
+        decimals=0,
+        no_value="No exporter",
+    ),
+    stat(
+        "Newest row",
+        "When the call of the newest row began, on any trunk.",
+        f"max(cdr_last_record_timestamp_seconds{{{PBX}}} > 0) * 1000",
+        unit=AGO,
+        no_value="None yet",
+    ),
+)
+
+KINDS = shelf(
+    10,
+    bars(
+        "Rows by disposition",
+        "Call records by disposition, as the PBX writes it. OTHER is what its "
+        "documentation does not know. A bar is one hour, or more.",
+        {"{{disposition}}": rows(BAR, "disposition")},
+        meanings=DISPOSITIONS,
+    ),
+    matrix(
+        "Dispositions by call type",
+        "Rows in the time shown, by disposition and call type.",
+        "disposition",
+        "call_type",
+        rows(SHOWN, "disposition", "call_type"),
+    ),
+    widths=(14, 10),
+)
+
+PLACES = shelf(
+    9,
+    bars(
+        "Rows by call type",
+        "Call records by call type, as the PBX writes it. A bar is one hour, or more.",
+        {"{{call_type}}": rows(BAR, "call_type")},
+    ),
+    bars(
+        "Rows by trunk",
+        "Call records by trunk. Rows without one have none; other is what goes beyond "
+        "max_trunks. A bar is one hour, or more.",
+        {"{{trunk}}": rows(BAR, "trunk")},
+    ),
+    heat_map(
+        "Legs per call, call by call",
+        "Calls by how many legs they had, on any trunk. The darker, the more calls.",
+        LEGS.buckets(BAR),
+        unit=PLAIN,
+    ),
+)
+
+LEGS_AND_RECORDS = Dashboard(
+    uid="cdr-legs-and-records",
+    title="Legs and raw records",
+    description="What did the PBX write? Call records (rows, legs) of Yeastar P-Series PBXs by "
+    "disposition and call type, counted by cdr-exporter.",
+    shown="now-7d",
+    refresh="5m",
+    choices=("pbx", "trunk", "call_type", "disposition"),
+    shelves=[
+        NUMBERS,
+        KINDS,
+        PLACES,
+        "How long",
+        shelf(9, *(over_time for over_time, _ in LENGTHS)),
+        shelf(9, *(row_by_row for _, row_by_row in LENGTHS)),
+    ],
+)

@@ -1,0 +1,203 @@
+"""Trunks: which of them carries what, and which fails."""
+
+from __future__ import annotations
+
+from .dashboard import Dashboard, shelf
+from .meaning import DARK, ORANGE, PURPLE
+from .panels import AGO, PERCENT, PLAIN, SECONDS, Column, bars, lines, table
+from .promql import (
+    A_TRUNK,
+    BAR,
+    CHOSEN,
+    DAY,
+    HOUR,
+    INBOUND,
+    OUTBOUND,
+    PBX,
+    SHOWN,
+    Histogram,
+    increase,
+    rate,
+    share,
+    total,
+)
+
+CALLS, ROWS = "cdr_calls_total", "cdr_records_total"
+EACH = ("pbx", "trunk")
+ANY_CALL, ANY_IN, ANY_OUT = (f"{chosen}, {A_TRUNK}" for chosen in (CHOSEN, INBOUND, OUTBOUND))
+"""Calls between extensions are on no trunk."""
+
+TALK = Histogram("cdr_call_talk_seconds", ANY_CALL)
+
+LEGEND = "{{trunk}} ({{pbx}})"
+
+NO_DESTINATIONS = "No calls, or no destinations in exporter.yml"
+DESTINATIONS = (
+    "by class of the number dialled, whatever trunk and call type are chosen. Only where "
+    "destinations are in exporter.yml; all others are other."
+)
+
+
+def calls(window: str) -> str:
+    """Return the calls of each trunk."""
+    return total(increase(CALLS, window, ANY_CALL), *EACH)
+
+
+def erlangs(window: str) -> str:
+    """Return the mean number of channels in use by calls, ringing included."""
+    return total(rate("cdr_call_duration_seconds_sum", window, ANY_CALL), *EACH)
+
+
+def seizures_answered(window: str) -> str:
+    """Return the answer-seizure ratio: answered outbound rows of all outbound rows."""
+    return share(ROWS, window, 'disposition="ANSWERED"', ANY_OUT, *EACH)
+
+
+def rows(disposition: str, window: str) -> str:
+    """Return outbound rows of one *disposition*."""
+    return total(increase(ROWS, window, f'{ANY_OUT}, disposition="{disposition}"'), *EACH)
+
+
+def last_counted() -> str:
+    """Return when a call was last counted, in milliseconds, to 5 minutes.
+
+    A counter does not tell when it rose; so it is looked at every 5 minutes of the time shown,
+    for the 10 minutes before, which hold two scrapes at any usual interval.
+    """
+    rose = total(increase(CALLS, "10m", ANY_CALL), *EACH)
+    return f"max_over_time((({rose} > 0) * 0 + time())[{SHOWN}:5m]) * 1000"
+
+
+SIDE_BY_SIDE = shelf(
+    9,
+    table(
+        "Trunks side by side",
+        "In the time shown; a click on a heading sorts. ASR: outbound tries that were "
+        "answered. ALOC: average length of conversation. Erlangs: channels in use on "
+        "average, and in the busiest hour. Last call: when one was last counted, to 5 "
+        "minutes; empty where there was none in the time shown.",
+        {"trunk": "Trunk", "pbx": "PBX"},
+        {
+            "Calls": Column(query=calls(SHOWN), decimals=0, bar=DARK),
+            "Inbound answered": Column(
+                query=share(CALLS, SHOWN, 'outcome="answered"', ANY_IN, *EACH),
+                unit=PERCENT,
+                decimals=1,
+            ),
+            "ASR": Column(query=seizures_answered(SHOWN), unit=PERCENT, decimals=1),
+            "Failed": Column(query=rows("FAILED", SHOWN), decimals=0, warn=PURPLE),
+            "Busy": Column(query=rows("BUSY", SHOWN), decimals=0, warn=ORANGE),
+            "ALOC": Column(query=TALK.mean(SHOWN, *EACH), unit=SECONDS, decimals=0),
+            "Erlangs": Column(query=erlangs(SHOWN), unit=PLAIN, decimals=2),
+            "Busiest hour": Column(
+                query=f"max_over_time(({erlangs(HOUR)})[{SHOWN}:5m])",
+                unit=PLAIN,
+                decimals=2,
+            ),
+            "Last hour": Column(query=calls(HOUR), decimals=0),
+            "Last 24 hours": Column(query=calls(DAY), decimals=0),
+            "Last call": Column(query=last_counted(), unit=AGO),
+        },
+        sort="Calls",
+    ),
+)
+
+TRAFFIC = shelf(
+    10,
+    lines(
+        "Traffic (erlangs)",
+        "Channels in use on average in the hour before each point, ringing included. A "
+        "call counts when it ends, with all its time: no number of lines in use now.",
+        {LEGEND: erlangs(HOUR)},
+        unit=PLAIN,
+        decimals=2,
+    ),
+    bars(
+        "Calls by trunk",
+        "Calls that ended, by trunk. A bar is one hour, or more where much time is shown. "
+        "Calls between extensions are on no trunk and left out.",
+        {LEGEND: calls(BAR)},
+    ),
+)
+
+QUALITY = shelf(
+    9,
+    lines(
+        "Answer-seizure ratio (ASR)",
+        "Outbound tries that were answered, of all outbound tries. A point is six hours; "
+        "compare a trunk with its own past. No point where nobody called.",
+        {LEGEND: seizures_answered(BAR)},
+        unit=PERCENT,
+        step="6h",
+        maximum=1,
+    ),
+    lines(
+        "Average length of conversation (ALOC)",
+        "How long people talked in answered calls, on average. A point is six hours. A "
+        "sudden fall on one trunk is often bad sound.",
+        {LEGEND: TALK.mean(BAR, *EACH)},
+        unit=SECONDS,
+        step="6h",
+    ),
+)
+
+FAILURES = shelf(
+    9,
+    bars(
+        "Failed tries by trunk",
+        "Outbound tries that FAILED: the provider refused, the number does not exist, or "
+        "the trunk is down. A call that is tried on two trunks is on both.",
+        {LEGEND: rows("FAILED", BAR)},
+        no_value="No outbound calls",
+    ),
+    bars(
+        "Busy tries by trunk",
+        "Outbound tries that were BUSY. Many at once may mean that all channels of the "
+        "trunk were taken.",
+        {LEGEND: rows("BUSY", BAR)},
+        no_value="No outbound calls",
+    ),
+)
+
+ABROAD = shelf(
+    9,
+    bars(
+        "Outbound calls by destination",
+        f"Outbound calls {DESTINATIONS}",
+        {
+            "{{destination}}": total(
+                increase("cdr_destination_calls_total", BAR, PBX), "destination"
+            )
+        },
+        no_value=NO_DESTINATIONS,
+    ),
+    bars(
+        "Talk time by destination",
+        f"How long outbound calls talked, {DESTINATIONS} What costs shows here first.",
+        {
+            "{{destination}}": total(
+                increase("cdr_destination_talk_seconds_total", BAR, PBX), "destination"
+            )
+        },
+        unit=SECONDS,
+        no_value=NO_DESTINATIONS,
+    ),
+)
+
+TRUNKS = Dashboard(
+    uid="cdr-trunks",
+    title="Trunks",
+    description="Which trunk carries what, and which fails? From the call records of Yeastar "
+    "P-Series PBXs, counted by cdr-exporter.",
+    shown="now-7d",
+    refresh="5m",
+    shelves=[
+        SIDE_BY_SIDE,
+        TRAFFIC,
+        "Quality",
+        QUALITY,
+        FAILURES,
+        "Where the calls go",
+        ABROAD,
+    ],
+)

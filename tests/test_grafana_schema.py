@@ -1,0 +1,120 @@
+"""The dashboards by Grafana's own JSON Schemas, of the oldest and newest Grafana that we mean.
+
+The schemas lie beside the repository, not in it; without them these tests skip.
+"""
+
+import json
+from functools import cache
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft7Validator
+from jsonschema.validators import extend
+
+from .test_grafana import DASHBOARDS, every_panel, targets
+
+SCHEMAS = Path(__file__).parent.parent.parent / "shared" / "grafana-schema"
+VERSIONS = ("10.4", "11.6", "main")
+
+FILES = {
+    "timeseries": "timeseries",
+    "stat": "stat",
+    "table": "table",
+    "heatmap": "heatmap",
+    "bargauge": "bargauge",
+    "state-timeline": "statetimeline",
+}
+"""The schema by the type of a panel."""
+
+every_version = pytest.mark.parametrize("version", VERSIONS)
+
+
+@cache
+def schema(version, name):
+    path = SCHEMAS / version / f"{name}.json"
+    if not path.is_file():
+        pytest.skip(f"Grafana's schemas are not beside the repository: {SCHEMAS}")
+    found = json.loads(path.read_text(encoding="utf-8"), object_hook=any_is_any)
+    if "Threshold" in found["definitions"]:
+        # The first step begins below all numbers, which JSON writes as null.
+        found["definitions"]["Threshold"]["properties"]["value"] = {"type": ["number", "null"]}
+    return found
+
+
+def any_is_any(part):
+    """Return a part of a schema, in which an object of anything stands for just anything."""
+    about = {key: value for key, value in part.items() if key not in ("description", "default")}
+    return {} if about == {"type": "object", "additionalProperties": {}} else part
+
+
+# What is missing is not wrong: a panel without an option has the default of the Grafana that shows
+# it, while the schemas call required whatever has a default. And one of several is any of them,
+# where one of them is anything.
+Judge = extend(
+    Draft7Validator,
+    {"required": lambda *_: (), "oneOf": Draft7Validator.VALIDATORS["anyOf"]},
+)
+
+
+def faults(version, name, definition, value):
+    """Return what is wrong with *value* by one definition of a schema."""
+    known = {"definitions": schema(version, name)["definitions"]}
+    judge = Judge({**known, "$ref": f"#/definitions/{definition}"})
+    return [f"{error.json_path}: {error.message}"[:400] for error in judge.iter_errors(value)]
+
+
+@every_version
+@pytest.mark.parametrize("dashboard", DASHBOARDS.values(), ids=DASHBOARDS)
+def test_a_dashboard_is_one_for_grafana(dashboard, version):
+    # An id of null asks for a number that is free; the older schemas know numbers only.
+    rest = {**dashboard, "id": 1, "panels": []}
+
+    assert faults(version, "dashboard", "Dashboard", rest) == []
+
+
+@every_version
+@pytest.mark.parametrize("dashboard", DASHBOARDS.values(), ids=DASHBOARDS)
+def test_a_heading_is_one_for_grafana(dashboard, version):
+    for panel in dashboard["panels"]:
+        if panel["type"] == "row":
+            assert faults(version, "dashboard", "RowPanel", panel) == []
+
+
+@every_version
+@every_panel
+def test_a_panel_is_one_for_grafana(panel, version):
+    assert faults(version, "dashboard", "Panel", panel) == []
+
+
+@every_version
+@every_panel
+def test_a_panel_has_the_options_of_its_kind(panel, version):
+    name = FILES[panel["type"]]
+
+    assert faults(version, name, "Options", panel["options"]) == []
+
+
+@every_version
+@every_panel
+def test_a_panel_draws_as_its_kind_can(panel, version):
+    if custom := panel["fieldConfig"]["defaults"].get("custom"):
+        assert faults(version, FILES[panel["type"]], "FieldConfig", custom) == []
+
+
+@every_version
+@every_panel
+def test_a_query_is_one_for_prometheus(panel, version):
+    name = schema(version, "prometheus")["$ref"].rpartition("/")[2]
+    for query in targets(panel):
+        assert faults(version, "prometheus", name, query) == []
+
+
+@every_version
+def test_a_typing_mistake_would_be_seen(version):
+    (dashboard, *_) = DASHBOARDS.values()
+    wrong = {**dashboard, "id": 1, "panels": [], "refrehs": "1m", "graphTooltip": 7}
+    panel = next(one for one in dashboard["panels"] if one["type"] == "timeseries")
+    options = {**panel["options"], "tooltip": {"mode": "many"}}
+
+    assert len(faults(version, "dashboard", "Dashboard", wrong)) == 2
+    assert faults(version, "timeseries", "Options", options)
