@@ -1,4 +1,7 @@
 import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -6,6 +9,9 @@ import yaml
 
 from cdr_exporter import bundle
 from cdr_exporter.errors import ExporterError
+
+from .processes import Exporter
+from .webfakes import app, ask, snapshot
 
 ROOT = Path(__file__).parent.parent
 
@@ -22,6 +28,35 @@ def test_what_people_edit_is_what_is_bundled():
 def test_what_is_bundled_can_be_read():
     assert all(json.loads(content)["uid"] for content in bundle.dashboards().values())
     assert all(yaml.safe_load(content)["groups"] for content in bundle.rules().values())
+
+
+def test_every_dashboard_is_served_as_the_file_it_is():
+    names = {path.name for path in (ROOT / "grafana/dashboards").iterdir()}
+    web = app(snapshot(), dashboards=bundle.dashboards())
+
+    assert len(names) == 4
+    assert set(re.findall(r'href="([^"]+\.json)"', ask(web, "/dashboards/").text)) == names
+    for name in names:
+        response = ask(web, f"/dashboards/{name}")
+        assert response.headers["Content-Type"] == "application/json"
+        assert response.body == (ROOT / "grafana/dashboards" / name).read_bytes()
+
+
+@pytest.mark.e2e
+def test_the_program_serves_and_writes_the_files_that_people_edit(tmp_path):
+    config = tmp_path / "exporter.yml"
+    config.write_text(
+        "pbxs:\n  - {name: hq, base_url: 'http://127.0.0.1:1', client_id: x, client_secret: y}\n"
+    )
+    command = [sys.executable, "-m", "cdr_exporter", "dashboards", "--output", str(tmp_path)]
+    subprocess.run(command, check=True, timeout=60, stdout=subprocess.DEVNULL)
+
+    with Exporter(config) as exporter:
+        for folder, kind in (("grafana/dashboards", "dashboards"), ("prometheus/rules", "rules")):
+            edited = files(folder, "*")
+            assert {p.name: p.read_bytes() for p in (tmp_path / kind).iterdir()} == edited
+            for name, content in edited.items():
+                assert exporter.get(f"/{kind}/{name}").encode() == content
 
 
 def test_the_tables_cannot_be_changed():

@@ -1,0 +1,71 @@
+"""How the dashboards come into Grafana by files. No Grafana runs here: the files are judged."""
+
+import re
+from pathlib import Path
+
+import yaml
+
+FOLDER = Path(__file__).parent.parent / "grafana" / "provisioning"
+DATA_SOURCES, DASHBOARDS = FOLDER / "datasources", FOLDER / "dashboards"
+
+
+def the_only(folder, what):
+    """Return the one thing that the files of *folder* provision."""
+    (path,) = folder.iterdir()
+    found = yaml.safe_load(path.read_text(encoding="utf-8"))
+
+    assert path.suffix == ".yml", "Grafana reads .yml and .yaml only"
+    assert found.keys() == {"apiVersion", what}
+    assert found["apiVersion"] == 1
+    (thing,) = found[what]
+    return thing
+
+
+def environment():
+    lines = (FOLDER / "grafana.env").read_text(encoding="utf-8").splitlines()
+    return dict(line.split("=", 1) for line in lines if not line.startswith("#"))
+
+
+def test_the_data_source_has_a_uid_that_stays():
+    source = the_only(DATA_SOURCES, "datasources")
+
+    assert (source["uid"], source["type"]) == ("cdr-prometheus", "prometheus")
+    assert source["access"] == "proxy", "browsers need not reach Prometheus"
+    assert "isDefault" not in source, "Grafana refuses to start with two defaults"
+
+
+def test_the_address_of_prometheus_comes_from_the_environment():
+    names = re.findall(r"\$\{?(\w+)\}?", the_only(DATA_SOURCES, "datasources")["url"])
+
+    assert names == ["PROMETHEUS_URL"] == list(environment())
+    assert environment()["PROMETHEUS_URL"] == "http://localhost:9090"
+
+
+def test_grafana_knows_the_scrape_interval_of_the_example():
+    source = the_only(DATA_SOURCES, "datasources")
+    example = yaml.safe_load((FOLDER.parent.parent / "prometheus/prometheus.yml").read_text())
+
+    assert source["jsonData"]["timeInterval"] == example["global"]["scrape_interval"]
+
+
+def test_the_dashboards_are_in_a_folder_of_their_own_and_not_changed_by_hand():
+    provider = the_only(DASHBOARDS, "providers")
+
+    assert (provider["type"], provider["folder"]) == ("file", "Telephony")
+    assert provider["allowUiUpdates"] is False
+
+
+def test_the_command_above_puts_the_files_where_grafana_looks():
+    (path,) = DASHBOARDS.iterdir()
+    comment = "".join(re.findall(r"^#(.*\n)", path.read_text(encoding="utf-8"), re.MULTILINE))
+    mounts = dict(re.findall(r"-v \./(\S+):(\S+):ro", comment))
+    output = re.search(r"dashboards --output (\S+?)`", comment)
+    looked_at = the_only(DASHBOARDS, "providers")["options"]["path"]
+
+    assert mounts["grafana/dashboards"] == looked_at
+    assert mounts["grafana/provisioning"] == "/etc/grafana/provisioning"
+    assert f"--env-file {(FOLDER / 'grafana.env').relative_to(FOLDER.parent.parent)}" in comment
+    assert all((FOLDER.parent.parent / source).is_dir() for source in mounts)
+    # The command writes a folder `dashboards` into what it is told.
+    assert output
+    assert f"{output[1]}/dashboards" == looked_at
