@@ -59,7 +59,7 @@ def rows(disposition: str, window: str) -> str:
 
 
 def last_counted() -> str:
-    """Return when a call was last counted, in milliseconds, to 5 minutes.
+    """Return when a call was last counted, in milliseconds, at most 10 minutes too late.
 
     A counter does not tell when it rose; so it is looked at every 5 minutes of the time shown,
     for the 10 minutes before, which hold two scrapes at any usual interval.
@@ -74,7 +74,7 @@ SIDE_BY_SIDE = shelf(
         "Trunks side by side",
         "In the time shown; a click on a heading sorts. ASR: outbound tries that were "
         "answered. ALOC: average length of conversation. Erlangs: channels in use on "
-        "average, and in the busiest hour. Last call: when one was last counted, to 5 "
+        "average, and in the busiest hour. Last call: when one was last counted, to 10 "
         "minutes; empty where there was none in the time shown.",
         {"trunk": "Trunk", "pbx": "PBX"},
         {

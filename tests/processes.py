@@ -154,14 +154,19 @@ class Exporter(Process):
 
 
 class Prometheus(Process):
-    """A real Prometheus that scrapes *target* every second."""
+    """A real Prometheus that scrapes *target* every second.
 
-    def __init__(self, directory: Path, target: str) -> None:
+    Without a target it has what lies in `data` of its directory, however old.
+    """
+
+    def __init__(self, directory: Path, target: str = "", *flags: str) -> None:
         config = directory / "prometheus.yml"
         config.write_text(
             "global: {scrape_interval: 1s}\n"
             "scrape_configs:\n"
             f"  - {{job_name: cdr, static_configs: [{{targets: ['{target}']}}]}}\n"
+            if target
+            else "{}"
         )
         self.url = f"http://127.0.0.1:{free_port()}"
         super().__init__(
@@ -169,14 +174,27 @@ class Prometheus(Process):
             f"--config.file={config}",
             f"--storage.tsdb.path={directory / 'data'}",
             f"--web.listen-address={self.url.removeprefix('http://')}",
+            *flags,
         )
         eventually("Prometheus is ready", lambda: "Ready" in get(f"{self.url}/-/ready"))
-        eventually("Prometheus has scraped", lambda: self.query("up == 1"))
+        if target:
+            eventually("Prometheus has scraped", lambda: self.query("up == 1"))
 
-    def query(self, expression: str) -> list[dict[str, Any]]:
-        """Return the result of an instant query."""
-        query = urllib.parse.urlencode({"query": expression})
-        answer = json.loads(get(f"{self.url}/api/v1/query?{query}"))
-        assert answer["status"] == "success", answer
-        result: list[dict[str, Any]] = answer["data"]["result"]
+    def query(self, expression: str, **when: float) -> list[dict[str, Any]]:
+        """Return the result of an instant query, at `time` or now."""
+        result: list[dict[str, Any]] = self.ask("query", query=expression, **when)["result"]
         return result
+
+    def query_range(
+        self, expression: str, start: float, end: float, step: float
+    ) -> list[dict[str, Any]]:
+        """Return the result of a range query."""
+        asked = {"query": expression, "start": start, "end": end, "step": step}
+        result: list[dict[str, Any]] = self.ask("query_range", **asked)["result"]
+        return result
+
+    def ask(self, path: str, **parameters: Any) -> Any:
+        """Return the data that the API has at *path*."""
+        answer = json.loads(get(f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"))
+        assert answer["status"] == "success", answer
+        return answer["data"]

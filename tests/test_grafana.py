@@ -10,13 +10,15 @@ import json
 import re
 import subprocess
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 import yaml
 
-from cdr_exporter.catalogue import ALL_DISPOSITIONS, FAMILIES, OUTCOMES
+from cdr_exporter.catalogue import ALL_DISPOSITIONS, FAMILIES, NO_TRUNK, OUTCOMES
+from cdr_exporter.contract import CALL_TYPES
 from grafana.__main__ import FILES
-from grafana.dashboard import shelf
+from grafana.dashboard import VARIABLES, shelf
 
 from .judges import require
 from .test_rules import SAMPLES, metrics_in
@@ -93,15 +95,13 @@ every_variable = pytest.mark.parametrize(
 )
 
 
-def filled_in(expression, macros=MACROS, chosen=".*"):
-    """Return a query as Prometheus gets it when *chosen* is chosen everywhere.
-
-    *chosen* may be values by variable.
-    """
+def filled_in(expression, macros=MACROS, chosen=MappingProxyType({})):
+    """Return a query as Prometheus gets it: *chosen* values, and all of the other variables."""
     for macro, value in macros.items():
         expression = expression.replace(macro, value)
-    values = chosen if isinstance(chosen, dict) else {}
-    return re.sub(r"\$(\w+)", lambda found: values.get(found[1], ".*"), expression)
+    for name in VARIABLES:
+        expression = expression.replace(f"${name}", chosen.get(name, ".*"))
+    return expression
 
 
 def test_the_files_are_what_is_made_from_the_tables():
@@ -272,6 +272,31 @@ def test_a_query_groups_by_and_names_labels_that_exist(panel, target):
 
     assert by <= known
     assert named <= by, "what is not grouped by has more series than names"
+
+
+VALUES = {
+    "outcome": OUTCOMES,
+    "disposition": ALL_DISPOSITIONS,
+    "call_type": CALL_TYPES,
+    "trunk": (NO_TRUNK,),
+    "le": ("5.0", "20.0"),
+}
+"""What a query may ask for by name. Of the bounds, those that no setting takes away."""
+
+
+@every_target
+def test_a_query_asks_for_label_values_that_exist(panel, target):
+    for label, value in re.findall(r'(\w+)!?="([^"]*)"', target["expr"]):
+        assert value in VALUES[label], (label, value)
+
+
+@every_dashboard
+def test_a_query_asks_for_no_variable_that_is_not_offered(dashboard):
+    offered = {*MACROS, *(f"${one['name']}" for one in variables(dashboard))}
+    for panel in panels(dashboard):
+        for target in targets(panel):
+            # $1 is a group of label_replace, and no variable can have that name.
+            assert set(re.findall(r"\$\w+", target["expr"])) - {"$1"} <= offered, panel["title"]
 
 
 @every_target

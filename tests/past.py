@@ -1,0 +1,215 @@
+"""Fifteen days of two simulated PBXs, as a Prometheus that scraped their exporter holds them.
+
+    Exporter    pollers, ledgers, stores and pages as they are; the PBXs in the same process
+    Past        its pages with their times, made into blocks by promtool, and a Prometheus on them
+
+A scrape comes every 30 minutes, and every 5 on the last day, which some queries look at closely.
+Bounds are fewer than usual, and only what the dashboards ask for is kept: it is a matter of time.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from cdr_exporter.call_counting import number_zeros
+from cdr_exporter.contract import CDRQuery
+from cdr_exporter.errors import TryAgain
+from cdr_exporter.exposition import Exposition
+from cdr_exporter.poller import Poller
+from cdr_exporter.reader import Reader
+from cdr_exporter.record import Answer
+from cdr_exporter.settings import MACHINE_CALLEES, PBX, SecretSource
+from cdr_exporter.settling import reading_of
+from cdr_exporter.simulator import SimulatedPBX
+from cdr_exporter.simulator.office import DIDS, QUEUES
+from cdr_exporter.snapshot import Snapshot
+from cdr_exporter.store import Store
+from cdr_exporter.vitals import Vitals
+
+from .fakes import FakeClock
+from .judges import require
+from .processes import Prometheus
+from .test_calls_of_a_month import Chance, InOneProcess
+
+MINUTE, HOUR, DAY = 60, 3_600, 86_400
+
+BEGIN = 1_700_524_800
+"""A Tuesday at midnight, UTC."""
+
+END = BEGIN + 15 * DAY
+LAST_DAY = END - DAY
+SCRAPE_INTERVAL = 30 * MINUTE
+
+DOWN = range(LAST_DAY + 10 * HOUR, LAST_DAY + 11 * HOUR)
+"""When the branch cannot be reached."""
+
+BOUNDS = {
+    "duration": (5, 20, 60, 300, 1200),
+    "ring": (5, 20, 60),
+    "wait": (5, 20, 60, 300),
+    "legs": (1, 2, 4, 8),
+    "delay": (60, 900, 3600),
+}
+
+ZONES = {"hq": ZoneInfo("Europe/Berlin"), "branch": ZoneInfo("Asia/Tokyo")}
+OFFSETS = {"hq": HOUR, "branch": 9 * HOUR}
+RATES = {"hq": 1.0, "branch": 0.3}
+
+_NEVER = Chance(0.0)
+
+
+class Cut(InOneProcess):
+    """A CDR list that is out of reach at times."""
+
+    def __init__(self, pbx: SimulatedPBX, is_cut: Callable[[], bool]) -> None:
+        super().__init__(pbx, _NEVER)
+        self._is_cut = is_cut
+
+    def fetch(self, query: CDRQuery) -> Answer:
+        if self._is_cut():
+            raise TryAgain("refused", reason="connect")
+        return super().fetch(query)
+
+
+class Exporter:
+    """One PBX and its poller, on a clock set by hand."""
+
+    last: Snapshot
+
+    def __init__(self, name: str, state_dir: Path, clock: FakeClock) -> None:
+        self.office = SimulatedPBX(
+            seed=len(name),
+            clock=lambda: clock.wall,
+            rate=RATES[name],
+            utc_offset_seconds=OFFSETS[name],
+        )
+        settings = PBX(
+            name=name,
+            base_url="http://127.0.0.1",
+            client_id="me",
+            secret=SecretSource(env="X"),
+            stale_after=2.0 * HOUR,
+            birth_hold=45.0 * MINUTE,
+            dids={number: f"did {number[-3:]}" for number in DIDS},
+            queues={number: f"queue {number}" for number in QUEUES},
+            destinations={"international": ("00",), "national": ("0",)},
+        )
+        reading = reading_of(settings, MACHINE_CALLEES)
+        vitals = Vitals(BOUNDS)
+        cut = Cut(self.office, lambda: name == "branch" and clock.wall in DOWN)
+        self.store = Store(state_dir, name, "me", BOUNDS, number_zeros(reading))
+        self._poller = Poller(
+            settings,
+            Reader(cut, vitals, clock),  # type: ignore[arg-type]
+            self.store,
+            reading=reading,
+            vitals=vitals,
+            bounds=BOUNDS,
+            clock=clock,  # type: ignore[arg-type]
+            publish=self._keep,
+            chance=lambda: 0.5,
+        )
+
+    def _keep(self, snapshot: Snapshot) -> None:
+        self.last = snapshot
+
+    def poll(self) -> None:
+        self.office.tick()
+        self._poller.poll()
+
+
+class Past:
+    """The two PBXs after fifteen days, and when a call of a trunk was last counted."""
+
+    def __init__(self, directory: Path, metrics: Sequence[str]) -> None:
+        """Let the days pass; only *metrics* are kept."""
+        self.last_risen: dict[tuple[str, str], float] = {}
+        self._directory = directory
+        self._clock = FakeClock(float(BEGIN))
+        state_dir = directory / "state"
+        state_dir.mkdir()
+        self._exporters = [Exporter(name, state_dir, self._clock) for name in ZONES]
+        self._exposition = Exposition(BOUNDS, "1.2.3", ZONES)
+        self._kept = re.compile(rb"^(?:%s)\{.*\n" % "|".join(metrics).encode(), re.MULTILINE)
+        try:
+            self._pass()
+        finally:
+            for exporter in self._exporters:
+                exporter.store.close()
+
+    def state(self, name: str) -> dict[str, Any]:
+        """Return what became of the calls of one PBX, by itself."""
+        return dict(zip(ZONES, self._exporters, strict=True))[name].office.state()
+
+    def _pass(self) -> None:
+        path = self._directory / "past.om"
+        with path.open("wb") as file:
+            for page in self._pages():
+                file.write(page.replace(b"\n", b" %d\n" % self._clock.wall))
+            file.write(b"# EOF\n")
+        # One block: promtool reads the whole file again for each.
+        _promtool("openmetrics", "--max-block-duration=720h", path, self._directory / "data")
+        path.unlink()
+
+    def _pages(self) -> Iterator[bytes]:
+        before: dict[tuple[str, str], float] = {}
+        while self._clock.wall <= END:
+            for exporter in self._exporters:
+                exporter.poll()
+            now = self._clock.now()
+            snapshots = [exporter.last for exporter in self._exporters]
+            page = self._exposition.all(snapshots, now, openmetrics=False).plain
+            yield b"".join(self._kept.findall(page))
+            counts = self._counts()
+            self.last_risen.update(
+                {key: now.wall for key, count in counts.items() if count > before.get(key, 0)}
+            )
+            before = counts
+            self._clock.pass_(SCRAPE_INTERVAL if now.wall < LAST_DAY else 5 * MINUTE)
+
+    def _counts(self) -> dict[tuple[str, str], float]:
+        counts: dict[tuple[str, str], float] = {}
+        for exporter in self._exporters:
+            for series, value in exporter.last.totals.series.items():
+                if series.family == "cdr_calls_total":
+                    key = exporter.last.pbx, series.labels[2]
+                    counts[key] = counts.get(key, 0) + value[0]
+        return counts
+
+    def prometheus(self) -> Prometheus:
+        """Return a Prometheus that holds it; whoever asks ends it."""
+        flags = (
+            "--storage.tsdb.retention.time=100y",
+            f"--query.lookback-delta={SCRAPE_INTERVAL}s",
+        )
+        return Prometheus(self._directory, "", *flags)
+
+    def record(self, rules: Path) -> None:
+        """Add what recording rules would have recorded at the end.
+
+        promtool sees only what was there before; so it is asked again for rules that build upon
+        others, and once more for those that build upon these.
+        """
+        for _ in range(3):
+            with self.prometheus() as prometheus:
+                _promtool(
+                    "rules",
+                    f"--url={prometheus.url}",
+                    f"--start={END - SCRAPE_INTERVAL}",
+                    f"--end={END}",
+                    f"--eval-interval={SCRAPE_INTERVAL}s",
+                    f"--output-dir={self._directory / 'data'}",
+                    rules,
+                )
+                prometheus.stop()
+
+
+def _promtool(kind: str, *arguments: str | Path) -> None:
+    command = [require("promtool"), "tsdb", "create-blocks-from", kind, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
