@@ -226,11 +226,13 @@ def table(
     columns: Mapping[str, Column],
     *,
     sort: str,
-    descending: bool = True,
     key_meaning: Mapping[int, Meaning] | None = None,
     no_value: str = NO_CALLS,
 ) -> JSON:
-    """Return one row for each value of the labels *keys*, which have a heading each."""
+    """Return one row for each value of the labels *keys*, which have a heading each.
+
+    The highest number under the heading *sort* comes first.
+    """
     queries = {heading: column.query for heading, column in columns.items()}
     panel = _table(title, description, queries, no_value)
     # A single query's column has no letter.
@@ -250,7 +252,7 @@ def table(
         *(_override(heading, **words) for heading in keys.values() if key_meaning),
         *(_column(heading, column) for heading, column in columns.items()),
     ]
-    panel["options"]["sortBy"] = [{"displayName": sort, "desc": descending}]
+    panel["options"]["sortBy"] = [{"displayName": sort, "desc": True}]
     return panel
 
 
