@@ -12,23 +12,42 @@ from cdr_exporter.catalogue import (
     FAMILIES,
     HISTOGRAM,
     NO_TRUNK,
+    OTHER_NUMBER,
 )
 from cdr_exporter.contract import CALL_TYPES
+from cdr_exporter.reactions import BLOCKED_REASONS
 
+from . import stories
 from .judges import require
 
 FOLDER = Path(__file__).parent.parent / "prometheus"
 RULE_FILES = sorted((FOLDER / "rules").glob("*.yml"))
 TEST_FILES = sorted((FOLDER / "tests").glob("*.yml"))
 
-RULES = [
-    rule
-    for path in RULE_FILES
-    for group in yaml.safe_load(path.read_text())["groups"]
-    for rule in group["rules"]
-]
+
+def rules_of(path):
+    return [rule for group in yaml.safe_load(path.read_text())["groups"] for rule in group["rules"]]
+
+
+def alerts_of(name):
+    """Return the names of the alerts of one rule file, or several."""
+    return [rule["alert"] for rule in rules_of(FOLDER / "rules" / name) if "alert" in rule]
+
+
+RULES = [rule for path in RULE_FILES for rule in rules_of(path)]
 ALERTS = {rule["alert"]: rule for rule in RULES if "alert" in rule}
-RECORDED = {rule["record"]: rule for rule in RULES if "record" in rule}
+THRESHOLDS = {rule["record"]: rule for rule in rules_of(FOLDER / "rules/cdr-thresholds.yml")}
+RECORDED = {
+    rule["record"]: rule for rule in RULES if "record" in rule and rule["record"] not in THRESHOLDS
+}
+
+DASHBOARDS = {
+    "cdr-calls-overview",
+    "cdr-trunks",
+    "cdr-legs",
+    "cdr-exporter-health",
+}
+"""The uids that an alert may link to."""
 
 
 def samples(families):
@@ -51,7 +70,7 @@ def samples(families):
 SAMPLES = samples(FAMILIES)
 """The labels of every sample name we expose."""
 
-LEVELS = ("pbx", "disposition", "outcome", "call_type", "trunk", "did", "queue")
+LEVELS = ("pbx", "disposition", "outcome", "call_type", "trunk", "did", "queue", "destination")
 
 
 def level(name):
@@ -66,6 +85,7 @@ KNOWN = {
     "up": set(),
     **SAMPLES,
     **{name: level(name) for name in RECORDED},
+    **{name: {"pbx"} for name in THRESHOLDS},
 }
 """The labels of all that a rule may use, but for those of a target."""
 
@@ -99,13 +119,28 @@ def test_the_rules_do_what_their_tests_say():
     promtool("test", "rules", *(path.name for path in TEST_FILES), cwd=FOLDER / "tests")
 
 
+TESTS = [
+    test
+    for document in (
+        *(yaml.safe_load(path.read_text()) for path in TEST_FILES),
+        *stories.documents(ALERTS).values(),
+    )
+    for test in document["tests"]
+]
+"""Those of the files, and those that `test_alerts` runs."""
+
+CASES = [case for test in TESTS for case in test.get("alert_rule_test", ())]
+
+
 def cases():
-    return [
-        (case["alertname"], bool(case.get("exp_alerts")))
-        for path in TEST_FILES
-        for test in yaml.safe_load(path.read_text())["tests"]
-        for case in test.get("alert_rule_test", ())
-    ]
+    return [(case["alertname"], bool(case.get("exp_alerts"))) for case in CASES]
+
+
+def test_what_is_told_says_all_that_it_means_to_say():
+    for case in CASES:
+        for told in case.get("exp_alerts", ()):
+            assert told["exp_annotations"].keys() == ALERTS[case["alertname"]]["annotations"].keys()
+            assert not re.search(r"no value|NaN|Inf\b|\{\{|  ", str(told["exp_annotations"]))
 
 
 @alert
@@ -115,11 +150,10 @@ def test_each_alert_is_seen_to_fire_and_to_keep_quiet(name):
 
 def expected():
     """Yield the recorded metric that a test looks at, and the samples it should have."""
-    for path in TEST_FILES:
-        for test in yaml.safe_load(path.read_text())["tests"]:
-            for case in test.get("promql_expr_test", ()):
-                (name,) = metrics_in(case["expr"])
-                yield name, case["exp_samples"]
+    for test in TESTS:
+        for case in test.get("promql_expr_test", ()):
+            (name,) = metrics_in(case["expr"])
+            yield name, case["exp_samples"]
 
 
 def test_each_recorded_metric_is_seen_to_have_values_other_than_0():
@@ -151,7 +185,7 @@ def test_each_alert_says_how_bad_what_and_where_to_look(name):
 
     assert re.fullmatch(r"CDR[A-Z][A-Za-z]+", name)
     assert rule["labels"]["severity"] in {"critical", "warning", "info"}
-    assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}
+    assert set(rule["annotations"]) == {"summary", "description", "runbook_url", "dashboard"}
     assert "{{" not in rule["annotations"]["summary"], "the summary names the kind of trouble"
     assert re.search(r"\{\{|\d", rule["annotations"]["description"]), "the description has numbers"
 
@@ -167,6 +201,11 @@ def test_each_alert_links_to_its_heading(name):
     assert ALERTS[name]["annotations"]["runbook_url"] == f"prometheus/RUNBOOK.md#{name.lower()}"
 
 
+@alert
+def test_each_alert_links_to_its_dashboard(name):
+    assert ALERTS[name]["annotations"]["dashboard"].removeprefix("/d/") in DASHBOARDS
+
+
 def test_the_runbook_says_what_it_means_what_to_look_at_and_what_to_do():
     sections = re.split(r"^## ", (FOLDER / "RUNBOOK.md").read_text(), flags=re.MULTILINE)[1:]
 
@@ -175,12 +214,34 @@ def test_the_runbook_says_what_it_means_what_to_look_at_and_what_to_do():
         assert parts == ["Means", "Look at", "Do"], section.partition("\n")[0]
 
 
-@alert
-def test_alerts_are_about_the_exporter_and_its_pbxs_only(name):
-    used = set(metrics_in(ALERTS[name]["expr"]))
+ALWAYS_THERE = ("up", "cdr_up", "cdr_pbx_records", "cdr_utc_offset_seconds")
+"""What is shown while a PBX is silent, beside the families about the exporter itself."""
+
+
+@pytest.mark.parametrize("name", alerts_of("cdr-exporter.yml"))
+def test_alerts_about_the_exporter_use_nothing_that_is_hidden_while_a_pbx_is_silent(name):
+    used = metrics_in(ALERTS[name]["expr"]).keys() - THRESHOLDS.keys()
 
     assert used
-    assert all(metric in ("up", "cdr_up") or "cdr_exporter_" in metric for metric in used)
+    assert all(metric in ALWAYS_THERE or "cdr_exporter_" in metric for metric in used)
+
+
+@pytest.mark.parametrize("name", THRESHOLDS)
+def test_a_threshold_is_one_number_for_every_pbx_and_some_alert_reads_it(name):
+    readers = [each for each, rule in ALERTS.items() if name in metrics_in(rule["expr"])]
+    above, _, _ = (FOLDER / "rules/cdr-thresholds.yml").read_text().partition(f"- record: {name}\n")
+
+    assert re.fullmatch(r"-?\d+(\.\d+)? \+ 0 \* cdr_up", THRESHOLDS[name]["expr"])
+    assert readers
+    comment = re.findall(r"(?:^ +#.*\n)+", above, re.MULTILINE)[-1]
+    assert set(readers) <= set(re.findall(r"CDR\w+", comment)), "the comment says what it is for"
+
+
+def test_missing_thresholds_are_counted_from_as_many_as_there_are():
+    rule = ALERTS["CDRThresholdsMissing"]
+
+    assert re.match(r"\s*(\d+) - ", rule["expr"])[1] == str(len(THRESHOLDS))
+    assert f"of the {len(THRESHOLDS)} series" in rule["annotations"]["description"]
 
 
 every_rule = pytest.mark.parametrize(
@@ -196,7 +257,8 @@ def test_rules_use_metrics_and_labels_that_exist(rule):
         assert metric in KNOWN, metric
         assert labels <= TARGET | KNOWN[metric], (metric, labels)
     for clause in re.findall(r"\b(?:by|without|ignoring|on) \(([^)]*)\)", rule["expr"]):
-        assert set(clause.split(", ")) <= set().union(*(KNOWN[metric] for metric in used)), clause
+        words = set(filter(None, clause.split(", ")))
+        assert words <= set().union(*(KNOWN[metric] for metric in used)), clause
 
 
 VALUES = {
@@ -205,6 +267,8 @@ VALUES = {
     "trunk": (NO_TRUNK,),
     "outcome": ("answered", "voicemail", "no_answer", "busy", "failed", "machine", "unknown"),
     "le": ("5.0", "20.0", "+Inf"),
+    "reason": BLOCKED_REASONS,
+    "destination": (OTHER_NUMBER,),
 }
 """What rules may ask for by name. Of the bounds, those that no setting takes away."""
 
@@ -276,7 +340,7 @@ def test_descriptions_use_labels_that_the_alert_has(name):
     metric = next(iter(metrics_in(rule["expr"])))
     dropped = set(re.findall(r"without \((\w+)\)", rule["expr"]))
 
-    assert used <= (TARGET | SAMPLES.get(metric, set())) - dropped
+    assert used <= (TARGET | KNOWN[metric]) - dropped
 
 
 def test_a_reason_in_the_runbook_is_a_reason_in_the_catalogue():
