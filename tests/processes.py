@@ -14,6 +14,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
 
@@ -156,13 +157,15 @@ class Exporter(Process):
 class Prometheus(Process):
     """A real Prometheus that scrapes *target* every second.
 
-    Without a target it has what lies in `data` of its directory, however old.
+    Without a target it has what lies in `data` of its directory, however old. *text* is a
+    configuration of another kind, that scrapes *target*.
     """
 
-    def __init__(self, directory: Path, target: str = "", *flags: str) -> None:
+    def __init__(self, directory: Path, target: str = "", *flags: str, text: str = "") -> None:
         config = directory / "prometheus.yml"
         config.write_text(
-            "global: {scrape_interval: 1s}\n"
+            text
+            or "global: {scrape_interval: 1s}\n"
             "scrape_configs:\n"
             f"  - {{job_name: cdr, static_configs: [{{targets: ['{target}']}}]}}\n"
             if target
@@ -198,3 +201,77 @@ class Prometheus(Process):
         answer = json.loads(get(f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"))
         assert answer["status"] == "success", answer
         return answer["data"]
+
+
+class Alertmanager(Process):
+    """A real Alertmanager of its own, that no other one talks to."""
+
+    def __init__(self, directory: Path, text: str) -> None:
+        config = directory / "alertmanager.yml"
+        config.write_text(text)
+        self.address = f"127.0.0.1:{free_port()}"
+        super().__init__(
+            require("prometheus-alertmanager"),
+            f"--config.file={config}",
+            f"--storage.path={directory / 'alertmanager'}",
+            f"--web.listen-address={self.address}",
+            "--cluster.listen-address=",
+        )
+        eventually("Alertmanager is ready", lambda: "OK" in get(f"http://{self.address}/-/ready"))
+
+    def alerts(self) -> list[dict[str, Any]]:
+        """Return what it holds, inhibited or not."""
+        found: list[dict[str, Any]] = json.loads(get(f"http://{self.address}/api/v2/alerts"))
+        return found
+
+    def post(self, *labels: dict[str, str]) -> None:
+        """Tell it of alerts, as Prometheus does."""
+        request = urllib.request.Request(
+            f"http://{self.address}/api/v2/alerts",
+            data=json.dumps([{"labels": each} for each in labels]).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=10):
+            pass
+
+
+class Webhook:
+    """A receiver of Alertmanager's messages: what it was told of each alert, in order."""
+
+    def __init__(self) -> None:
+        self.told: list[dict[str, Any]] = []
+        told = self.told
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                length = int(self.headers["Content-Length"])
+                told.extend(json.loads(self.rfile.read(length))["alerts"])
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, format: str, *args: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}/"
+
+    def first(self, status: str, alertname: str, pbx: str) -> dict[str, Any] | None:
+        """Return the first message about an alert that is `firing` or `resolved`."""
+        for each in self.told:
+            labels = each["labels"]
+            if (each["status"], labels["alertname"], labels["pbx"]) == (status, alertname, pbx):
+                return each
+        return None
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(5)

@@ -1,5 +1,6 @@
 """The rules, judged by promtool; and what promtool does not judge."""
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -42,10 +43,8 @@ RECORDED = {
 }
 
 DASHBOARDS = {
-    "cdr-calls-overview",
-    "cdr-trunks",
-    "cdr-legs",
-    "cdr-exporter-health",
+    json.loads(path.read_text())["uid"]
+    for path in (FOLDER.parent / "grafana" / "dashboards").glob("*.json")
 }
 """The uids that an alert may link to."""
 
@@ -113,6 +112,35 @@ def test_the_example_configuration_is_valid_and_loads_the_rules():
 
     patterns = yaml.safe_load((FOLDER / "prometheus.yml").read_text())["rule_files"]
     assert sorted(path for pattern in patterns for path in FOLDER.glob(pattern)) == RULE_FILES
+
+
+def test_the_example_of_alertmanager_is_valid():
+    done = subprocess.run(
+        [require("amtool"), "check-config", str(FOLDER / "alertmanager.yml")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_alertmanager_knows_the_labels_and_names_of_the_alerts():
+    text = (FOLDER / "alertmanager.yml").read_text()
+    labels = {
+        label: {rule["labels"].get(label) for rule in ALERTS.values()}
+        for label in ("severity", "about")
+    } | {"alertname": set(ALERTS)}
+    asked = re.findall(r'(\w+)=~?"([\w|]+)"', text)
+
+    assert asked
+    for label, values in asked:
+        assert set(values.split("|")) <= labels[label], (label, values)
+
+
+def test_what_is_about_calls_says_so_and_nothing_else_does():
+    for name, about in (("calls", "cdr-telephony.yml"), ("fraud", "cdr-fraud.yml")):
+        assert {ALERTS[each]["labels"]["about"] for each in alerts_of(about)} == {name}
+    assert all("about" not in ALERTS[each]["labels"] for each in alerts_of("cdr-exporter.yml"))
 
 
 def test_the_rules_do_what_their_tests_say():
