@@ -165,6 +165,7 @@ def test_promtool_has_nothing_to_say_about_the_live_page(
     assert (verdict.returncode, verdict.stdout, verdict.stderr) == (0, "", "")
 
 
+@pytest.mark.long
 def test_kills_in_the_middle_of_a_catch_up_of_50000_rows_change_nothing(
     tmp_path: Path, pbx: SimulatedPBX, server: Server
 ) -> None:
