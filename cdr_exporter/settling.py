@@ -62,7 +62,8 @@ class Settling:
         *high* was the newest key before. Returns beside the verdict the rows that are a whole
         call each and over by now.
         """
-        passed = {row.uid: row.ended_at for row in verdict.passed}
+        # Rows without uid have nothing in common.
+        passed = {row.uid: row.ended_at for row in verdict.passed if row.uid}
         unread = NOT_KNOWN if shown else self._unread(page, verdict.ledger)
         at = self._moment(verdict.ledger, now, catching_up=not shown, unread=unread)
         fresh = _fresh(page, verdict, high)

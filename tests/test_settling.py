@@ -174,6 +174,16 @@ def test_a_row_without_uid_is_a_call_at_once(office: Callable[..., Office]) -> N
     assert it.calls == {"answered": 2}
 
 
+def test_rows_without_uid_from_before_the_start_hide_no_call_on_their_page(tmp_path: Path) -> None:
+    it = Office(tmp_path, FakePBX())
+    it.poll()
+    it.show(AGENT, uid="", ago=9_000)
+    it.show(AGENT, uid="")
+    it.poll()
+
+    assert (it.counted, it.calls) == (1, {"answered": 1})
+
+
 def test_time_in_which_the_pbx_did_not_answer_is_no_time_of_waiting(
     office: Callable[..., Office],
 ) -> None:

@@ -167,7 +167,7 @@ class Calls:
         over = {uid: call for uid, call in self._all(opened) if _is_over(call, at, terms)}
         cut = self._beyond_bound(opened, over)
         done = over | cut
-        passed = {uid: end for uid, end in passed.items() if uid and not self._has(uid, opened)}
+        passed = {uid: end for uid, end in passed.items() if not self._has(uid, opened)}
         return Verdict(
             change=self._change(opened, done, passed, at.newest - terms.longest_call),
             finished=[*alone, *(call_of(call.legs) for call in done.values())],
