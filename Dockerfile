@@ -1,9 +1,9 @@
 # Build the wheel apart, so that the image has no compiler, no pip cache and no source tree.
 FROM python:3.13-slim AS build
 WORKDIR /src
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml README.md LICENSE exporter.yml ./
 COPY cdr_exporter cdr_exporter
-COPY grafana grafana
+COPY grafana/dashboards grafana/dashboards
 COPY prometheus prometheus
 RUN pip install --no-cache-dir build==1.3.0 \
  && python -m build --wheel --outdir /wheel \

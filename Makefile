@@ -37,7 +37,7 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 
 dashboards: $(STAMP)
-	$(BIN)/python -m grafana
+	$(BIN)/python -m grafana.generator
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/ingest.py

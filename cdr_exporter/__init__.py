@@ -14,7 +14,7 @@ and read no clock:
     1 arithmetic   labels tally counting call_counting paging ending ledger calls walk backoff
                    negotiation
     2 view         snapshot vitals showing settling
-    3 edges        config pbx store exposition clock logs bundle landing simulator output
+    3 edges        config pbx store exposition clock logs bundled landing simulator output
     4 joins        reader books joining orders tail poller supervisor web surroundings
     5 main         program check demo cli
 

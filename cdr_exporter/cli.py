@@ -21,7 +21,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from . import bundle, check, config, demo, logs, surroundings
+from . import bundled, check, config, demo, logs, surroundings
 from .errors import ConfigError, ExporterError, StateInUse
 from .output import say
 from .program import VERSION, Program
@@ -100,7 +100,7 @@ def _demo(args: argparse.Namespace, stop: threading.Event) -> int:
 
 
 def _dashboards(args: argparse.Namespace, _stop: threading.Event) -> int:
-    for path in bundle.write(args.output):
+    for path in bundled.write(args.output):
         say(f"{path}\n")
     return 0
 

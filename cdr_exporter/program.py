@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from zoneinfo import ZoneInfo
 
-from . import bundle, surroundings
+from . import bundled, surroundings
 from .catalogue import DELAY_BUCKETS, LEGS_BUCKETS
 from .clock import Clock
 from .exposition import Exposition
@@ -70,8 +70,8 @@ class Program:
             now=clock.now,
             alive=lambda: all(supervisor.alive for supervisor in self._supervisors),
             version=VERSION,
-            dashboards=bundle.dashboards(),
-            rules=bundle.rules(),
+            dashboards=bundled.dashboards(),
+            rules=bundled.rules(),
             external_url=external_url,
         )
         # First, so that a taken port leaves no state open.

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cdr_exporter import bundle
+from cdr_exporter import bundled
 from cdr_exporter.errors import ExporterError
 
 from .processes import Exporter
@@ -21,18 +21,18 @@ def files(folder, pattern):
 
 
 def test_what_people_edit_is_what_is_bundled():
-    assert bundle.dashboards() == files("grafana/dashboards", "*.json") != {}
-    assert bundle.rules() == files("prometheus/rules", "*.yml") != {}
+    assert bundled.dashboards() == files("grafana/dashboards", "*.json") != {}
+    assert bundled.rules() == files("prometheus/rules", "*.yml") != {}
 
 
 def test_what_is_bundled_can_be_read():
-    assert all(json.loads(content)["uid"] for content in bundle.dashboards().values())
-    assert all(yaml.safe_load(content)["groups"] for content in bundle.rules().values())
+    assert all(json.loads(content)["uid"] for content in bundled.dashboards().values())
+    assert all(yaml.safe_load(content)["groups"] for content in bundled.rules().values())
 
 
 def test_every_dashboard_is_served_as_the_file_it_is():
     names = {path.name for path in (ROOT / "grafana/dashboards").iterdir()}
-    web = app(snapshot(), dashboards=bundle.dashboards())
+    web = app(snapshot(), dashboards=bundled.dashboards())
 
     assert len(names) == 4
     assert set(re.findall(r'href="([^"]+\.json)"', ask(web, "/dashboards/").text)) == names
@@ -61,53 +61,64 @@ def test_the_program_serves_and_writes_the_files_that_people_edit(tmp_path):
 
 def test_the_tables_cannot_be_changed():
     with pytest.raises(TypeError):
-        bundle.rules()["new.yml"] = b""
+        bundled.rules()["new.yml"] = b""
 
 
-def test_writing_makes_both_folders_and_names_what_it_wrote(tmp_path):
-    written = bundle.write(tmp_path / "new" / "place")
+def test_writing_makes_the_folders_and_names_what_it_wrote(tmp_path):
+    place = tmp_path / "new" / "place"
+
+    written = bundled.write(place)
 
     expected = {
-        **{f"dashboards/{name}": content for name, content in bundle.dashboards().items()},
-        **{f"rules/{name}": content for name, content in bundle.rules().items()},
+        **{f"dashboards/{name}": content for name, content in bundled.dashboards().items()},
+        **{f"rules/{name}": content for name, content in bundled.rules().items()},
+        "RUNBOOK.md": (ROOT / "prometheus/RUNBOOK.md").read_bytes(),
+        "examples/exporter.yml": (ROOT / "exporter.yml").read_bytes(),
+        "examples/prometheus.yml": (ROOT / "prometheus/prometheus.yml").read_bytes(),
+        "examples/alertmanager.yml": (ROOT / "prometheus/alertmanager.yml").read_bytes(),
     }
-    place = tmp_path / "new" / "place"
-    assert {str(p.relative_to(place)): p.read_bytes() for p in written} == expected
+    assert {str(path.relative_to(place)): path.read_bytes() for path in written} == expected
 
 
 def test_writing_again_replaces_its_own_files_and_leaves_others(tmp_path):
-    (mine, *_) = bundle.write(tmp_path)
+    (mine, *_) = bundled.write(tmp_path)
     mine.write_text("old")
     other = tmp_path / "dashboards" / "other.json"
     other.write_text("{}")
 
-    bundle.write(tmp_path)
+    bundled.write(tmp_path)
 
-    assert mine.read_bytes() == bundle.dashboards()[mine.name]
+    assert mine.read_bytes() == bundled.dashboards()[mine.name]
     assert other.read_text() == "{}"
 
 
 def test_a_place_that_cannot_be_written_is_said_so(tmp_path):
     (tmp_path / "file").touch()
 
-    with pytest.raises(bundle.NotWritten, match=r"^cannot write .*/file/dashboards/.*: ") as caught:
-        bundle.write(tmp_path / "file")
+    with pytest.raises(
+        bundled.NotWritten, match=r"^cannot write .*/file/dashboards/.*: "
+    ) as caught:
+        bundled.write(tmp_path / "file")
 
     assert isinstance(caught.value, ExporterError)
 
 
 def test_what_lies_in_the_package_goes_before_the_checkout(tmp_path):
-    packaged, checkout = tmp_path / "packaged", tmp_path / "checkout"
-    checkout.mkdir()
-    (checkout / "a.json").write_bytes(b"checkout")
+    checkout = tmp_path / "checkout" / "prometheus" / "rules"
+    packaged = tmp_path / "packaged" / "rules"
+    checkout.mkdir(parents=True)
+    (checkout / "a.yml").write_bytes(b"checkout")
 
-    assert bundle._read("*.json", packaged, checkout) == {"a.json": b"checkout"}
+    def rules():
+        return bundled._read("rules/*.yml", tmp_path / "packaged", tmp_path / "checkout")
 
-    packaged.mkdir()
-    (packaged / "b.json").write_bytes(b"packaged")
+    assert rules() == {"a.yml": b"checkout"}
 
-    assert bundle._read("*.json", packaged, checkout) == {"b.json": b"packaged"}
+    packaged.mkdir(parents=True)
+    (packaged / "b.yml").write_bytes(b"packaged")
+
+    assert rules() == {"b.yml": b"packaged"}
 
 
 def test_a_program_without_its_files_still_runs(tmp_path):
-    assert bundle._read("*.json", tmp_path / "missing") == {}
+    assert bundled._read("rules/*.yml", tmp_path, tmp_path) == {}

@@ -20,7 +20,7 @@ calls counting ending ledger
 call_counting walk
 snapshot
 settling showing vitals
-config pbx store exposition clock bundle simulator output
+config pbx store exposition clock bundled simulator output
 landing
 reader web books surroundings
 joining orders
@@ -56,7 +56,7 @@ def modules() -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         name = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-        if name not in ("__init__", "bundled"):
+        if name != "__init__":
             found.setdefault(name, []).append(path)
     return found
 

@@ -17,8 +17,8 @@ import yaml
 
 from cdr_exporter.catalogue import ALL_DISPOSITIONS, FAMILIES, NO_TRUNK, OUTCOMES
 from cdr_exporter.contract import CALL_TYPES
-from grafana.__main__ import FILES
-from grafana.dashboard import VARIABLES, shelf
+from grafana.generator.__main__ import FILES
+from grafana.generator.dashboard import VARIABLES, panel_row
 
 from .judges import require
 from .test_rules import SAMPLES, metrics_in
@@ -242,8 +242,8 @@ def test_panels_neither_overlap_nor_leave_the_grid(dashboard):
 
 
 def test_a_shelf_that_leaves_a_hole_is_refused():
-    with pytest.raises(ValueError, match=r"^Calls: a shelf of the widths \(12, 11\) is not 24"):
-        shelf(5, {"title": "Calls"}, {"title": "Rows"}, widths=(12, 11))
+    with pytest.raises(ValueError, match=r"^Calls: a row of the widths \(12, 11\) is not 24"):
+        panel_row(5, {"title": "Calls"}, {"title": "Rows"}, widths=(12, 11))
 
 
 @every_target

@@ -1,6 +1,6 @@
-"""A dashboard: its shelves of panels on the grid, what can be chosen, and the way to the others.
+"""A dashboard: its rows of panels on the grid, what can be chosen, and the way to the others.
 
-Rule: a shelf reaches across the whole grid; its panels fill it from left to right.
+Rule: a row reaches across the whole grid; its panels fill it from left to right.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ WIDTH = 24
 
 
 @dataclass(frozen=True)
-class Shelf:
+class PanelRow:
     """Panels side by side: how high, and how wide each."""
 
     height: int
@@ -25,15 +25,15 @@ class Shelf:
     widths: Sequence[int]
 
 
-def shelf(height: int, *panels: JSON, widths: Sequence[int] = ()) -> Shelf:
+def panel_row(height: int, *panels: JSON, widths: Sequence[int] = ()) -> PanelRow:
     """Return *panels* side by side, all as wide where there are no *widths*.
 
     ValueError: they would not fill the grid.
     """
     widths = widths or [WIDTH // len(panels)] * len(panels)
     if len(widths) != len(panels) or sum(widths) != WIDTH:
-        raise ValueError(f"{panels[0]['title']}: a shelf of the widths {widths} is not {WIDTH}")
-    return Shelf(height, panels, widths)
+        raise ValueError(f"{panels[0]['title']}: a row of the widths {widths} is not {WIDTH}")
+    return PanelRow(height, panels, widths)
 
 
 VARIABLES = {
@@ -47,14 +47,14 @@ VARIABLES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Dashboard:
-    """One dashboard; *choices* are of `VARIABLES`, and what stands between shelves is a heading."""
+    """One dashboard; *choices* are of `VARIABLES`, and what stands between rows is a heading."""
 
     uid: str
     title: str
     description: str
     shown: str
     refresh: str
-    shelves: Sequence[Shelf | str]
+    rows: Sequence[PanelRow | str]
     choices: Sequence[str] = ("pbx", "trunk", "call_type")
 
     @property
@@ -84,16 +84,16 @@ class Dashboard:
             "timepicker": {},
             "templating": {"list": [_data_source(), *map(_variable, self.choices)]},
             "panels": [
-                {"id": number, **panel} for number, panel in enumerate(laid_out(self.shelves), 1)
+                {"id": number, **panel} for number, panel in enumerate(laid_out(self.rows), 1)
             ],
         }
 
 
-def laid_out(shelves: Sequence[Shelf | str]) -> Iterator[JSON]:
-    """Yield the panels of *shelves* with their places."""
+def laid_out(rows: Sequence[PanelRow | str]) -> Iterator[JSON]:
+    """Yield the panels of *rows* with their places."""
     top = 0
-    for each in shelves:
-        on = shelf(1, heading(each)) if isinstance(each, str) else each
+    for each in rows:
+        on = panel_row(1, heading(each)) if isinstance(each, str) else each
         left = 0
         for panel, width in zip(on.panels, on.widths, strict=True):
             yield {**panel, "gridPos": {"x": left, "y": top, "w": width, "h": on.height}}

@@ -2,25 +2,7 @@
 
 from __future__ import annotations
 
-from .dashboard import Dashboard, shelf
-from .meaning import (
-    ANSWERED_SHARE,
-    BEFORE,
-    DARK,
-    GAVE_UP_LATE,
-    GAVE_UP_SOON,
-    GREEN,
-    IN_TIME_SHARE,
-    MISSED,
-    NEUTRAL,
-    NOW,
-    OUTCOMES,
-    REACHED,
-    RED,
-    SHARES,
-    WEEKS,
-    Meaning,
-)
+from .dashboard import Dashboard, panel_row
 from .panels import (
     AGO,
     JSON,
@@ -50,6 +32,24 @@ from .promql import (
     quotient,
     share,
     total,
+)
+from .styles import (
+    ANSWERED_SHARE,
+    BEFORE,
+    DARK,
+    GAVE_UP_LATE,
+    GAVE_UP_SOON,
+    GREEN,
+    IN_TIME_SHARE,
+    MISSED,
+    NEUTRAL,
+    NOW,
+    OUTCOMES,
+    REACHED,
+    RED,
+    SHARES,
+    WEEKS,
+    Meaning,
 )
 
 CALLS = "cdr_calls_total"
@@ -114,7 +114,7 @@ def by_number(title: str, metric: str, label: str, setting: str) -> JSON:
     )
 
 
-ANSWERING = shelf(
+ANSWERING = panel_row(
     5,
     stat(
         "Inbound answered",
@@ -170,7 +170,7 @@ ANSWERING = shelf(
     ),
 )
 
-OVER_TIME = shelf(
+OVER_TIME = panel_row(
     10,
     bars(
         "Calls by outcome",
@@ -192,7 +192,7 @@ OVER_TIME = shelf(
     widths=(16, 8),
 )
 
-MISSED_AND_WEEKS = shelf(
+MISSED_AND_WEEKS = panel_row(
     9,
     bars(
         "Inbound missed, by patience",
@@ -219,7 +219,7 @@ MISSED_AND_WEEKS = shelf(
     ),
 )
 
-WAITING = shelf(
+WAITING = panel_row(
     9,
     heat_map(
         "Wait until answered, call by call",
@@ -236,7 +236,7 @@ WAITING = shelf(
     ),
 )
 
-TALKING = shelf(
+TALKING = panel_row(
     9,
     heat_map(
         "Talk time, call by call",
@@ -251,7 +251,7 @@ TALKING = shelf(
     ),
 )
 
-WHEN = shelf(
+WHEN = panel_row(
     10,
     bar_gauge(
         "Busiest hours",
@@ -277,13 +277,13 @@ WHEN = shelf(
     widths=(16, 8),
 )
 
-NUMBERS = shelf(
+NUMBERS = panel_row(
     9,
     by_number("Calls by number", "cdr_did_calls_total", "did", "dids"),
     by_number("Calls by queue", "cdr_queue_calls_total", "queue", "queues"),
 )
 
-REACH = shelf(
+REACH = panel_row(
     4,
     timeline(
         "All PBXs reached",
@@ -301,7 +301,7 @@ CALLS_OVERVIEW = Dashboard(
     "cdr-exporter when they have ended.",
     shown="now-7d",
     refresh="5m",
-    shelves=[
+    rows=[
         ANSWERING,
         OVER_TIME,
         MISSED_AND_WEEKS,

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from string import ascii_uppercase
 from typing import Any
 
-from .meaning import DARK, HALF, MOST, NEUTRAL, TIMES, Meaning, Meanings
 from .promql import Histogram
+from .styles import DARK, HALF, MOST, NEUTRAL, TIMES, Meaning, Meanings
 
 JSON = dict[str, Any]
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from .dashboard import Dashboard, shelf
-from .meaning import DISPOSITIONS
+from .dashboard import Dashboard, panel_row
 from .panels import (
     AGO,
     JSON,
@@ -15,6 +14,7 @@ from .panels import (
     stat,
 )
 from .promql import BAR, CHOSEN, PBX, SHOWN, Histogram, increase, total
+from .styles import DISPOSITIONS
 
 ROWS = "cdr_records_total"
 OF_ROWS = f'{CHOSEN}, disposition=~"$disposition"'
@@ -66,7 +66,7 @@ LENGTHS = [
     ),
 ]
 
-NUMBERS = shelf(
+NUMBERS = panel_row(
     5,
     stat(
         "Rows",
@@ -99,7 +99,7 @@ NUMBERS = shelf(
     ),
 )
 
-KINDS = shelf(
+KINDS = panel_row(
     10,
     bars(
         "Rows by disposition",
@@ -118,7 +118,7 @@ KINDS = shelf(
     widths=(14, 10),
 )
 
-PLACES = shelf(
+PLACES = panel_row(
     9,
     bars(
         "Rows by call type",
@@ -147,12 +147,12 @@ LEGS_AND_RECORDS = Dashboard(
     shown="now-7d",
     refresh="5m",
     choices=("pbx", "trunk", "call_type", "disposition"),
-    shelves=[
+    rows=[
         NUMBERS,
         KINDS,
         PLACES,
         "How long",
-        shelf(9, *(over_time for over_time, _ in LENGTHS)),
-        shelf(9, *(row_by_row for _, row_by_row in LENGTHS)),
+        panel_row(9, *(over_time for over_time, _ in LENGTHS)),
+        panel_row(9, *(row_by_row for _, row_by_row in LENGTHS)),
     ],
 )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from .dashboard import Dashboard, shelf
-from .meaning import GREEN, KNOWN_TABLE, LET_IN, ORANGE, REACHED, RED, WRITABLE
+from .dashboard import Dashboard, panel_row
 from .panels import (
     AGO,
     NEVER,
@@ -18,6 +17,7 @@ from .panels import (
     timeline,
 )
 from .promql import BAR, HOUR, PBX, SHOWN, Histogram, increase, total
+from .styles import GREEN, KNOWN_TABLE, LET_IN, ORANGE, REACHED, RED, WRITABLE
 
 NO_EXPORTER = "No exporter"
 STEP = "15m"
@@ -37,7 +37,7 @@ def events(name: str, window: str = BAR, *labels: str) -> str:
     return total(increase(name, window, PBX), *labels)
 
 
-NOW = shelf(
+NOW = panel_row(
     5,
     stat(
         "PBXs not reached",
@@ -99,7 +99,7 @@ NOW = shelf(
     ),
 )
 
-SIDE_BY_SIDE = shelf(
+SIDE_BY_SIDE = panel_row(
     9,
     table(
         "PBXs side by side",
@@ -141,7 +141,7 @@ SIDE_BY_SIDE = shelf(
     ),
 )
 
-REACHING = shelf(
+REACHING = panel_row(
     9,
     timeline(
         "PBX reached",
@@ -159,7 +159,7 @@ REACHING = shelf(
     ),
 )
 
-REFUSALS = shelf(
+REFUSALS = panel_row(
     9,
     lines(
         "PBXs that keep us out, by reason",
@@ -179,7 +179,7 @@ REFUSALS = shelf(
     ),
 )
 
-FOLLOWING = shelf(
+FOLLOWING = panel_row(
     9,
     lines(
         "Since the last success",
@@ -205,7 +205,7 @@ FOLLOWING = shelf(
     ),
 )
 
-COST = shelf(
+COST = panel_row(
     9,
     bars(
         "Requests to the PBXs",
@@ -230,7 +230,7 @@ COST = shelf(
     ),
 )
 
-COUNTING = shelf(
+COUNTING = panel_row(
     9,
     bars(
         "Late and odd rows and legs",
@@ -268,7 +268,7 @@ COUNTING = shelf(
     ),
 )
 
-STATE = shelf(
+STATE = panel_row(
     7,
     timeline(
         "State written",
@@ -300,7 +300,7 @@ HEALTH = Dashboard(
     description="Does cdr-exporter run, reach its PBXs and count what they have?",
     shown="now-24h",
     refresh="1m",
-    shelves=[
+    rows=[
         NOW,
         SIDE_BY_SIDE,
         REACHING,

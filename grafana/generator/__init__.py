@@ -5,7 +5,7 @@ Rule: `dashboards/*.json` are made from here and never edited by hand; a test ho
     calls_overview, trunks, legs, health    one dashboard each: its panels and their queries
     panels       the kinds of panels, as Grafana's JSON
     promql       how a query is written, and what it leaves out
-    meaning      what stands for what: names, colours, and their order
+    styles       what stands for what: names, colours, and their order
     dashboard    variables, links and the grid
 
 `make dashboards` writes the files anew.

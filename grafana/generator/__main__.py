@@ -1,4 +1,4 @@
-"""`python -m grafana`, or `make dashboards`: write the dashboards anew."""
+"""`python -m grafana.generator`, or `make dashboards`: write the dashboards anew."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .health import HEALTH
 from .legs import LEGS_AND_RECORDS
 from .trunks import TRUNKS
 
-FOLDER = Path(__file__).parent / "dashboards"
+FOLDER = Path(__file__).parent.parent / "dashboards"
 
 FILES = {
     "calls-overview.json": CALLS_OVERVIEW,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from .dashboard import Dashboard, shelf
-from .meaning import DARK, ORANGE, PURPLE
+from .dashboard import Dashboard, panel_row
 from .panels import AGO, PERCENT, PLAIN, SECONDS, Column, bars, lines, table
 from .promql import (
     A_TRUNK,
@@ -21,6 +20,7 @@ from .promql import (
     share,
     total,
 )
+from .styles import DARK, ORANGE, PURPLE
 
 CALLS, ROWS = "cdr_calls_total", "cdr_records_total"
 EACH = ("pbx", "trunk")
@@ -68,7 +68,7 @@ def last_counted() -> str:
     return f"max_over_time((({rose} > 0) * 0 + time())[{SHOWN}:5m]) * 1000"
 
 
-SIDE_BY_SIDE = shelf(
+SIDE_BY_SIDE = panel_row(
     9,
     table(
         "Trunks side by side",
@@ -102,7 +102,7 @@ SIDE_BY_SIDE = shelf(
     ),
 )
 
-TRAFFIC = shelf(
+TRAFFIC = panel_row(
     10,
     lines(
         "Traffic (erlangs)",
@@ -120,7 +120,7 @@ TRAFFIC = shelf(
     ),
 )
 
-QUALITY = shelf(
+QUALITY = panel_row(
     9,
     lines(
         "Answer-seizure ratio (ASR)",
@@ -141,7 +141,7 @@ QUALITY = shelf(
     ),
 )
 
-FAILURES = shelf(
+FAILURES = panel_row(
     9,
     bars(
         "Failed tries by trunk",
@@ -159,7 +159,7 @@ FAILURES = shelf(
     ),
 )
 
-ABROAD = shelf(
+ABROAD = panel_row(
     9,
     bars(
         "Outbound calls by destination",
@@ -191,7 +191,7 @@ TRUNKS = Dashboard(
     "P-Series PBXs, counted by cdr-exporter.",
     shown="now-7d",
     refresh="5m",
-    shelves=[
+    rows=[
         SIDE_BY_SIDE,
         TRAFFIC,
         "Quality",
