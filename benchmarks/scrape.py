@@ -20,7 +20,7 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, M
 
 from cdr_exporter import bundle
 from cdr_exporter.catalogue import DURATION, HISTOGRAM, RECORDS, RING, TALK
-from cdr_exporter.contract import CALL_TYPES, DISPOSITIONS
+from cdr_exporter.cdr.contract import CALL_TYPES, DISPOSITIONS
 from cdr_exporter.exposition import Exposition
 from cdr_exporter.program import bounds_of
 from cdr_exporter.settings import Settings

@@ -23,11 +23,11 @@ from .catalogue import (
     REUSED_IDS,
     STATE_WRITE_OK,
 )
+from .cdr import Record
 from .clock import Clock
 from .counting import PageCount, RowGroup, grouped
 from .ledger import Ledger, Range, Terms, Verdict
 from .paging import Page
-from .record import Record
 from .settings import PBX
 from .settling import Settling
 from .showing import Showing

@@ -29,11 +29,11 @@ from .catalogue import (
     DESTINATION_TALK,
     DID_CALLS,
     OTHER_NUMBER,
-    OTHER_TRUNK,
     OUTCOMES,
     QUEUE_CALLS,
     Family,
 )
+from .cdr.labels import OTHER_TRUNK
 from .counting import RowGroup, histogram, weighted_histogram
 from .tally import Bounds, Series, Value
 

@@ -11,19 +11,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .contract import DISPOSITIONS
-from .reactions import BLOCKED_REASONS, KNOWN_ERRCODES
-from .record import FIELDS
+from .cdr import FIELDS
+from .cdr.contract import DISPOSITIONS
+from .cdr.error_codes import BLOCKED_REASONS, KNOWN_ERRCODES
+from .cdr.labels import OTHER_DISPOSITION
 
 COUNTER, GAUGE, HISTOGRAM = "counter", "gauge", "histogram"
 
-NO_TRUNK = "none"
-"""The trunk label of a row without one: an empty label would not exist for Prometheus."""
-
-OTHER_TRUNK = "other"
-"""The trunk label of rows beyond `max_trunks`."""
-
-OTHER_DISPOSITION, OTHER_CALL_TYPE, OTHER_ERRCODE = "OTHER", "Other", "other"
+OTHER_ERRCODE = "other"
 
 ALL_DISPOSITIONS = (*DISPOSITIONS, OTHER_DISPOSITION)
 ERRCODES = (*(str(code) for code in KNOWN_ERRCODES), OTHER_ERRCODE)

@@ -20,11 +20,9 @@ from functools import lru_cache
 from operator import add
 from typing import NamedTuple
 
-from . import labels
 from .catalogue import (
     DURATION,
     FOLDED_TRUNKS,
-    OTHER_TRUNK,
     RECORDS,
     REJECTED_FIELDS,
     REJECTED_RECORDS,
@@ -33,7 +31,8 @@ from .catalogue import (
     UNKNOWN_VALUES,
     Family,
 )
-from .record import Flawed, Record, Rejected
+from .cdr import Flawed, Record, Rejected, labels
+from .cdr.labels import OTHER_TRUNK
 from .tally import Bounds, Series, Value
 
 _ALWAYS_RANG = frozenset({"ANSWERED", "VOICEMAIL"})

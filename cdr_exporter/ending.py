@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from .contract import MAX_PAGE_SIZE, CDRQuery
+from .cdr.contract import MAX_PAGE_SIZE, CDRQuery
 from .order import Order
 from .paging import Page, query
 

@@ -34,13 +34,13 @@ from __future__ import annotations
 
 import logging
 
+from .cdr import Record
 from .clock import Clock
 from .errors import TryAgain
 from .ledger import Ledger
 from .order import BY_ID, BY_TIME
 from .paging import HEAD_ROWS, LARGEST, Page, query
 from .reader import Reader
-from .record import Record
 from .settings import PBX
 
 _HOUR, _IDLE, _OFTEN, _MINUTE = 3600.0, 600.0, 300.0, 60.0

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from operator import le, lt
 
-from .contract import MAX_PAGE_SIZE, CDRQuery
+from .cdr import MAX_ID, Answer, Garbled, Record, Rejected
+from .cdr.contract import MAX_PAGE_SIZE, CDRQuery
 from .order import BY_ID, ORDERS, Order
-from .record import MAX_ID, Answer, Garbled, Record, Rejected
 
 HEAD_ROWS = 20
 """Rows of an idle poll."""

@@ -17,11 +17,11 @@ from .catalogue import (
     REQUESTS,
     ROWS_FETCHED,
 )
+from .cdr import Answer, Garbled
+from .cdr.contract import CDRQuery
 from .clock import Clock
-from .contract import CDRQuery
 from .errors import TryAgain
 from .paging import Page, page_of
-from .record import Answer, Garbled
 from .vitals import Vitals
 
 

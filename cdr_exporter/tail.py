@@ -12,8 +12,8 @@ import logging
 from collections.abc import Iterable
 from dataclasses import replace
 
-from . import labels
 from .books import Books
+from .cdr import Record, Rejected, labels
 from .clock import Clock
 from .errors import TryAgain
 from .joining import Joined, Joiner
@@ -22,7 +22,6 @@ from .order import BY_ID, BY_TIME, Order
 from .orders import OrderCheck
 from .paging import HEAD_ROWS, Page, query
 from .reader import Reader
-from .record import Record, Rejected
 from .settings import PBX
 from .tally import Totals
 from .vitals import Vitals

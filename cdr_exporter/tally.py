@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 from operator import add
 from typing import NamedTuple
 
-from .catalogue import CALLS, COUNTER, FAMILIES, HISTOGRAM, NO_TRUNK, OUTCOMES, RECORDS, Family
-from .contract import CALL_TYPES, DISPOSITIONS
+from .catalogue import CALLS, COUNTER, FAMILIES, HISTOGRAM, OUTCOMES, RECORDS, Family
+from .cdr.contract import CALL_TYPES, DISPOSITIONS
+from .cdr.labels import NO_TRUNK
 
 Bounds = Mapping[str, tuple[int, ...]]
 """Upper bounds in whole seconds, by the name of the buckets setting."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from math import ceil
 
-from .contract import MAX_PAGE_SIZE, CDRQuery
+from .cdr.contract import MAX_PAGE_SIZE, CDRQuery
 from .ending import Ending
 from .ledger import Range
 from .order import BY_ID, Order

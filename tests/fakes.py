@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from cdr_exporter.contract import CDRQuery
-from cdr_exporter.record import Answer, Record
+from cdr_exporter.cdr import Answer, Record
+from cdr_exporter.cdr.contract import CDRQuery
 from cdr_exporter.snapshot import Now
 
 

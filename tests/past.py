@@ -17,12 +17,12 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from cdr_exporter.call_counting import number_zeros
-from cdr_exporter.contract import CDRQuery
+from cdr_exporter.cdr import Answer
+from cdr_exporter.cdr.contract import CDRQuery
 from cdr_exporter.errors import TryAgain
 from cdr_exporter.exposition import Exposition
 from cdr_exporter.poller import Poller
 from cdr_exporter.reader import Reader
-from cdr_exporter.record import Answer
 from cdr_exporter.settings import MACHINE_CALLEES, PBX, SecretSource
 from cdr_exporter.settling import reading_of
 from cdr_exporter.simulator import SimulatedPBX

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from cdr_exporter.catalogue import DELAY_BUCKETS, LEGS_BUCKETS
+from cdr_exporter.cdr import Answer, Flawed, Record, Rejected
 from cdr_exporter.paging import Page, page_of, query
-from cdr_exporter.record import Answer, Flawed, Record, Rejected
 from cdr_exporter.settings import DURATION_BUCKETS, RING_BUCKETS, WAIT_BUCKETS
 
 BOUNDS = {

@@ -10,10 +10,10 @@ from random import Random
 
 import pytest
 
-from cdr_exporter.contract import CDRQuery
+from cdr_exporter.cdr import Answer, Garbled
+from cdr_exporter.cdr.contract import CDRQuery
 from cdr_exporter.errors import TryAgain
 from cdr_exporter.order import BY_ID, BY_TIME
-from cdr_exporter.record import Answer, Garbled
 
 from .fakes import FakePBX
 from .test_poller import Bench, short_pages

@@ -11,10 +11,10 @@ from msgspec.structs import replace
 
 from cdr_exporter.calls import Call, Leg, Reading, call_of
 from cdr_exporter.catalogue import OUTCOMES
-from cdr_exporter.record import decode
+from cdr_exporter.cdr import decode
 from cdr_exporter.settings import MACHINE_CALLEES
 
-from .test_record import EXAMPLE
+from .cdr.test_decoding import EXAMPLE
 from .traces import legs, legs_of, rows
 
 

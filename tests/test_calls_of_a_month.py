@@ -13,10 +13,10 @@ from urllib.parse import urlencode
 import pytest
 
 from cdr_exporter.call_counting import number_zeros
-from cdr_exporter.contract import CDRQuery
+from cdr_exporter.cdr import Answer, decode
+from cdr_exporter.cdr.contract import CDRQuery
 from cdr_exporter.poller import Poller
 from cdr_exporter.reader import Reader
-from cdr_exporter.record import Answer, decode
 from cdr_exporter.settings import MACHINE_CALLEES, PBX, SecretSource
 from cdr_exporter.settling import reading_of
 from cdr_exporter.simulator import SimulatedPBX

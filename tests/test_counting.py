@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Histogram
 
 from cdr_exporter.catalogue import LATE_RECORDS, LINEAGE_BREAKS, PRE_BREAK_RECORDS, REUSED_IDS
+from cdr_exporter.cdr import LONGEST_SECONDS, Flawed, Record, Rejected
 from cdr_exporter.counting import PageCount, grouped
-from cdr_exporter.record import LONGEST_SECONDS, Flawed, Record, Rejected
 from cdr_exporter.settings import RING_BUCKETS
 from cdr_exporter.tally import Bounds, Series, Totals, Value, first_totals
 

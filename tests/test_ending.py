@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cdr_exporter.contract import CDRQuery
+from cdr_exporter.cdr.contract import CDRQuery
 from cdr_exporter.ending import Ending
 from cdr_exporter.order import BY_ID
 from cdr_exporter.paging import Page, page_of, query

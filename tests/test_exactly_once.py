@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from cdr_exporter.calls import NO_CHANGE, Calls, Change
+from cdr_exporter.cdr import Record
 from cdr_exporter.errors import StateNotWritten, TryAgain
 from cdr_exporter.ledger import Ledger, Verdict
 from cdr_exporter.ledger import ledger as ledger_module
@@ -26,7 +27,6 @@ from cdr_exporter.ledger import sounding as sounding_module
 from cdr_exporter.paging import Page
 from cdr_exporter.poller import Poller
 from cdr_exporter.reader import Reader
-from cdr_exporter.record import Record
 from cdr_exporter.settings import MACHINE_CALLEES, PBX, SecretSource
 from cdr_exporter.settling import reading_of
 from cdr_exporter.snapshot import Snapshot

@@ -23,11 +23,11 @@ from prometheus_client.openmetrics.parser import (
 )
 from prometheus_client.parser import text_string_to_metric_families as read_plain
 
-from cdr_exporter.contract import CDRQuery
+from cdr_exporter.cdr import Answer
+from cdr_exporter.cdr.contract import CDRQuery
 from cdr_exporter.errors import TryAgain
 from cdr_exporter.exposition import Exposition
 from cdr_exporter.pbx import Client
-from cdr_exporter.record import Answer
 from cdr_exporter.secret import Secret
 from cdr_exporter.settings import PBX, TLS, SecretSource
 from cdr_exporter.tally import Series

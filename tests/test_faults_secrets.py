@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 
 from cdr_exporter import cli, logs
-from cdr_exporter.contract import CDRQuery
+from cdr_exporter.cdr import Answer
+from cdr_exporter.cdr.contract import CDRQuery
 from cdr_exporter.errors import PBXError
 from cdr_exporter.exposition import Exposition
 from cdr_exporter.pbx import Client
-from cdr_exporter.record import Answer
 from cdr_exporter.secret import Secret
 from cdr_exporter.settings import PBX, SecretSource
 from cdr_exporter.simulator import SimulatedPBX

@@ -15,8 +15,9 @@ from types import MappingProxyType
 import pytest
 import yaml
 
-from cdr_exporter.catalogue import ALL_DISPOSITIONS, FAMILIES, NO_TRUNK, OUTCOMES
-from cdr_exporter.contract import CALL_TYPES
+from cdr_exporter.catalogue import ALL_DISPOSITIONS, FAMILIES, OUTCOMES
+from cdr_exporter.cdr.contract import CALL_TYPES
+from cdr_exporter.cdr.labels import NO_TRUNK
 from grafana.generator.__main__ import FILES
 from grafana.generator.dashboard import VARIABLES, panel_row
 

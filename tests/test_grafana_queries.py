@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from cdr_exporter.contract import CALL_TYPES, DISPOSITIONS
+from cdr_exporter.cdr.contract import CALL_TYPES, DISPOSITIONS
 from cdr_exporter.simulator.office import TRUNKS
 
 from .judges import require

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from cdr_exporter.cdr import Garbled, Record, Rejected
 from cdr_exporter.ledger import (
     Ledger,
     Sounding,
@@ -14,7 +15,6 @@ from cdr_exporter.ledger import (
 from cdr_exporter.ledger.watermark import Watermark
 from cdr_exporter.order import BY_ID, BY_TIME, Order
 from cdr_exporter.paging import Page, page_of, query, whole
-from cdr_exporter.record import Garbled, Record, Rejected
 
 from .fakes import FakePBX
 

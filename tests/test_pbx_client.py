@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cdr_exporter.contract import CDRQuery
+from cdr_exporter.cdr.contract import CDRQuery
 from cdr_exporter.errors import PBXError, TryAgain, WaitLong
 from cdr_exporter.pbx import Cancelled, Client
 from cdr_exporter.secret import Secret
@@ -342,7 +342,7 @@ def test_a_login_is_written_down_before_it_is_sent(office: Office) -> None:
 
 LOG_IN = """
 import pathlib, sys
-from cdr_exporter.contract import CDRQuery
+from cdr_exporter.cdr.contract import CDRQuery
 from cdr_exporter.pbx import Client
 from cdr_exporter.secret import Secret
 from cdr_exporter.settings import PBX, SecretSource

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cdr_exporter.cdr.error_codes import BLOCKED_REASONS, KNOWN_ERRCODES, REACTIONS
 from cdr_exporter.errors import TryAgain
 from cdr_exporter.pbx import Cancelled, tokens
 from cdr_exporter.pbx.token_file import TokenFile
 from cdr_exporter.pbx.tokens import Held, Hold, Token
-from cdr_exporter.reactions import BLOCKED_REASONS, KNOWN_ERRCODES, REACTIONS
 from cdr_exporter.secret import Secret
 
 NOW = 1_700_000_000.0

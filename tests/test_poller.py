@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from cdr_exporter.call_counting import number_zeros
-from cdr_exporter.contract import CDRQuery
+from cdr_exporter.cdr import Answer, Rejected
+from cdr_exporter.cdr.contract import CDRQuery
 from cdr_exporter.errors import TryAgain, WaitLong
 from cdr_exporter.poller import Poller
 from cdr_exporter.reader import Reader
-from cdr_exporter.record import Answer, Rejected
 from cdr_exporter.settings import MACHINE_CALLEES, PBX, SecretSource
 from cdr_exporter.settling import reading_of
 from cdr_exporter.snapshot import Snapshot

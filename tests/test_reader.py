@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
+from cdr_exporter.cdr import Garbled
 from cdr_exporter.errors import TryAgain
 from cdr_exporter.paging import query
 from cdr_exporter.reader import Reader, Stopped
-from cdr_exporter.record import Garbled
 from cdr_exporter.tally import Series
 from cdr_exporter.vitals import Vitals
 

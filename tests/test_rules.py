@@ -8,15 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cdr_exporter.catalogue import (
-    ALL_DISPOSITIONS,
-    FAMILIES,
-    HISTOGRAM,
-    NO_TRUNK,
-    OTHER_NUMBER,
-)
-from cdr_exporter.contract import CALL_TYPES
-from cdr_exporter.reactions import BLOCKED_REASONS
+from cdr_exporter.catalogue import ALL_DISPOSITIONS, FAMILIES, HISTOGRAM, OTHER_NUMBER
+from cdr_exporter.cdr.contract import CALL_TYPES
+from cdr_exporter.cdr.error_codes import BLOCKED_REASONS
+from cdr_exporter.cdr.labels import NO_TRUNK
 
 from . import stories
 from .judges import require

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cdr_exporter.contract import CDRQuery
-from cdr_exporter.record import Answer
+from cdr_exporter.cdr import Answer
+from cdr_exporter.cdr.contract import CDRQuery
 from cdr_exporter.settings import MACHINE_CALLEES, PBX, SecretSource
 from cdr_exporter.snapshot import Snapshot
 from cdr_exporter.store import Store

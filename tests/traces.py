@@ -14,9 +14,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from cdr_exporter import labels
 from cdr_exporter.calls import Leg, LegReader, Reading
-from cdr_exporter.record import Record
+from cdr_exporter.cdr import Record, labels
 from cdr_exporter.settings import MACHINE_CALLEES
 
 BEGAN = 1_700_000_000

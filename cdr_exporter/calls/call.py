@@ -17,8 +17,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from ..catalogue import NO_TRUNK, OTHER_NUMBER, OUTCOMES
-from ..contract import CALL_TYPES
+from ..catalogue import OTHER_NUMBER, OUTCOMES
+from ..cdr.contract import CALL_TYPES
+from ..cdr.labels import NO_TRUNK
 from .leg import Leg
 
 _STRENGTH = {outcome: rank for rank, outcome in enumerate(OUTCOMES)}

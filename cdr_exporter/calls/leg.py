@@ -22,8 +22,8 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from ..catalogue import OTHER_NUMBER
-from ..labels import Labels
-from ..record import Record
+from ..cdr import Record
+from ..cdr.labels import Labels
 from .callee import Callee, callee, folded
 
 _PLAIN = {

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ..cdr import Record
 from ..order import BY_ID, BY_TIME
 from ..paging import Page
-from ..record import Record
 from .gaps import Gap, missing
 from .ledger import Ledger, Terms
 from .watermark import Watermark

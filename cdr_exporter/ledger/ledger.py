@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from typing import NamedTuple
 
+from ..cdr import MAX_ID, Record, Rejected
 from ..order import BY_ID, BY_TIME, Order
 from ..paging import HEAD_ROWS, Page
-from ..record import MAX_ID, Record, Rejected
 from . import gaps as gap
 from .gaps import Gap
 from .ranges import Range, inside, total, united, within, without

@@ -10,7 +10,7 @@ again, and stay remembered until they are.
 
 from __future__ import annotations
 
-from ..contract import CDRQuery
+from ..cdr.contract import CDRQuery
 from ..paging import Page, query
 from .ledger import Ledger
 

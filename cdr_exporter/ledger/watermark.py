@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from ..record import Record
+from ..cdr import Record
 
 NEVER = -1
 _FUTURE = 86_400

@@ -15,9 +15,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from ..contract import DATA_NOT_FOUND, SUCCESS, TOKEN_EXPIRED, CDRQuery
+from ..cdr import Answer, Garbled, decode
+from ..cdr.contract import DATA_NOT_FOUND, SUCCESS, TOKEN_EXPIRED, CDRQuery
 from ..errors import PBXError, TryAgain
-from ..record import Answer, Garbled, decode
 from ..secret import Secret
 from ..settings import PBX
 from . import verdict

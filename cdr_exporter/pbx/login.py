@@ -16,9 +16,9 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
-from ..contract import FAILURE, SUCCESS, TOKEN_EXPIRED
+from ..cdr.contract import FAILURE, SUCCESS, TOKEN_EXPIRED
+from ..cdr.error_codes import REACTIONS
 from ..errors import PBXError, TryAgain
-from ..reactions import REACTIONS
 from ..secret import Secret
 from ..settings import PBX
 from . import tokens, verdict

@@ -24,8 +24,8 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ..contract import SUCCESS
-from ..reactions import REACTIONS
+from ..cdr.contract import SUCCESS
+from ..cdr.error_codes import REACTIONS
 from ..secret import Secret
 
 REFUSED_WAITS = (15 * 60.0, 2 * 3600.0)

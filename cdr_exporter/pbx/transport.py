@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 import requests
 from urllib3.exceptions import HTTPError
 
-from ..contract import SUCCESS
+from ..cdr.contract import SUCCESS
 from ..errors import PBXError, TryAgain
 from ..secret import Secret
 from ..settings import TLS

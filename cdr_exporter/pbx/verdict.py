@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
 
+from ..cdr.error_codes import REACTIONS, Reaction
 from ..errors import PBXError, TryAgain, WaitLong
-from ..reactions import REACTIONS, Reaction
 
 LONGEST_RETRY_AFTER = 3600.0
 

@@ -10,7 +10,8 @@ import msgspec
 from msgspec import convert
 
 from ..calls import Calls
-from ..catalogue import OTHER_TRUNK, RECORDS, STATE_RESETS
+from ..catalogue import RECORDS, STATE_RESETS
+from ..cdr.labels import OTHER_TRUNK
 from ..ledger import Ledger
 from ..tally import Bounds, Series, Totals
 from . import ledgers, open_calls

@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 from msgspec import Struct, convert
 
+from ..cdr import MAX_ID
 from ..ledger import Ledger
 from ..ledger.gaps import Gap
 from ..ledger.watermark import Watermark
 from ..order import BY_ID, ORDERS
-from ..record import MAX_ID
 
 _PARTS = {"now": "recent", "before": "recent_before"}
 """The table of identities of each part."""

@@ -9,7 +9,7 @@ _SNAPSHOT = "cdr_exporter/snapshot.py"
 _BACKOFF = "cdr_exporter/backoff.py"
 _TALLY = "cdr_exporter/tally.py"
 _READER = "cdr_exporter/reader.py"
-_LABELS = "cdr_exporter/labels.py"
+_LABELS = "cdr_exporter/cdr/labels.py"
 _TOKENS = "cdr_exporter/pbx/tokens.py"
 _LOGIN = "cdr_exporter/pbx/login.py"
 _TRANSPORT = "cdr_exporter/pbx/transport.py"
@@ -138,7 +138,7 @@ _ARITHMETIC = (
         _LABELS,
         "and name not in _RESERVED",
         "and name is not None",
-        ("tests/test_labels.py",),
+        ("tests/cdr/test_labels.py",),
     ),
     Mutant(
         "a slow PBX is asked again without a rest",

@@ -42,7 +42,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "the fingerprint is the same for every row",
-        "cdr_exporter/record/values.py",
+        "cdr_exporter/cdr/record.py",
         "        return zlib.crc32(text.encode()) << 31 | self.started_at & THIRTY_ONE_BITS\n",
         "        return len(text) * 0\n",
         (*UNIT, *LINEAGE),

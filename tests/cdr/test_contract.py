@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from cdr_exporter.contract import MAX_PAGE_SIZE, ORDERS, SORT_FIELDS, CDRQuery, QueryError
+from cdr_exporter.cdr.contract import MAX_PAGE_SIZE, ORDERS, SORT_FIELDS, CDRQuery, QueryError
 
 VENDORS_SORT_FIELDS = [
     "id",

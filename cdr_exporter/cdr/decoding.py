@@ -7,8 +7,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
+from .record import MAX_ID, Answer, Record
 from .repair import json_object, row_by_row
-from .values import MAX_ID, Answer, Record
 
 
 class _Envelope(Struct, gc=False):

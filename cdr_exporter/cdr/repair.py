@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
-from ..contract import SUCCESS
-from .values import (
+from .contract import SUCCESS
+from .record import (
     LATEST,
     LONGEST_SECONDS,
     MAX_ID,

@@ -9,8 +9,8 @@ What the PBX leaves out is zero or empty: it sends no `duration` for a call that
 """
 
 from .decoding import decode
+from .record import LONGEST_SECONDS, MAX_ID, Answer, Flawed, Garbled, Record, Rejected
 from .repair import FIELDS
-from .values import LONGEST_SECONDS, MAX_ID, Answer, Flawed, Garbled, Record, Rejected
 
 __all__ = [
     "FIELDS",

@@ -10,9 +10,17 @@ import zlib
 from functools import lru_cache
 from typing import NamedTuple
 
-from .catalogue import NO_TRUNK, OTHER_CALL_TYPE, OTHER_DISPOSITION, OTHER_TRUNK
 from .contract import CALL_TYPES, DISPOSITIONS
 from .record import Record
+
+NO_TRUNK = "none"
+"""The trunk label of a row without one: an empty label would not exist for Prometheus."""
+
+OTHER_TRUNK = "other"
+"""The trunk label of rows beyond `max_trunks`."""
+
+OTHER_DISPOSITION, OTHER_CALL_TYPE = "OTHER", "Other"
+"""The labels of values that the contract does not know."""
 
 LONGEST_TRUNK = 128
 """Bytes of UTF-8."""

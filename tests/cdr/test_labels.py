@@ -7,10 +7,10 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from cdr_exporter import labels
-from cdr_exporter.labels import LONGEST_TRUNK, Labels, trunk_label
+from cdr_exporter.cdr import labels
+from cdr_exporter.cdr.labels import LONGEST_TRUNK, Labels, trunk_label
 
-from .rows import record
+from ..rows import record
 
 MARKED = re.compile(r"~[0-9a-f]{8}\Z")
 

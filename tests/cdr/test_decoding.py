@@ -11,9 +11,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cdr_exporter.record import FIELDS, LONGEST_SECONDS, Answer, Flawed, Garbled, Record, decode
+from cdr_exporter.cdr import FIELDS, LONGEST_SECONDS, Answer, Flawed, Garbled, Record, decode
 
-from .rows import EPOCH, body, record, row
+from ..rows import EPOCH, body, record, row
 
 EXAMPLE = Path(__file__).parent / "data" / "query-cdr-list-response.txt"
 
