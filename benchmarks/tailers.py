@@ -37,7 +37,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.fakes import FakePBX
+from tests.support.fakes import FakePBX
 from tests.test_poller import Bench
 
 RUNS = 40

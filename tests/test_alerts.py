@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from . import stories
-from .judges import require
+from .support import alert_scenarios
+from .support.programs import require
 from .test_rules import ALERTS, alerts_of
 
-DOCUMENTS = stories.documents(ALERTS)
-FIRING = stories.TELEPHONY | stories.FRAUD
+DOCUMENTS = alert_scenarios.documents(ALERTS)
+FIRING = alert_scenarios.TELEPHONY | alert_scenarios.FRAUD
 
 
 @cache
@@ -53,8 +53,8 @@ def faults(said: str, about: str) -> list[str]:
 @pytest.mark.parametrize(
     ("about", "alert"),
     [
-        *(("telephony", alert) for alert in stories.judged(stories.TELEPHONY)),
-        *(("fraud", alert) for alert in stories.judged(stories.FRAUD)),
+        *(("telephony", alert) for alert in alert_scenarios.judged(alert_scenarios.TELEPHONY)),
+        *(("fraud", alert) for alert in alert_scenarios.judged(alert_scenarios.FRAUD)),
     ],
 )
 def test_an_alert_fires_in_its_story_and_in_none_of_its_twins(
@@ -63,7 +63,7 @@ def test_an_alert_fires_in_its_story_and_in_none_of_its_twins(
     assert faults(verdict(about, directory), f"alertname: {alert},") == []
 
 
-@pytest.mark.parametrize("story", stories.QUIET)
+@pytest.mark.parametrize("story", alert_scenarios.QUIET)
 def test_nothing_fires_in_a_quiet_story(directory: Path, story: str) -> None:
     assert faults(verdict("quiet", directory), f'pbx="{story}"') == []
 
@@ -87,7 +87,9 @@ def test_nothing_is_told_of_calls_while_catching_up(alert: str) -> None:
 def test_nothing_is_compared_with_what_prometheus_has_forgotten_by_default(name: str) -> None:
     hours = [
         int(number) * {"h": 1, "d": 24}[unit]
-        for number, unit in re.findall(r"offset (\d+)([hd])", (stories.RULES / name).read_text())
+        for number, unit in re.findall(
+            r"offset (\d+)([hd])", (alert_scenarios.RULES / name).read_text()
+        )
     ]
 
     assert hours

@@ -16,13 +16,14 @@ import pytest
 
 from cdr_exporter.simulator import SimulatedPBX
 
-from .processes import Alertmanager, Exporter, Prometheus, Webhook, eventually
+from .support.paths import ROOT
+from .support.processes import Alertmanager, Exporter, Prometheus, Webhook, eventually
 from .test_end_to_end import SECRET
 from .test_rules import ALERTS
 
 pytestmark = pytest.mark.e2e
 
-EXAMPLES = Path(__file__).parent.parent / "prometheus"
+EXAMPLES = ROOT / "prometheus"
 
 
 def example(name: str, changes: Mapping[str, str]) -> str:

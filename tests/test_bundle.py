@@ -2,7 +2,6 @@ import json
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import yaml
@@ -10,10 +9,9 @@ import yaml
 from cdr_exporter import bundled
 from cdr_exporter.errors import ExporterError
 
-from .processes import Exporter
-from .webfakes import app, ask, snapshot
-
-ROOT = Path(__file__).parent.parent
+from .support.paths import ROOT
+from .support.processes import Exporter
+from .support.web import app, ask, snapshot
 
 
 def files(folder, pattern):

@@ -15,7 +15,7 @@ from cdr_exporter.cdr.contract import CDRQuery
 from cdr_exporter.errors import TryAgain
 from cdr_exporter.order import BY_ID, BY_TIME
 
-from .fakes import FakePBX
+from .support.fakes import FakePBX
 from .test_poller import Bench, short_pages
 
 

@@ -21,10 +21,10 @@ from cdr_exporter.settling import Settling, reading_of
 from cdr_exporter.tally import Series, Value
 from cdr_exporter.vitals import Vitals
 
-from .fakes import FakePBX
-from .rows import BOUNDS
+from .support.call_traces import legs
+from .support.fakes import FakePBX
+from .support.rows import BOUNDS
 from .test_exactly_once import MemoryStore
-from .traces import legs
 
 NUMBERS = {
     "dids": {"1": "sales"},

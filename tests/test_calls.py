@@ -15,7 +15,7 @@ from cdr_exporter.cdr import decode
 from cdr_exporter.settings import MACHINE_CALLEES
 
 from .cdr.test_decoding import EXAMPLE
-from .traces import legs, legs_of, rows
+from .support.call_traces import legs, legs_of, rows
 
 
 def call(trace: str, reading: Reading | None = None) -> Call:

@@ -26,8 +26,8 @@ from cdr_exporter.simulator.pbx import API_PATH, CLIENT_ID, CLIENT_SECRET
 from cdr_exporter.store import Store
 from cdr_exporter.vitals import Vitals
 
-from .fakes import FakeClock
-from .rows import BOUNDS
+from .support.fakes import FakeClock
+from .support.rows import BOUNDS
 
 DAY, MINUTE = 86_400, 60
 SUNDAY_AT_3 = 1_700_362_800.0

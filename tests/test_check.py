@@ -15,7 +15,7 @@ from cdr_exporter.errors import ConfigError
 from cdr_exporter.program import Program
 from cdr_exporter.web import ListenAddress
 
-from .wire import certificate
+from .support.socket_server import certificate
 
 UNSET = "CDR_EXPORTER_TEST_UNSET"
 

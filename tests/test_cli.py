@@ -15,7 +15,8 @@ import pytest
 
 from cdr_exporter import cli
 
-ROOT = Path(__file__).parent.parent
+from .support.paths import ROOT
+
 PROGRAM = (sys.executable, "-m", "cdr_exporter")
 SCRIPT = (sys.executable, "-c", "from cdr_exporter.__main__ import main; main()")
 

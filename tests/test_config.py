@@ -20,10 +20,12 @@ from cdr_exporter.config import schema, values
 from cdr_exporter.errors import ConfigError
 from cdr_exporter.secret import Secret
 
+from .support.paths import ROOT
+
 CANARY = "CANARYs3cr3tQx7vR2mZ9kL4wP8"
 FINGERPRINT = "0123456789abcdef" * 4
 BASE = Path("/etc/cdr-exporter")
-SHIPPED = Path(__file__).parents[1] / "exporter.yml"
+SHIPPED = ROOT / "exporter.yml"
 
 PBX = {
     "name": "hq",

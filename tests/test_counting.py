@@ -16,7 +16,7 @@ from cdr_exporter.counting import PageCount, grouped
 from cdr_exporter.settings import RING_BUCKETS
 from cdr_exporter.tally import Bounds, Series, Totals, Value, first_totals
 
-from .rows import BOUNDS, record
+from .support.rows import BOUNDS, record
 
 NONE = frozenset({"none"})
 SHORT = {"ring": "cdr_ring_duration_seconds", "talk": "cdr_talk_duration_seconds"}

@@ -17,10 +17,10 @@ from cdr_exporter import cli
 from cdr_exporter.config import load
 from cdr_exporter.simulator.main import listen_address
 
-from .judges import require
+from .support.paths import ROOT
+from .support.programs import require
 from .test_grafana_provisioning import DASHBOARDS, DATA_SOURCES, environment, the_only
 
-ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "deploy"
 COMPOSE = yaml.safe_load((FOLDER / "compose.yml").read_text())
 SERVICES = COMPOSE["services"]

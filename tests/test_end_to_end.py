@@ -18,8 +18,8 @@ from cdr_exporter.simulator import SimulatedPBX
 from cdr_exporter.simulator.scenarios import SCENARIOS
 from cdr_exporter.simulator.server import Server
 
-from .judges import require
-from .processes import Exporter, Process, Prometheus, eventually, get
+from .support.processes import Exporter, Process, Prometheus, eventually, get
+from .support.programs import require
 
 pytestmark = pytest.mark.e2e
 

@@ -13,7 +13,7 @@ from cdr_exporter.ending import Ending
 from cdr_exporter.order import BY_ID
 from cdr_exporter.paging import Page, page_of, query
 
-from .fakes import FakePBX
+from .support.fakes import FakePBX
 
 
 class OddPBX(FakePBX):

@@ -34,8 +34,8 @@ from cdr_exporter.store import Store
 from cdr_exporter.tally import Totals, first_totals
 from cdr_exporter.vitals import Vitals
 
-from .fakes import FakePBX
-from .rows import BOUNDS
+from .support.fakes import FakePBX
+from .support.rows import BOUNDS
 
 LATE_WINDOW = 600.0
 RECORDS = "cdr_records_total"

@@ -49,9 +49,9 @@ from cdr_exporter.snapshot import Now, Snapshot
 from cdr_exporter.tally import Bounds, Series, Totals, Value, first_totals
 from cdr_exporter.vitals import Vitals
 
-from .judges import require
-from .rows import BOUNDS, flawed, record
-from .traces import legs
+from .support.call_traces import legs
+from .support.programs import require
+from .support.rows import BOUNDS, flawed, record
 
 NOW = Now(wall=50_000.0, steady=1_000.0)
 SIP = ("ANSWERED", "Inbound", "sip")

@@ -32,11 +32,9 @@ from cdr_exporter.secret import Secret
 from cdr_exporter.settings import PBX, TLS, SecretSource
 from cdr_exporter.tally import Series
 
-from .fakes import FakeClock, FakePBX
-from .rows import BOUNDS, body, row
-from .test_pbx_client import HEAD, Office, failure
-from .test_poller import Bench
-from .wire import (
+from .support.fakes import FakeClock, FakePBX
+from .support.rows import BOUNDS, body, row
+from .support.socket_server import (
     Certificate,
     Step,
     Wire,
@@ -50,7 +48,9 @@ from .wire import (
     reset,
     say,
 )
-from .wire import FakePBX as TokenPBX
+from .support.socket_server import FakePBX as TokenPBX
+from .test_pbx_client import HEAD, Office, failure
+from .test_poller import Bench
 
 FAILURES = "cdr_exporter_poll_failures_total"
 API_ERRORS = "cdr_exporter_api_errors_total"

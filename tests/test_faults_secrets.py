@@ -28,11 +28,11 @@ from cdr_exporter.simulator import SimulatedPBX
 from cdr_exporter.simulator.server import Server
 from cdr_exporter.web import App
 
-from .fakes import FakeClock
-from .rows import BOUNDS
+from .support.fakes import FakeClock
+from .support.rows import BOUNDS
+from .support.web import ask
 from .test_pbx_transport import told
 from .test_poller import Bench
-from .webfakes import ask
 
 SECRET = "canary-secret-5cf1e07a"
 PERSON = "Kristin Canary"

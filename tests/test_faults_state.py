@@ -26,8 +26,10 @@ from cdr_exporter.snapshot import Snapshot
 from cdr_exporter.supervisor import Board
 from cdr_exporter.tally import Series
 
-from .fakes import FakePBX
-from .processes import Exporter, eventually
+from .support.fakes import FakePBX
+from .support.processes import Exporter, eventually
+from .support.socket_server import FakePBX as TokenPBX
+from .support.socket_server import Wire
 from .test_end_to_end import SECRET
 from .test_end_to_end import config as config_of
 from .test_end_to_end import counted as shown_by
@@ -35,8 +37,6 @@ from .test_pbx_client import HEAD, Office
 from .test_poller import Bench, records
 from .test_store import State, counted, outcome, reopened, spoilt_copies, truncated
 from .test_supervisor import UP, Client, Watching, run
-from .wire import FakePBX as TokenPBX
-from .wire import Wire
 
 WRITE_OK = "cdr_exporter_state_write_ok"
 RESET = "cdr_exporter_state_reset_timestamp_seconds"

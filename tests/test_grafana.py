@@ -9,7 +9,6 @@ Rules of the linter that are left out:
 import json
 import re
 import subprocess
-from pathlib import Path
 from types import MappingProxyType
 
 import pytest
@@ -21,10 +20,11 @@ from cdr_exporter.cdr.labels import NO_TRUNK
 from grafana.generator.__main__ import FILES
 from grafana.generator.dashboard import VARIABLES, panel_row
 
-from .judges import require
+from .support.paths import ROOT
+from .support.programs import require
 from .test_rules import SAMPLES, metrics_in
 
-FOLDER = Path(__file__).parent.parent / "grafana" / "dashboards"
+FOLDER = ROOT / "grafana" / "dashboards"
 DASHBOARDS = {path.name: json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))}
 DATA_SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 

@@ -1,11 +1,12 @@
 """How the dashboards come into Grafana by files. No Grafana runs here: the files are judged."""
 
 import re
-from pathlib import Path
 
 import yaml
 
-FOLDER = Path(__file__).parent.parent / "grafana" / "provisioning"
+from .support.paths import ROOT
+
+FOLDER = ROOT / "grafana" / "provisioning"
 DATA_SOURCES, DASHBOARDS = FOLDER / "datasources", FOLDER / "dashboards"
 
 

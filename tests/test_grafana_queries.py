@@ -8,8 +8,8 @@ import pytest
 from cdr_exporter.cdr.contract import CALL_TYPES, DISPOSITIONS
 from cdr_exporter.simulator.office import TRUNKS
 
-from .judges import require
-from .past import BEGIN, DAY, END, HOUR, SCRAPE_INTERVAL, Past
+from .support.fifteen_days import BEGIN, DAY, END, HOUR, SCRAPE_INTERVAL, Past
+from .support.programs import require
 from .test_grafana import DASHBOARDS, every_variable, filled_in, panels, targets
 from .test_rules import FOLDER as PROMETHEUS
 from .test_rules import metrics_in

@@ -5,15 +5,15 @@ The schemas lie beside the repository, not in it; without them these tests skip.
 
 import json
 from functools import cache
-from pathlib import Path
 
 import pytest
 from jsonschema import Draft7Validator
 from jsonschema.validators import extend
 
+from .support.paths import ROOT
 from .test_grafana import DASHBOARDS, every_panel, targets
 
-SCHEMAS = Path(__file__).parent.parent.parent / "shared" / "grafana-schema"
+SCHEMAS = ROOT.parent / "shared" / "grafana-schema"
 VERSIONS = ("10.4", "11.6", "main")
 
 FILES = {

@@ -20,8 +20,8 @@ import pytest
 from cdr_exporter.simulator import SimulatedPBX
 from cdr_exporter.simulator.background import again
 
-from .fakes import FakePBX
-from .processes import Exporter, Process, eventually
+from .support.fakes import FakePBX
+from .support.processes import Exporter, Process, eventually
 from .test_end_to_end import SECRET, calls_counted, config, counted
 from .test_poller import Bench
 

@@ -8,7 +8,7 @@ from cdr_exporter.landing import content
 from cdr_exporter.tally import Series
 from cdr_exporter.web.document import document, index
 
-from .webfakes import NOW, snapshot
+from .support.web import NOW, snapshot
 
 UNKNOWN = "\u2013"
 DOWN = {"cdr_up": 0.0}

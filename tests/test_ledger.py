@@ -16,7 +16,7 @@ from cdr_exporter.ledger.watermark import Watermark
 from cdr_exporter.order import BY_ID, BY_TIME, Order
 from cdr_exporter.paging import Page, page_of, query, whole
 
-from .fakes import FakePBX
+from .support.fakes import FakePBX
 
 TERMS = Terms(late_window=600.0, longest_call=11_700.0)
 NOW = 1_700_001_000.0

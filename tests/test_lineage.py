@@ -9,7 +9,7 @@ import pytest
 
 from cdr_exporter.errors import TryAgain
 
-from .fakes import FakePBX
+from .support.fakes import FakePBX
 from .test_poller import Bench
 
 BREAKS = "cdr_exporter_lineage_breaks_total"

@@ -20,7 +20,7 @@ from cdr_exporter.snapshot import Now, Snapshot
 from cdr_exporter.tally import Series, Totals
 from cdr_exporter.web import ListenAddress
 
-from .rows import BOUNDS
+from .support.rows import BOUNDS
 
 HOUR = 3600.0
 

@@ -14,9 +14,9 @@ import pytest
 
 from cdr_exporter.web import ListenAddress, Server
 
-from .webfakes import app, snapshot
+from .support.paths import ROOT
+from .support.web import app, snapshot
 
-ROOT = Path(__file__).parent.parent
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 
 

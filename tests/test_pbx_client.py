@@ -17,8 +17,18 @@ from cdr_exporter.pbx import Cancelled, Client
 from cdr_exporter.secret import Secret
 from cdr_exporter.settings import PBX, TLS, SecretSource
 
+from .support.socket_server import (
+    Call,
+    FakePBX,
+    Step,
+    Wire,
+    certificate,
+    closed_port,
+    hang,
+    ok,
+    say,
+)
 from .test_pbx_transport import told
-from .wire import Call, FakePBX, Step, Wire, certificate, closed_port, hang, ok, say
 
 HEAD = CDRQuery(page=1, page_size=20, sort_by="id", order_by="desc")
 MINUTE, HOUR = 60.0, 3600.0

@@ -23,7 +23,7 @@ from cdr_exporter.pbx.verdict import printable, retry_after
 from cdr_exporter.secret import Secret
 from cdr_exporter.settings import TLS
 
-from .wire import (
+from .support.socket_server import (
     Call,
     Certificate,
     Step,

@@ -20,8 +20,8 @@ from cdr_exporter.store import Store
 from cdr_exporter.tally import Series, Totals
 from cdr_exporter.vitals import Vitals
 
-from .fakes import FakePBX
-from .rows import BOUNDS
+from .support.fakes import FakePBX
+from .support.rows import BOUNDS
 
 
 def records(totals: Totals) -> int:

@@ -13,8 +13,8 @@ import pytest
 from cdr_exporter.errors import TryAgain
 from cdr_exporter.simulator import SimulatedPBX
 
-from .processes import Process, Prometheus, eventually, free_port
-from .scrapes import HOUR, MINUTE, Page, World, calls_of, total
+from .support.processes import Process, Prometheus, eventually, free_port
+from .support.scrape_history import HOUR, MINUTE, Page, World, calls_of, total
 
 RECORDS = "cdr_records_total"
 COUNTS = (

@@ -11,8 +11,8 @@ from cdr_exporter.reader import Reader, Stopped
 from cdr_exporter.tally import Series
 from cdr_exporter.vitals import Vitals
 
-from .fakes import FakePBX
-from .rows import BOUNDS
+from .support.fakes import FakePBX
+from .support.rows import BOUNDS
 
 TOOK = 0.02
 """Seconds that an answer of `FakePBX` takes."""

@@ -11,7 +11,8 @@ from cdr_exporter import config
 from cdr_exporter.catalogue import FAMILIES, Family
 from cdr_exporter.cli import _parser
 
-ROOT = Path(__file__).parent.parent
+from .support.paths import ROOT
+
 README = (ROOT / "README.md").read_text()
 ROW = re.compile(r"^\| `(cdr_[a-z_]+)`( D)? \| (\w+) \| ([^|]*) \| (.*) \|$", re.MULTILINE)
 

@@ -3,7 +3,6 @@
 import json
 import re
 import subprocess
-from pathlib import Path
 
 import pytest
 import yaml
@@ -13,10 +12,11 @@ from cdr_exporter.cdr.contract import CALL_TYPES
 from cdr_exporter.cdr.error_codes import BLOCKED_REASONS
 from cdr_exporter.cdr.labels import NO_TRUNK
 
-from . import stories
-from .judges import require
+from .support import alert_scenarios
+from .support.paths import ROOT
+from .support.programs import require
 
-FOLDER = Path(__file__).parent.parent / "prometheus"
+FOLDER = ROOT / "prometheus"
 RULE_FILES = sorted((FOLDER / "rules").glob("*.yml"))
 TEST_FILES = sorted((FOLDER / "tests").glob("*.yml"))
 
@@ -146,7 +146,7 @@ TESTS = [
     test
     for document in (
         *(yaml.safe_load(path.read_text()) for path in TEST_FILES),
-        *stories.documents(ALERTS).values(),
+        *alert_scenarios.documents(ALERTS).values(),
     )
     for test in document["tests"]
 ]

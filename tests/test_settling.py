@@ -22,9 +22,9 @@ from cdr_exporter.settling import Settling
 from cdr_exporter.snapshot import Now
 from cdr_exporter.tally import Series
 
-from .fakes import FakePBX
+from .support.call_traces import BEGAN, rows
+from .support.fakes import FakePBX
 from .test_poller import Bench
-from .traces import BEGAN, rows
 
 OPEN = Series("cdr_exporter_open_calls")
 

@@ -32,9 +32,9 @@ from cdr_exporter.store import VERSION, Store
 from cdr_exporter.store.opening import bring_up_to_date, connect
 from cdr_exporter.tally import Bounds, Series, Totals, first_totals
 
-from .rows import BOUNDS, EPOCH, page, record
+from .support.paths import ROOT
+from .support.rows import BOUNDS, EPOCH, page, record
 
-ROOT = Path(__file__).parent.parent
 NOBODY = 65534
 NOW = EPOCH + 10_000.0
 TERMS = Terms(late_window=600.0, longest_call=11_700.0)
@@ -337,7 +337,7 @@ def test_a_commit_is_on_the_disk_when_it_returns(tmp_path: Path) -> None:
 KILLABLE = """
 import sys
 from pathlib import Path
-from tests.rows import BOUNDS
+from tests.support.rows import BOUNDS
 from tests.test_store import Store, add
 store = Store(Path(sys.argv[1]), "hq", "me", BOUNDS)
 high = store.ledger.high if store.ledger else 0

@@ -14,8 +14,8 @@ from cdr_exporter.store import Store
 from cdr_exporter.supervisor import Board, Supervisor
 from cdr_exporter.tally import Series
 
-from .fakes import FakePBX
-from .rows import BOUNDS
+from .support.fakes import FakePBX
+from .support.rows import BOUNDS
 
 UP = Series("cdr_up")
 

@@ -12,7 +12,7 @@ from cdr_exporter.catalogue import CALLS, COUNTER, DURATION, FAMILIES, OUTCOMES,
 from cdr_exporter.cdr.contract import CALL_TYPES, DISPOSITIONS
 from cdr_exporter.tally import Series, Totals, Value, first_totals, trunk_zeros, width, zeros
 
-from .rows import BOUNDS
+from .support.rows import BOUNDS
 
 SIP = Series(RECORDS.name, ("ANSWERED", "Inbound", "sip"))
 LENGTHS = Series(DURATION.name, ("ANSWERED", "Inbound", "sip"))

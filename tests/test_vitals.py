@@ -22,7 +22,7 @@ from cdr_exporter.catalogue import (
 from cdr_exporter.tally import Series
 from cdr_exporter.vitals import Vitals
 
-from .rows import BOUNDS
+from .support.rows import BOUNDS
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from cdr_exporter.cdr import FIELDS, LONGEST_SECONDS, Answer, Flawed, Garbled, Record, decode
 
-from ..rows import EPOCH, body, record, row
+from ..support.rows import EPOCH, body, record, row
 
 EXAMPLE = Path(__file__).parent / "data" / "query-cdr-list-response.txt"
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from cdr_exporter.cdr import labels
 from cdr_exporter.cdr.labels import LONGEST_TRUNK, Labels, trunk_label
 
-from ..rows import record
+from ..support.rows import record
 
 MARKED = re.compile(r"~[0-9a-f]{8}\Z")
 

@@ -10,9 +10,10 @@ A test that nobody has seen fail proves little. The table cannot rot: a quick te
 every mutant's text is in its file exactly once, and that the tests it names are there.
 """
 
+from ..support.paths import ROOT
 from .calls import MUTANTS as CALLS
 from .edges import MUTANTS as EDGES
-from .mutant import ROOT, Mutant
+from .mutant import Mutant
 from .once_each import MUTANTS as ONCE_EACH
 
 MUTANTS: tuple[Mutant, ...] = (*EDGES, *ONCE_EACH, *CALLS)

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import NamedTuple
-
-ROOT = Path(__file__).parents[2]
-"""The top of the tree that this file is in."""
 
 
 class Mutant(NamedTuple):

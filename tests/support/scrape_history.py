@@ -26,10 +26,10 @@ from cdr_exporter.exposition import Exposition
 from cdr_exporter.snapshot import Snapshot
 from cdr_exporter.store import Store
 
+from ..test_poller import Bench
 from .fakes import FakeClock, FakePBX
-from .judges import require
+from .programs import require
 from .rows import BOUNDS
-from .test_poller import Bench
 
 SCRAPE_INTERVAL = 15
 """Seconds."""

@@ -20,7 +20,7 @@ from typing import Any, Self
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from .judges import require
+from .programs import require
 
 PATIENCE = 60.0
 """Seconds until something that must come is given up; no test waits so long when all is well."""

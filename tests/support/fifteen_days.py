@@ -31,10 +31,10 @@ from cdr_exporter.snapshot import Snapshot
 from cdr_exporter.store import Store
 from cdr_exporter.vitals import Vitals
 
+from ..test_calls_of_a_month import Chance, InOneProcess
 from .fakes import FakeClock
-from .judges import require
 from .processes import Prometheus
-from .test_calls_of_a_month import Chance, InOneProcess
+from .programs import require
 
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
 

@@ -12,10 +12,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
-RULES = Path(__file__).parent.parent / "prometheus" / "rules"
+from .paths import ROOT
+
+RULES = ROOT / "prometheus" / "rules"
 
 STEPS = 4
 """Scrapes in an hour. Rules are evaluated once: coarse, since the weeks are long."""
