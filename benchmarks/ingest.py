@@ -25,7 +25,7 @@ from cdr_exporter.books import Books
 from cdr_exporter.catalogue import LEGS_BUCKETS
 from cdr_exporter.cdr import Record, decode
 from cdr_exporter.ledger import Terms, from_the_beginning
-from cdr_exporter.paging import page_of, query
+from cdr_exporter.ledger.page import page_of, query
 from cdr_exporter.program import bounds_of
 from cdr_exporter.settings import (
     DURATION_BUCKETS,

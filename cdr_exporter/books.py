@@ -27,7 +27,7 @@ from .cdr import Record
 from .clock import Clock
 from .counting import PageCount, RowGroup, grouped
 from .ledger import Ledger, Range, Terms, Verdict
-from .paging import Page
+from .ledger.page import Page
 from .settings import PBX
 from .settling import Settling
 from .showing import Showing

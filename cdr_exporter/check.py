@@ -11,8 +11,8 @@ from pathlib import Path
 
 from . import config, surroundings
 from .errors import PBXError
+from .ledger.page import query
 from .output import say
-from .paging import query
 from .pbx import Client
 from .settings import PBX, Settings
 

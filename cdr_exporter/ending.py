@@ -16,8 +16,8 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from .cdr.contract import MAX_PAGE_SIZE, CDRQuery
-from .order import Order
-from .paging import Page, query
+from .ledger.order import Order
+from .ledger.page import Page, query
 
 
 class Ending:

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 from .books import Books
 from .catalogue import LINEAGE_SUSPECT
-from .ledger import Ledger, Sounding
-from .paging import Page, query
+from .ledger import Ledger
+from .ledger.page import Page, query
+from .ledger.sounding import Sounding
 from .reader import Reader
 from .settings import PBX
 from .vitals import Vitals

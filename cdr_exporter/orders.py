@@ -38,8 +38,8 @@ from .cdr import Record
 from .clock import Clock
 from .errors import TryAgain
 from .ledger import Ledger
-from .order import BY_ID, BY_TIME
-from .paging import HEAD_ROWS, LARGEST, Page, query
+from .ledger.order import BY_ID, BY_TIME
+from .ledger.page import HEAD_ROWS, LARGEST, Page, query
 from .reader import Reader
 from .settings import PBX
 

@@ -21,7 +21,7 @@ from .cdr import Answer, Garbled
 from .cdr.contract import CDRQuery
 from .clock import Clock
 from .errors import TryAgain
-from .paging import Page, page_of
+from .ledger.page import Page, page_of
 from .vitals import Vitals
 
 

@@ -17,7 +17,7 @@ from .calls import Terms as CallTerms
 from .calls import Verdict as CallVerdict
 from .counting import RowGroup
 from .ledger import Ledger, Verdict
-from .paging import Page
+from .ledger.page import Page
 from .settings import PBX
 from .snapshot import Now
 

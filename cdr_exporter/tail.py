@@ -18,9 +18,9 @@ from .clock import Clock
 from .errors import TryAgain
 from .joining import Joined, Joiner
 from .ledger import Ledger, Range, Verdict, by_time, from_now, from_the_beginning
-from .order import BY_ID, BY_TIME, Order
+from .ledger.order import BY_ID, BY_TIME, Order
+from .ledger.page import HEAD_ROWS, Page, query
 from .orders import OrderCheck
-from .paging import HEAD_ROWS, Page, query
 from .reader import Reader
 from .settings import PBX
 from .tally import Totals

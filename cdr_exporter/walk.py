@@ -15,8 +15,8 @@ from math import ceil
 from .cdr.contract import MAX_PAGE_SIZE, CDRQuery
 from .ending import Ending
 from .ledger import Range
-from .order import BY_ID, Order
-from .paging import LARGEST, Page, elsewhere, next_size, whole, window
+from .ledger.order import BY_ID, Order
+from .ledger.page import LARGEST, Page, elsewhere, next_size, whole, window
 
 _DEEPEST = 2**40
 """No table is so long: a search that gets here was answered nonsense."""

@@ -13,7 +13,7 @@ import pytest
 from cdr_exporter.cdr import Answer, Garbled
 from cdr_exporter.cdr.contract import CDRQuery
 from cdr_exporter.errors import TryAgain
-from cdr_exporter.order import BY_ID, BY_TIME
+from cdr_exporter.ledger.order import BY_ID, BY_TIME
 
 from .support.fakes import FakePBX
 from .test_poller import Bench, short_pages

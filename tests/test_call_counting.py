@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 
-from cdr_exporter import paging, settling, tail, walk
+from cdr_exporter import settling, tail, walk
 from cdr_exporter.call_counting import number_zeros, series_of_calls
 from cdr_exporter.calls import Reading, call_of
 from cdr_exporter.catalogue import CALL_FAMILIES, OUTCOMES
+from cdr_exporter.ledger import page
 from cdr_exporter.poller import Poller
 from cdr_exporter.reader import Reader
 from cdr_exporter.settings import MACHINE_CALLEES, PBX, SecretSource
@@ -211,7 +212,7 @@ def test_rows_that_are_whole_calls_count_as_their_legs_would(
         # Small pages, so that most have others below them.
         patch.setattr(tail, "FIRST_ROWS", 5)
         patch.setattr(walk, "LARGEST", 5)
-        patch.setattr(paging, "LARGEST", 5)
+        patch.setattr(page, "LARGEST", 5)
         patch.setattr(settling, "_EDGE", 1)
         short = all_counted(rows, numbers)
         patch.setattr(Settling, "_parted", lambda self, groups, manifold, at: ((), groups))

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from cdr_exporter.cdr.contract import CDRQuery
 from cdr_exporter.ending import Ending
-from cdr_exporter.order import BY_ID
-from cdr_exporter.paging import Page, page_of, query
+from cdr_exporter.ledger.order import BY_ID
+from cdr_exporter.ledger.page import Page, page_of, query
 
 from .support.fakes import FakePBX
 

@@ -24,7 +24,7 @@ from cdr_exporter.errors import StateNotWritten, TryAgain
 from cdr_exporter.ledger import Ledger, Verdict
 from cdr_exporter.ledger import ledger as ledger_module
 from cdr_exporter.ledger import sounding as sounding_module
-from cdr_exporter.paging import Page
+from cdr_exporter.ledger.page import Page
 from cdr_exporter.poller import Poller
 from cdr_exporter.reader import Reader
 from cdr_exporter.settings import MACHINE_CALLEES, PBX, SecretSource

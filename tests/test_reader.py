@@ -6,7 +6,7 @@ import pytest
 
 from cdr_exporter.cdr import Garbled
 from cdr_exporter.errors import TryAgain
-from cdr_exporter.paging import query
+from cdr_exporter.ledger.page import query
 from cdr_exporter.reader import Reader, Stopped
 from cdr_exporter.tally import Series
 from cdr_exporter.vitals import Vitals

@@ -15,8 +15,8 @@ from cdr_exporter.cdr import Answer
 from cdr_exporter.counting import grouped
 from cdr_exporter.errors import TryAgain
 from cdr_exporter.ledger import Ledger, Verdict
+from cdr_exporter.ledger.page import page_of, query
 from cdr_exporter.ledger.watermark import Watermark
-from cdr_exporter.paging import page_of, query
 from cdr_exporter.settings import MACHINE_CALLEES, PBX, SecretSource
 from cdr_exporter.settling import Settling
 from cdr_exporter.snapshot import Now

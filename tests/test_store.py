@@ -26,8 +26,8 @@ from cdr_exporter.counting import PageCount, grouped
 from cdr_exporter.errors import StateInUse, StateNotWritten, StateUnusable
 from cdr_exporter.ledger import Ledger, Terms, from_the_beginning
 from cdr_exporter.ledger.gaps import Gap
+from cdr_exporter.ledger.order import BY_ID, BY_TIME
 from cdr_exporter.ledger.watermark import Watermark
-from cdr_exporter.order import BY_ID, BY_TIME
 from cdr_exporter.store import VERSION, Store
 from cdr_exporter.store.opening import bring_up_to_date, connect
 from cdr_exporter.tally import Bounds, Series, Totals, first_totals

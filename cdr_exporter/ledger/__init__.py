@@ -72,17 +72,15 @@ first; from `MOST_HOLES` on, neighbours become one.
     gaps ranges watermark   its parts
 """
 
-from .beginnings import by_time, from_now, from_the_beginning
+from .first_ledger import by_time, from_now, from_the_beginning
 from .ledger import MOST_BY_TIME, REMEMBERED, Ledger, Terms, Verdict
 from .ranges import Range, total
-from .sounding import Sounding
 
 __all__ = [
     "MOST_BY_TIME",
     "REMEMBERED",
     "Ledger",
     "Range",
-    "Sounding",
     "Terms",
     "Verdict",
     "by_time",

@@ -8,10 +8,10 @@ from itertools import takewhile
 from typing import NamedTuple
 
 from ..cdr import MAX_ID, Record, Rejected
-from ..order import BY_ID, BY_TIME, Order
-from ..paging import HEAD_ROWS, Page
 from . import gaps as gap
 from .gaps import Gap
+from .order import BY_ID, BY_TIME, Order
+from .page import HEAD_ROWS, Page
 from .ranges import Range, inside, total, united, within, without
 from .watermark import Watermark, is_ahead
 

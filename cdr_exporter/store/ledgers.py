@@ -13,8 +13,8 @@ from msgspec import Struct, convert
 from ..cdr import MAX_ID
 from ..ledger import Ledger
 from ..ledger.gaps import Gap
+from ..ledger.order import BY_ID, ORDERS
 from ..ledger.watermark import Watermark
-from ..order import BY_ID, ORDERS
 
 _PARTS = {"now": "recent", "before": "recent_before"}
 """The table of identities of each part."""

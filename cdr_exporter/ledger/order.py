@@ -15,8 +15,8 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass
 
-from .cdr import MAX_ID, Record, Rejected
-from .cdr.record import THIRTY_ONE_BITS
+from ..cdr import MAX_ID, Record, Rejected
+from ..cdr.record import THIRTY_ONE_BITS
 
 _SPREAD = 0x9E37_79B9_7F4A_7C15
 """Odd and irregular, so that ids and fingerprints that lie close give identities that do not."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..cdr import Record
-from ..order import BY_ID, BY_TIME
-from ..paging import Page
 from .gaps import Gap, missing
 from .ledger import Ledger, Terms
+from .order import BY_ID, BY_TIME
+from .page import Page
 from .watermark import Watermark
 
 

@@ -3,20 +3,13 @@ from __future__ import annotations
 import pytest
 
 from cdr_exporter.cdr import Garbled, Record, Rejected
-from cdr_exporter.ledger import (
-    Ledger,
-    Sounding,
-    Terms,
-    Verdict,
-    by_time,
-    from_now,
-    from_the_beginning,
-)
+from cdr_exporter.ledger import Ledger, Terms, Verdict, by_time, from_now, from_the_beginning
+from cdr_exporter.ledger.order import BY_ID, BY_TIME, Order
+from cdr_exporter.ledger.page import Page, page_of, query, whole
+from cdr_exporter.ledger.sounding import Sounding
 from cdr_exporter.ledger.watermark import Watermark
-from cdr_exporter.order import BY_ID, BY_TIME, Order
-from cdr_exporter.paging import Page, page_of, query, whole
 
-from .support.fakes import FakePBX
+from ..support.fakes import FakePBX
 
 TERMS = Terms(late_window=600.0, longest_call=11_700.0)
 NOW = 1_700_001_000.0

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from operator import le, lt
 
-from .cdr import MAX_ID, Answer, Garbled, Record, Rejected
-from .cdr.contract import MAX_PAGE_SIZE, CDRQuery
+from ..cdr import MAX_ID, Answer, Garbled, Record, Rejected
+from ..cdr.contract import MAX_PAGE_SIZE, CDRQuery
 from .order import BY_ID, ORDERS, Order
 
 HEAD_ROWS = 20
