@@ -38,13 +38,13 @@ is pure does no I/O and reads no clock. A test reads this table and holds it.
      4  surroundings   to be moved
      4  vitals         to be moved
      4  walk           to be moved
-     3  calls          legs → calls; pure
      3  config         exporter.yml → settings; door to yaml
      3  ending         to be moved
      3  pbx            the Open API: tokens, requests, failures; door to requests, urllib3
      3  tally          to be moved
      2  backoff        to be moved
      2  bundled        dashboards, rules, runbook, examples: what travels in the wheel
+     2  calls          legs → calls; pure
      2  catalogue      to be moved
      2  ledger         which rows are new; pure
      2  output         to be moved

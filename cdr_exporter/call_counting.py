@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import NamedTuple
 
-from .calls import Call, Kind, Reading
+from .calls import OTHER_NUMBER, OUTCOMES, Call, Kind, Reading
 from .catalogue import (
     CALL_ABANDON,
     CALL_DURATION,
@@ -28,8 +28,6 @@ from .catalogue import (
     DESTINATION_CALLS,
     DESTINATION_TALK,
     DID_CALLS,
-    OTHER_NUMBER,
-    OUTCOMES,
     QUEUE_CALLS,
     Family,
 )

@@ -40,12 +40,6 @@ REJECTIONS = ("id", "number", "shape")
 UNKNOWN_FIELDS = ("disposition", "call_type")
 STATE_RESETS = ("corrupt", "empty", "foreign")
 
-OUTCOMES = ("answered", "voicemail", "no_answer", "busy", "failed", "machine", "unknown")
-"""What became of a call, the strongest first: a call has that of its strongest leg."""
-
-OTHER_NUMBER = "other"
-"""The label of own numbers, queues and destinations that the user did not name."""
-
 TRUNK = ("disposition", "call_type", "trunk")
 CALL = ("call_type", "trunk")
 

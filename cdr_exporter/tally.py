@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from operator import add
 from typing import NamedTuple
 
-from .catalogue import CALLS, COUNTER, FAMILIES, HISTOGRAM, OUTCOMES, RECORDS, Family
+from .calls import OUTCOMES
+from .catalogue import CALLS, COUNTER, FAMILIES, HISTOGRAM, RECORDS, Family
 from .cdr.contract import CALL_TYPES, DISPOSITIONS
 from .cdr.labels import NO_TRUNK
 

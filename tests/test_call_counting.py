@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from cdr_exporter import settling, tail, walk
 from cdr_exporter.call_counting import number_zeros, series_of_calls
-from cdr_exporter.calls import Reading, call_of
-from cdr_exporter.catalogue import CALL_FAMILIES, OUTCOMES
+from cdr_exporter.calls import OUTCOMES, Reading, call_of
+from cdr_exporter.catalogue import CALL_FAMILIES
 from cdr_exporter.ledger import page
 from cdr_exporter.poller import Poller
 from cdr_exporter.reader import Reader

@@ -14,7 +14,8 @@ from types import MappingProxyType
 import pytest
 import yaml
 
-from cdr_exporter.catalogue import ALL_DISPOSITIONS, FAMILIES, OUTCOMES
+from cdr_exporter.calls import OUTCOMES
+from cdr_exporter.catalogue import ALL_DISPOSITIONS, FAMILIES
 from cdr_exporter.cdr.contract import CALL_TYPES
 from cdr_exporter.cdr.labels import NO_TRUNK
 from grafana.generator.__main__ import FILES

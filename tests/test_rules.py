@@ -7,7 +7,8 @@ import subprocess
 import pytest
 import yaml
 
-from cdr_exporter.catalogue import ALL_DISPOSITIONS, FAMILIES, HISTOGRAM, OTHER_NUMBER
+from cdr_exporter.calls import OTHER_NUMBER
+from cdr_exporter.catalogue import ALL_DISPOSITIONS, FAMILIES, HISTOGRAM
 from cdr_exporter.cdr.contract import CALL_TYPES
 from cdr_exporter.cdr.error_codes import BLOCKED_REASONS
 from cdr_exporter.cdr.labels import NO_TRUNK

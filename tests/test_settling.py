@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from msgspec.structs import asdict
 
-from cdr_exporter.calls import Calls, Reading, book
+from cdr_exporter.calls import Calls, Reading, open_calls
 from cdr_exporter.cdr import Answer
 from cdr_exporter.counting import grouped
 from cdr_exporter.errors import TryAgain
@@ -448,7 +448,7 @@ def test_one_by_one_a_call_whose_caller_hung_up_is_not_waited_for_long(
 def test_calls_beyond_the_bound_are_counted_as_they_stand_and_it_shows(
     office: Callable[..., Office], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(book, "MOST_OPEN", 10)
+    monkeypatch.setattr(open_calls, "MOST_OPEN", 10)
     it = office()
     for number in range(15):
         it.show(IVR, uid=f"call-{number}")
@@ -461,7 +461,7 @@ def test_calls_beyond_the_bound_are_counted_as_they_stand_and_it_shows(
 def test_closed_calls_are_remembered_in_bounds(
     office: Callable[..., Office], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(book, "MOST_CLOSED", 10)
+    monkeypatch.setattr(open_calls, "MOST_CLOSED", 10)
     it = office()
     for number in range(25):
         it.show(AGENT, uid=f"call-{number}")

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdr_exporter.catalogue import CALLS, COUNTER, DURATION, FAMILIES, OUTCOMES, RECORDS
+from cdr_exporter.calls import OUTCOMES
+from cdr_exporter.catalogue import CALLS, COUNTER, DURATION, FAMILIES, RECORDS
 from cdr_exporter.cdr.contract import CALL_TYPES, DISPOSITIONS
 from cdr_exporter.tally import Series, Totals, Value, first_totals, trunk_zeros, width, zeros
 

@@ -39,8 +39,9 @@ Bounds
     answered  the time in which the PBX answered
 """
 
-from .answered import Answered
-from .book import (
+from .call import Call, call_of
+from .leg import OTHER_NUMBER, OUTCOMES, Kind, Leg, LegReader, Reading
+from .open_calls import (
     ALL_READ,
     MOST_CLOSED,
     MOST_OPEN,
@@ -55,8 +56,7 @@ from .book import (
     Unread,
     Verdict,
 )
-from .call import Call, call_of
-from .leg import Kind, Leg, LegReader, Reading
+from .reachable_time import Answered
 
 __all__ = [
     "ALL_READ",
@@ -64,6 +64,8 @@ __all__ = [
     "MOST_OPEN",
     "NOT_KNOWN",
     "NO_CHANGE",
+    "OTHER_NUMBER",
+    "OUTCOMES",
     "Answered",
     "Call",
     "Calls",

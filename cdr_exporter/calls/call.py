@@ -17,10 +17,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from ..catalogue import OTHER_NUMBER, OUTCOMES
 from ..cdr.contract import CALL_TYPES
 from ..cdr.labels import NO_TRUNK
-from .leg import Leg
+from .leg import OTHER_NUMBER, OUTCOMES, Leg
 
 _STRENGTH = {outcome: rank for rank, outcome in enumerate(OUTCOMES)}
 # Of two legs that begin in one second, the one from outside is what made the call.

@@ -21,10 +21,15 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from ..catalogue import OTHER_NUMBER
 from ..cdr import Record
 from ..cdr.labels import Labels
 from .callee import Callee, callee, folded
+
+OUTCOMES = ("answered", "voicemail", "no_answer", "busy", "failed", "machine", "unknown")
+"""What became of a call, the strongest first: a call has that of its strongest leg."""
+
+OTHER_NUMBER = "other"
+"""The label of own numbers, queues and destinations that the user did not name."""
 
 _PLAIN = {
     "ANSWERED": "answered",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from .mutant import Mutant
 
-ANSWERED = "cdr_exporter/calls/answered.py"
-BOOK = "cdr_exporter/calls/book.py"
+ANSWERED = "cdr_exporter/calls/reachable_time.py"
+BOOK = "cdr_exporter/calls/open_calls.py"
 BOOKS = "cdr_exporter/books.py"
 CALL = "cdr_exporter/calls/call.py"
 CALLEE = "cdr_exporter/calls/callee.py"
@@ -15,12 +15,12 @@ OPEN_CALLS = "cdr_exporter/store/open_calls.py"
 SETTLING = "cdr_exporter/settling.py"
 STORE = "cdr_exporter/store/store.py"
 
-GOLDEN = ("tests/test_calls.py",)
+GOLDEN = ("tests/calls/test_calls.py",)
 COUNTED = ("tests/test_call_counting.py",)
 OVER = ("tests/test_settling.py",)
 MODEL = ("tests/test_exactly_once.py::TestQuickly",)
 STATE = ("tests/test_store_calls.py",)
-TIME = ("tests/test_answered.py",)
+TIME = ("tests/calls/test_reachable_time.py",)
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(

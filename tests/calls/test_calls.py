@@ -9,13 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from cdr_exporter.calls import Call, Leg, Reading, call_of
-from cdr_exporter.catalogue import OUTCOMES
+from cdr_exporter.calls import OUTCOMES, Call, Leg, Reading, call_of
 from cdr_exporter.cdr import decode
 from cdr_exporter.settings import MACHINE_CALLEES
 
-from .cdr.test_decoding import EXAMPLE
-from .support.call_traces import legs, legs_of, rows
+from ..cdr.test_decoding import EXAMPLE
+from ..support.call_traces import legs, legs_of, rows
 
 
 def call(trace: str, reading: Reading | None = None) -> Call:
