@@ -22,10 +22,12 @@ import msgspec
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from cdr_exporter.books import Books
-from cdr_exporter.catalogue import LEGS_BUCKETS
 from cdr_exporter.cdr import Record, decode
+from cdr_exporter.clock import Now
 from cdr_exporter.ledger import Terms, from_the_beginning
 from cdr_exporter.ledger.page import page_of, query
+from cdr_exporter.metrics.catalogue import LEGS_BUCKETS
+from cdr_exporter.metrics.self_metrics import Vitals
 from cdr_exporter.program import bounds_of
 from cdr_exporter.settings import (
     DURATION_BUCKETS,
@@ -37,9 +39,7 @@ from cdr_exporter.settings import (
     Settings,
 )
 from cdr_exporter.settling import reading_of
-from cdr_exporter.snapshot import Now
 from cdr_exporter.store import Store
-from cdr_exporter.vitals import Vitals
 
 ROWS, PAGE, ROUNDS = 100_000, 500, 5
 BOUNDS = bounds_of(Settings(pbxs=()))

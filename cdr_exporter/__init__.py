@@ -13,47 +13,42 @@ Rooms by floor, the highest first. A room imports from lower floors only, and ro
 do not know each other. Each outside library has one room that imports it, its door. A room that
 is pure does no I/O and reads no clock. A test reads this table and holds it.
 
-    15  __main__       `python -m cdr_exporter`
-    14  cli            arguments, signals, exit codes
-    13  demo           to be moved
-    12  program        to be moved
-    11  supervisor     to be moved
-    10  poller         one PBX's thread: follow, back off, start again; the newest snapshots
-     9  tail           which page to read next, and is it the table we know
-     8  joining        to be moved
-     7  books          to be moved
-     7  orders         to be moved
-     6  reader         to be moved
-     6  settling       to be moved
-     6  web            HTTP: paths, pages, service discovery; door to waitress
-     5  call_counting  to be moved
-     5  check          to be moved
-     5  clock          the time, and waiting
-     5  exposition     snapshots → text; door to prometheus_client
-     5  landing        to be moved
-     5  showing        to be moved
-     4  counting       to be moved
-     4  snapshot       to be moved
-     4  store          state kept, never half-written; door to sqlite3
-     4  surroundings   to be moved
-     4  vitals         to be moved
-     4  walk           to be moved
-     3  config         exporter.yml → settings; door to yaml
-     3  ending         to be moved
-     3  pbx            the Open API: tokens, requests, failures; door to requests, urllib3
-     3  tally          to be moved
-     2  backoff        to be moved
-     2  bundled        dashboards, rules, runbook, examples: what travels in the wheel
-     2  calls          legs → calls; pure
-     2  catalogue      to be moved
-     2  ledger         which rows are new; pure
-     2  output         to be moved
-     2  settings       what a user may decide, as values; pure
-     1  cdr            the vendor's contract, and a record in our words; pure
-     1  durations      to be moved
-     1  errors         what can go wrong, by what to do about it; pure
-     1  logs           log lines, bounded and without secrets
-     1  negotiation    to be moved
-     1  secret         text that is never shown; pure
-     1  simulator      to be moved
+    13  __main__      `python -m cdr_exporter`
+    12  cli           arguments, signals, exit codes
+    11  demo          to be moved
+    10  program       to be moved
+     9  supervisor    to be moved
+     8  poller        one PBX's thread: follow, back off, start again; the newest snapshots
+     7  tail          which page to read next, and is it the table we know
+     6  joining       to be moved
+     5  books         to be moved
+     5  check         to be moved
+     5  orders        to be moved
+     5  web           HTTP: paths, pages, service discovery; door to waitress
+     4  exposition    snapshots → text; door to prometheus_client
+     4  landing       to be moved
+     4  reader        to be moved
+     4  settling      to be moved
+     4  showing       to be moved
+     4  store         state kept, never half-written; door to sqlite3
+     4  surroundings  to be moved
+     4  walk          to be moved
+     3  config        exporter.yml → settings; door to yaml
+     3  ending        to be moved
+     3  metrics       families as data, totals, counts of rows and calls, snapshots; pure
+     3  pbx           the Open API: tokens, requests, failures; door to requests, urllib3
+     2  backoff       to be moved
+     2  bundled       dashboards, rules, runbook, examples: what travels in the wheel
+     2  calls         legs → calls; pure
+     2  ledger        which rows are new; pure
+     2  output        to be moved
+     2  settings      what a user may decide, as values; pure
+     1  cdr           the vendor's contract, and a record in our words; pure
+     1  clock         the time, and waiting
+     1  durations     to be moved
+     1  errors        what can go wrong, by what to do about it; pure
+     1  logs          log lines, bounded and without secrets
+     1  negotiation   to be moved
+     1  secret        text that is never shown; pure
+     1  simulator     to be moved
 """

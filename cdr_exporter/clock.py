@@ -8,8 +8,15 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import dataclass
 
-from .snapshot import Now
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """One instant by both clocks: *wall* in epoch seconds, *steady* for lengths of time."""
+
+    wall: float
+    steady: float
 
 
 class Clock:

@@ -10,13 +10,13 @@ import logging
 from typing import Any, NamedTuple
 
 from .books import Books
-from .catalogue import LINEAGE_SUSPECT
 from .ledger import Ledger
 from .ledger.page import Page, query
 from .ledger.sounding import Sounding
+from .metrics.catalogue import LINEAGE_SUSPECT
+from .metrics.self_metrics import Vitals
 from .reader import Reader
 from .settings import PBX
-from .vitals import Vitals
 from .walk import Walk
 
 _STRANGE_ROWS = 200

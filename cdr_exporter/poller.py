@@ -14,7 +14,9 @@ from typing import Any
 from . import backoff
 from .books import Books
 from .calls import Reading
-from .catalogue import (
+from .clock import Clock
+from .errors import PBXError, StateNotWritten
+from .metrics.catalogue import (
     AUTH_BLOCKED,
     BACKLOG,
     LAST_SUCCESS,
@@ -24,15 +26,13 @@ from .catalogue import (
     STATE_WRITE_OK,
     UP,
 )
-from .clock import Clock
-from .errors import PBXError, StateNotWritten
+from .metrics.self_metrics import Vitals
+from .metrics.snapshot import Snapshot
+from .metrics.totals import Bounds
 from .reader import Reader, Stopped
 from .settings import PBX
-from .snapshot import Snapshot
 from .store import Store
 from .tail import Tail
-from .tally import Bounds
-from .vitals import Vitals
 
 log = logging.getLogger(__name__)
 

@@ -14,13 +14,13 @@ from importlib.metadata import version
 from zoneinfo import ZoneInfo
 
 from . import bundled, surroundings
-from .catalogue import DELAY_BUCKETS, LEGS_BUCKETS
 from .clock import Clock
 from .exposition import Exposition
+from .metrics.catalogue import DELAY_BUCKETS, LEGS_BUCKETS
+from .metrics.totals import Bounds
 from .pbx import Client
 from .settings import Settings
 from .supervisor import Board, Supervisor
-from .tally import Bounds
 from .web import App, ListenAddress, ListenError, Server
 
 VERSION = version("cdr-exporter")

@@ -9,7 +9,12 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Protocol
 
-from .catalogue import (
+from .cdr import Answer, Garbled
+from .cdr.contract import CDRQuery
+from .clock import Clock
+from .errors import TryAgain
+from .ledger.page import Page, page_of
+from .metrics.catalogue import (
     API_ERRORS,
     ERRCODES,
     OTHER_ERRCODE,
@@ -17,12 +22,7 @@ from .catalogue import (
     REQUESTS,
     ROWS_FETCHED,
 )
-from .cdr import Answer, Garbled
-from .cdr.contract import CDRQuery
-from .clock import Clock
-from .errors import TryAgain
-from .ledger.page import Page, page_of
-from .vitals import Vitals
+from .metrics.self_metrics import Vitals
 
 
 class Stopped(Exception):

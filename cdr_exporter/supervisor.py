@@ -15,18 +15,18 @@ from random import random
 from typing import Any, Protocol
 
 from . import backoff
-from .call_counting import number_zeros
-from .catalogue import POLL_FAILURES, STATE_RESET, UP
 from .clock import Clock
 from .errors import StateInUse, StateUnusable
+from .metrics.call_metrics import number_zeros
+from .metrics.catalogue import POLL_FAILURES, STATE_RESET, UP
+from .metrics.self_metrics import Vitals
+from .metrics.snapshot import Snapshot
+from .metrics.totals import Bounds
 from .poller import Poller
 from .reader import CDRList, Reader
 from .settings import PBX
 from .settling import reading_of
-from .snapshot import Snapshot
 from .store import Store
-from .tally import Bounds
-from .vitals import Vitals
 
 _STATE_WAIT = 60.0
 """Seconds until a state file that could not be used is looked at again: it costs nobody."""

@@ -20,11 +20,11 @@ from .joining import Joined, Joiner
 from .ledger import Ledger, Range, Verdict, by_time, from_now, from_the_beginning
 from .ledger.order import BY_ID, BY_TIME, Order
 from .ledger.page import HEAD_ROWS, Page, query
+from .metrics.self_metrics import Vitals
+from .metrics.totals import Totals
 from .orders import OrderCheck
 from .reader import Reader
 from .settings import PBX
-from .tally import Totals
-from .vitals import Vitals
 from .walk import Walk
 
 FIRST_ROWS = 200

@@ -31,9 +31,11 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from cdr_exporter.call_counting import number_zeros, series_of_calls
 from cdr_exporter.calls import Reading, call_of
-from cdr_exporter.catalogue import (
+from cdr_exporter.clock import Now
+from cdr_exporter.exposition import Body, Exposition
+from cdr_exporter.metrics.call_metrics import number_zeros, series_of_calls
+from cdr_exporter.metrics.catalogue import (
     BUILD_INFO,
     COUNTER,
     FAMILIES,
@@ -43,11 +45,10 @@ from cdr_exporter.catalogue import (
     UP,
     Family,
 )
-from cdr_exporter.counting import PageCount, grouped
-from cdr_exporter.exposition import Body, Exposition
-from cdr_exporter.snapshot import Now, Snapshot
-from cdr_exporter.tally import Bounds, Series, Totals, Value, first_totals
-from cdr_exporter.vitals import Vitals
+from cdr_exporter.metrics.row_metrics import PageCount, grouped
+from cdr_exporter.metrics.self_metrics import Vitals
+from cdr_exporter.metrics.snapshot import Snapshot
+from cdr_exporter.metrics.totals import Bounds, Series, Totals, Value, first_totals
 
 from .support.call_traces import legs
 from .support.programs import require

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
-from cdr_exporter.catalogue import FAMILIES
+from cdr_exporter.metrics.catalogue import FAMILIES
 
 TESTS = Path(__file__).parent
 PAGE = TESTS / "FAULTS.md"

@@ -27,10 +27,10 @@ from cdr_exporter.cdr import Answer
 from cdr_exporter.cdr.contract import CDRQuery
 from cdr_exporter.errors import TryAgain
 from cdr_exporter.exposition import Exposition
+from cdr_exporter.metrics.totals import Series
 from cdr_exporter.pbx import Client
 from cdr_exporter.secret import Secret
 from cdr_exporter.settings import PBX, TLS, SecretSource
-from cdr_exporter.tally import Series
 
 from .support.fakes import FakeClock, FakePBX
 from .support.rows import BOUNDS, body, row

@@ -19,12 +19,12 @@ from typing import Any
 
 import pytest
 
+from cdr_exporter.metrics.snapshot import Snapshot
+from cdr_exporter.metrics.totals import Series
 from cdr_exporter.pbx import token_file
 from cdr_exporter.reader import Stopped
 from cdr_exporter.simulator import SimulatedPBX
-from cdr_exporter.snapshot import Snapshot
 from cdr_exporter.supervisor import Board
-from cdr_exporter.tally import Series
 
 from .support.fakes import FakePBX
 from .support.processes import Exporter, eventually

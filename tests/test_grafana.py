@@ -15,9 +15,9 @@ import pytest
 import yaml
 
 from cdr_exporter.calls import OUTCOMES
-from cdr_exporter.catalogue import ALL_DISPOSITIONS, FAMILIES
 from cdr_exporter.cdr.contract import CALL_TYPES
 from cdr_exporter.cdr.labels import NO_TRUNK
+from cdr_exporter.metrics.catalogue import ALL_DISPOSITIONS, FAMILIES
 from grafana.generator.__main__ import FILES
 from grafana.generator.dashboard import VARIABLES, panel_row
 

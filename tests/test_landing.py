@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 import pytest
 
 from cdr_exporter.landing import content
-from cdr_exporter.tally import Series
+from cdr_exporter.metrics.totals import Series
 from cdr_exporter.web.document import document, index
 
 from .support.web import NOW, snapshot

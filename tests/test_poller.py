@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from cdr_exporter.call_counting import number_zeros
 from cdr_exporter.cdr import Answer, Rejected
 from cdr_exporter.cdr.contract import CDRQuery
 from cdr_exporter.errors import TryAgain, WaitLong
+from cdr_exporter.metrics.call_metrics import number_zeros
+from cdr_exporter.metrics.self_metrics import Vitals
+from cdr_exporter.metrics.snapshot import Snapshot
+from cdr_exporter.metrics.totals import Series, Totals
 from cdr_exporter.poller import Poller
 from cdr_exporter.reader import Reader
 from cdr_exporter.settings import MACHINE_CALLEES, PBX, SecretSource
 from cdr_exporter.settling import reading_of
-from cdr_exporter.snapshot import Snapshot
 from cdr_exporter.store import Store
-from cdr_exporter.tally import Series, Totals
-from cdr_exporter.vitals import Vitals
 
 from .support.fakes import FakePBX
 from .support.rows import BOUNDS

@@ -7,9 +7,9 @@ import pytest
 from cdr_exporter.cdr import Garbled
 from cdr_exporter.errors import TryAgain
 from cdr_exporter.ledger.page import query
+from cdr_exporter.metrics.self_metrics import Vitals
+from cdr_exporter.metrics.totals import Series
 from cdr_exporter.reader import Reader, Stopped
-from cdr_exporter.tally import Series
-from cdr_exporter.vitals import Vitals
 
 from .support.fakes import FakePBX
 from .support.rows import BOUNDS

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from cdr_exporter import config
-from cdr_exporter.catalogue import FAMILIES, Family
 from cdr_exporter.cli import _parser
+from cdr_exporter.metrics.catalogue import FAMILIES, Family
 
 from .support.paths import ROOT
 

@@ -8,10 +8,10 @@ import pytest
 import yaml
 
 from cdr_exporter.calls import OTHER_NUMBER
-from cdr_exporter.catalogue import ALL_DISPOSITIONS, FAMILIES, HISTOGRAM
 from cdr_exporter.cdr.contract import CALL_TYPES
 from cdr_exporter.cdr.error_codes import BLOCKED_REASONS
 from cdr_exporter.cdr.labels import NO_TRUNK
+from cdr_exporter.metrics.catalogue import ALL_DISPOSITIONS, FAMILIES, HISTOGRAM
 
 from .support import alert_scenarios
 from .support.paths import ROOT

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from cdr_exporter.clock import Now
+from cdr_exporter.metrics.totals import NOT_SHOWN_YET, THERE_ALWAYS, Series, Totals
 from cdr_exporter.showing import Showing
-from cdr_exporter.snapshot import Now
-from cdr_exporter.tally import NOT_SHOWN_YET, THERE_ALWAYS, Series, Totals
 
 SERIES = Series("cdr_records_total", ("ANSWERED", "Inbound", "sip"))
 

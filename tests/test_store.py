@@ -20,17 +20,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cdr_exporter.catalogue import LATE_RECORDS, LINEAGE_BREAKS, PRE_BREAK_RECORDS, RECORDS
 from cdr_exporter.cdr import MAX_ID, Rejected
-from cdr_exporter.counting import PageCount, grouped
 from cdr_exporter.errors import StateInUse, StateNotWritten, StateUnusable
 from cdr_exporter.ledger import Ledger, Terms, from_the_beginning
 from cdr_exporter.ledger.gaps import Gap
 from cdr_exporter.ledger.order import BY_ID, BY_TIME
 from cdr_exporter.ledger.watermark import Watermark
+from cdr_exporter.metrics.catalogue import LATE_RECORDS, LINEAGE_BREAKS, PRE_BREAK_RECORDS, RECORDS
+from cdr_exporter.metrics.row_metrics import PageCount, grouped
+from cdr_exporter.metrics.totals import Bounds, Series, Totals, first_totals
 from cdr_exporter.store import VERSION, Store
 from cdr_exporter.store.opening import bring_up_to_date, connect
-from cdr_exporter.tally import Bounds, Series, Totals, first_totals
 
 from .support.paths import ROOT
 from .support.rows import BOUNDS, EPOCH, page, record

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cdr_exporter.call_counting import number_zeros
 from cdr_exporter.calls import Calls, Change, Closed, Leg, Open, Reading
 from cdr_exporter.errors import StateNotWritten
 from cdr_exporter.ledger import Ledger
+from cdr_exporter.metrics.call_metrics import number_zeros
+from cdr_exporter.metrics.totals import Series, Totals, first_totals
 from cdr_exporter.store import Store
-from cdr_exporter.tally import Series, Totals, first_totals
 
 from .support.rows import BOUNDS
 

@@ -8,11 +8,11 @@ import pytest
 
 from cdr_exporter.cdr import Answer
 from cdr_exporter.cdr.contract import CDRQuery
+from cdr_exporter.metrics.snapshot import Snapshot
+from cdr_exporter.metrics.totals import Series
 from cdr_exporter.settings import MACHINE_CALLEES, PBX, SecretSource
-from cdr_exporter.snapshot import Snapshot
 from cdr_exporter.store import Store
 from cdr_exporter.supervisor import Board, Supervisor
-from cdr_exporter.tally import Series
 
 from .support.fakes import FakePBX
 from .support.rows import BOUNDS

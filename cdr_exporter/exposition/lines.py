@@ -7,8 +7,8 @@ from itertools import accumulate
 
 from prometheus_client.utils import floatToGoString
 
-from ..catalogue import HISTOGRAM, Family
-from ..tally import Bounds, Series
+from ..metrics.catalogue import HISTOGRAM, Family
+from ..metrics.totals import Bounds, Series
 
 Writer = Callable[[str, Series, Sequence[float]], bytes]
 """PBX, series, value → the block of lines of that series."""

@@ -11,9 +11,10 @@ from prometheus_client import CollectorRegistry, PlatformCollector, ProcessColle
 from prometheus_client import exposition as text_format
 from prometheus_client.openmetrics import exposition as openmetrics_format
 
-from ..catalogue import BUILD_INFO, FAMILIES
-from ..snapshot import Now, Snapshot
-from ..tally import Bounds, Series
+from ..clock import Now
+from ..metrics.catalogue import BUILD_INFO, FAMILIES
+from ..metrics.snapshot import Snapshot
+from ..metrics.totals import Bounds, Series
 from .body import Body, Kept
 from .lines import openmetrics_header, text_header, writer
 from .pbx_text import Blocks, PBXText

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import tzinfo
 
-from ..catalogue import TRAFFIC_FAMILIES, UTC_OFFSET
-from ..snapshot import Now, Snapshot
-from ..tally import Series, Value
+from ..clock import Now
+from ..metrics.catalogue import TRAFFIC_FAMILIES, UTC_OFFSET
+from ..metrics.snapshot import Snapshot
+from ..metrics.totals import Series, Value
 from .lines import Writer
 from .offset import stays_for, utc_offset
 

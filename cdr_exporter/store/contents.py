@@ -10,10 +10,10 @@ import msgspec
 from msgspec import convert
 
 from ..calls import Calls
-from ..catalogue import RECORDS, STATE_RESETS
 from ..cdr.labels import OTHER_TRUNK
 from ..ledger import Ledger
-from ..tally import Bounds, Series, Totals
+from ..metrics.catalogue import RECORDS, STATE_RESETS
+from ..metrics.totals import Bounds, Series, Totals
 from . import ledgers, open_calls
 from .schema import SINCE_CALLS
 

@@ -12,10 +12,10 @@ from typing import NamedTuple
 import msgspec
 
 from ..calls import NO_CHANGE, Calls, Change
-from ..catalogue import FAMILIES, HISTOGRAM, NUMBER_FAMILIES
 from ..errors import StateNotWritten
 from ..ledger import Ledger
-from ..tally import Bounds, Series, Totals, Value, first_totals
+from ..metrics.catalogue import FAMILIES, HISTOGRAM, NUMBER_FAMILIES
+from ..metrics.totals import Bounds, Series, Totals, Value, first_totals
 from . import ledgers, open_calls
 from .contents import contents
 from .opening import bring_up_to_date, connect, create, identity, locked, unusable, why_unusable

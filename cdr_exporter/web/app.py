@@ -20,9 +20,10 @@ from pathlib import Path
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from .. import landing
+from ..clock import Now
 from ..exposition import OPENMETRICS_TYPE, TEXT_TYPE, Body, Exposition
+from ..metrics.snapshot import Snapshot
 from ..negotiation import wants_openmetrics
-from ..snapshot import Now, Snapshot
 from . import discovery
 from .coding import accepts_gzip
 from .document import CONTENT_SECURITY_POLICY, document, index

@@ -9,14 +9,14 @@ BOOK = "cdr_exporter/calls/open_calls.py"
 BOOKS = "cdr_exporter/books.py"
 CALL = "cdr_exporter/calls/call.py"
 CALLEE = "cdr_exporter/calls/callee.py"
-COUNTING = "cdr_exporter/call_counting.py"
+COUNTING = "cdr_exporter/metrics/call_metrics.py"
 LEG = "cdr_exporter/calls/leg.py"
 OPEN_CALLS = "cdr_exporter/store/open_calls.py"
 SETTLING = "cdr_exporter/settling.py"
 STORE = "cdr_exporter/store/store.py"
 
 GOLDEN = ("tests/calls/test_calls.py",)
-COUNTED = ("tests/test_call_counting.py",)
+COUNTED = ("tests/metrics/test_call_metrics.py",)
 OVER = ("tests/test_settling.py",)
 MODEL = ("tests/test_exactly_once.py::TestQuickly",)
 STATE = ("tests/test_store_calls.py",)

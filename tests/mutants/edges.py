@@ -5,9 +5,9 @@ from __future__ import annotations
 from .mutant import Mutant
 
 _SHOWING = "cdr_exporter/showing.py"
-_SNAPSHOT = "cdr_exporter/snapshot.py"
+_SNAPSHOT = "cdr_exporter/metrics/snapshot.py"
 _BACKOFF = "cdr_exporter/backoff.py"
-_TALLY = "cdr_exporter/tally.py"
+_TALLY = "cdr_exporter/metrics/totals.py"
 _READER = "cdr_exporter/reader.py"
 _LABELS = "cdr_exporter/cdr/labels.py"
 _TOKENS = "cdr_exporter/pbx/tokens.py"
@@ -72,21 +72,21 @@ _VIEW = (
         _SNAPSHOT,
         "return self.shown and now.steady < self.fresh_until",
         "return self.shown",
-        ("tests/test_snapshot.py",),
+        ("tests/metrics/test_snapshot.py",),
     ),
     Mutant(
         "silence is told by the wall clock",
         _SNAPSHOT,
         "return self.shown and now.steady < self.fresh_until",
         "return self.shown and now.wall < self.fresh_until",
-        ("tests/test_snapshot.py",),
+        ("tests/metrics/test_snapshot.py",),
     ),
     Mutant(
         "a page is kept beyond the moment at which calls go silent",
         _SNAPSHOT,
         "waits.append(self.fresh_until - now.steady)",
         "pass",
-        ("tests/test_snapshot.py",),
+        ("tests/metrics/test_snapshot.py",),
     ),
 )
 
@@ -117,21 +117,21 @@ _ARITHMETIC = (
         _TALLY,
         "series = dict(self.series)",
         "series = self.series",
-        ("tests/test_tally.py",),
+        ("tests/metrics/test_totals.py",),
     ),
     Mutant(
         "a series is born again with each new one",
         _TALLY,
         "(key for key in series if key not in self.series)",
         "(key for key in counted)",
-        ("tests/test_tally.py",),
+        ("tests/metrics/test_totals.py",),
     ),
     Mutant(
         "a new trunk begins without zeros",
         _TALLY,
         "counted = {**trunk_zeros(trunks - self.trunks), **counted}",
         "counted = {**counted}",
-        ("tests/test_tally.py",),
+        ("tests/metrics/test_totals.py",),
     ),
     Mutant(
         "a trunk may have the name of the rest",

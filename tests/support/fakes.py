@@ -8,7 +8,7 @@ from typing import Any
 
 from cdr_exporter.cdr import Answer, Record
 from cdr_exporter.cdr.contract import CDRQuery
-from cdr_exporter.snapshot import Now
+from cdr_exporter.clock import Now
 
 
 class FakeClock:

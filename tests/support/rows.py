@@ -9,9 +9,9 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from cdr_exporter.catalogue import DELAY_BUCKETS, LEGS_BUCKETS
 from cdr_exporter.cdr import Answer, Flawed, Record, Rejected
 from cdr_exporter.ledger.page import Page, page_of, query
+from cdr_exporter.metrics.catalogue import DELAY_BUCKETS, LEGS_BUCKETS
 from cdr_exporter.settings import DURATION_BUCKETS, RING_BUCKETS, WAIT_BUCKETS
 
 BOUNDS = {

@@ -20,10 +20,10 @@ from pathlib import Path
 
 import pytest
 
-from cdr_exporter.catalogue import FAMILIES, HISTOGRAM
 from cdr_exporter.errors import TryAgain
 from cdr_exporter.exposition import Exposition
-from cdr_exporter.snapshot import Snapshot
+from cdr_exporter.metrics.catalogue import FAMILIES, HISTOGRAM
+from cdr_exporter.metrics.snapshot import Snapshot
 from cdr_exporter.store import Store
 
 from ..test_poller import Bench

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from cdr_exporter.catalogue import (
+from cdr_exporter.clock import Now
+from cdr_exporter.exposition import Exposition
+from cdr_exporter.metrics.catalogue import (
     BACKLOG,
     DELAY_BUCKETS,
     LAST_RECORD,
@@ -13,9 +15,8 @@ from cdr_exporter.catalogue import (
     RECORDS,
     UP,
 )
-from cdr_exporter.exposition import Exposition
-from cdr_exporter.snapshot import Now, Snapshot
-from cdr_exporter.tally import Series, first_totals
+from cdr_exporter.metrics.snapshot import Snapshot
+from cdr_exporter.metrics.totals import Series, first_totals
 from cdr_exporter.web import App
 
 NOW = Now(wall=1_700_000_000.0, steady=5_000.0)

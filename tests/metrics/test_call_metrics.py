@@ -11,21 +11,21 @@ from hypothesis import settings as profile
 from hypothesis import strategies as st
 
 from cdr_exporter import settling, tail, walk
-from cdr_exporter.call_counting import number_zeros, series_of_calls
 from cdr_exporter.calls import OUTCOMES, Reading, call_of
-from cdr_exporter.catalogue import CALL_FAMILIES
 from cdr_exporter.ledger import page
+from cdr_exporter.metrics.call_metrics import number_zeros, series_of_calls
+from cdr_exporter.metrics.catalogue import CALL_FAMILIES
+from cdr_exporter.metrics.self_metrics import Vitals
+from cdr_exporter.metrics.totals import Series, Value
 from cdr_exporter.poller import Poller
 from cdr_exporter.reader import Reader
 from cdr_exporter.settings import MACHINE_CALLEES, PBX, SecretSource
 from cdr_exporter.settling import Settling, reading_of
-from cdr_exporter.tally import Series, Value
-from cdr_exporter.vitals import Vitals
 
-from .support.call_traces import legs
-from .support.fakes import FakePBX
-from .support.rows import BOUNDS
-from .test_exactly_once import MemoryStore
+from ..support.call_traces import legs
+from ..support.fakes import FakePBX
+from ..support.rows import BOUNDS
+from ..test_exactly_once import MemoryStore
 
 NUMBERS = {
     "dids": {"1": "sales"},

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .cdr import FIELDS
-from .cdr.contract import DISPOSITIONS
-from .cdr.error_codes import BLOCKED_REASONS, KNOWN_ERRCODES
-from .cdr.labels import OTHER_DISPOSITION
+from ..cdr import FIELDS
+from ..cdr.contract import DISPOSITIONS
+from ..cdr.error_codes import BLOCKED_REASONS, KNOWN_ERRCODES
+from ..cdr.labels import OTHER_DISPOSITION
 
 COUNTER, GAUGE, HISTOGRAM = "counter", "gauge", "histogram"
 

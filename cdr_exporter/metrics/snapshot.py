@@ -11,15 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import count
 
-from .tally import NOT_SHOWN_YET, Series, Totals, Value
-
-
-@dataclass(frozen=True, slots=True)
-class Now:
-    """One instant by both clocks: *wall* in epoch seconds, *steady* for lengths of time."""
-
-    wall: float
-    steady: float
+from ..clock import Now
+from .totals import NOT_SHOWN_YET, Series, Totals, Value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,13 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Histogram
 
-from cdr_exporter.catalogue import LATE_RECORDS, LINEAGE_BREAKS, PRE_BREAK_RECORDS, REUSED_IDS
 from cdr_exporter.cdr import LONGEST_SECONDS, Flawed, Record, Rejected
-from cdr_exporter.counting import PageCount, grouped
+from cdr_exporter.metrics.catalogue import (
+    LATE_RECORDS,
+    LINEAGE_BREAKS,
+    PRE_BREAK_RECORDS,
+    REUSED_IDS,
+)
+from cdr_exporter.metrics.row_metrics import PageCount, grouped
+from cdr_exporter.metrics.totals import Bounds, Series, Totals, Value, first_totals
 from cdr_exporter.settings import RING_BUCKETS
-from cdr_exporter.tally import Bounds, Series, Totals, Value, first_totals
 
-from .support.rows import BOUNDS, record
+from ..support.rows import BOUNDS, record
 
 NONE = frozenset({"none"})
 SHORT = {"ring": "cdr_ring_duration_seconds", "talk": "cdr_talk_duration_seconds"}

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Histogram
 
-from cdr_exporter.catalogue import (
+from cdr_exporter.metrics.catalogue import (
     API_ERRORS,
     AUTH_BLOCKED,
     DELAY_BUCKETS,
@@ -19,10 +19,10 @@ from cdr_exporter.catalogue import (
     UP,
     UTC_OFFSET,
 )
-from cdr_exporter.tally import Series
-from cdr_exporter.vitals import Vitals
+from cdr_exporter.metrics.self_metrics import Vitals
+from cdr_exporter.metrics.totals import Series
 
-from .support.rows import BOUNDS
+from ..support.rows import BOUNDS
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import NamedTuple
 
-from .calls import OTHER_NUMBER, OUTCOMES, Call, Kind, Reading
+from ..calls import OTHER_NUMBER, OUTCOMES, Call, Kind, Reading
+from ..cdr.labels import OTHER_TRUNK
 from .catalogue import (
     CALL_ABANDON,
     CALL_DURATION,
@@ -31,9 +32,8 @@ from .catalogue import (
     QUEUE_CALLS,
     Family,
 )
-from .cdr.labels import OTHER_TRUNK
-from .counting import RowGroup, histogram, weighted_histogram
-from .tally import Bounds, Series, Value
+from .row_metrics import RowGroup, histogram, weighted_histogram
+from .totals import Bounds, Series, Value
 
 
 class WholeCalls(NamedTuple):

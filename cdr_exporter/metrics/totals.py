@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 from operator import add
 from typing import NamedTuple
 
-from .calls import OUTCOMES
+from ..calls import OUTCOMES
+from ..cdr.contract import CALL_TYPES, DISPOSITIONS
+from ..cdr.labels import NO_TRUNK
 from .catalogue import CALLS, COUNTER, FAMILIES, HISTOGRAM, RECORDS, Family
-from .cdr.contract import CALL_TYPES, DISPOSITIONS
-from .cdr.labels import NO_TRUNK
 
 Bounds = Mapping[str, tuple[int, ...]]
 """Upper bounds in whole seconds, by the name of the buckets setting."""

@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections.abc import Iterable
 
 from .catalogue import FAMILIES, GAUGE, LAST_RECORD, PBX_RECORDS, UTC_OFFSET, Family
-from .tally import Bounds, Series, Value, zeros
+from .totals import Bounds, Series, Value, zeros
 
 _UNKNOWN_AT_FIRST = {PBX_RECORDS, LAST_RECORD}
 _BY_THE_CLOCK_ALONE = {UTC_OFFSET}

@@ -20,6 +20,8 @@ from functools import lru_cache
 from operator import add
 from typing import NamedTuple
 
+from ..cdr import Flawed, Record, Rejected, labels
+from ..cdr.labels import OTHER_TRUNK
 from .catalogue import (
     DURATION,
     FOLDED_TRUNKS,
@@ -31,9 +33,7 @@ from .catalogue import (
     UNKNOWN_VALUES,
     Family,
 )
-from .cdr import Flawed, Record, Rejected, labels
-from .cdr.labels import OTHER_TRUNK
-from .tally import Bounds, Series, Value
+from .totals import Bounds, Series, Value
 
 _ALWAYS_RANG = frozenset({"ANSWERED", "VOICEMAIL"})
 _ALWAYS_TALKED = frozenset({"ANSWERED"})

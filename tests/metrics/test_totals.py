@@ -9,11 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdr_exporter.calls import OUTCOMES
-from cdr_exporter.catalogue import CALLS, COUNTER, DURATION, FAMILIES, RECORDS
 from cdr_exporter.cdr.contract import CALL_TYPES, DISPOSITIONS
-from cdr_exporter.tally import Series, Totals, Value, first_totals, trunk_zeros, width, zeros
+from cdr_exporter.metrics.catalogue import CALLS, COUNTER, DURATION, FAMILIES, RECORDS
+from cdr_exporter.metrics.totals import (
+    Series,
+    Totals,
+    Value,
+    first_totals,
+    trunk_zeros,
+    width,
+    zeros,
+)
 
-from .support.rows import BOUNDS
+from ..support.rows import BOUNDS
 
 SIP = Series(RECORDS.name, ("ANSWERED", "Inbound", "sip"))
 LENGTHS = Series(DURATION.name, ("ANSWERED", "Inbound", "sip"))

@@ -4,8 +4,15 @@ import re
 
 import pytest
 
-from cdr_exporter import catalogue
-from cdr_exporter.catalogue import COUNTER, DELAY_BUCKETS, FAMILIES, GAUGE, HISTOGRAM, Family
+from cdr_exporter.metrics import catalogue
+from cdr_exporter.metrics.catalogue import (
+    COUNTER,
+    DELAY_BUCKETS,
+    FAMILIES,
+    GAUGE,
+    HISTOGRAM,
+    Family,
+)
 
 LABEL = re.compile(r"[a-z][a-z_]*")
 NAME = re.compile(r"cdr_[a-z]+(_[a-z]+)*")

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdr_exporter.snapshot import Now, Snapshot
-from cdr_exporter.tally import Series, Totals
+from cdr_exporter.clock import Now
+from cdr_exporter.metrics.snapshot import Snapshot
+from cdr_exporter.metrics.totals import Series, Totals
 
 NEVER = float("inf")
 
