@@ -45,7 +45,6 @@ is pure does no I/O and reads no clock. A test reads this table and holds it.
      2  settings      what a user may decide, as values; pure
      1  cdr           the vendor's contract, and a record in our words; pure
      1  clock         the time, and waiting
-     1  durations     to be moved
      1  errors        what can go wrong, by what to do about it; pure
      1  logs          log lines, bounded and without secrets
      1  negotiation   to be moved

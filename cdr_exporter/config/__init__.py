@@ -1,6 +1,6 @@
 """`exporter.yml` to settings.
 
-    text → document.read → schema.convert → assembly.assemble → settings.Settings
+    text → yaml_text.read → schema.convert → build.assemble → settings.Settings
 
 Rule: a file is taken whole or not at all. The first mistake ends in one `ConfigError` of one line,
 `exporter.yml: pbxs[0].base_url: what is wrong; what to do`, which holds no value of the file.
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..errors import ConfigError
 from ..settings import PBX, Settings
-from . import assembly, document, schema, values
+from . import build, schema, values, yaml_text
 from .mistake import Mistake
 
 _LARGEST = 1024 * 1024
@@ -47,8 +47,8 @@ def load(path: Path) -> Settings:
 def parse(text: str, where: str, base: Path) -> Settings:
     """Take *text* for the file *where*, relative paths from *base*; raises `ConfigError`."""
     try:
-        said = document.read(text, schema.has_own_keys)
-        return assembly.assemble(schema.convert(said), base, said.lines)
+        said = yaml_text.read(text, schema.has_own_keys)
+        return build.assemble(schema.convert(said), base, said.lines)
     except Mistake as mistake:
         problem = str(mistake)
     # Raised out here: the exceptions behind a mistake quote the file, and raised inside the

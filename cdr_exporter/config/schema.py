@@ -13,8 +13,8 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from ..secret import Secret
-from .document import Document
 from .mistake import Mistake, join, shown
+from .yaml_text import Document
 
 
 class Adjustable(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import available_timezones
 
-from .. import durations
+from . import durations
 
 T = TypeVar("T")
 

@@ -15,12 +15,12 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cdr_exporter import config, durations, settings
-from cdr_exporter.config import schema, values
+from cdr_exporter import config, settings
+from cdr_exporter.config import durations, schema, values
 from cdr_exporter.errors import ConfigError
 from cdr_exporter.secret import Secret
 
-from .support.paths import ROOT
+from ..support.paths import ROOT
 
 CANARY = "CANARYs3cr3tQx7vR2mZ9kL4wP8"
 FINGERPRINT = "0123456789abcdef" * 4

@@ -17,8 +17,8 @@ from typing import Any, TypedDict, TypeVar
 
 from msgspec import UNSET, Struct
 
-from .. import durations, settings
-from . import schema, values
+from .. import settings
+from . import durations, schema, values
 from .mistake import Mistake, at, join, shown
 
 T = TypeVar("T")
