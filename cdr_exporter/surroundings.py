@@ -13,7 +13,7 @@ from pathlib import Path
 
 from .errors import ConfigError, WaitLong
 from .pbx.credentials import read_secret
-from .pbx.trust import trust_of
+from .pbx.tls import trust_of
 from .settings import PBX, Settings
 
 _OTHERS = 0o007

@@ -32,6 +32,7 @@ from cdr_exporter.pbx import Client
 from cdr_exporter.secret import Secret
 from cdr_exporter.settings import PBX, TLS, SecretSource
 
+from .pbx.test_client import HEAD, Office, failure
 from .support.fakes import FakeClock, FakePBX
 from .support.rows import BOUNDS, body, row
 from .support.socket_server import (
@@ -49,7 +50,6 @@ from .support.socket_server import (
     say,
 )
 from .support.socket_server import FakePBX as TokenPBX
-from .test_pbx_client import HEAD, Office, failure
 from .test_poller import Bench
 
 FAILURES = "cdr_exporter_poll_failures_total"

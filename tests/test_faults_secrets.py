@@ -28,10 +28,10 @@ from cdr_exporter.simulator import SimulatedPBX
 from cdr_exporter.simulator.server import Server
 from cdr_exporter.web import App
 
+from .pbx.test_transport import told
 from .support.fakes import FakeClock
 from .support.rows import BOUNDS
 from .support.web import ask
-from .test_pbx_transport import told
 from .test_poller import Bench
 
 SECRET = "canary-secret-5cf1e07a"

@@ -15,6 +15,6 @@ A module uses only those below it.
 """
 
 from .client import Client
-from .line import Cancelled
+from .connection import Cancelled
 
 __all__ = ["Cancelled", "Client"]

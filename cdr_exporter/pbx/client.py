@@ -20,7 +20,7 @@ from ..cdr.contract import DATA_NOT_FOUND, SUCCESS, TOKEN_EXPIRED, CDRQuery
 from ..errors import PBXError, TryAgain
 from ..secret import Secret
 from ..settings import PBX
-from . import verdict
+from . import failures
 from .login import Logins
 from .transport import Request, Transport
 
@@ -110,5 +110,5 @@ class Client:
             problem = str(error)
         else:
             self._transport.refused(answer.errcode)
-            return replace(answer, errmsg=verdict.printable(answer.errmsg))
+            return replace(answer, errmsg=failures.printable(answer.errmsg))
         raise TryAgain(problem, reason="garbled")

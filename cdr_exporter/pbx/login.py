@@ -21,10 +21,10 @@ from ..cdr.error_codes import REACTIONS
 from ..errors import PBXError, TryAgain
 from ..secret import Secret
 from ..settings import PBX
-from . import tokens, verdict
+from . import failures, token_rules
 from .credentials import read_secret
 from .token_file import TokenFile, revealed
-from .tokens import Grant, Held, Reply
+from .token_rules import Grant, Held, Reply
 from .transport import Request, Transport
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class Logins:
         self._transport = transport
         self._wall = wall
         self._monotonic = monotonic
-        self._file = TokenFile(token_path, tokens.mark(pbx.base_url, pbx.client_id))
+        self._file = TokenFile(token_path, token_rules.mark(pbx.base_url, pbx.client_id))
         self._held: Held | None = None
         self._say = {"fields": {"pbx": pbx.name}}
 
@@ -60,7 +60,7 @@ class Logins:
         """Return a token to use now, from memory, the file, a refresh or a login, in this order."""
         held = self._held
         if held is not None and held.hold is None:
-            token = tokens.fresh(held, self._wall())
+            token = token_rules.fresh(held, self._wall())
             if token is not None:
                 return token
         return self.another(None)
@@ -71,7 +71,7 @@ class Logins:
             held = self._held = self._file.read(self._wall())
             self._mind_hold(held)
             # Another process may have renewed it while we waited for the lock.
-            token = tokens.fresh(held, self._wall())
+            token = token_rules.fresh(held, self._wall())
             if token is not None and token != rejected:
                 return token
             grant = self._refresh(held) or self._log_in(self._held)
@@ -86,7 +86,7 @@ class Logins:
                     return self._stay_away(self._file.read(self._wall()), errcode)
             except TryAgain as error:
                 log.warning("wait not written down: %s", error, extra=self._say)
-        return verdict.of_errcode(errcode, errmsg)
+        return failures.of_errcode(errcode, errmsg)
 
     def accepted(self) -> None:
         """Note that the PBX serves us: the next trouble starts with a short wait again."""
@@ -104,7 +104,7 @@ class Logins:
         if not token:
             return
         request = Request("GET", "del_token", token=token.value)
-        reply = tokens.read_reply(
+        reply = token_rules.read_reply(
             self._transport.send(request, timeout_seconds, even_if_cancelled=True), self._wall()
         )
         if reply is None or reply.errcode not in (SUCCESS, TOKEN_EXPIRED):
@@ -116,7 +116,7 @@ class Logins:
 
     def _mind_hold(self, held: Held) -> None:
         if held.hold is not None and held.hold.until > self._wall():
-            raise verdict.of_hold(held.hold.errcode, held.hold.until - self._wall())
+            raise failures.of_hold(held.hold.errcode, held.hold.until - self._wall())
 
     def _refresh(self, held: Held) -> Grant | None:
         """Exchange the refresh token for a new pair; None asks for a login."""
@@ -124,7 +124,7 @@ class Logins:
             return None
         reply = self._ask("refresh_token", {"refresh_token": held.refresh.value})
         if reply.grant is not None:
-            self._keep(tokens.granted(held, reply.grant))
+            self._keep(token_rules.granted(held, reply.grant))
             log.debug("token refreshed", extra=self._say)
             return reply.grant
         if _has_own_reaction(reply.errcode):
@@ -136,18 +136,18 @@ class Logins:
     def _log_in(self, held: Held) -> Grant:
         """Spend one login of the budget, written down before it is sent."""
         secret = read_secret(self._pbx.secret)
-        secret_mark = tokens.mark(self._pbx.client_id, secret.reveal())
-        _mind_budget(held, tokens.login_wait(held, secret_mark, self._wall()))
-        held = tokens.trying(held, secret_mark, self._wall())
+        secret_mark = token_rules.mark(self._pbx.client_id, secret.reveal())
+        _mind_budget(held, token_rules.login_wait(held, secret_mark, self._wall()))
+        held = token_rules.trying(held, secret_mark, self._wall())
         self._keep(held)
         reply = self._send_login(held, secret)
         if reply.grant is not None:
-            self._keep(tokens.granted(held, reply.grant))
+            self._keep(token_rules.granted(held, reply.grant))
             log.info("logged in", extra=self._say)
             return reply.grant
         if _has_own_reaction(reply.errcode):
-            raise self._failed(tokens.taken_back(held), reply)
-        held = tokens.refused(held, self._wall())
+            raise self._failed(token_rules.taken_back(held), reply)
+        held = token_rules.refused(held, self._wall())
         self._keep(held)
         raise _refusal(held, reply.errcode)
 
@@ -160,13 +160,13 @@ class Logins:
         # What never left us, or was turned away by the web server, cost the PBX no login. No
         # answer, or one that nobody can read, may have been a refusal: it stays written down.
         if not self._transport.reached or failure.reason in _TURNED_AWAY:
-            self._keep(tokens.taken_back(held))
+            self._keep(token_rules.taken_back(held))
         raise failure
 
     def _ask(self, path: str, fields: dict[str, str | Secret]) -> Reply:
         body = Secret(msgspec.json.encode(fields, enc_hook=revealed).decode())
         request = Request("POST", path, body=body)
-        reply = tokens.read_reply(
+        reply = token_rules.read_reply(
             self._transport.send(request, self._pbx.request_timeout), self._wall()
         )
         if reply is not None:
@@ -179,12 +179,12 @@ class Logins:
         if REACTIONS[reply.errcode].reason == "auth":
             return self._stay_away(held, reply.errcode)
         self._keep(held)
-        return verdict.of_errcode(reply.errcode)
+        return failures.of_errcode(reply.errcode)
 
     def _stay_away(self, held: Held, errcode: int) -> PBXError:
-        held = tokens.held_back(held, errcode, self._wall())
+        held = token_rules.held_back(held, errcode, self._wall())
         self._keep(held)
-        return verdict.of_errcode(errcode, wait=held.hold.wait if held.hold else None)
+        return failures.of_errcode(errcode, wait=held.hold.wait if held.hold else None)
 
     def _keep(self, held: Held) -> None:
         # In memory first: a token that cannot be written down is still there to be used.
@@ -215,5 +215,5 @@ def _mind_budget(held: Held, wait: float) -> None:
 
 
 def _refusal(held: Held, errcode: int | None, wait: float = _LOOK_AGAIN) -> PBXError:
-    most = len(tokens.REFUSED_WAITS) + 1
-    return verdict.of_refusal(len(held.refused), most, errcode, min(wait, _LOOK_AGAIN))
+    most = len(token_rules.REFUSED_WAITS) + 1
+    return failures.of_refusal(len(held.refused), most, errcode, min(wait, _LOOK_AGAIN))

@@ -33,8 +33,8 @@ import msgspec
 
 from ..errors import TryAgain
 from ..secret import Secret
-from .line import Cancelled
-from .tokens import Held, sane
+from .connection import Cancelled
+from .token_rules import Held, sane
 
 log = logging.getLogger(__name__)
 

@@ -27,10 +27,10 @@ from ..cdr.contract import SUCCESS
 from ..errors import PBXError, TryAgain
 from ..secret import Secret
 from ..settings import TLS
-from . import verdict
-from .adapter import PLACEHOLDER, LineAdapter
-from .line import Cancelled, Line
-from .trust import trust_of
+from . import failures
+from .connection import Cancelled, Line
+from .http_adapter import PLACEHOLDER, LineAdapter
+from .tls import trust_of
 
 MAX_BODY = 16 << 20
 """Bytes; 10,000 rows take about 5 MiB."""
@@ -122,7 +122,7 @@ class Transport:
         line.left()
         adapter = LineAdapter(line, self._trust, request.token)
         response = adapter.send(self._prepared(request), stream=True)
-        failure = verdict.of_status(response.status_code, response.headers, self._wall())
+        failure = failures.of_status(response.status_code, response.headers, self._wall())
         if failure is not None:
             if self._hint and response.status_code == _BAD_REQUEST:
                 # What web servers say to plain HTTP on a port for HTTPS; ours are well-formed.

@@ -10,7 +10,7 @@ _BACKOFF = "cdr_exporter/backoff.py"
 _TALLY = "cdr_exporter/metrics/totals.py"
 _READER = "cdr_exporter/reader.py"
 _LABELS = "cdr_exporter/cdr/labels.py"
-_TOKENS = "cdr_exporter/pbx/tokens.py"
+_TOKENS = "cdr_exporter/pbx/token_rules.py"
 _LOGIN = "cdr_exporter/pbx/login.py"
 _TRANSPORT = "cdr_exporter/pbx/transport.py"
 _PAGE = "cdr_exporter/exposition/page.py"
@@ -162,49 +162,49 @@ _PBX = (
         _TOKENS,
         "waits = (*REFUSED_WAITS, math.inf)",
         "waits = (*REFUSED_WAITS, 2 * 3600.0)",
-        ("tests/test_pbx_tokens.py",),
+        ("tests/pbx/test_token_rules.py",),
     ),
     Mutant(
         "a token is used up to its last second",
         _TOKENS,
         "REFRESH_AT = 0.8",
         "REFRESH_AT = 1.0",
-        ("tests/test_pbx_tokens.py",),
+        ("tests/pbx/test_token_rules.py",),
     ),
     Mutant(
         "a clock that was ahead holds logins back for years",
         _TOKENS,
         "refused=tuple(min(at, now) for at in held.refused)",
         "refused=held.refused",
-        ("tests/test_pbx_tokens.py",),
+        ("tests/pbx/test_token_rules.py",),
     ),
     Mutant(
         "a corrected secret inherits the refusals of the wrong one",
         _TOKENS,
         "held = replace(held, refused=(), unanswered=())",
         "held = replace(held, unanswered=())",
-        ("tests/test_pbx_tokens.py",),
+        ("tests/pbx/test_token_rules.py",),
     ),
     Mutant(
         "a login is sent before it is written down",
         _LOGIN,
         "        self._keep(held)\n        reply = self._send_login(held, secret)",
         "        reply = self._send_login(held, secret)\n        self._keep(held)",
-        ("tests/test_pbx_client.py::test_a_login_is_written_down_before_it_is_sent",),
+        ("tests/pbx/test_client.py::test_a_login_is_written_down_before_it_is_sent",),
     ),
     Mutant(
         "a login without an answer costs nothing",
         _LOGIN,
         "if not self._transport.reached or failure.reason in _TURNED_AWAY:",
         "if failure is not None:",
-        ("tests/test_pbx_client.py::test_a_login_without_an_answer_is_not_repeated_at_once",),
+        ("tests/pbx/test_client.py::test_a_login_without_an_answer_is_not_repeated_at_once",),
     ),
     Mutant(
         "a token that another process renewed is thrown away",
         _LOGIN,
         "if token is not None and token != rejected:",
         "if token is not None and rejected is None:",
-        ("tests/test_pbx_client.py::test_a_token_that_another_process_renewed_is_used",),
+        ("tests/pbx/test_client.py::test_a_token_that_another_process_renewed_is_used",),
     ),
     Mutant(
         "a restart ends a wait that the PBX asked for",
@@ -212,7 +212,7 @@ _PBX = (
         "            self._mind_hold(held)\n",
         "",
         (
-            "tests/test_pbx_client.py::"
+            "tests/pbx/test_client.py::"
             "test_what_only_an_administrator_can_mend_is_probed_seldom_even_by_restarts",
         ),
     ),
@@ -221,28 +221,28 @@ _PBX = (
         _TRANSPORT,
         "        failure.__context__ = None\n        raise failure.with_traceback(None)",
         "        raise failure",
-        ("tests/test_pbx_transport.py::test_no_fault_shows_a_token_or_a_secret",),
+        ("tests/pbx/test_transport.py::test_no_fault_shows_a_token_or_a_secret",),
     ),
     Mutant(
         "the token stands in the URL that libraries log",
         _TRANSPORT,
         'fields = {"access_token": PLACEHOLDER, **fields}',
         'fields = {"access_token": request.token.reveal(), **fields}',
-        ("tests/test_pbx_transport.py::test_debug_logs_show_a_placeholder",),
+        ("tests/pbx/test_transport.py::test_debug_logs_show_a_placeholder",),
     ),
     Mutant(
         "a request under way is not cut short at the end",
         _TRANSPORT,
         "            line.hang_up()",
         "            pass",
-        ("tests/test_pbx_transport.py::test_cancel_ends_a_request_at_once_and_refuses_later_ones",),
+        ("tests/pbx/test_transport.py::test_cancel_ends_a_request_at_once_and_refuses_later_ones",),
     ),
     Mutant(
         "an answer of just the limit is refused",
         _TRANSPORT,
         "if size > MAX_BODY:",
         "if size >= MAX_BODY:",
-        ("tests/test_pbx_transport.py::test_an_answer_of_just_the_limit_is_taken",),
+        ("tests/pbx/test_transport.py::test_an_answer_of_just_the_limit_is_taken",),
     ),
 )
 

@@ -17,13 +17,13 @@ import pytest
 
 from cdr_exporter.errors import ConfigError, PBXError, TryAgain, WaitLong
 from cdr_exporter.pbx import Cancelled
+from cdr_exporter.pbx.failures import printable, retry_after
+from cdr_exporter.pbx.tls import trust_of
 from cdr_exporter.pbx.transport import MAX_BODY, Request, Transport
-from cdr_exporter.pbx.trust import trust_of
-from cdr_exporter.pbx.verdict import printable, retry_after
 from cdr_exporter.secret import Secret
 from cdr_exporter.settings import TLS
 
-from .support.socket_server import (
+from ..support.socket_server import (
     Call,
     Certificate,
     Step,

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from cdr_exporter.cdr.error_codes import BLOCKED_REASONS, KNOWN_ERRCODES, REACTIONS
 from cdr_exporter.errors import TryAgain
-from cdr_exporter.pbx import Cancelled, tokens
+from cdr_exporter.pbx import Cancelled, token_rules
 from cdr_exporter.pbx.token_file import TokenFile
-from cdr_exporter.pbx.tokens import Held, Hold, Token
+from cdr_exporter.pbx.token_rules import Held, Hold, Token
 from cdr_exporter.secret import Secret
 
 NOW = 1_700_000_000.0
@@ -33,7 +33,7 @@ def held(**known: object) -> Held:
 def tried(times: int) -> Held:
     now_held = held()
     for _ in range(times):
-        now_held = tokens.refused(tokens.trying(now_held, "secret", NOW), NOW)
+        now_held = token_rules.refused(token_rules.trying(now_held, "secret", NOW), NOW)
     return now_held
 
 
@@ -51,28 +51,28 @@ def reply(**fields: object) -> bytes:
 def test_refused_logins_are_tried_at_once_after_15_minutes_and_after_2_hours(
     tries: int, wait: float
 ) -> None:
-    assert tokens.login_wait(tried(tries), "secret", NOW) == wait
+    assert token_rules.login_wait(tried(tries), "secret", NOW) == wait
 
 
 def test_the_wait_runs_from_the_last_refusal() -> None:
-    assert tokens.login_wait(tried(1), "secret", NOW + 14 * MINUTE) == MINUTE
-    assert tokens.login_wait(tried(1), "secret", NOW + 15 * MINUTE) == 0
+    assert token_rules.login_wait(tried(1), "secret", NOW + 14 * MINUTE) == MINUTE
+    assert token_rules.login_wait(tried(1), "secret", NOW + 15 * MINUTE) == 0
 
 
 def test_another_secret_has_three_tries_of_its_own() -> None:
     spent = tried(3)
 
-    assert tokens.login_wait(spent, "another", NOW) == 0
+    assert token_rules.login_wait(spent, "another", NOW) == 0
 
-    once = tokens.refused(tokens.trying(spent, "another", NOW), NOW)
+    once = token_rules.refused(token_rules.trying(spent, "another", NOW), NOW)
 
     assert once.refused == (NOW,)
-    assert tokens.login_wait(once, "another", NOW) == 15 * MINUTE
+    assert token_rules.login_wait(once, "another", NOW) == 15 * MINUTE
 
 
 def test_a_login_that_the_pbx_never_judged_costs_nothing() -> None:
     before = tried(1)
-    after = tokens.taken_back(tokens.trying(before, "secret", NOW + HOUR))
+    after = token_rules.taken_back(token_rules.trying(before, "secret", NOW + HOUR))
 
     assert after == before
 
@@ -83,32 +83,32 @@ def test_a_login_that_the_pbx_never_judged_costs_nothing() -> None:
 def test_unanswered_logins_are_spaced_and_never_final(tries: int, wait: float) -> None:
     unanswered = held()
     for _ in range(tries):
-        unanswered = tokens.trying(unanswered, "secret", NOW)
+        unanswered = token_rules.trying(unanswered, "secret", NOW)
 
-    assert tokens.login_wait(unanswered, "secret", NOW) == wait
+    assert token_rules.login_wait(unanswered, "secret", NOW) == wait
 
 
 @given(st.lists(st.sampled_from(["refused", "unanswered", "killed"]), min_size=5, max_size=12))
 def test_whatever_happens_no_five_logins_fit_into_two_hours(outcomes: list[str]) -> None:
     now, state, sent = NOW, held(), []
     for outcome in outcomes:
-        wait = tokens.login_wait(state, "secret", now)
+        wait = token_rules.login_wait(state, "secret", now)
         if math.isinf(wait):
             break
         now += wait
         sent.append(now)
-        state = tokens.trying(state, "secret", now)
-        state = tokens.refused(state, now) if outcome == "refused" else state
+        state = token_rules.trying(state, "secret", now)
+        state = token_rules.refused(state, now) if outcome == "refused" else state
 
     assert all(last - first >= 2 * HOUR for first, last in zip(sent, sent[4:], strict=False))
 
 
 def test_a_login_that_succeeds_ends_the_count() -> None:
-    answer = tokens.read_reply(reply(), NOW)
+    answer = token_rules.read_reply(reply(), NOW)
     assert answer is not None
     assert answer.grant is not None
 
-    after = tokens.granted(tokens.trying(tried(2), "secret", NOW), answer.grant)
+    after = token_rules.granted(token_rules.trying(tried(2), "secret", NOW), answer.grant)
 
     assert (after.refused, after.unanswered) == ((), ())
 
@@ -122,7 +122,7 @@ def test_a_login_that_succeeds_ends_the_count() -> None:
 def test_a_token_is_used_for_80_percent_of_its_life(age: float, is_fresh: bool) -> None:
     known = held(access=Token(Secret(GOOD), NOW, NOW + 1800))
 
-    assert (tokens.fresh(known, NOW + age) is not None) is is_fresh
+    assert (token_rules.fresh(known, NOW + age) is not None) is is_fresh
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_a_token_is_used_for_80_percent_of_its_life(age: float, is_fresh: bool) 
     ],
 )
 def test_an_absurd_life_is_brought_within_bounds(life: object, seconds: float) -> None:
-    answer = tokens.read_reply(reply(access_token_expire_time=life), NOW)
+    answer = token_rules.read_reply(reply(access_token_expire_time=life), NOW)
 
     assert answer is not None
     assert answer.grant is not None
@@ -166,7 +166,7 @@ def test_an_absurd_life_is_brought_within_bounds(life: object, seconds: float) -
     ],
 )
 def test_an_answer_without_errcode_is_garbled(body: bytes) -> None:
-    assert tokens.read_reply(body, NOW) is None
+    assert token_rules.read_reply(body, NOW) is None
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_an_answer_without_errcode_is_garbled(body: bytes) -> None:
     ["", "short", "x" * 513, "a b c d e f", "abcdefg&x=1", "abcdefgh\n", "ünïcödé8", 7, None],
 )
 def test_a_token_of_another_form_is_none(token: object) -> None:
-    answer = tokens.read_reply(reply(access_token=token), NOW)
+    answer = token_rules.read_reply(reply(access_token=token), NOW)
 
     assert answer is not None
     assert answer.grant is None
@@ -186,7 +186,7 @@ def test_a_token_of_another_form_is_none(token: object) -> None:
 def test_a_wait_doubles_up_to_its_most_when_the_same_answer_comes_again() -> None:
     state, waits = held(), []
     for _ in range(5):
-        state = tokens.held_back(state, 70087, NOW)
+        state = token_rules.held_back(state, 70087, NOW)
         assert state.hold is not None
         waits.append(state.hold.wait / MINUTE)
 
@@ -194,19 +194,19 @@ def test_a_wait_doubles_up_to_its_most_when_the_same_answer_comes_again() -> Non
 
 
 def test_another_answer_starts_with_its_own_wait() -> None:
-    state = tokens.held_back(tokens.held_back(held(), 70087, NOW), 60002, NOW)
+    state = token_rules.held_back(token_rules.held_back(held(), 70087, NOW), 60002, NOW)
 
     assert state.hold == Hold(60002, 5 * MINUTE, NOW + 5 * MINUTE)
 
 
 def test_a_clock_that_was_ahead_does_not_hold_us_for_years() -> None:
     future = NOW + 10 * 365 * 24 * HOUR
-    written = tokens.held_back(tokens.trying(held(), "secret", future), 70004, future)
-    mended = tokens.sane(tokens.refused(written, future), NOW)
+    written = token_rules.held_back(token_rules.trying(held(), "secret", future), 70004, future)
+    mended = token_rules.sane(token_rules.refused(written, future), NOW)
 
     assert mended.hold == Hold(70004, HOUR, NOW + HOUR)
-    assert tokens.login_wait(mended, "secret", NOW) == 15 * MINUTE
-    assert tokens.sane(mended, NOW) == mended
+    assert token_rules.login_wait(mended, "secret", NOW) == 15 * MINUTE
+    assert token_rules.sane(mended, NOW) == mended
 
 
 # --- reactions
@@ -299,7 +299,7 @@ def test_a_garbled_file_costs_one_unanswered_login(path: Path, content: bytes) -
     first = file(path).read(NOW)
 
     assert first == Held(account="a", unanswered=(NOW,))
-    assert tokens.login_wait(first, "any secret", NOW) == MINUTE
+    assert token_rules.login_wait(first, "any secret", NOW) == MINUTE
     # Written at once: else each look would put the login off anew.
     assert file(path).read(NOW + 50) == first
 
@@ -391,4 +391,4 @@ def test_waiting_for_the_lock_can_be_cancelled(path: Path) -> None:
 
 def test_tokens_are_not_shown_by_what_holds_them() -> None:
     assert GOOD not in repr(everything())
-    assert GOOD not in str(tokens.read_reply(reply(refresh_token=GOOD), NOW))
+    assert GOOD not in str(token_rules.read_reply(reply(refresh_token=GOOD), NOW))

@@ -17,7 +17,7 @@ from cdr_exporter.pbx import Cancelled, Client
 from cdr_exporter.secret import Secret
 from cdr_exporter.settings import PBX, TLS, SecretSource
 
-from .support.socket_server import (
+from ..support.socket_server import (
     Call,
     FakePBX,
     Step,
@@ -28,7 +28,7 @@ from .support.socket_server import (
     ok,
     say,
 )
-from .test_pbx_transport import told
+from .test_transport import told
 
 HEAD = CDRQuery(page=1, page_size=20, sort_by="id", order_by="desc")
 MINUTE, HOUR = 60.0, 3600.0

@@ -22,9 +22,9 @@ from urllib3 import HTTPConnectionPool
 from urllib3.connection import HTTPConnection
 
 from ..secret import Secret
-from .line import Line
-from .tokens import is_token
-from .trust import Trust
+from .connection import Line
+from .tls import Trust
+from .token_rules import is_token
 
 PLACEHOLDER = "-redacted-"
 

@@ -24,7 +24,7 @@ from typing import Any
 from urllib3.util import wait_for_write
 
 from ..errors import PBXError, TryAgain
-from .trust import IS_IT_HTTPS, Trust
+from .tls import IS_IT_HTTPS, Trust
 
 _SLICE = 0.1
 
