@@ -27,6 +27,7 @@ from cdr_exporter.simulator import SimulatedPBX
 from cdr_exporter.supervisor import Board
 
 from .pbx.test_client import HEAD, Office
+from .store.test_store import State, counted, outcome, reopened, spoilt_copies, truncated
 from .support.fakes import FakePBX
 from .support.processes import Exporter, eventually
 from .support.socket_server import FakePBX as TokenPBX
@@ -35,7 +36,6 @@ from .test_end_to_end import SECRET
 from .test_end_to_end import config as config_of
 from .test_end_to_end import counted as shown_by
 from .test_poller import Bench, records
-from .test_store import State, counted, outcome, reopened, spoilt_copies, truncated
 from .test_supervisor import UP, Client, Watching, run
 
 WRITE_OK = "cdr_exporter_state_write_ok"

@@ -16,9 +16,9 @@ from ..errors import StateNotWritten
 from ..ledger import Ledger
 from ..metrics.catalogue import FAMILIES, HISTOGRAM, NUMBER_FAMILIES
 from ..metrics.totals import Bounds, Series, Totals, Value, first_totals
-from . import ledgers, open_calls
-from .contents import contents
-from .opening import bring_up_to_date, connect, create, identity, locked, unusable, why_unusable
+from . import call_rows, ledger_rows
+from .load import contents
+from .open_file import bring_up_to_date, connect, create, identity, locked, unusable, why_unusable
 from .schema import CHUNK
 
 _json = msgspec.json.encode
@@ -83,8 +83,8 @@ class Store:
         """
         try:
             with self._transaction():
-                ledgers.write(self._db, ledger, self._in_file)
-                open_calls.write(self._db, calls)
+                ledger_rows.write(self._db, ledger, self._in_file)
+                call_rows.write(self._db, calls)
                 written = self._write_series(totals)
         except sqlite3.Error as error:
             raise StateNotWritten(

@@ -11,7 +11,7 @@ CALL = "cdr_exporter/calls/call.py"
 CALLEE = "cdr_exporter/calls/callee.py"
 COUNTING = "cdr_exporter/metrics/call_metrics.py"
 LEG = "cdr_exporter/calls/leg.py"
-OPEN_CALLS = "cdr_exporter/store/open_calls.py"
+OPEN_CALLS = "cdr_exporter/store/call_rows.py"
 SETTLING = "cdr_exporter/settling.py"
 STORE = "cdr_exporter/store/store.py"
 
@@ -19,7 +19,7 @@ GOLDEN = ("tests/calls/test_calls.py",)
 COUNTED = ("tests/metrics/test_call_metrics.py",)
 OVER = ("tests/test_settling.py",)
 MODEL = ("tests/test_exactly_once.py::TestQuickly",)
-STATE = ("tests/test_store_calls.py",)
+STATE = ("tests/store/test_call_rows.py",)
 TIME = ("tests/calls/test_reachable_time.py",)
 
 MUTANTS: tuple[Mutant, ...] = (

@@ -29,7 +29,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "        try:\n            with self._transaction():\n                ledgers.write",
         "        self.totals = totals\n"
         "        try:\n            with self._transaction():\n                ledgers.write",
-        ("tests/test_store.py", *STATE),
+        ("tests/store/test_store.py", *STATE),
     ),
     Mutant(
         "ledger and totals are committed one after the other",
@@ -38,7 +38,7 @@ MUTANTS: tuple[Mutant, ...] = (
         '                self._db.execute("COMMIT")\n'
         '                self._db.execute("BEGIN IMMEDIATE")\n'
         "                written = self._write_series(totals)\n",
-        ("tests/test_store.py", *STATE),
+        ("tests/store/test_store.py", *STATE),
     ),
     Mutant(
         "the fingerprint is the same for every row",
@@ -173,7 +173,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "gaps are not read after a start",
-        "cdr_exporter/store/ledgers.py",
+        "cdr_exporter/store/ledger_rows.py",
         "        gaps=tuple(Gap(*gap) for gap in said.gaps),\n",
         "        gaps=tuple(Gap(*gap, read=float(gap[2])) for gap in said.gaps),\n",
         LINEAGE,
@@ -352,7 +352,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "the order by time is forgotten at a restart",
-        "cdr_exporter/store/ledgers.py",
+        "cdr_exporter/store/ledger_rows.py",
         "        order=ORDERS[said.order],\n",
         '        order=ORDERS["id"],\n',
         BY_TIME,
@@ -450,7 +450,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "a process that was killed begins at the first page again",
-        "cdr_exporter/store/ledgers.py",
+        "cdr_exporter/store/ledger_rows.py",
         "        holes=said.holes,\n",
         "        holes=(),\n",
         ("tests/test_poller.py::test_a_process_killed_in_a_catch_up_goes_on_where_it_was",),

@@ -30,10 +30,10 @@ from cdr_exporter.metrics.catalogue import LATE_RECORDS, LINEAGE_BREAKS, PRE_BRE
 from cdr_exporter.metrics.row_metrics import PageCount, grouped
 from cdr_exporter.metrics.totals import Bounds, Series, Totals, first_totals
 from cdr_exporter.store import VERSION, Store
-from cdr_exporter.store.opening import bring_up_to_date, connect
+from cdr_exporter.store.open_file import bring_up_to_date, connect
 
-from .support.paths import ROOT
-from .support.rows import BOUNDS, EPOCH, page, record
+from ..support.paths import ROOT
+from ..support.rows import BOUNDS, EPOCH, page, record
 
 NOBODY = 65534
 NOW = EPOCH + 10_000.0
@@ -338,7 +338,7 @@ KILLABLE = """
 import sys
 from pathlib import Path
 from tests.support.rows import BOUNDS
-from tests.test_store import Store, add
+from tests.store.test_store import Store, add
 store = Store(Path(sys.argv[1]), "hq", "me", BOUNDS)
 high = store.ledger.high if store.ledger else 0
 while True:
@@ -1231,7 +1231,7 @@ def test_carrying_over_on_a_full_disk_is_refused_and_done_once_there_is_room(
 MORTAL = """
 import os, signal, sys
 from pathlib import Path
-from cdr_exporter.store.opening import bring_up_to_date, connect
+from cdr_exporter.store.open_file import bring_up_to_date, connect
 db = connect(Path(sys.argv[1]))
 def die_before(statement):
     if statement.startswith(sys.argv[2]):

@@ -15,8 +15,8 @@ from pathlib import Path
 import msgspec
 
 from ..errors import StateInUse, StateUnusable
-from . import ledgers
-from .contents import contents, meta_of
+from . import ledger_rows
+from .load import contents, meta_of
 from .schema import (
     APPLICATION_ID,
     CALLS,
@@ -91,11 +91,11 @@ def bring_up_to_date(db: sqlite3.Connection) -> None:
 
 
 def _ledger_by_ends(db: sqlite3.Connection) -> None:
-    ledger = ledgers.read_version_1(db)
+    ledger = ledger_rows.read_version_1(db)
     for statement in ("DROP TABLE ledger", "DROP TABLE recent", *LEDGER):
         db.execute(statement)
     if ledger is not None:
-        ledgers.write(db, ledger, None)
+        ledger_rows.write(db, ledger, None)
 
 
 def _calls(db: sqlite3.Connection) -> None:

@@ -17,7 +17,7 @@ from cdr_exporter.metrics.call_metrics import number_zeros
 from cdr_exporter.metrics.totals import Series, Totals, first_totals
 from cdr_exporter.store import Store
 
-from .support.rows import BOUNDS
+from ..support.rows import BOUNDS
 
 LEG = Leg(1_700_000_000, "answered", "Inbound", "sip", 60, 5, 55, "sales", "support", "", True)
 CALL = Open.of([LEG, Leg(1_700_000_060, "no_answer", "Internal", "none")], 123.5)

@@ -14,7 +14,7 @@ from ..cdr.labels import OTHER_TRUNK
 from ..ledger import Ledger
 from ..metrics.catalogue import RECORDS, STATE_RESETS
 from ..metrics.totals import Bounds, Series, Totals
-from . import ledgers, open_calls
+from . import call_rows, ledger_rows
 from .schema import SINCE_CALLS
 
 
@@ -34,8 +34,8 @@ def contents(db: sqlite3.Connection) -> Contents:
     bounds = msgspec.json.decode(meta.get("bounds", "{}"), type=dict[str, tuple[int, ...]])
     resets = {reason: float(meta.get(f"reset_{reason}", 0)) for reason in STATE_RESETS}
     [[version]] = db.execute("PRAGMA user_version")
-    ledger = ledgers.read_version_1(db) if version == 1 else ledgers.read(db)
-    calls = open_calls.read(db) if version >= SINCE_CALLS else Calls()
+    ledger = ledger_rows.read_version_1(db) if version == 1 else ledger_rows.read(db)
+    calls = call_rows.read(db) if version >= SINCE_CALLS else Calls()
     return Contents(bounds, resets, ledger, _totals(db), calls)
 
 
