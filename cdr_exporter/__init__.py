@@ -13,28 +13,23 @@ Rooms by floor, the highest first. A room imports from lower floors only, and ro
 do not know each other. Each outside library has one room that imports it, its door. A room that
 is pure does no I/O and reads no clock. A test reads this table and holds it.
 
-    13  __main__      `python -m cdr_exporter`
-    12  cli           arguments, signals, exit codes
-    11  demo          to be moved
-    10  program       to be moved
-     9  supervisor    to be moved
-     8  poller        one PBX's thread: follow, back off, start again; the newest snapshots
-     7  tail          which page to read next, and is it the table we know
-     6  joining       to be moved
+    12  __main__      `python -m cdr_exporter`
+    11  cli           arguments, signals, exit codes
+    10  demo          to be moved
+     9  program       to be moved
+     8  supervisor    to be moved
+     7  poller        one PBX's thread: follow, back off, start again; the newest snapshots
+     6  tail          which page to read next, and is it the table we know
      5  books         to be moved
      5  check         to be moved
-     5  orders        to be moved
      5  web           HTTP: paths, pages, service discovery; door to waitress
      4  exposition    snapshots → text; door to prometheus_client
      4  landing       to be moved
-     4  reader        to be moved
      4  settling      to be moved
      4  showing       to be moved
      4  store         state kept, never half-written; door to sqlite3
      4  surroundings  to be moved
-     4  walk          to be moved
      3  config        exporter.yml → settings; door to yaml
-     3  ending        to be moved
      3  metrics       families as data, totals, counts of rows and calls, snapshots; pure
      3  pbx           the Open API: tokens, requests, failures; door to requests, urllib3
      2  backoff       to be moved

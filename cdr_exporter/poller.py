@@ -29,10 +29,10 @@ from .metrics.catalogue import (
 from .metrics.self_metrics import Vitals
 from .metrics.snapshot import Snapshot
 from .metrics.totals import Bounds
-from .reader import Reader, Stopped
 from .settings import PBX
 from .store import Store
-from .tail import Tail
+from .tail.page_reader import Reader, Stopped
+from .tail.tail import Tail
 
 log = logging.getLogger(__name__)
 

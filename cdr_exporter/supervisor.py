@@ -23,10 +23,10 @@ from .metrics.self_metrics import Vitals
 from .metrics.snapshot import Snapshot
 from .metrics.totals import Bounds
 from .poller import Poller
-from .reader import CDRList, Reader
 from .settings import PBX
 from .settling import reading_of
 from .store import Store
+from .tail.page_reader import CDRList, Reader
 
 _STATE_WAIT = 60.0
 """Seconds until a state file that could not be used is looked at again: it costs nobody."""

@@ -17,7 +17,6 @@ from cdr_exporter.cdr.contract import CDRQuery
 from cdr_exporter.metrics.call_metrics import number_zeros
 from cdr_exporter.metrics.self_metrics import Vitals
 from cdr_exporter.poller import Poller
-from cdr_exporter.reader import Reader
 from cdr_exporter.settings import MACHINE_CALLEES, PBX, SecretSource
 from cdr_exporter.settling import reading_of
 from cdr_exporter.simulator import SimulatedPBX
@@ -25,6 +24,7 @@ from cdr_exporter.simulator.messages import Request
 from cdr_exporter.simulator.office import DIDS, QUEUES
 from cdr_exporter.simulator.pbx import API_PATH, CLIENT_ID, CLIENT_SECRET
 from cdr_exporter.store import Store
+from cdr_exporter.tail.page_reader import Reader
 
 from .support.fakes import FakeClock
 from .support.rows import BOUNDS

@@ -22,9 +22,9 @@ import pytest
 from cdr_exporter.metrics.snapshot import Snapshot
 from cdr_exporter.metrics.totals import Series
 from cdr_exporter.pbx import token_file
-from cdr_exporter.reader import Stopped
 from cdr_exporter.simulator import SimulatedPBX
 from cdr_exporter.supervisor import Board
+from cdr_exporter.tail.page_reader import Stopped
 
 from .pbx.test_client import HEAD, Office
 from .store.test_store import State, counted, outcome, reopened, spoilt_copies, truncated

@@ -15,10 +15,10 @@ from cdr_exporter.metrics.self_metrics import Vitals
 from cdr_exporter.metrics.snapshot import Snapshot
 from cdr_exporter.metrics.totals import Series, Totals
 from cdr_exporter.poller import Poller
-from cdr_exporter.reader import Reader
 from cdr_exporter.settings import MACHINE_CALLEES, PBX, SecretSource
 from cdr_exporter.settling import reading_of
 from cdr_exporter.store import Store
+from cdr_exporter.tail.page_reader import Reader
 
 from .support.fakes import FakePBX
 from .support.rows import BOUNDS

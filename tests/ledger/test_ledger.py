@@ -5,9 +5,10 @@ import pytest
 from cdr_exporter.cdr import Garbled, Record, Rejected
 from cdr_exporter.ledger import Ledger, Terms, Verdict, by_time, from_now, from_the_beginning
 from cdr_exporter.ledger.order import BY_ID, BY_TIME, Order
-from cdr_exporter.ledger.page import Page, page_of, query, whole
-from cdr_exporter.ledger.sounding import Sounding
+from cdr_exporter.ledger.page import Page, page_of, query
 from cdr_exporter.ledger.watermark import Watermark
+from cdr_exporter.tail.anchor_search import Sounding
+from cdr_exporter.tail.page_size import whole
 
 from ..support.fakes import FakePBX
 

@@ -10,17 +10,17 @@ from hypothesis import given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 
-from cdr_exporter import settling, tail, walk
+from cdr_exporter import settling
 from cdr_exporter.calls import OUTCOMES, Reading, call_of
-from cdr_exporter.ledger import page
 from cdr_exporter.metrics.call_metrics import number_zeros, series_of_calls
 from cdr_exporter.metrics.catalogue import CALL_FAMILIES
 from cdr_exporter.metrics.self_metrics import Vitals
 from cdr_exporter.metrics.totals import Series, Value
 from cdr_exporter.poller import Poller
-from cdr_exporter.reader import Reader
 from cdr_exporter.settings import MACHINE_CALLEES, PBX, SecretSource
 from cdr_exporter.settling import Settling, reading_of
+from cdr_exporter.tail import page_size, read_plan, tail
+from cdr_exporter.tail.page_reader import Reader
 
 from ..support.call_traces import legs
 from ..support.fakes import FakePBX
@@ -211,8 +211,8 @@ def test_rows_that_are_whole_calls_count_as_their_legs_would(
     with pytest.MonkeyPatch.context() as patch:
         # Small pages, so that most have others below them.
         patch.setattr(tail, "FIRST_ROWS", 5)
-        patch.setattr(walk, "LARGEST", 5)
-        patch.setattr(page, "LARGEST", 5)
+        patch.setattr(read_plan, "LARGEST", 5)
+        patch.setattr(page_size, "LARGEST", 5)
         patch.setattr(settling, "_EDGE", 1)
         short = all_counted(rows, numbers)
         patch.setattr(Settling, "_parted", lambda self, groups, manifold, at: ((), groups))

@@ -217,7 +217,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "calls are shown before they were counted, after a silence",
-        "cdr_exporter/tail.py",
+        "cdr_exporter/tail/tail.py",
         "            self._books.settle_calls()\n            self._books.showing.shown = True\n",
         "            self._books.showing.shown = True\n            self._books.settle_calls()\n",
         OVER,

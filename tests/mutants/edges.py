@@ -8,7 +8,7 @@ _SHOWING = "cdr_exporter/showing.py"
 _SNAPSHOT = "cdr_exporter/metrics/snapshot.py"
 _BACKOFF = "cdr_exporter/backoff.py"
 _TALLY = "cdr_exporter/metrics/totals.py"
-_READER = "cdr_exporter/reader.py"
+_READER = "cdr_exporter/tail/page_reader.py"
 _LABELS = "cdr_exporter/cdr/labels.py"
 _TOKENS = "cdr_exporter/pbx/token_rules.py"
 _LOGIN = "cdr_exporter/pbx/login.py"
@@ -145,14 +145,14 @@ _ARITHMETIC = (
         _READER,
         "self._clock.wait(self.took)",
         "self._clock.wait(0)",
-        ("tests/test_reader.py",),
+        ("tests/tail/test_page_reader.py",),
     ),
     Mutant(
         "a void page is taken for trouble of the web server",
         _READER,
         'nothing of the answer was used", reason="garbled")',
         'nothing of the answer was used", reason="http")',
-        ("tests/test_reader.py",),
+        ("tests/tail/test_page_reader.py",),
     ),
 )
 

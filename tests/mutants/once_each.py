@@ -6,19 +6,19 @@ from .mutant import Mutant
 
 LEDGER = "cdr_exporter/ledger/ledger.py"
 GAPS = "cdr_exporter/ledger/gaps.py"
-SOUNDING = "cdr_exporter/ledger/sounding.py"
+SOUNDING = "cdr_exporter/tail/anchor_search.py"
 WATERMARK = "cdr_exporter/ledger/watermark.py"
 BEGINNINGS = "cdr_exporter/ledger/first_ledger.py"
 PAGING = "cdr_exporter/ledger/page.py"
 ORDER = "cdr_exporter/ledger/order.py"
-ORDERS = "cdr_exporter/orders.py"
-WALK = "cdr_exporter/walk.py"
-ENDING = "cdr_exporter/ending.py"
+ORDERS = "cdr_exporter/tail/missing_ids.py"
+WALK = "cdr_exporter/tail/read_plan.py"
+ENDING = "cdr_exporter/tail/end_of_list.py"
 
 UNIT = ("tests/ledger/test_ledger.py",)
-LINEAGE = ("tests/test_lineage.py",)
-BY_TIME = ("tests/test_by_time.py",)
-END = ("tests/test_ending.py",)
+LINEAGE = ("tests/tail/test_lineage.py",)
+BY_TIME = ("tests/tail/test_by_time.py",)
+END = ("tests/tail/test_end_of_list.py",)
 MODEL = ("tests/test_exactly_once.py::TestQuickly",)
 STATE = ("tests/test_faults_state.py",)
 
@@ -70,7 +70,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "nobody looks for an anchor below a first page of strange rows",
-        "cdr_exporter/joining.py",
+        "cdr_exporter/tail/lineage.py",
         "        while not sounding.done:\n",
         "        while False:\n",
         ("tests/test_poller.py::test_an_outage_is_caught_up_once", *LINEAGE),
@@ -212,28 +212,28 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "a strange table is believed at once",
-        "cdr_exporter/joining.py",
+        "cdr_exporter/tail/lineage.py",
         "        if not rows & self._seen:\n",
         "        if False:\n",
         LINEAGE,
     ),
     Mutant(
         "a strange table is believed the second time, though it is not the same",
-        "cdr_exporter/joining.py",
+        "cdr_exporter/tail/lineage.py",
         "        if not rows & self._seen:\n",
         "        if not self._seen:\n",
         LINEAGE,
     ),
     Mutant(
         "our own table between two strange ones does not clear the suspicion",
-        "cdr_exporter/joining.py",
+        "cdr_exporter/tail/lineage.py",
         "        if ledger.knows(head):\n            self.forget()\n",
         "        if ledger.knows(head):\n",
         LINEAGE,
     ),
     Mutant(
         "an empty list between two strange ones does not clear the suspicion",
-        "cdr_exporter/tail.py",
+        "cdr_exporter/tail/tail.py",
         "        self._joiner.forget()\n",
         "        self._joiner.join\n",
         LINEAGE,
@@ -314,7 +314,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "        if not holes and not due:\n",
         "        if not holes:\n",
         (
-            "tests/test_by_time.py::"
+            "tests/tail/test_by_time.py::"
             "test_the_window_is_read_again_to_the_end_of_a_list_whose_total_does_not_tell_it",
         ),
     ),
@@ -323,7 +323,7 @@ MUTANTS: tuple[Mutant, ...] = (
         WALK,
         "        self._crowds[hole[1]] = min(MAX_PAGE_SIZE, max(rows, self._largest, known))\n",
         "        self._crowds[hole[1]] = self._largest\n",
-        ("tests/test_by_time.py::test_a_pbx_that_is_slow_is_asked_for_all_of_a_second_too",),
+        ("tests/tail/test_by_time.py::test_a_pbx_that_is_slow_is_asked_for_all_of_a_second_too",),
     ),
     Mutant(
         "what is asked for of a crowded second does not shrink when it times out",
@@ -331,7 +331,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "        self._crowds = {high: rows * 3 // 4 for high, rows in self._crowds.items()}\n",
         "        self._crowds = dict(self._crowds)\n",
         (
-            "tests/test_by_time.py::"
+            "tests/tail/test_by_time.py::"
             "test_of_a_crowded_second_no_more_is_asked_for_than_the_pbx_can_send_in_time",
         ),
     ),
@@ -363,7 +363,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "            rows = self._due(head)\n",
         "            rows = 0\n",
         (
-            "tests/test_by_time.py::"
+            "tests/tail/test_by_time.py::"
             "test_start_now_on_an_empty_pbx_counts_its_first_calls_though_they_have_no_id",
         ),
     ),
@@ -372,7 +372,7 @@ MUTANTS: tuple[Mutant, ...] = (
         ORDERS,
         "        if head.total is None:\n            return False\n        grown",
         "        if True:\n            return False\n        grown",
-        ("tests/test_by_time.py::test_seldom_rows_without_id_on_a_busy_pbx_are_all_counted",),
+        ("tests/tail/test_by_time.py::test_seldom_rows_without_id_on_a_busy_pbx_are_all_counted",),
     ),
     Mutant(
         "a row that is never shown is searched for again and again",
@@ -380,7 +380,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "        if grown and not found:\n            self._unnamed = self._measured(head)\n",
         "",
         (
-            "tests/test_by_time.py::"
+            "tests/tail/test_by_time.py::"
             "test_rows_that_are_counted_and_never_shown_cost_little_and_hide_no_others",
         ),
     ),
@@ -389,7 +389,7 @@ MUTANTS: tuple[Mutant, ...] = (
         ORDERS,
         "            return ago >= _OFTEN\n",
         "            return True\n",
-        ("tests/test_by_time.py::test_looking_for_rows_without_id_keeps_to_the_budget",),
+        ("tests/tail/test_by_time.py::test_looking_for_rows_without_id_keeps_to_the_budget",),
     ),
     Mutant(
         "a clock that was ahead moves the window when the order changes",
@@ -397,7 +397,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "max(0, min(last, int(now)) - int(terms.longest_call))\n",
         "max(0, last - int(terms.longest_call))\n",
         (
-            "tests/test_by_time.py::"
+            "tests/tail/test_by_time.py::"
             "test_a_clock_that_was_hours_ahead_once_does_not_hide_rows_when_the_order_changes",
         ),
     ),
@@ -414,7 +414,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "if key(row) > newest or mark.passed_by(row, now)]\n",
         "if key(row) > newest]\n",
         (
-            "tests/test_by_time.py::"
+            "tests/tail/test_by_time.py::"
             "test_start_now_by_time_counts_a_call_that_began_before_and_ends_in_the_first_read",
         ),
     ),
@@ -424,7 +424,7 @@ MUTANTS: tuple[Mutant, ...] = (
         '            mark=mark if left or self.opening != "now" else mark.whole(),\n',
         "            mark=mark,\n",
         (
-            "tests/test_by_time.py::"
+            "tests/tail/test_by_time.py::"
             "test_start_now_by_time_hides_nothing_later_of_a_pbx_whose_clock_is_set_back",
         ),
     ),
@@ -434,7 +434,7 @@ MUTANTS: tuple[Mutant, ...] = (
         '        mark = mark.broken(empty_at) if start == "now" else mark\n',
         '        mark = mark.broken() if start == "now" else mark\n',
         (
-            "tests/test_by_time.py::"
+            "tests/tail/test_by_time.py::"
             "test_start_now_on_an_empty_pbx_counts_its_first_calls_though_they_have_no_id",
         ),
     ),
@@ -444,7 +444,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "        told = self.mark.reaches(row) or is_ahead(row, now)\n",
         "        told = self.mark.reaches(row)\n",
         (
-            "tests/test_by_time.py::"
+            "tests/tail/test_by_time.py::"
             "test_a_row_from_before_the_start_with_a_clock_years_ahead_is_not_counted_by_time",
         ),
     ),
@@ -457,7 +457,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "shown before the holes are read",
-        "cdr_exporter/tail.py",
+        "cdr_exporter/tail/tail.py",
         "        if not moving and not self._books.holes:\n",
         "        if True:\n",
         ("tests/test_publication.py", "tests/test_poller.py"),

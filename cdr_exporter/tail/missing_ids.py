@@ -34,14 +34,15 @@ from __future__ import annotations
 
 import logging
 
-from .cdr import Record
-from .clock import Clock
-from .errors import TryAgain
-from .ledger import Ledger
-from .ledger.order import BY_ID, BY_TIME
-from .ledger.page import HEAD_ROWS, LARGEST, Page, query
-from .reader import Reader
-from .settings import PBX
+from ..cdr import Record
+from ..clock import Clock
+from ..errors import TryAgain
+from ..ledger import Ledger
+from ..ledger.order import BY_ID, BY_TIME
+from ..ledger.page import HEAD_ROWS, Page, query
+from ..settings import PBX
+from .page_reader import Reader
+from .page_size import LARGEST
 
 _HOUR, _IDLE, _OFTEN, _MINUTE = 3600.0, 600.0, 300.0, 60.0
 

@@ -11,8 +11,8 @@ again, and stay remembered until they are.
 from __future__ import annotations
 
 from ..cdr.contract import CDRQuery
-from .ledger import Ledger
-from .page import Page, query
+from ..ledger.ledger import Ledger
+from ..ledger.page import Page, query
 
 BLOCK = 8
 """Rows of one look."""

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 from math import ceil
 
-from .cdr.contract import MAX_PAGE_SIZE, CDRQuery
-from .ending import Ending
-from .ledger import Range
-from .ledger.order import BY_ID, Order
-from .ledger.page import LARGEST, Page, elsewhere, next_size, whole, window
+from ..cdr.contract import MAX_PAGE_SIZE, CDRQuery
+from ..ledger import Range
+from ..ledger.order import BY_ID, Order
+from ..ledger.page import Page
+from .end_of_list import Ending
+from .page_size import LARGEST, elsewhere, next_size, whole, window
 
 _DEEPEST = 2**40
 """No table is so long: a search that gets here was answered nonsense."""

@@ -9,15 +9,15 @@ from __future__ import annotations
 import logging
 from typing import Any, NamedTuple
 
-from .books import Books
-from .ledger import Ledger
-from .ledger.page import Page, query
-from .ledger.sounding import Sounding
-from .metrics.catalogue import LINEAGE_SUSPECT
-from .metrics.self_metrics import Vitals
-from .reader import Reader
-from .settings import PBX
-from .walk import Walk
+from ..books import Books
+from ..ledger import Ledger
+from ..ledger.page import Page, query
+from ..metrics.catalogue import LINEAGE_SUSPECT
+from ..metrics.self_metrics import Vitals
+from ..settings import PBX
+from .anchor_search import Sounding
+from .page_reader import Reader
+from .read_plan import Walk
 
 _STRANGE_ROWS = 200
 """Rows of a strange table to know it by in the next poll."""

@@ -15,9 +15,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from .cdr.contract import MAX_PAGE_SIZE, CDRQuery
-from .ledger.order import Order
-from .ledger.page import Page, query
+from ..cdr.contract import MAX_PAGE_SIZE, CDRQuery
+from ..ledger.order import Order
+from ..ledger.page import Page, query
 
 
 class Ending:

@@ -9,12 +9,12 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Protocol
 
-from .cdr import Answer, Garbled
-from .cdr.contract import CDRQuery
-from .clock import Clock
-from .errors import TryAgain
-from .ledger.page import Page, page_of
-from .metrics.catalogue import (
+from ..cdr import Answer, Garbled
+from ..cdr.contract import CDRQuery
+from ..clock import Clock
+from ..errors import TryAgain
+from ..ledger.page import Page, page_of
+from ..metrics.catalogue import (
     API_ERRORS,
     ERRCODES,
     OTHER_ERRCODE,
@@ -22,7 +22,7 @@ from .metrics.catalogue import (
     REQUESTS,
     ROWS_FETCHED,
 )
-from .metrics.self_metrics import Vitals
+from ..metrics.self_metrics import Vitals
 
 
 class Stopped(Exception):

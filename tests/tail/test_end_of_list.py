@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cdr_exporter.cdr.contract import CDRQuery
-from cdr_exporter.ending import Ending
 from cdr_exporter.ledger.order import BY_ID
 from cdr_exporter.ledger.page import Page, page_of, query
+from cdr_exporter.tail.end_of_list import Ending
 
-from .support.fakes import FakePBX
+from ..support.fakes import FakePBX
 
 
 class OddPBX(FakePBX):

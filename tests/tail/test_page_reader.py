@@ -9,10 +9,10 @@ from cdr_exporter.errors import TryAgain
 from cdr_exporter.ledger.page import query
 from cdr_exporter.metrics.self_metrics import Vitals
 from cdr_exporter.metrics.totals import Series
-from cdr_exporter.reader import Reader, Stopped
+from cdr_exporter.tail.page_reader import Reader, Stopped
 
-from .support.fakes import FakePBX
-from .support.rows import BOUNDS
+from ..support.fakes import FakePBX
+from ..support.rows import BOUNDS
 
 TOOK = 0.02
 """Seconds that an answer of `FakePBX` takes."""

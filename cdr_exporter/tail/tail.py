@@ -12,20 +12,20 @@ import logging
 from collections.abc import Iterable
 from dataclasses import replace
 
-from .books import Books
-from .cdr import Record, Rejected, labels
-from .clock import Clock
-from .errors import TryAgain
-from .joining import Joined, Joiner
-from .ledger import Ledger, Range, Verdict, by_time, from_now, from_the_beginning
-from .ledger.order import BY_ID, BY_TIME, Order
-from .ledger.page import HEAD_ROWS, Page, query
-from .metrics.self_metrics import Vitals
-from .metrics.totals import Totals
-from .orders import OrderCheck
-from .reader import Reader
-from .settings import PBX
-from .walk import Walk
+from ..books import Books
+from ..cdr import Record, Rejected, labels
+from ..clock import Clock
+from ..errors import TryAgain
+from ..ledger import Ledger, Range, Verdict, by_time, from_now, from_the_beginning
+from ..ledger.order import BY_ID, BY_TIME, Order
+from ..ledger.page import HEAD_ROWS, Page, query
+from ..metrics.self_metrics import Vitals
+from ..metrics.totals import Totals
+from ..settings import PBX
+from .lineage import Joined, Joiner
+from .missing_ids import OrderCheck
+from .page_reader import Reader
+from .read_plan import Walk
 
 FIRST_ROWS = 200
 """Rows remembered at the very first start, so that deletions do not hide where we began."""

@@ -1,0 +1,5 @@
+"""Which page to read next: a PBX's table, followed."""
+
+from .tail import Tail
+
+__all__ = ["Tail"]
