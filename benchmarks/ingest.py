@@ -21,9 +21,10 @@ from pathlib import Path
 import msgspec
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from cdr_exporter.books import Books
 from cdr_exporter.cdr import Record, decode
 from cdr_exporter.clock import Now
+from cdr_exporter.ingest.call_assembly import reading_of
+from cdr_exporter.ingest.pbx_state import Books
 from cdr_exporter.ledger import Terms, from_the_beginning
 from cdr_exporter.ledger.page import page_of, query
 from cdr_exporter.metrics.catalogue import LEGS_BUCKETS
@@ -38,7 +39,6 @@ from cdr_exporter.settings import (
     SecretSource,
     Settings,
 )
-from cdr_exporter.settling import reading_of
 from cdr_exporter.store import Store
 
 ROWS, PAGE, ROUNDS = 100_000, 500, 5

@@ -20,13 +20,11 @@ is pure does no I/O and reads no clock. A test reads this table and holds it.
      8  supervisor    to be moved
      7  poller        one PBX's thread: follow, back off, start again; the newest snapshots
      6  tail          which page to read next, and is it the table we know
-     5  books         to be moved
      5  check         to be moved
+     5  ingest        a judged page → counted, committed, shown
      5  web           HTTP: paths, pages, service discovery; door to waitress
      4  exposition    snapshots → text; door to prometheus_client
      4  landing       to be moved
-     4  settling      to be moved
-     4  showing       to be moved
      4  store         state kept, never half-written; door to sqlite3
      4  surroundings  to be moved
      3  config        exporter.yml → settings; door to yaml

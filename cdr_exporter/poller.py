@@ -12,10 +12,10 @@ from random import random
 from typing import Any
 
 from . import backoff
-from .books import Books
 from .calls import Reading
 from .clock import Clock
 from .errors import PBXError, StateNotWritten
+from .ingest.pbx_state import Books
 from .metrics.catalogue import (
     AUTH_BLOCKED,
     BACKLOG,

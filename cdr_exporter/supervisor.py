@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from . import backoff
 from .clock import Clock
 from .errors import StateInUse, StateUnusable
+from .ingest.call_assembly import reading_of
 from .metrics.call_metrics import number_zeros
 from .metrics.catalogue import POLL_FAILURES, STATE_RESET, UP
 from .metrics.self_metrics import Vitals
@@ -24,7 +25,6 @@ from .metrics.snapshot import Snapshot
 from .metrics.totals import Bounds
 from .poller import Poller
 from .settings import PBX
-from .settling import reading_of
 from .store import Store
 from .tail.page_reader import CDRList, Reader
 

@@ -21,6 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from cdr_exporter.calls import NO_CHANGE, Calls, Change
 from cdr_exporter.cdr import Record
 from cdr_exporter.errors import StateNotWritten, TryAgain
+from cdr_exporter.ingest.call_assembly import reading_of
 from cdr_exporter.ledger import Ledger, Verdict
 from cdr_exporter.ledger import ledger as ledger_module
 from cdr_exporter.ledger.page import Page
@@ -29,7 +30,6 @@ from cdr_exporter.metrics.snapshot import Snapshot
 from cdr_exporter.metrics.totals import Totals, first_totals
 from cdr_exporter.poller import Poller
 from cdr_exporter.settings import MACHINE_CALLEES, PBX, SecretSource
-from cdr_exporter.settling import reading_of
 from cdr_exporter.store import Store
 from cdr_exporter.tail import anchor_search as sounding_module
 from cdr_exporter.tail.page_reader import Reader

@@ -10,13 +10,13 @@ import pytest
 from cdr_exporter.cdr import Answer, Rejected
 from cdr_exporter.cdr.contract import CDRQuery
 from cdr_exporter.errors import TryAgain, WaitLong
+from cdr_exporter.ingest.call_assembly import reading_of
 from cdr_exporter.metrics.call_metrics import number_zeros
 from cdr_exporter.metrics.self_metrics import Vitals
 from cdr_exporter.metrics.snapshot import Snapshot
 from cdr_exporter.metrics.totals import Series, Totals
 from cdr_exporter.poller import Poller
 from cdr_exporter.settings import MACHINE_CALLEES, PBX, SecretSource
-from cdr_exporter.settling import reading_of
 from cdr_exporter.store import Store
 from cdr_exporter.tail.page_reader import Reader
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from typing import Any, NamedTuple
 
-from ..books import Books
+from ..ingest.pbx_state import Books
 from ..ledger import Ledger
 from ..ledger.page import Page, query
 from ..metrics.catalogue import LINEAGE_SUSPECT

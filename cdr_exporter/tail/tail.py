@@ -12,10 +12,10 @@ import logging
 from collections.abc import Iterable
 from dataclasses import replace
 
-from ..books import Books
 from ..cdr import Record, Rejected, labels
 from ..clock import Clock
 from ..errors import TryAgain
+from ..ingest.pbx_state import Books
 from ..ledger import Ledger, Range, Verdict, by_time, from_now, from_the_beginning
 from ..ledger.order import BY_ID, BY_TIME, Order
 from ..ledger.page import HEAD_ROWS, Page, query

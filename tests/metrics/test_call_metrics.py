@@ -10,15 +10,15 @@ from hypothesis import given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 
-from cdr_exporter import settling
 from cdr_exporter.calls import OUTCOMES, Reading, call_of
+from cdr_exporter.ingest import call_assembly
+from cdr_exporter.ingest.call_assembly import Settling, reading_of
 from cdr_exporter.metrics.call_metrics import number_zeros, series_of_calls
 from cdr_exporter.metrics.catalogue import CALL_FAMILIES
 from cdr_exporter.metrics.self_metrics import Vitals
 from cdr_exporter.metrics.totals import Series, Value
 from cdr_exporter.poller import Poller
 from cdr_exporter.settings import MACHINE_CALLEES, PBX, SecretSource
-from cdr_exporter.settling import Settling, reading_of
 from cdr_exporter.tail import page_size, read_plan, tail
 from cdr_exporter.tail.page_reader import Reader
 
@@ -213,7 +213,7 @@ def test_rows_that_are_whole_calls_count_as_their_legs_would(
         patch.setattr(tail, "FIRST_ROWS", 5)
         patch.setattr(read_plan, "LARGEST", 5)
         patch.setattr(page_size, "LARGEST", 5)
-        patch.setattr(settling, "_EDGE", 1)
+        patch.setattr(call_assembly, "_EDGE", 1)
         short = all_counted(rows, numbers)
         patch.setattr(Settling, "_parted", lambda self, groups, manifold, at: ((), groups))
         long = all_counted(rows, numbers)

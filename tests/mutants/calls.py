@@ -6,18 +6,18 @@ from .mutant import Mutant
 
 ANSWERED = "cdr_exporter/calls/reachable_time.py"
 BOOK = "cdr_exporter/calls/open_calls.py"
-BOOKS = "cdr_exporter/books.py"
+BOOKS = "cdr_exporter/ingest/pbx_state.py"
 CALL = "cdr_exporter/calls/call.py"
 CALLEE = "cdr_exporter/calls/callee.py"
 COUNTING = "cdr_exporter/metrics/call_metrics.py"
 LEG = "cdr_exporter/calls/leg.py"
 OPEN_CALLS = "cdr_exporter/store/call_rows.py"
-SETTLING = "cdr_exporter/settling.py"
+SETTLING = "cdr_exporter/ingest/call_assembly.py"
 STORE = "cdr_exporter/store/store.py"
 
 GOLDEN = ("tests/calls/test_calls.py",)
 COUNTED = ("tests/metrics/test_call_metrics.py",)
-OVER = ("tests/test_settling.py",)
+OVER = ("tests/ingest/test_call_assembly.py",)
 MODEL = ("tests/test_exactly_once.py::TestQuickly",)
 STATE = ("tests/store/test_call_rows.py",)
 TIME = ("tests/calls/test_reachable_time.py",)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .mutant import Mutant
 
-_SHOWING = "cdr_exporter/showing.py"
+_SHOWING = "cdr_exporter/ingest/visibility.py"
 _SNAPSHOT = "cdr_exporter/metrics/snapshot.py"
 _BACKOFF = "cdr_exporter/backoff.py"
 _TALLY = "cdr_exporter/metrics/totals.py"
@@ -51,21 +51,21 @@ _VIEW = (
         _SHOWING,
         "return now.wall if self.shown else NOT_SHOWN_YET",
         "return now.wall if self.shown else THERE_ALWAYS",
-        ("tests/test_showing.py",),
+        ("tests/ingest/test_visibility.py",),
     ),
     Mutant(
         "a silence is forgiven without catching up",
         _SHOWING,
         "if now.steady >= self.fresh_until:",
         "if now.steady > self.fresh_until + self._stale_after:",
-        ("tests/test_showing.py",),
+        ("tests/ingest/test_visibility.py",),
     ),
     Mutant(
         "a clock that is set back prolongs a hold in the state file",
         _SHOWING,
         "not 0 <= now.wall - born < self._birth_hold",
         "not now.wall - born < self._birth_hold",
-        ("tests/test_showing.py",),
+        ("tests/ingest/test_visibility.py",),
     ),
     Mutant(
         "the calls of a silent PBX stay",

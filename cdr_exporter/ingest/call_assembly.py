@@ -11,15 +11,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from .calls import ALL_READ, NOT_KNOWN, Answered, Calls, LegReader, Moment, Reading, Unread
-from .calls import Terms as CallTerms
-from .calls import Verdict as CallVerdict
-from .clock import Now
-from .ledger import Ledger, Verdict
-from .ledger.page import Page
-from .metrics.call_metrics import WholeCalls
-from .metrics.row_metrics import RowGroup
-from .settings import PBX
+from ..calls import ALL_READ, NOT_KNOWN, Answered, Calls, LegReader, Moment, Reading, Unread
+from ..calls import Terms as CallTerms
+from ..calls import Verdict as CallVerdict
+from ..clock import Now
+from ..ledger import Ledger, Verdict
+from ..ledger.page import Page
+from ..metrics.call_metrics import WholeCalls
+from ..metrics.row_metrics import RowGroup
+from ..settings import PBX
 
 _EDGE = 8
 """Rows that tell when those at the end of a page were written: some end before their calls."""

@@ -12,8 +12,8 @@ at its value may stand at 0 again.
 
 from __future__ import annotations
 
-from .clock import Now
-from .metrics.totals import NOT_SHOWN_YET, THERE_ALWAYS, Totals
+from ..clock import Now
+from ..metrics.totals import NOT_SHOWN_YET, THERE_ALWAYS, Totals
 
 
 class Showing:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from .calls import NO_CHANGE, Change, Reading
-from .calls import Verdict as CallVerdict
-from .cdr import Record
-from .clock import Clock
-from .ledger import Ledger, Range, Terms, Verdict
-from .ledger.page import Page
-from .metrics.call_metrics import WholeCalls, number_zeros, series_of_calls
-from .metrics.catalogue import (
+from ..calls import NO_CHANGE, Change, Reading
+from ..calls import Verdict as CallVerdict
+from ..cdr import Record
+from ..clock import Clock
+from ..ledger import Ledger, Range, Terms, Verdict
+from ..ledger.page import Page
+from ..metrics.call_metrics import WholeCalls, number_zeros, series_of_calls
+from ..metrics.catalogue import (
     CUT_CALLS,
     INGEST_DELAY,
     LAST_RECORD,
@@ -27,13 +27,13 @@ from .metrics.catalogue import (
     REUSED_IDS,
     STATE_WRITE_OK,
 )
-from .metrics.row_metrics import PageCount, RowGroup, grouped
-from .metrics.self_metrics import Vitals
-from .metrics.totals import THERE_ALWAYS, Bounds, Totals, first_totals
-from .settings import PBX
-from .settling import Settling
-from .showing import Showing
-from .store import Store
+from ..metrics.row_metrics import PageCount, RowGroup, grouped
+from ..metrics.self_metrics import Vitals
+from ..metrics.totals import THERE_ALWAYS, Bounds, Totals, first_totals
+from ..settings import PBX
+from ..store import Store
+from .call_assembly import Settling
+from .visibility import Showing
 
 
 class Books:

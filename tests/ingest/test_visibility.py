@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from cdr_exporter.clock import Now
+from cdr_exporter.ingest.visibility import Showing
 from cdr_exporter.metrics.totals import NOT_SHOWN_YET, THERE_ALWAYS, Series, Totals
-from cdr_exporter.showing import Showing
 
 SERIES = Series("cdr_records_total", ("ANSWERED", "Inbound", "sip"))
 

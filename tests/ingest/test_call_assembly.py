@@ -14,17 +14,17 @@ from cdr_exporter.calls import Calls, Reading, open_calls
 from cdr_exporter.cdr import Answer
 from cdr_exporter.clock import Now
 from cdr_exporter.errors import TryAgain
+from cdr_exporter.ingest.call_assembly import Settling
 from cdr_exporter.ledger import Ledger, Verdict
 from cdr_exporter.ledger.page import page_of, query
 from cdr_exporter.ledger.watermark import Watermark
 from cdr_exporter.metrics.row_metrics import grouped
 from cdr_exporter.metrics.totals import Series
 from cdr_exporter.settings import MACHINE_CALLEES, PBX, SecretSource
-from cdr_exporter.settling import Settling
 
-from .support.call_traces import BEGAN, rows
-from .support.fakes import FakePBX
-from .test_poller import Bench
+from ..support.call_traces import BEGAN, rows
+from ..support.fakes import FakePBX
+from ..test_poller import Bench
 
 OPEN = Series("cdr_exporter_open_calls")
 
