@@ -37,8 +37,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.poller.test_poller import Bench
 from tests.support.fakes import FakePBX
-from tests.test_poller import Bench
 
 RUNS = 40
 POLLS, QUIET_POLLS = 12, 25

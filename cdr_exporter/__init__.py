@@ -13,11 +13,10 @@ Rooms by floor, the highest first. A room imports from lower floors only, and ro
 do not know each other. Each outside library has one room that imports it, its door. A room that
 is pure does no I/O and reads no clock. A test reads this table and holds it.
 
-    12  __main__      `python -m cdr_exporter`
-    11  cli           arguments, signals, exit codes
-    10  demo          to be moved
-     9  program       to be moved
-     8  supervisor    to be moved
+    11  __main__      `python -m cdr_exporter`
+    10  cli           arguments, signals, exit codes
+     9  demo          to be moved
+     8  program       to be moved
      7  poller        one PBX's thread: follow, back off, start again; the newest snapshots
      6  tail          which page to read next, and is it the table we know
      5  check         to be moved
@@ -30,7 +29,6 @@ is pure does no I/O and reads no clock. A test reads this table and holds it.
      3  config        exporter.yml → settings; door to yaml
      3  metrics       families as data, totals, counts of rows and calls, snapshots; pure
      3  pbx           the Open API: tokens, requests, failures; door to requests, urllib3
-     2  backoff       to be moved
      2  bundled       dashboards, rules, runbook, examples: what travels in the wheel
      2  calls         legs → calls; pure
      2  ledger        which rows are new; pure

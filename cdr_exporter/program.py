@@ -19,8 +19,9 @@ from .exposition import Exposition
 from .metrics.catalogue import DELAY_BUCKETS, LEGS_BUCKETS
 from .metrics.totals import Bounds
 from .pbx import Client
+from .poller.board import SnapshotBoard
+from .poller.supervisor import Supervisor
 from .settings import Settings
-from .supervisor import Board, Supervisor
 from .web import App, ListenAddress, ListenError, Server
 
 VERSION = version("cdr-exporter")
@@ -50,7 +51,7 @@ class Program:
         self._stopping = stop
         clock = Clock(stop)
         bounds = bounds_of(settings)
-        board = Board()
+        board = SnapshotBoard()
         self._supervisors = [
             Supervisor(
                 pbx,

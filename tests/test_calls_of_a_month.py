@@ -17,7 +17,7 @@ from cdr_exporter.cdr.contract import CDRQuery
 from cdr_exporter.ingest.call_assembly import reading_of
 from cdr_exporter.metrics.call_metrics import number_zeros
 from cdr_exporter.metrics.self_metrics import Vitals
-from cdr_exporter.poller import Poller
+from cdr_exporter.poller.poller import Poller
 from cdr_exporter.settings import MACHINE_CALLEES, PBX, SecretSource
 from cdr_exporter.simulator import SimulatedPBX
 from cdr_exporter.simulator.messages import Request

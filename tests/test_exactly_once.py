@@ -28,7 +28,7 @@ from cdr_exporter.ledger.page import Page
 from cdr_exporter.metrics.self_metrics import Vitals
 from cdr_exporter.metrics.snapshot import Snapshot
 from cdr_exporter.metrics.totals import Totals, first_totals
-from cdr_exporter.poller import Poller
+from cdr_exporter.poller.poller import Poller
 from cdr_exporter.settings import MACHINE_CALLEES, PBX, SecretSource
 from cdr_exporter.store import Store
 from cdr_exporter.tail import anchor_search as sounding_module

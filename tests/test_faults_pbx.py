@@ -33,6 +33,7 @@ from cdr_exporter.secret import Secret
 from cdr_exporter.settings import PBX, TLS, SecretSource
 
 from .pbx.test_client import HEAD, Office, failure
+from .poller.test_poller import Bench
 from .support.fakes import FakeClock, FakePBX
 from .support.rows import BOUNDS, body, row
 from .support.socket_server import (
@@ -50,7 +51,6 @@ from .support.socket_server import (
     say,
 )
 from .support.socket_server import FakePBX as TokenPBX
-from .test_poller import Bench
 
 FAILURES = "cdr_exporter_poll_failures_total"
 API_ERRORS = "cdr_exporter_api_errors_total"

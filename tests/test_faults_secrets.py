@@ -29,10 +29,10 @@ from cdr_exporter.simulator.server import Server
 from cdr_exporter.web import App
 
 from .pbx.test_transport import told
+from .poller.test_poller import Bench
 from .support.fakes import FakeClock
 from .support.rows import BOUNDS
 from .support.web import ask
-from .test_poller import Bench
 
 SECRET = "canary-secret-5cf1e07a"
 PERSON = "Kristin Canary"

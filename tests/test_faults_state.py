@@ -22,11 +22,13 @@ import pytest
 from cdr_exporter.metrics.snapshot import Snapshot
 from cdr_exporter.metrics.totals import Series
 from cdr_exporter.pbx import token_file
+from cdr_exporter.poller.board import SnapshotBoard
 from cdr_exporter.simulator import SimulatedPBX
-from cdr_exporter.supervisor import Board
 from cdr_exporter.tail.page_reader import Stopped
 
 from .pbx.test_client import HEAD, Office
+from .poller.test_poller import Bench, records
+from .poller.test_supervisor import UP, Client, Watching, run
 from .store.test_store import State, counted, outcome, reopened, spoilt_copies, truncated
 from .support.fakes import FakePBX
 from .support.processes import Exporter, eventually
@@ -35,8 +37,6 @@ from .support.socket_server import Wire
 from .test_end_to_end import SECRET
 from .test_end_to_end import config as config_of
 from .test_end_to_end import counted as shown_by
-from .test_poller import Bench, records
-from .test_supervisor import UP, Client, Watching, run
 
 WRITE_OK = "cdr_exporter_state_write_ok"
 RESET = "cdr_exporter_state_reset_timestamp_seconds"
@@ -339,13 +339,13 @@ def foreign(path: Path) -> None:
 def test_a_state_that_was_set_aside_is_told_by_reason_and_time(
     tmp_path: Path, spoil: Callable[[Path], Any], reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    first, board = Client(3), Board()
+    first, board = Client(3), SnapshotBoard()
     first.call(30)
     run(first, tmp_path, board)
     before = board.of("hq").gauges
     spoil(tmp_path / "hq.db")
     began = time.time()
-    again, after = Client(4), Board()
+    again, after = Client(4), SnapshotBoard()
     again.call(30)
     run(again, tmp_path, after)
     last = after.of("hq")
@@ -374,7 +374,7 @@ def test_a_newer_state_is_not_polled_and_not_touched(
 ) -> None:
     first = Client(3)
     first.call(30)
-    run(first, tmp_path, Board())
+    run(first, tmp_path, SnapshotBoard())
     newer(tmp_path / "hq.db")
     before = (tmp_path / "hq.db").read_bytes()
     client, board = Client(99), Watching()

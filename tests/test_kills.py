@@ -20,10 +20,10 @@ import pytest
 from cdr_exporter.simulator import SimulatedPBX
 from cdr_exporter.simulator.background import again
 
+from .poller.test_poller import Bench
 from .support.fakes import FakePBX
 from .support.processes import Exporter, Process, eventually
 from .test_end_to_end import SECRET, calls_counted, config, counted
-from .test_poller import Bench
 
 KILLS = 200
 MISSED = (0, 0, 40, 600, 3000)

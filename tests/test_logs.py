@@ -75,7 +75,7 @@ def test_a_logfmt_line_reads_like_prometheus_own() -> None:
         {
             "created": 1795420800.1239,
             "levelno": logging.INFO,
-            "name": "cdr_exporter.poller",
+            "name": "cdr_exporter.poller.poller",
             "msg": "page %d counted",
             "args": (3,),
             "fields": {
@@ -93,13 +93,13 @@ def test_a_logfmt_line_reads_like_prometheus_own() -> None:
         logging.getLogger().handle(record)
 
     assert line(write) == (
-        "ts=2026-11-23T08:00:00.123Z level=info logger=cdr_exporter.poller "
+        "ts=2026-11-23T08:00:00.123Z level=info logger=cdr_exporter.poller.poller "
         'msg="page 3 counted" pbx=hq rows=20 seconds=0.5 all=true next=null by=""'
     )
     assert json.loads(line(write, "json")) == {
         "ts": "2026-11-23T08:00:00.123Z",
         "level": "info",
-        "logger": "cdr_exporter.poller",
+        "logger": "cdr_exporter.poller.poller",
         "msg": "page 3 counted",
         "pbx": "hq",
         "rows": 20,

@@ -22,9 +22,9 @@ from cdr_exporter.metrics.row_metrics import grouped
 from cdr_exporter.metrics.totals import Series
 from cdr_exporter.settings import MACHINE_CALLEES, PBX, SecretSource
 
+from ..poller.test_poller import Bench
 from ..support.call_traces import BEGAN, rows
 from ..support.fakes import FakePBX
-from ..test_poller import Bench
 
 OPEN = Series("cdr_exporter_open_calls")
 

@@ -17,7 +17,7 @@ from cdr_exporter.metrics.call_metrics import number_zeros, series_of_calls
 from cdr_exporter.metrics.catalogue import CALL_FAMILIES
 from cdr_exporter.metrics.self_metrics import Vitals
 from cdr_exporter.metrics.totals import Series, Value
-from cdr_exporter.poller import Poller
+from cdr_exporter.poller.poller import Poller
 from cdr_exporter.settings import MACHINE_CALLEES, PBX, SecretSource
 from cdr_exporter.tail import page_size, read_plan, tail
 from cdr_exporter.tail.page_reader import Reader

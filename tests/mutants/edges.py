@@ -6,7 +6,7 @@ from .mutant import Mutant
 
 _SHOWING = "cdr_exporter/ingest/visibility.py"
 _SNAPSHOT = "cdr_exporter/metrics/snapshot.py"
-_BACKOFF = "cdr_exporter/backoff.py"
+_BACKOFF = "cdr_exporter/poller/backoff.py"
 _TALLY = "cdr_exporter/metrics/totals.py"
 _READER = "cdr_exporter/tail/page_reader.py"
 _LABELS = "cdr_exporter/cdr/labels.py"
@@ -96,21 +96,21 @@ _ARITHMETIC = (
         _BACKOFF,
         "chance * min(MOST, FIRST * 2.0**doublings)",
         "min(MOST, FIRST * 2.0**doublings)",
-        ("tests/test_backoff.py",),
+        ("tests/poller/test_backoff.py",),
     ),
     Mutant(
         "Retry-After is not heeded",
         _BACKOFF,
         "return max(asked, ",
         "return max(0.0, ",
-        ("tests/test_backoff.py",),
+        ("tests/poller/test_backoff.py",),
     ),
     Mutant(
         "what a person has to mend waits for every failure before it",
         _BACKOFF,
         "times = self.times if isinstance(error, WaitLong) else self.polls",
         "times = self.polls",
-        ("tests/test_backoff.py",),
+        ("tests/poller/test_backoff.py",),
     ),
     Mutant(
         "a page that is not committed changes the totals",

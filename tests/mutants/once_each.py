@@ -73,7 +73,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "cdr_exporter/tail/lineage.py",
         "        while not sounding.done:\n",
         "        while False:\n",
-        ("tests/test_poller.py::test_an_outage_is_caught_up_once", *LINEAGE),
+        ("tests/poller/test_poller.py::test_an_outage_is_caught_up_once", *LINEAGE),
     ),
     Mutant(
         "no hole is made down to the anchor",
@@ -123,9 +123,9 @@ MUTANTS: tuple[Mutant, ...] = (
         "if again >= overlap else 0\n",
         "if again == 0 else 0\n",
         (
-            "tests/test_poller.py::"
+            "tests/poller/test_poller.py::"
             "test_rows_deleted_at_both_ends_before_every_answer_lose_no_other",
-            "tests/test_poller.py::test_a_poll_reads_little_more_than_what_is_new",
+            "tests/poller/test_poller.py::test_a_poll_reads_little_more_than_what_is_new",
             *BY_TIME,
         ),
     ),
@@ -294,7 +294,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "        self.insists = True\n",
         (
             *END,
-            "tests/test_poller.py::"
+            "tests/poller/test_poller.py::"
             "test_a_list_that_seems_to_end_too_early_for_a_moment_loses_nothing",
         ),
     ),
@@ -304,7 +304,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "        self._ending.insists = True\n",
         "",
         (
-            "tests/test_poller.py::"
+            "tests/poller/test_poller.py::"
             "test_a_total_that_is_too_large_for_ever_does_not_keep_a_first_read_from_its_end",
         ),
     ),
@@ -453,13 +453,13 @@ MUTANTS: tuple[Mutant, ...] = (
         "cdr_exporter/store/ledger_rows.py",
         "        holes=said.holes,\n",
         "        holes=(),\n",
-        ("tests/test_poller.py::test_a_process_killed_in_a_catch_up_goes_on_where_it_was",),
+        ("tests/poller/test_poller.py::test_a_process_killed_in_a_catch_up_goes_on_where_it_was",),
     ),
     Mutant(
         "shown before the holes are read",
         "cdr_exporter/tail/tail.py",
         "        if not moving and not self._books.holes:\n",
         "        if True:\n",
-        ("tests/test_publication.py", "tests/test_poller.py"),
+        ("tests/test_publication.py", "tests/poller/test_poller.py"),
     ),
 )

@@ -26,7 +26,7 @@ from cdr_exporter.metrics.catalogue import FAMILIES, HISTOGRAM
 from cdr_exporter.metrics.snapshot import Snapshot
 from cdr_exporter.store import Store
 
-from ..test_poller import Bench
+from ..poller.test_poller import Bench
 from .fakes import FakeClock, FakePBX
 from .programs import require
 from .rows import BOUNDS

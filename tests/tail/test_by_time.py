@@ -15,8 +15,8 @@ from cdr_exporter.cdr.contract import CDRQuery
 from cdr_exporter.errors import TryAgain
 from cdr_exporter.ledger.order import BY_ID, BY_TIME
 
+from ..poller.test_poller import Bench, short_pages
 from ..support.fakes import FakePBX
-from ..test_poller import Bench, short_pages
 
 
 @pytest.fixture

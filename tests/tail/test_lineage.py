@@ -9,8 +9,8 @@ import pytest
 
 from cdr_exporter.errors import TryAgain
 
+from ..poller.test_poller import Bench
 from ..support.fakes import FakePBX
-from ..test_poller import Bench
 
 BREAKS = "cdr_exporter_lineage_breaks_total"
 LEFT_OUT = "cdr_exporter_pre_break_records_total"

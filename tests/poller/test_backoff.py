@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdr_exporter.backoff import NO_TROUBLE, after_failure, after_success
 from cdr_exporter.errors import StateNotWritten, TryAgain, WaitLong
+from cdr_exporter.poller.backoff import NO_TROUBLE, after_failure, after_success
 
 NETWORK = TryAgain("no route", reason="connect")
 chances = st.floats(0, 1, exclude_max=True)

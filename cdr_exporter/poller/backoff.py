@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .errors import PBXError, TryAgain, WaitLong
+from ..errors import PBXError, TryAgain, WaitLong
 
 JITTER = 0.1
 FIRST, MOST = 2.0, 300.0

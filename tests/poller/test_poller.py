@@ -15,13 +15,13 @@ from cdr_exporter.metrics.call_metrics import number_zeros
 from cdr_exporter.metrics.self_metrics import Vitals
 from cdr_exporter.metrics.snapshot import Snapshot
 from cdr_exporter.metrics.totals import Series, Totals
-from cdr_exporter.poller import Poller
+from cdr_exporter.poller.poller import Poller
 from cdr_exporter.settings import MACHINE_CALLEES, PBX, SecretSource
 from cdr_exporter.store import Store
 from cdr_exporter.tail.page_reader import Reader
 
-from .support.fakes import FakePBX
-from .support.rows import BOUNDS
+from ..support.fakes import FakePBX
+from ..support.rows import BOUNDS
 
 
 def records(totals: Totals) -> int:

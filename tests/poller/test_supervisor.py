@@ -10,12 +10,13 @@ from cdr_exporter.cdr import Answer
 from cdr_exporter.cdr.contract import CDRQuery
 from cdr_exporter.metrics.snapshot import Snapshot
 from cdr_exporter.metrics.totals import Series
+from cdr_exporter.poller.board import SnapshotBoard
+from cdr_exporter.poller.supervisor import Supervisor
 from cdr_exporter.settings import MACHINE_CALLEES, PBX, SecretSource
 from cdr_exporter.store import Store
-from cdr_exporter.supervisor import Board, Supervisor
 
-from .support.fakes import FakePBX
-from .support.rows import BOUNDS
+from ..support.fakes import FakePBX
+from ..support.rows import BOUNDS
 
 UP = Series("cdr_up")
 
@@ -44,7 +45,7 @@ class Client(FakePBX):
         self.revoked += 1
 
 
-class Watching(Board):
+class Watching(SnapshotBoard):
     """A board that keeps what was put on it."""
 
     def __init__(self) -> None:
@@ -56,7 +57,9 @@ class Watching(Board):
         super().put(snapshot)
 
 
-def supervised(client: Client, state_dir: Path, board: Board, name: str = "hq") -> Supervisor:
+def supervised(
+    client: Client, state_dir: Path, board: SnapshotBoard, name: str = "hq"
+) -> Supervisor:
     return Supervisor(
         PBX(name=name, base_url="http://127.0.0.1", client_id="me", secret=SecretSource(env="X")),
         client,
@@ -68,7 +71,7 @@ def supervised(client: Client, state_dir: Path, board: Board, name: str = "hq") 
     )
 
 
-def run(client: Client, state_dir: Path, board: Board) -> None:
+def run(client: Client, state_dir: Path, board: SnapshotBoard) -> None:
     supervisor = supervised(client, state_dir, board)
     supervisor.open_state()
     supervisor.start()

@@ -11,12 +11,11 @@ from collections.abc import Callable
 from random import random
 from typing import Any
 
-from . import backoff
-from .calls import Reading
-from .clock import Clock
-from .errors import PBXError, StateNotWritten
-from .ingest.pbx_state import Books
-from .metrics.catalogue import (
+from ..calls import Reading
+from ..clock import Clock
+from ..errors import PBXError, StateNotWritten
+from ..ingest.pbx_state import Books
+from ..metrics.catalogue import (
     AUTH_BLOCKED,
     BACKLOG,
     LAST_SUCCESS,
@@ -26,13 +25,14 @@ from .metrics.catalogue import (
     STATE_WRITE_OK,
     UP,
 )
-from .metrics.self_metrics import Vitals
-from .metrics.snapshot import Snapshot
-from .metrics.totals import Bounds
-from .settings import PBX
-from .store import Store
-from .tail.page_reader import Reader, Stopped
-from .tail.tail import Tail
+from ..metrics.self_metrics import Vitals
+from ..metrics.snapshot import Snapshot
+from ..metrics.totals import Bounds
+from ..settings import PBX
+from ..store import Store
+from ..tail.page_reader import Reader, Stopped
+from ..tail.tail import Tail
+from . import backoff
 
 log = logging.getLogger(__name__)
 

@@ -14,19 +14,20 @@ from pathlib import Path
 from random import random
 from typing import Any, Protocol
 
+from ..clock import Clock
+from ..errors import StateInUse, StateUnusable
+from ..ingest.call_assembly import reading_of
+from ..metrics.call_metrics import number_zeros
+from ..metrics.catalogue import POLL_FAILURES, STATE_RESET, UP
+from ..metrics.self_metrics import Vitals
+from ..metrics.snapshot import Snapshot
+from ..metrics.totals import Bounds
+from ..settings import PBX
+from ..store import Store
+from ..tail.page_reader import CDRList, Reader
 from . import backoff
-from .clock import Clock
-from .errors import StateInUse, StateUnusable
-from .ingest.call_assembly import reading_of
-from .metrics.call_metrics import number_zeros
-from .metrics.catalogue import POLL_FAILURES, STATE_RESET, UP
-from .metrics.self_metrics import Vitals
-from .metrics.snapshot import Snapshot
-from .metrics.totals import Bounds
+from .board import SnapshotBoard
 from .poller import Poller
-from .settings import PBX
-from .store import Store
-from .tail.page_reader import CDRList, Reader
 
 _STATE_WAIT = 60.0
 """Seconds until a state file that could not be used is looked at again: it costs nobody."""
@@ -47,25 +48,6 @@ class Client(CDRList, Protocol):
         """Give the token back, if the PBX answers in time."""
 
 
-class Board:
-    """The newest snapshot of every PBX, in the order of the configuration."""
-
-    def __init__(self) -> None:
-        self._newest: dict[str, Snapshot] = {}
-
-    def put(self, snapshot: Snapshot) -> None:
-        """Replace a PBX's snapshot by *snapshot*."""
-        self._newest[snapshot.pbx] = snapshot
-
-    def snapshots(self) -> Sequence[Snapshot]:
-        """Return all of them; each is whole."""
-        return tuple(self._newest.values())
-
-    def of(self, name: str) -> Snapshot:
-        """Return one PBX's."""
-        return self._newest[name]
-
-
 class Supervisor:
     """One PBX, from the start of the program to its end; *delay* seconds pass before a poll."""
 
@@ -78,7 +60,7 @@ class Supervisor:
         machines: Sequence[str],
         bounds: Bounds,
         clock: Clock,
-        board: Board,
+        board: SnapshotBoard,
         delay: float = 0.0,
     ) -> None:
         self._delay = delay
