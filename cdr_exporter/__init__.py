@@ -23,7 +23,6 @@ is pure does no I/O and reads no clock. A test reads this table and holds it.
      5  ingest        a judged page → counted, committed, shown
      5  web           HTTP: paths, pages, service discovery; door to waitress
      4  exposition    snapshots → text; door to prometheus_client
-     4  landing       to be moved
      4  store         state kept, never half-written; door to sqlite3
      4  surroundings  to be moved
      3  config        exporter.yml → settings; door to yaml
@@ -38,7 +37,6 @@ is pure does no I/O and reads no clock. A test reads this table and holds it.
      1  clock         the time, and waiting
      1  errors        what can go wrong, by what to do about it; pure
      1  logs          log lines, bounded and without secrets
-     1  negotiation   to be moved
      1  secret        text that is never shown; pure
      1  simulator     to be moved
 """

@@ -10,7 +10,7 @@ from ..metrics.catalogue import TRAFFIC_FAMILIES, UTC_OFFSET
 from ..metrics.snapshot import Snapshot
 from ..metrics.totals import Series, Value
 from .lines import Writer
-from .offset import stays_for, utc_offset
+from .utc_offset import stays_for, utc_offset
 
 _TRAFFIC = frozenset(family.name for family in TRAFFIC_FAMILIES)
 

@@ -19,15 +19,13 @@ from http import HTTPStatus
 from pathlib import Path
 from wsgiref.types import StartResponse, WSGIEnvironment
 
-from .. import landing
 from ..clock import Now
 from ..exposition import OPENMETRICS_TYPE, TEXT_TYPE, Body, Exposition
 from ..metrics.snapshot import Snapshot
-from ..negotiation import wants_openmetrics
-from . import discovery
-from .coding import accepts_gzip
-from .document import CONTENT_SECURITY_POLICY, document, index
-from .messages import HTML, JSON, TEXT, Answer, Request, text
+from . import discovery, landing
+from .accept import accepts_gzip, wants_openmetrics
+from .html import CONTENT_SECURITY_POLICY, document, index
+from .wsgi import HTML, JSON, TEXT, Answer, Request, text
 
 _log = logging.getLogger(__name__)
 

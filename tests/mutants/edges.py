@@ -15,14 +15,14 @@ _LOGIN = "cdr_exporter/pbx/login.py"
 _TRANSPORT = "cdr_exporter/pbx/transport.py"
 _PAGE = "cdr_exporter/exposition/page.py"
 _PBX_TEXT = "cdr_exporter/exposition/pbx_text.py"
-_OFFSET = "cdr_exporter/exposition/offset.py"
+_OFFSET = "cdr_exporter/exposition/utc_offset.py"
 _LINES = "cdr_exporter/exposition/lines.py"
 _BODY = "cdr_exporter/exposition/body.py"
 _APP = "cdr_exporter/web/app.py"
 _CODING = "cdr_exporter/web/coding.py"
 _DISCOVERY = "cdr_exporter/web/discovery.py"
 _SERVER = "cdr_exporter/web/server.py"
-_MESSAGES = "cdr_exporter/web/messages.py"
+_MESSAGES = "cdr_exporter/web/wsgi.py"
 
 _VIEW = (
     Mutant(
@@ -30,21 +30,21 @@ _VIEW = (
         _PBX_TEXT,
         "min(change, stays_for(self._zone, now.wall))",
         "change",
-        ("tests/test_offset.py",),
+        ("tests/exposition/test_utc_offset.py",),
     ),
     Mutant(
         "a silence is put off until the UTC offset is looked at",
         _PBX_TEXT,
         "min(change, stays_for(self._zone, now.wall))",
         "stays_for(self._zone, now.wall)",
-        ("tests/test_offset.py",),
+        ("tests/exposition/test_utc_offset.py",),
     ),
     Mutant(
         "a UTC offset changes a second late",
         _OFFSET,
         "first = floor(wall) + 1",
         "first = floor(wall) + 2",
-        ("tests/test_offset.py",),
+        ("tests/exposition/test_utc_offset.py",),
     ),
     Mutant(
         "a label set that comes to be while hidden stands at its value at once",
@@ -253,7 +253,7 @@ _EXPOSITION = (
         "births - self._grown_up if",
         "births if",
         (
-            "tests/test_exposition.py::"
+            "tests/exposition/test_exposition.py::"
             "test_a_count_that_was_seen_is_not_taken_back_when_the_clock_is_set_back",
         ),
     ),
@@ -263,7 +263,7 @@ _EXPOSITION = (
         "if snapshot.number < self.newest.number:",
         "if snapshot.number < 0:",
         (
-            "tests/test_exposition.py::"
+            "tests/exposition/test_exposition.py::"
             "test_who_was_held_up_gets_what_was_shown_meanwhile_and_not_less",
         ),
     ),
@@ -272,42 +272,46 @@ _EXPOSITION = (
         _PBX_TEXT,
         "hidden = frozenset() if snapshot.shows_calls(now) else _TRAFFIC",
         "hidden = frozenset()",
-        ("tests/test_exposition.py::test_calls_that_are_not_yet_shown_are_hidden",),
+        ("tests/exposition/test_exposition.py::test_calls_that_are_not_yet_shown_are_hidden",),
     ),
     Mutant(
         "a series that is gone stays on the page",
         _PBX_TEXT,
         "for series in sorted(values)]",
         "for series in sorted(self._lines)]",
-        ("tests/test_exposition.py::test_series_that_are_gone_vanish",),
+        ("tests/exposition/test_exposition.py::test_series_that_are_gone_vanish",),
     ),
     Mutant(
         "a line break in a label breaks the line",
         _LINES,
         r'"\n": r"\n", ',
         "",
-        ("tests/test_exposition.py::test_the_parsers_read_hostile_labels_back",),
+        ("tests/exposition/test_exposition.py::test_the_parsers_read_hostile_labels_back",),
     ),
     Mutant(
         "buckets are not cumulated",
         _LINES,
         "cumulated = list(accumulate(counts))",
         "cumulated = list(counts)",
-        ("tests/test_exposition.py::test_one_pbx_is_written_as_prometheus_client_would",),
+        (
+            "tests/exposition/test_exposition.py::test_one_pbx_is_written_as_prometheus_client_would",
+        ),
     ),
     Mutant(
         "a page is kept though a PBX has news",
         _PAGE,
         "return one is other",
         "return one.pbx == other.pbx",
-        ("tests/test_exposition.py::test_calls_come_back_with_the_next_valid_page",),
+        ("tests/exposition/test_exposition.py::test_calls_come_back_with_the_next_valid_page",),
     ),
     Mutant(
         "the checksum of the compressed page is that of its tail",
         _BODY,
         "checksum = zlib.crc32(self._tail, checksum)",
         "checksum = zlib.crc32(self._tail)",
-        ("tests/test_exposition.py::test_the_compressed_body_is_one_gzip_member_of_the_same_text",),
+        (
+            "tests/exposition/test_exposition.py::test_the_compressed_body_is_one_gzip_member_of_the_same_text",
+        ),
     ),
 )
 
@@ -317,70 +321,70 @@ _WEB = (
         _APP,
         "handler = self._routes.get(request.path)",
         'handler = self._routes.get(request.path.rstrip("/") or "/")',
-        ("tests/test_web.py::test_a_path_that_is_almost_right_is_not_found",),
+        ("tests/web/test_app.py::test_a_path_that_is_almost_right_is_not_found",),
     ),
     Mutant(
         "a target is judged as it was decoded",
         _MESSAGES,
         'path, _, query = environ["REQUEST_URI"].partition("?")',
         'path, query = environ["PATH_INFO"], environ["QUERY_STRING"]',
-        ("tests/test_web_server.py::test_the_target_is_judged_as_it_was_sent",),
+        ("tests/web/test_server.py::test_the_target_is_judged_as_it_was_sent",),
     ),
     Mutant(
         "ready before anything was tried",
         _APP,
         "if snapshots and not missing:",
         "if not missing:",
-        ("tests/test_web.py::test_nothing_is_ready_without_a_pbx",),
+        ("tests/web/test_app.py::test_nothing_is_ready_without_a_pbx",),
     ),
     Mutant(
         "healthy though a poller has ended",
         _APP,
         "if self._alive():",
         "if self._alive() is not None:",
-        ("tests/test_web.py::test_healthy_while_every_poller_lives",),
+        ("tests/web/test_app.py::test_healthy_while_every_poller_lives",),
     ),
     Mutant(
         "a 500 tells what went wrong inside",
         _APP,
         'return text("internal error, see the log", HTTPStatus',
         "return text(str(error), HTTPStatus",
-        ("tests/test_web.py::test_a_failing_handler_costs_a_500_without_details",),
+        ("tests/web/test_app.py::test_a_failing_handler_costs_a_500_without_details",),
     ),
     Mutant(
         "the first of two names is taken",
         _APP,
         "if len(names) > 1 or not names[0]:",
         "if not names[0]:",
-        ("tests/test_web.py::test_the_pbx_parameter_names_exactly_one_pbx",),
+        ("tests/web/test_app.py::test_the_pbx_parameter_names_exactly_one_pbx",),
     ),
     Mutant(
         "a forged Host becomes a target",
         _DISCOVERY,
         "match = _HOST.fullmatch(text)",
         "match = _HOST.match(text)",
-        ("tests/test_web.py::test_a_forged_host_is_no_target",),
+        ("tests/web/test_app.py::test_a_forged_host_is_no_target",),
     ),
     Mutant(
         "gzip is sent to those who forbid it",
         _CODING,
         "return gzip > 0 and gzip >= ",
         "return gzip >= ",
-        ("tests/test_web_coding.py::test_gzip_is_sent_to_those_who_like_it",),
+        ("tests/web/test_accept_encoding.py::test_gzip_is_sent_to_those_who_like_it",),
     ),
     Mutant(
         "a client that asks too slowly keeps its place",
         _SERVER,
         "            self._sweep(time.monotonic())\n",
         "",
-        ("tests/test_web_server.py::test_a_client_that_asks_too_slowly_is_closed",),
+        ("tests/web/test_server.py::test_a_client_that_asks_too_slowly_is_closed",),
     ),
     Mutant(
         "HEAD has a body",
         _MESSAGES,
         'if environ["REQUEST_METHOD"] == "HEAD":',
         'if environ["REQUEST_METHOD"] == "OPTIONS":',
-        ("tests/test_web.py::test_head_has_the_headers_of_get_and_no_body",),
+        ("tests/web/test_app.py::test_head_has_the_headers_of_get_and_no_body",),
     ),
 )
 

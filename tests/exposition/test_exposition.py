@@ -50,9 +50,9 @@ from cdr_exporter.metrics.self_metrics import Vitals
 from cdr_exporter.metrics.snapshot import Snapshot
 from cdr_exporter.metrics.totals import Bounds, Series, Totals, Value, first_totals
 
-from .support.call_traces import legs
-from .support.programs import require
-from .support.rows import BOUNDS, flawed, record
+from ..support.call_traces import legs
+from ..support.programs import require
+from ..support.rows import BOUNDS, flawed, record
 
 NOW = Now(wall=50_000.0, steady=1_000.0)
 SIP = ("ANSWERED", "Inbound", "sip")

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from cdr_exporter import config
 from cdr_exporter.clock import Now
 from cdr_exporter.exposition import Exposition
-from cdr_exporter.exposition.offset import stays_for, utc_offset
+from cdr_exporter.exposition.utc_offset import stays_for, utc_offset
 from cdr_exporter.metrics.snapshot import Snapshot
 from cdr_exporter.metrics.totals import Series, Totals
 from cdr_exporter.program import Program, zones_of
 from cdr_exporter.web import ListenAddress
 
-from .support.rows import BOUNDS
+from ..support.rows import BOUNDS
 
 HOUR = 3600.0
 

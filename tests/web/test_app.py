@@ -5,7 +5,7 @@ import pytest
 
 from cdr_exporter.errors import ConfigError
 
-from .support.web import NOW, app, ask, exposition, snapshot
+from ..support.web import NOW, app, ask, exposition, snapshot
 
 OTHER_PATHS = [
     "//",

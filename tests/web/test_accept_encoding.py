@@ -7,9 +7,9 @@ from prometheus_client.openmetrics.parser import (
 )
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
-from cdr_exporter.web.coding import accepts_gzip
+from cdr_exporter.web.accept import accepts_gzip
 
-from .support.web import app, ask, snapshot
+from ..support.web import app, ask, snapshot
 
 PROMETHEUS_2 = (
     "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;"

@@ -4,11 +4,11 @@ from html.parser import HTMLParser
 
 import pytest
 
-from cdr_exporter.landing import content
 from cdr_exporter.metrics.totals import Series
-from cdr_exporter.web.document import document, index
+from cdr_exporter.web.html import document, index
+from cdr_exporter.web.landing import content
 
-from .support.web import NOW, snapshot
+from ..support.web import NOW, snapshot
 
 UNKNOWN = "\u2013"
 DOWN = {"cdr_up": 0.0}

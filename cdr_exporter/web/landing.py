@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from html import escape
 from urllib.parse import quote
 
-from .clock import Now
-from .metrics.catalogue import (
+from ..clock import Now
+from ..metrics.catalogue import (
     AUTH_BLOCKED,
     BACKLOG,
     LAST_RECORD,
@@ -26,8 +26,8 @@ from .metrics.catalogue import (
     UP,
     Family,
 )
-from .metrics.snapshot import Snapshot
-from .metrics.totals import Series
+from ..metrics.snapshot import Snapshot
+from ..metrics.totals import Series
 
 _LINKS = (
     ("metrics", "/metrics", "every PBX, for Prometheus"),

@@ -7,7 +7,7 @@ from cdr_exporter.errors import ConfigError
 from cdr_exporter.web import ListenAddress, ListenError, Server, parse
 from cdr_exporter.web.listen import bind
 
-from .support.web import app, snapshot
+from ..support.web import app, snapshot
 
 
 def close(*sockets):

@@ -15,7 +15,7 @@ import pytest
 
 from cdr_exporter.web import Server, parse
 
-from .support.web import app, snapshot
+from ..support.web import app, snapshot
 
 PATIENCE = 10.0
 SCRAPE = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
