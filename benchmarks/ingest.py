@@ -23,13 +23,13 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from cdr_exporter.cdr import Record, decode
 from cdr_exporter.clock import Now
+from cdr_exporter.commands.exporter import bounds_of
 from cdr_exporter.ingest.call_assembly import reading_of
 from cdr_exporter.ingest.pbx_state import Books
 from cdr_exporter.ledger import Terms, from_the_beginning
 from cdr_exporter.ledger.page import page_of, query
 from cdr_exporter.metrics.catalogue import LEGS_BUCKETS
 from cdr_exporter.metrics.self_metrics import Vitals
-from cdr_exporter.program import bounds_of
 from cdr_exporter.settings import (
     DURATION_BUCKETS,
     MACHINE_CALLEES,

@@ -21,11 +21,11 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, M
 from cdr_exporter import bundle
 from cdr_exporter.cdr.contract import CALL_TYPES, DISPOSITIONS
 from cdr_exporter.clock import Now
+from cdr_exporter.commands.exporter import bounds_of
 from cdr_exporter.exposition import Exposition
 from cdr_exporter.metrics.catalogue import DURATION, HISTOGRAM, RECORDS, RING, TALK
 from cdr_exporter.metrics.snapshot import Snapshot
 from cdr_exporter.metrics.totals import Series, Totals, Value, width
-from cdr_exporter.program import bounds_of
 from cdr_exporter.settings import Settings
 from cdr_exporter.web import App, Server, parse
 

@@ -13,30 +13,26 @@ Rooms by floor, the highest first. A room imports from lower floors only, and ro
 do not know each other. Each outside library has one room that imports it, its door. A room that
 is pure does no I/O and reads no clock. A test reads this table and holds it.
 
-    11  __main__      `python -m cdr_exporter`
-    10  cli           arguments, signals, exit codes
-     9  demo          to be moved
-     8  program       to be moved
-     7  poller        one PBX's thread: follow, back off, start again; the newest snapshots
-     6  tail          which page to read next, and is it the table we know
-     5  check         to be moved
-     5  ingest        a judged page → counted, committed, shown
-     5  web           HTTP: paths, pages, service discovery; door to waitress
-     4  exposition    snapshots → text; door to prometheus_client
-     4  store         state kept, never half-written; door to sqlite3
-     4  surroundings  to be moved
-     3  config        exporter.yml → settings; door to yaml
-     3  metrics       families as data, totals, counts of rows and calls, snapshots; pure
-     3  pbx           the Open API: tokens, requests, failures; door to requests, urllib3
-     2  bundled       dashboards, rules, runbook, examples: what travels in the wheel
-     2  calls         legs → calls; pure
-     2  ledger        which rows are new; pure
-     2  output        to be moved
-     2  settings      what a user may decide, as values; pure
-     1  cdr           the vendor's contract, and a record in our words; pure
-     1  clock         the time, and waiting
-     1  errors        what can go wrong, by what to do about it; pure
-     1  logs          log lines, bounded and without secrets
-     1  secret        text that is never shown; pure
-     1  simulator     to be moved
+    10  __main__    `python -m cdr_exporter`
+     9  cli         arguments, signals, exit codes
+     8  commands    run, check, demo, simulate, dashboards; what the machine must have
+     7  poller      one PBX's thread: follow, back off, start again; the newest snapshots
+     6  tail        which page to read next, and is it the table we know
+     5  ingest      a judged page → counted, committed, shown
+     5  web         HTTP: paths, pages, service discovery; door to waitress
+     4  exposition  snapshots → text; door to prometheus_client
+     4  store       state kept, never half-written; door to sqlite3
+     3  config      exporter.yml → settings; door to yaml
+     3  metrics     families as data, totals, counts of rows and calls, snapshots; pure
+     3  pbx         the Open API: tokens, requests, failures; door to requests, urllib3
+     2  bundled     dashboards, rules, runbook, examples: what travels in the wheel
+     2  calls       legs → calls; pure
+     2  ledger      which rows are new; pure
+     2  settings    what a user may decide, as values; pure
+     1  cdr         the vendor's contract, and a record in our words; pure
+     1  clock       the time, and waiting
+     1  errors      what can go wrong, by what to do about it; pure
+     1  logs        log lines, bounded and without secrets
+     1  secret      text that is never shown; pure
+     1  simulator   to be moved
 """

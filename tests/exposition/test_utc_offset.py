@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from cdr_exporter import config
 from cdr_exporter.clock import Now
+from cdr_exporter.commands.exporter import Exporter, zones_of
 from cdr_exporter.exposition import Exposition
 from cdr_exporter.exposition.utc_offset import stays_for, utc_offset
 from cdr_exporter.metrics.snapshot import Snapshot
 from cdr_exporter.metrics.totals import Series, Totals
-from cdr_exporter.program import Program, zones_of
 from cdr_exporter.web import ListenAddress
 
 from ..support.rows import BOUNDS
@@ -237,14 +237,14 @@ def test_a_pbx_is_in_the_zone_of_its_configuration(tmp_path: Path) -> None:
 
 def test_the_program_shows_the_offset_of_a_pbx_it_has_not_reached(tmp_path: Path) -> None:
     settings = config.parse(FILE, "exporter.yml", tmp_path)
-    program = Program(settings, [ListenAddress("127.0.0.1", 0)], threading.Event())
-    program.start()
+    exporter = Exporter(settings, [ListenAddress("127.0.0.1", 0)], threading.Event())
+    exporter.start()
     try:
-        url = f"http://127.0.0.1:{program.addresses[0].port}/metrics"
+        url = f"http://127.0.0.1:{exporter.addresses[0].port}/metrics"
         with urllib.request.urlopen(url, timeout=10) as answer:
             text = answer.read().decode()
     finally:
-        program.stop()
+        exporter.stop()
 
     assert 'cdr_utc_offset_seconds{pbx="hq"} 19800.0\n' in text
     assert 'cdr_utc_offset_seconds{pbx="branch"} 0.0\n' in text

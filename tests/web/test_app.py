@@ -309,7 +309,7 @@ def test_a_failing_handler_costs_a_500_without_details(caplog):
     assert answers[0].text == "internal error, see the log\n"
     assert (healthy.status, mended.status) == (200, 200)
     failed, works = (record.getMessage() for record in caplog.records)
-    assert failed.startswith("request failed path=/metrics error=RuntimeError at=test_web.py:")
+    assert failed.startswith("request failed path=/metrics error=RuntimeError at=test_app.py:")
     assert works == "requests work again path=/metrics failures=3"
     assert "canary" not in caplog.text
 

@@ -9,9 +9,9 @@ import yaml
 from cdr_exporter import bundled
 from cdr_exporter.errors import ExporterError
 
-from .support.paths import ROOT
-from .support.processes import Exporter
-from .support.web import app, ask, snapshot
+from ..support.paths import ROOT
+from ..support.processes import Exporter
+from ..support.web import app, ask, snapshot
 
 
 def files(folder, pattern):

@@ -11,18 +11,18 @@ import errno
 import os
 from pathlib import Path
 
-from .errors import ConfigError, WaitLong
-from .pbx.credentials import read_secret
-from .pbx.tls import trust_of
-from .settings import PBX, Settings
+from ..errors import ConfigError, WaitLong
+from ..pbx.credentials import read_secret
+from ..pbx.tls import trust_of
+from ..settings import PBX, Settings
 
 _OTHERS = 0o007
 
 
-def examine(settings: Settings, *, secrets: bool) -> None:
+def check_environment(settings: Settings, *, secrets: bool) -> None:
     """Raise a `ConfigError` for the first thing that is missing or cannot be used."""
     for pbx in settings.pbxs:
-        _examine_pbx(pbx, secrets=secrets)
+        _check_pbx(pbx, secrets=secrets)
     problem = _problem_of(settings.state_dir)
     if problem:
         raise unusable_state_dir(settings.state_dir, problem)
@@ -48,7 +48,7 @@ def unusable_state_dir(path: Path, problem: str) -> ConfigError:
     )
 
 
-def _examine_pbx(pbx: PBX, *, secrets: bool) -> None:
+def _check_pbx(pbx: PBX, *, secrets: bool) -> None:
     try:
         if pbx.base_url.startswith("https:"):
             trust_of(pbx.tls)

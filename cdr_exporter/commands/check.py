@@ -6,25 +6,42 @@ cost one of eight tokens, nor one of five failures.
 
 from __future__ import annotations
 
+import argparse
 import sys
+import threading
 from pathlib import Path
 
-from . import config, surroundings
-from .errors import PBXError
-from .ledger.page import query
-from .output import say
-from .pbx import Client
-from .settings import PBX, Settings
+from .. import config, logs
+from ..errors import PBXError
+from ..ledger.page import query
+from ..pbx import Client
+from ..settings import PBX, Settings
+from . import flags, preflight
+from .stdout import say
 
 
-def run(path: Path, *, connect: bool) -> int:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of `check`."""
+    flags.add_config(parser)
+    parser.add_argument(
+        "--connect", action="store_true", help="log in to every PBX and read one row"
+    )
+
+
+def run(args: argparse.Namespace, _stop: threading.Event) -> int:
+    """Check the configuration and return the exit code; raises `ConfigError` and `NotShown`."""
+    logs.setup("warn", "logfmt", sys.stderr)
+    return check(args.config_file, connect=args.connect)
+
+
+def check(path: Path, *, connect: bool) -> int:
     """Check *path* and return the exit code; raises `ConfigError` and `NotShown`.
 
     Nothing is made or changed without *connect*.
     """
     settings = config.load(path)
-    surroundings.examine(settings, secrets=True)
-    for warning in (*config.warnings(settings), *surroundings.warnings(settings)):
+    preflight.check_environment(settings, secrets=True)
+    for warning in (*config.warnings(settings), *preflight.warnings(settings)):
         sys.stderr.write(f"warning: {warning}\n")
     say(f"{path}: valid, {_counted(len(settings.pbxs), 'PBX', 'PBXs')}\n")
     if not connect:
@@ -54,7 +71,7 @@ def _make_state_dir(settings: Settings) -> None:
         settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         problem = error.strerror or "input/output error"
-        raise surroundings.unusable_state_dir(settings.state_dir, problem) from None
+        raise preflight.unusable_state_dir(settings.state_dir, problem) from None
 
 
 def _counted(number: int, one: str, more: str) -> str:

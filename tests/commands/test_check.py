@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from cdr_exporter import check, config, surroundings
+from cdr_exporter import config
+from cdr_exporter.commands import check, preflight
+from cdr_exporter.commands.exporter import Exporter
 from cdr_exporter.errors import ConfigError
-from cdr_exporter.program import Program
 from cdr_exporter.web import ListenAddress
 
-from .support.socket_server import certificate
+from ..support.socket_server import certificate
 
 UNSET = "CDR_EXPORTER_TEST_UNSET"
 
@@ -31,15 +32,15 @@ def written(directory: Path, more: str = "client_secret: y", top: str = "") -> P
 def said_by_both(path: Path) -> str:
     """Return what `check` and `run` refuse *path* with; `run` waits for a secret to be there."""
     with pytest.raises(ConfigError) as checked:
-        check.run(path, connect=False)
+        check.check(path, connect=False)
     said = str(checked.value)
     if "secret" in said:
-        program = Program(config.load(path), [ListenAddress("127.0.0.1", 0)], threading.Event())
-        program.start()
-        program.stop()
+        exporter = Exporter(config.load(path), [ListenAddress("127.0.0.1", 0)], threading.Event())
+        exporter.start()
+        exporter.stop()
     else:
         with pytest.raises(ConfigError) as run:
-            Program(config.load(path), [ListenAddress("127.0.0.1", 0)], threading.Event())
+            Exporter(config.load(path), [ListenAddress("127.0.0.1", 0)], threading.Event())
         assert str(run.value) == said
     return said
 
@@ -133,7 +134,7 @@ def test_a_secret_in_the_place_of_its_file_is_not_shown(tmp_path: Path) -> None:
 def test_a_check_makes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = written(tmp_path, top="state_dir: deep/er/state\n")
 
-    assert check.run(path, connect=False) == 0
+    assert check.check(path, connect=False) == 0
     assert capsys.readouterr().out == f"{path}: valid, 1 PBX\n"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -142,7 +143,8 @@ def test_a_ca_file_that_is_pem_is_valid(tmp_path: Path) -> None:
     certificate(tmp_path, "ca")
 
     assert (
-        check.run(written(tmp_path, "client_secret: y, tls: {ca_file: ca.pem}"), connect=False) == 0
+        check.check(written(tmp_path, "client_secret: y, tls: {ca_file: ca.pem}"), connect=False)
+        == 0
     )
 
 
@@ -155,7 +157,7 @@ def test_a_state_dir_open_to_others_is_warned_of_and_left_so(
     state = tmp_path / "state"
     state.mkdir()
     state.chmod(mode)
-    check.run(written(tmp_path), connect=False)
+    check.check(written(tmp_path), connect=False)
     said = capsys.readouterr().err.count(f"is open to other users (mode {mode:03o}); chmod 700 it")
 
     assert said == warned
@@ -163,4 +165,4 @@ def test_a_state_dir_open_to_others_is_warned_of_and_left_so(
 
 
 def test_a_state_dir_that_is_not_there_yet_is_not_warned_of(tmp_path: Path) -> None:
-    assert surroundings.warnings(config.load(written(tmp_path))) == []
+    assert preflight.warnings(config.load(written(tmp_path))) == []

@@ -10,7 +10,7 @@ import os
 import sys
 from contextlib import suppress
 
-from .errors import ExporterError
+from ..errors import ExporterError
 
 
 class NotShown(ExporterError):

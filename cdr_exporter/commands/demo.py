@@ -5,18 +5,22 @@ Rule: nothing is left behind. State lies in a temporary directory, both listen o
 
 from __future__ import annotations
 
+import argparse
+import sys
 import tempfile
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from .output import say
-from .program import Program
-from .secret import Secret
-from .settings import PBX, SecretSource, Settings
-from .simulator import SimulatedPBX
-from .simulator.pbx import CLIENT_SECRET
-from .web import ListenAddress, ListenError
+from .. import logs
+from ..secret import Secret
+from ..settings import PBX, SecretSource, Settings
+from ..simulator import SimulatedPBX
+from ..simulator.pbx import CLIENT_SECRET
+from ..web import ListenAddress, ListenError, parse
+from . import flags
+from .exporter import Exporter
+from .stdout import say
 
 DAYS, CALLS_PER_MINUTE = 30, 20.0
 PREFERRED = ListenAddress("127.0.0.1", 10088)
@@ -34,7 +38,19 @@ Ctrl-C ends it and leaves nothing behind.
 """
 
 
-def run(listen: Sequence[ListenAddress], stop: threading.Event) -> int:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of `demo`."""
+    flags.add_listen_address(parser, f"where to listen (default {PREFERRED}, or a free port)")
+    flags.add_log(parser, level="warn")
+
+
+def run(args: argparse.Namespace, stop: threading.Event) -> int:
+    """Run the demo until *stop* is set; raises `ListenError` and `NotShown`."""
+    logs.setup(args.log_level, args.log_format, sys.stderr)
+    return demonstrate([parse(text) for text in args.listen_address or ()], stop)
+
+
+def demonstrate(listen: Sequence[ListenAddress], stop: threading.Event) -> int:
     """Serve until *stop* is set; without *listen* on the usual port or, if taken, a free one."""
     pbx = SimulatedPBX(days=DAYS, min_calls_per_minute=CALLS_PER_MINUTE)
     with (
@@ -42,25 +58,27 @@ def run(listen: Sequence[ListenAddress], stop: threading.Event) -> int:
         pbx.serve(live=True) as server,
     ):
         settings = _settings(pbx, server.base_url, Path(state))
-        program = _program(settings, listen, stop)
-        program.start()
-        url = program.addresses[0].url
+        exporter = _exporter(settings, listen, stop)
+        exporter.start()
+        url = exporter.addresses[0].url
         text = _TEXT.format(base_url=server.base_url, rows=len(pbx.table), days=DAYS, url=url)
         try:
             say(text)
-            program.wait()
+            exporter.wait()
         finally:
-            program.stop()
+            exporter.stop()
     return 0
 
 
-def _program(settings: Settings, listen: Sequence[ListenAddress], stop: threading.Event) -> Program:
+def _exporter(
+    settings: Settings, listen: Sequence[ListenAddress], stop: threading.Event
+) -> Exporter:
     if listen:
-        return Program(settings, listen, stop)
+        return Exporter(settings, listen, stop)
     try:
-        return Program(settings, [PREFERRED], stop)
+        return Exporter(settings, [PREFERRED], stop)
     except ListenError:
-        return Program(settings, [ANY_FREE], stop)
+        return Exporter(settings, [ANY_FREE], stop)
 
 
 def _settings(pbx: SimulatedPBX, base_url: str, state_dir: Path) -> Settings:

@@ -1,8 +1,7 @@
-"""The running exporter: one supervisor per PBX, one board, one web server.
+"""The running exporter: one supervisor per PBX, the board of snapshots, one web server.
 
-Rule: what can be wrong with the surroundings (state in use, port taken, bad CA file, no
-secret) is found
-before the first request to a PBX, and ends the program with a message.
+Rule: what can be wrong with the machine (state in use, port taken, bad CA file, no secret) is
+found before the first request to a PBX, and ends the program with a message.
 """
 
 from __future__ import annotations
@@ -13,16 +12,17 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from zoneinfo import ZoneInfo
 
-from . import bundled, surroundings
-from .clock import Clock
-from .exposition import Exposition
-from .metrics.catalogue import DELAY_BUCKETS, LEGS_BUCKETS
-from .metrics.totals import Bounds
-from .pbx import Client
-from .poller.board import SnapshotBoard
-from .poller.supervisor import Supervisor
-from .settings import Settings
-from .web import App, ListenAddress, ListenError, Server
+from .. import bundled
+from ..clock import Clock
+from ..exposition import Exposition
+from ..metrics.catalogue import DELAY_BUCKETS, LEGS_BUCKETS
+from ..metrics.totals import Bounds
+from ..pbx import Client
+from ..poller.board import SnapshotBoard
+from ..poller.supervisor import Supervisor
+from ..settings import Settings
+from ..web import App, ListenAddress, ListenError, Server
+from . import preflight
 
 VERSION = version("cdr-exporter")
 
@@ -34,7 +34,7 @@ _APART = 0.02
 """Seconds between the first polls of two PBXs: a hundred handshakes at once take turns."""
 
 
-class Program:
+class Exporter:
     """The exporter; `start` begins to poll and to answer, `stop` ends both.
 
     Raises `ConfigError`, `StateInUse` or `ListenError` when made.
@@ -47,7 +47,7 @@ class Program:
         stop: threading.Event,
         external_url: str | None = None,
     ) -> None:
-        surroundings.examine(settings, secrets=False)
+        preflight.check_environment(settings, secrets=False)
         self._stopping = stop
         clock = Clock(stop)
         bounds = bounds_of(settings)
@@ -116,7 +116,7 @@ class Program:
                 supervisor.open_state()
         except OSError as error:
             problem = error.strerror or "input/output error"
-            raise surroundings.unusable_state_dir(settings.state_dir, problem) from None
+            raise preflight.unusable_state_dir(settings.state_dir, problem) from None
 
 
 def zones_of(settings: Settings) -> dict[str, ZoneInfo]:

@@ -1,0 +1,47 @@
+"""Flags that several commands take, in the style of Prometheus."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from .. import logs
+
+DEFAULT_CONFIG = "exporter.yml"
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """Add `--config.file`."""
+    parser.add_argument(
+        "--config.file",
+        dest="config_file",
+        type=Path,
+        default=Path(DEFAULT_CONFIG),
+        metavar="FILE",
+        help="the configuration (%(default)s)",
+    )
+
+
+def add_listen_address(parser: argparse.ArgumentParser, text: str) -> None:
+    """Add `--web.listen-address`, explained by *text*."""
+    parser.add_argument(
+        "--web.listen-address", dest="listen_address", action="append", metavar="ADDR", help=text
+    )
+
+
+def add_log(parser: argparse.ArgumentParser, level: str = "info") -> None:
+    """Add `--log.level`, by default *level*, and `--log.format`."""
+    parser.add_argument(
+        "--log.level",
+        dest="log_level",
+        choices=sorted(logs.LEVELS),
+        default=level,
+        help="the least severe level that is logged (%(default)s)",
+    )
+    parser.add_argument(
+        "--log.format",
+        dest="log_format",
+        choices=sorted(logs.FORMATS),
+        default="logfmt",
+        help="how each log line is written (%(default)s)",
+    )

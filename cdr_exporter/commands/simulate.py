@@ -1,0 +1,7 @@
+"""The command `simulate`: the simulated PBX alone."""
+
+from __future__ import annotations
+
+from ..simulator.main import add_arguments, run
+
+__all__ = ["add_arguments", "run"]
