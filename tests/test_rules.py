@@ -1,4 +1,10 @@
-"""The rules, judged by promtool; and what promtool does not judge."""
+"""The rules, judged by promtool; and what promtool does not judge.
+
+promtool is the first one in PATH. The rules and their tests are meant for Prometheus 2.42 and later
+and for Prometheus 3; another version is tried by putting its folder in front:
+
+    PATH=/opt/prometheus-3.5/bin:$PATH pytest tests/test_rules.py tests/test_alerts.py
+"""
 
 import json
 import re
