@@ -1,23 +1,25 @@
 """Alerts on their way: exporter, Prometheus with our rules, Alertmanager, somebody's webhook.
 
-The rules and thresholds are those that are shipped. The example configurations are as they are but
-for addresses and for how long things wait: `scrape_interval`, `evaluation_interval`, `group_wait`
-and `group_interval` (messages that something is over wait for the latter).
+The rules, thresholds and example configurations are those that are shipped, with addresses of the
+test and with all durations divided by 60: a minute takes a second. `shortening` says what that
+covers and what not. The exporter is not shortened: it polls each second, the least that it allows.
 """
 
 from __future__ import annotations
 
 import json
 import urllib.request
-from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from cdr_exporter.simulator import SimulatedPBX
 
 from .support.paths import ROOT
 from .support.processes import Alertmanager, Exporter, Prometheus, Webhook, eventually
+from .support.shortening import shortened
 from .test_end_to_end import SECRET
 from .test_rules import ALERTS
 
@@ -25,38 +27,35 @@ pytestmark = pytest.mark.e2e
 
 EXAMPLES = ROOT / "prometheus"
 
+FACTOR = 60
 
-def example(name: str, changes: Mapping[str, str]) -> str:
-    """Return an example configuration in which each key of *changes*, there once, is replaced."""
-    text = (EXAMPLES / name).read_text()
-    for old, new in changes.items():
-        assert text.count(old) == 1, old
-        text = text.replace(old, new)
-    return text
+
+def example(name: str) -> Any:
+    """Return a file that is shipped, loaded and with all durations shortened."""
+    return shortened(yaml.safe_load((EXAMPLES / name).read_text()), FACTOR)
 
 
 def alertmanager_text(webhook: Webhook) -> str:
-    return example(
-        "alertmanager.yml",
-        {
-            "http://localhost:5001/": webhook.url,
-            "group_wait: 30s": "group_wait: 1s",
-            "group_interval: 5m": "group_interval: 1s",
-        },
-    )
+    config = example("alertmanager.yml")
+    (receiver,) = config["receivers"]
+    receiver["webhook_configs"] = [{"url": webhook.url}]
+    return json.dumps(config)
 
 
 def prometheus_text(target: str, alertmanager: str) -> str:
-    return example(
-        "prometheus.yml",
-        {
-            "scrape_interval: 30s": "scrape_interval: 1s",
-            "evaluation_interval: 1m": "evaluation_interval: 1s",
-            "- targets: [localhost:9093]": f"- targets: ['{alertmanager}']",
-            "    static_configs:\n      - targets: [localhost:10088]": "    static_configs:\n"
-            f"      - targets: ['{target}']",
-        },
-    )
+    config = example("prometheus.yml")
+    (job,) = config["scrape_configs"]
+    (alerting,) = config["alerting"]["alertmanagers"]
+    job["static_configs"] = [{"targets": [target]}]
+    alerting["static_configs"] = [{"targets": [alertmanager]}]
+    return json.dumps(config)
+
+
+def write_rules(directory: Path) -> None:
+    """Write the shortened rules to where the example configuration looks for them."""
+    (directory / "rules").mkdir()
+    for path in (EXAMPLES / "rules").glob("*.yml"):
+        (directory / "rules" / path.name).write_text(json.dumps(example(f"rules/{path.name}")))
 
 
 def exporter_config(directory: Path, **base_urls: str) -> Path:
@@ -67,7 +66,7 @@ def exporter_config(directory: Path, **base_urls: str) -> Path:
         for name, url in base_urls.items()
     )
     path = directory / "exporter.yml"
-    path.write_text(f"poll_interval: 1s\nbirth_hold: 3s\ncall_settle: 5s\npbxs:\n{pbxs}")
+    path.write_text(f"poll_interval: 1s\nbirth_hold: 2s\ncall_settle: 5s\npbxs:\n{pbxs}")
     return path
 
 
@@ -80,14 +79,16 @@ def steer(base_url: str, command: str, **arguments: object) -> None:
         pass
 
 
-@pytest.mark.timeout(420)
+FAILED = {"call_type": "Outbound", "disposition": "FAILED"}
+
+
 def test_a_failing_trunk_and_a_dead_pbx_are_told_and_then_that_they_are_well_again(
     tmp_path: Path,
 ) -> None:
-    (tmp_path / "rules").symlink_to(EXAMPLES / "rules")
+    write_rules(tmp_path)
     pbx, branch = SimulatedPBX(client_secret=SECRET), SimulatedPBX(client_secret=SECRET)
-    # It is about to start: polled each 30 s, since that is what it asks for.
-    branch.fail_next(times=1000, status=503, headers={"Retry-After": "30"})
+    # Slow refusals, so that there are few: the exporter waits longer after each.
+    branch.fail_next(times=1000, status=503, delay_seconds=2.0)
     with (
         pbx.serve(control=True) as server,
         branch.serve() as starting,
@@ -106,14 +107,13 @@ def test_a_failing_trunk_and_a_dead_pbx_are_told_and_then_that_they_are_well_aga
         steer(server.base_url, "calls", rows=[{"call_type": "Outbound"}])
         known = 'cdr_records_total{pbx="hq",disposition="ANSWERED",call_type="Outbound"} == 1'
         eventually("the trunk is known", lambda: prometheus.query(known))
-        failed = {"call_type": "Outbound", "disposition": "FAILED"}
-        steer(server.base_url, "calls", rows=[failed] * 12)
 
-        told = eventually(
-            "the failing trunk is told",
-            lambda: webhook.first("firing", "CDRTrunkFailures", "hq"),
-            patience=120,
-        )
+        def trunk_fails() -> dict[str, Any] | None:
+            # Calls go on failing until it is told, however late Prometheus looks.
+            steer(server.base_url, "calls", rows=[FAILED])
+            return webhook.first("firing", "CDRTrunkFailures", "hq")
+
+        told = eventually("the failing trunk is told", trunk_fails)
         assert told["labels"] | ALERTS["CDRTrunkFailures"]["labels"] == told["labels"]
         assert told["annotations"] == ALERTS["CDRTrunkFailures"]["annotations"] | {
             "description": told["annotations"]["description"]
@@ -124,9 +124,7 @@ def test_a_failing_trunk_and_a_dead_pbx_are_told_and_then_that_they_are_well_aga
         )
 
         told = eventually(
-            "the dead PBX is told",
-            lambda: webhook.first("firing", "CDRPBXDown", "branch"),
-            patience=150,
+            "the dead PBX is told", lambda: webhook.first("firing", "CDRPBXDown", "branch")
         )
         assert told["annotations"]["description"].startswith("No poll of branch has succeeded")
         branch.heal()
@@ -134,11 +132,11 @@ def test_a_failing_trunk_and_a_dead_pbx_are_told_and_then_that_they_are_well_aga
             eventually(
                 f"{alertname} is over",
                 lambda alertname=alertname, name=name: webhook.first("resolved", alertname, name),
-                patience=200,
             )
 
         names = {each["labels"]["alertname"] for each in webhook.told}
-        assert names == {"CDRPBXDown", "CDRTrunkFailures"}
+        # So many calls are suspicious on a weekend and at night, when the test may run.
+        assert names - {"CDROutboundOutOfHours"} == {"CDRPBXDown", "CDRTrunkFailures"}
 
 
 def test_what_is_known_of_a_dead_pbx_is_not_told_and_of_the_others_is(tmp_path: Path) -> None:
