@@ -74,19 +74,31 @@ class Office(Bench):
 
 
 @pytest.fixture
-def office(tmp_path: Path) -> Iterator[Callable[..., Office]]:
+def new_office(tmp_path: Path) -> Iterator[Callable[..., Office]]:
+    """Return what makes an office that has not polled yet; each is closed after the test."""
     made: list[Office] = []
 
     def make(**settings: Any) -> Office:
         made.append(Office(tmp_path / str(len(made)), FakePBX(), **settings))
-        made[-1].pbx.call(uid="from-before")
-        made[-1].run(30)
         return made[-1]
 
     yield make
     for each in made:
         assert each.store is not None
         each.store.close()
+
+
+@pytest.fixture
+def office(new_office: Callable[..., Office]) -> Callable[..., Office]:
+    """Return what makes an office that has counted rows from before the start."""
+
+    def make(**settings: Any) -> Office:
+        it = new_office(**settings)
+        it.pbx.call(uid="from-before")
+        it.run(30)
+        return it
+
+    return make
 
 
 # --- waiting -------------------------------------------------------------------------------------
@@ -174,8 +186,10 @@ def test_a_row_without_uid_is_a_call_at_once(office: Callable[..., Office]) -> N
     assert it.calls == {"answered": 2}
 
 
-def test_rows_without_uid_from_before_the_start_hide_no_call_on_their_page(tmp_path: Path) -> None:
-    it = Office(tmp_path, FakePBX())
+def test_rows_without_uid_from_before_the_start_hide_no_call_on_their_page(
+    new_office: Callable[..., Office],
+) -> None:
+    it = new_office()
     it.poll()
     it.show(AGENT, uid="", ago=9_000)
     it.show(AGENT, uid="")
@@ -222,8 +236,10 @@ def test_an_open_call_survives_a_restart_and_waits_on(office: Callable[..., Offi
 # --- the start -----------------------------------------------------------------------------------
 
 
-def test_further_legs_of_a_call_from_before_the_start_are_rows_only(tmp_path: Path) -> None:
-    it = Office(tmp_path, FakePBX())
+def test_further_legs_of_a_call_from_before_the_start_are_rows_only(
+    new_office: Callable[..., Office],
+) -> None:
+    it = new_office()
     it.show(IVR)
     it.poll()
     it.show(AGENT)
@@ -234,8 +250,10 @@ def test_further_legs_of_a_call_from_before_the_start_are_rows_only(tmp_path: Pa
 
 
 @pytest.mark.parametrize("nameless", [False, True], ids=["by-id", "by-time"])
-def test_a_baseline_is_as_many_calls_as_it_holds(tmp_path: Path, nameless: bool) -> None:
-    it = Office(tmp_path, FakePBX(), start="all")
+def test_a_baseline_is_as_many_calls_as_it_holds(
+    new_office: Callable[..., Office], nameless: bool
+) -> None:
+    it = new_office(start="all")
     tell = it.pbx.call_nameless if nameless else it.pbx.call
     for number in range(700):
         for leg in rows(f"{IVR}\n{QUEUE}\n{AGENT}"):
@@ -258,8 +276,10 @@ def test_a_baseline_is_as_many_calls_as_it_holds(tmp_path: Path, nameless: bool)
     assert births == {0.0}
 
 
-def test_a_call_that_is_over_once_the_baseline_is_shown_is_born_at_0(tmp_path: Path) -> None:
-    it = Office(tmp_path, FakePBX(), start="all")
+def test_a_call_that_is_over_once_the_baseline_is_shown_is_born_at_0(
+    new_office: Callable[..., Office],
+) -> None:
+    it = new_office(start="all")
     it.show(AGENT, uid="old", ago=9000)
     it.show("0  Ada<2001>  ANSWERED  5  60  in  New")
     it.run(180)
@@ -274,8 +294,10 @@ def test_a_call_that_is_over_once_the_baseline_is_shown_is_born_at_0(tmp_path: P
     assert births["New"] > 0.0
 
 
-def test_a_call_that_ends_while_a_baseline_is_read_is_waited_for(tmp_path: Path) -> None:
-    it = Office(tmp_path, FakePBX(), start="all")
+def test_a_call_that_ends_while_a_baseline_is_read_is_waited_for(
+    new_office: Callable[..., Office],
+) -> None:
+    it = new_office(start="all")
     for number in range(600):
         it.show(AGENT, uid=f"old-{number}", ago=90_000 - 100 * number)
     it.show(IVR)
