@@ -78,7 +78,7 @@ class Watched:
             base_url=base_url,
             client_id="canary-client",
             secret=SecretSource(value=Secret(SECRET)),
-            request_timeout=1.0,
+            request_timeout=0.5,
         )
         self.settings = settings
         self.client = Client(settings, directory / "hq.token", wall=lambda: self.clock.wall)
@@ -112,7 +112,7 @@ FAULTS: dict[str, dict[str, Any]] = {
     "half a grant": {"body": '{"errcode": 0, "access_token": "canary-token-of-nobody-1", "ref'},
     "a grant of no form": {"body": '{"errcode": 0, "access_token": "canary token of nobody"}'},
     "says it back": {"body": json.dumps({"errcode": 40002, "errmsg": f"password={SECRET} is bad"})},
-    "too late": {"delay_seconds": 1.3},
+    "too late": {"delay_seconds": 0.7},
 }
 
 
@@ -171,7 +171,7 @@ def test_no_fault_at_any_endpoint_shows_a_secret_or_a_person(
     canaries |= tokens_of(path)
     poll_until_up(it)
     canaries |= tokens_of(path)
-    client.client.revoke(1.0)
+    client.client.revoke(0.5)
     assert it.store is not None
     it.store.close()
 

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 import yaml
 
-from .judges import require
+from .support.paths import ROOT
+from .support.programs import require
 from .support.shortening import shortened
 
-FOLDER = Path(__file__).parent.parent / "prometheus"
+FOLDER = ROOT / "prometheus"
 RULE_FILES = sorted((FOLDER / "rules").glob("*.yml"))
 SHIPPED = [*RULE_FILES, FOLDER / "prometheus.yml", FOLDER / "alertmanager.yml"]
 

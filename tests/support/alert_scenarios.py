@@ -542,9 +542,9 @@ def _recorded() -> Iterator[dict[str, Any]]:
 def _precision(name: str, value: float) -> float:
     """Return to multiples of what a recorded *value* is rounded.
 
-    The increase of a day is seen from 97 samples by Prometheus 2, the first and the last at midnight,
-    and from 96 by Prometheus 3, which leaves out the first and makes up for it by 1 %. A day more or
-    less would be 20 %.
+    The increase of a day is seen from 97 samples by Prometheus 2, the first and the last at
+    midnight, and from 96 by Prometheus 3, which leaves out the first and makes up for it by 1 %.
+    A day more or less would be 20 %.
     """
     return value / 30 if name.endswith(":increase1w") else 1e-6
 
