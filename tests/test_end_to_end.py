@@ -165,6 +165,7 @@ def test_promtool_has_nothing_to_say_about_the_live_page(
     assert (verdict.returncode, verdict.stdout, verdict.stderr) == (0, "", "")
 
 
+@pytest.mark.fault("E1")
 @pytest.mark.long
 def test_kills_in_the_middle_of_a_catch_up_of_50000_rows_change_nothing(
     tmp_path: Path, pbx: SimulatedPBX, server: Server
@@ -193,6 +194,7 @@ def test_kills_in_the_middle_of_a_catch_up_of_50000_rows_change_nothing(
     assert pbx.log.count("get_token") <= 2
 
 
+@pytest.mark.fault("A7")
 def test_a_stopped_process_gives_its_token_back_and_a_killed_one_reuses_it(
     tmp_path: Path, pbx: SimulatedPBX, server: Server
 ) -> None:
@@ -214,6 +216,7 @@ def test_a_stopped_process_gives_its_token_back_and_a_killed_one_reuses_it(
     assert pbx.tokens.live == 0
 
 
+@pytest.mark.fault("E13")
 def test_a_pbx_that_hangs_does_not_delay_the_end(tmp_path: Path, pbx: SimulatedPBX) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
@@ -254,6 +257,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.fault("G1")
 @pytest.mark.parametrize(("fault", "reason"), FAULTS.values(), ids=FAULTS)
 def test_a_bad_answer_is_counted_and_the_next_good_one_too(
     tmp_path: Path, pbx: SimulatedPBX, server: Server, fault: dict[str, object], reason: str
@@ -308,6 +312,7 @@ def test_a_taken_port_is_exit_1(tmp_path: Path, server: Server) -> None:
     assert done.stderr.splitlines()[-1].startswith(f"cdr-exporter: cannot listen on {address}")
 
 
+@pytest.mark.fault("E7")
 def test_state_in_use_is_exit_3(tmp_path: Path, server: Server) -> None:
     path = config(tmp_path, server.base_url)
     with Exporter(path):
@@ -318,6 +323,7 @@ def test_state_in_use_is_exit_3(tmp_path: Path, server: Server) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.fault("E4", "E15")
 @pytest.mark.parametrize(
     ("text", "where"),
     [
@@ -358,6 +364,7 @@ def test_check_says_what_each_pbx_answers(
     assert pbx.log.count("get_token") == 1
 
 
+@pytest.mark.fault("A4")
 def test_check_shares_the_login_budget_with_the_exporter(
     tmp_path: Path, pbx: SimulatedPBX, server: Server
 ) -> None:
@@ -450,6 +457,7 @@ def test_an_upgrade_to_rows_without_ids_loses_and_doubles_nothing(
         assert exporter.stop() == 0
 
 
+@pytest.mark.fault("D2")
 def test_a_backup_put_back_and_a_clean_up_lose_and_double_nothing(
     tmp_path: Path, pbx: SimulatedPBX, server: Server
 ) -> None:
@@ -470,6 +478,7 @@ def test_a_backup_put_back_and_a_clean_up_lose_and_double_nothing(
     assert breaks == 0
 
 
+@pytest.mark.fault("D6")
 def test_a_factory_reset_is_a_break_of_lineage_and_counting_goes_on(
     tmp_path: Path, pbx: SimulatedPBX, server: Server
 ) -> None:

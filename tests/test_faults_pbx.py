@@ -175,6 +175,9 @@ FAULTS = {
 }
 
 
+@pytest.mark.fault("A5", "A6", "A9")
+@pytest.mark.fault("B3", "B4", "B5", "B6", "B8", "B10", "B11", "B12")
+@pytest.mark.fault("C1", "C2", "C3", "C5", "C7", "C8")
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 def test_a_fault_is_counted_by_its_reason_and_the_next_answer_counts(
     wire: Wire, bench: Callable[..., Bench], tmp_path: Path, fault: Fault
@@ -210,6 +213,7 @@ def test_a_fault_is_counted_by_its_reason_and_the_next_answer_counts(
 REASONS = sorted({each.reason for each in FAULTS.values()} | {"tls", "state"})
 
 
+@pytest.mark.fault("B1")
 def test_a_refused_connection_is_counted_as_such(
     bench: Callable[..., Bench], tmp_path: Path
 ) -> None:
@@ -221,6 +225,7 @@ def test_a_refused_connection_is_counted_as_such(
     assert (it.own(FAILURES, "connect"), it.gauge("cdr_up")) == (1, 0)
 
 
+@pytest.mark.fault("A4")
 def test_wrong_credentials_are_seen_and_tried_no_more_than_three_times(
     wire: Wire, bench: Callable[..., Bench], tmp_path: Path
 ) -> None:
@@ -242,6 +247,7 @@ def test_wrong_credentials_are_seen_and_tried_no_more_than_three_times(
     assert blocked == 1
 
 
+@pytest.mark.fault("A1", "A2")
 def test_a_token_that_expires_before_every_answer_is_no_data_gap(
     wire: Wire, bench: Callable[..., Bench], tmp_path: Path
 ) -> None:
@@ -264,6 +270,7 @@ def test_a_token_that_expires_before_every_answer_is_no_data_gap(
     assert pbx.counted()["get_token"] <= 5
 
 
+@pytest.mark.fault("A11")
 def test_an_unreadable_secret_file_does_not_end_a_token_that_lives(
     wire: Wire, tmp_path: Path
 ) -> None:
@@ -303,6 +310,7 @@ def expired(directory: Path, ca: Certificate) -> Certificate:
     return Certificate(fresh.file, made, fresh.key)
 
 
+@pytest.mark.fault("B7")
 def test_an_expired_certificate_is_refused_and_its_pin_is_believed(tmp_path: Path) -> None:
     ca = certificate(tmp_path, "ca")
     late = expired(tmp_path, ca)
@@ -318,6 +326,7 @@ def test_an_expired_certificate_is_refused_and_its_pin_is_believed(tmp_path: Pat
         office.client(tls=TLS(fingerprint_sha256=late.fingerprint)).fetch(HEAD)
 
 
+@pytest.mark.fault("B7")
 def test_no_trouble_with_tls_is_taken_for_a_refused_login(
     bench: Callable[..., Bench], tmp_path: Path
 ) -> None:
@@ -340,6 +349,7 @@ def test_no_trouble_with_tls_is_taken_for_a_refused_login(
 # --- B13: a wrong label on the right thing -------------------------------------------------------
 
 
+@pytest.mark.fault("B13")
 @pytest.mark.parametrize("content_type", ["text/html", "application/octet-stream", ";;;"])
 def test_good_json_of_another_content_type_is_taken(
     wire: Wire, tmp_path: Path, content_type: str
@@ -354,6 +364,7 @@ def test_good_json_of_another_content_type_is_taken(
 # --- B14, B15: the PBX in a catch-up -------------------------------------------------------------
 
 
+@pytest.mark.fault("B14")
 def test_an_old_answer_of_a_cache_changes_nothing(bench: Callable[..., Bench]) -> None:
     pbx = FakePBX()
     pbx.call(100)
@@ -386,6 +397,7 @@ def test_an_old_answer_of_a_cache_changes_nothing(bench: Callable[..., Bench]) -
     assert it.counted == 345
 
 
+@pytest.mark.fault("B15")
 def test_a_reboot_in_the_middle_of_a_catch_up_goes_on_where_it_was(
     bench: Callable[..., Bench],
 ) -> None:
@@ -427,6 +439,7 @@ POISON = [
 ]
 
 
+@pytest.mark.fault("C4", "C6", "C16")
 @pytest.mark.parametrize(("poison", "reason"), POISON)
 def test_a_poison_row_in_every_page_stops_nothing(
     wire: Wire, bench: Callable[..., Bench], tmp_path: Path, poison: str, reason: str
@@ -459,6 +472,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.fault("C11", "C12", "C13")
 def test_hostile_names_are_counted_kept_and_shown(
     wire: Wire, bench: Callable[..., Bench], tmp_path: Path
 ) -> None:
@@ -497,6 +511,7 @@ def _records(families: Any) -> list[tuple[dict[str, str], float]]:
     ]
 
 
+@pytest.mark.fault("C14", "E15")
 def test_twenty_thousand_trunk_names_are_no_more_series_than_allowed(
     bench: Callable[..., Bench],
 ) -> None:
@@ -519,6 +534,7 @@ def test_twenty_thousand_trunk_names_are_no_more_series_than_allowed(
     assert it.last.totals.trunks == admitted
 
 
+@pytest.mark.fault("C17")
 @pytest.mark.parametrize("order", ["first", "last", "left_out"])
 @pytest.mark.parametrize("start", ["now", "all"])
 def test_rows_without_an_id_count_once_when_the_firmware_is_new(
@@ -544,6 +560,7 @@ def test_rows_without_an_id_count_once_when_the_firmware_is_new(
     assert it.gauge("cdr_up") == 1
 
 
+@pytest.mark.fault("C15")
 def test_rows_of_one_uid_count_each(bench: Callable[..., Bench]) -> None:
     pbx = FakePBX()
     it = bench(pbx)
@@ -556,6 +573,7 @@ def test_rows_of_one_uid_count_each(bench: Callable[..., Bench]) -> None:
     assert it.counted == 9
 
 
+@pytest.mark.fault("A10")
 def test_one_refresh_however_many_ask(wire: Wire, tmp_path: Path) -> None:
     pbx: TokenPBX = wire.script[0]  # type: ignore[assignment]
     client = Wired(wire, tmp_path / "token").client

@@ -145,6 +145,7 @@ def tokens_of(path: Path) -> set[str]:
     return {each["value"] for each in pairs if each}
 
 
+@pytest.mark.fault("G1", "G3", "G6")
 @pytest.mark.parametrize("endpoint", ["get_token", "refresh_token", "cdr/list", "del_token"])
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 def test_no_fault_at_any_endpoint_shows_a_secret_or_a_person(
@@ -186,6 +187,7 @@ def test_no_fault_at_any_endpoint_shows_a_secret_or_a_person(
 # --- G2: what stands on a command line, and what is echoed ---------------------------------------
 
 
+@pytest.mark.fault("G2")
 @pytest.mark.parametrize("command", [[], ["run"], ["check"], ["demo"], ["simulate"]])
 @pytest.mark.parametrize("option", ["--client-secret", "--client_secret", "--secret", "--password"])
 def test_a_secret_has_no_place_on_the_command_line(
@@ -199,6 +201,7 @@ def test_a_secret_has_no_place_on_the_command_line(
     assert "Traceback" not in said.err
 
 
+@pytest.mark.fault("G2")
 def test_settings_show_no_secret_however_they_are_printed() -> None:
     settings = PBX(
         name="hq",

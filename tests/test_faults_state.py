@@ -94,6 +94,7 @@ class Kills:
         self.points.append((point, copy, max(shown(self.bench), default=0)))
 
 
+@pytest.mark.fault("E1")
 def test_a_kill_at_any_statement_or_around_publishing_changes_nothing(
     bench: Callable[..., Bench], tmp_path: Path
 ) -> None:
@@ -118,6 +119,7 @@ def test_a_kill_at_any_statement_or_around_publishing_changes_nothing(
         assert (after.counted, shown(after)[-1]) == (final, final), point
 
 
+@pytest.mark.fault("A7", "E1")
 def test_a_kill_at_any_step_of_a_login_makes_no_second_login_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,6 +174,7 @@ def logged_after_a_checkpoint(bench: Callable[..., Bench], calls: int) -> Path:
     return shutil.copytree(it.state_dir, it.state_dir.with_name("state"))
 
 
+@pytest.mark.fault("E2")
 def test_a_cut_log_never_leaves_less_than_the_last_checkpoint(
     bench: Callable[..., Bench], tmp_path: Path
 ) -> None:
@@ -192,6 +195,7 @@ def torn(text: bytes, at: int) -> bytes:
     return text[:at] + bytes(512) + text[at + 512 :]
 
 
+@pytest.mark.fault("E2")
 def test_a_torn_log_leaves_what_some_commit_left(bench: Callable[..., Bench]) -> None:
     killed = logged_after_a_checkpoint(bench, 3)
     states = list(spoilt_copies(killed, "hq.db-wal", torn, 512))
@@ -218,6 +222,7 @@ def limited(limit: int) -> Iterator[None]:
         signal.signal(signal.SIGXFSZ, before)
 
 
+@pytest.mark.fault("E3")
 def test_a_full_disk_shows_what_was_and_then_all(bench: Callable[..., Bench]) -> None:
     it = bench()
     it.pbx.call(5)
@@ -243,6 +248,7 @@ def test_a_full_disk_shows_what_was_and_then_all(bench: Callable[..., Bench]) ->
     assert (it.gauge(WRITE_OK), it.counted, shown(it)[-1]) == (1, 417, 417)
 
 
+@pytest.mark.fault("E11")
 @pytest.mark.parametrize("room", [0, 100, 4096, 9000])
 def test_a_disk_that_fails_in_a_write_is_tried_again_and_nothing_is_counted_twice(
     bench: Callable[..., Bench], room: int
@@ -286,6 +292,7 @@ class Failing:
         return acting
 
 
+@pytest.mark.fault("E4", "E11")
 @pytest.mark.parametrize(
     "message", ["disk I/O error", "attempt to write a readonly database", "database is locked"]
 )
@@ -327,6 +334,7 @@ def foreign(path: Path) -> None:
         db.commit()
 
 
+@pytest.mark.fault("E5", "E6")
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
@@ -368,6 +376,7 @@ def newer(path: Path) -> None:
         db.execute("PRAGMA user_version=99")
 
 
+@pytest.mark.fault("E8")
 @pytest.mark.parametrize("keeps_running", [1, 3])
 def test_a_newer_state_is_not_polled_and_not_touched(
     tmp_path: Path, keeps_running: int, caplog: pytest.LogCaptureFixture
@@ -425,6 +434,7 @@ def first_layout(directory: Path) -> Path:
     return directory
 
 
+@pytest.mark.fault("E9")
 def test_a_state_of_the_first_layout_is_read_whole(tmp_path: Path) -> None:
     first_layout(tmp_path)
     for _ in range(2):
@@ -435,6 +445,7 @@ def test_a_state_of_the_first_layout_is_read_whole(tmp_path: Path) -> None:
         assert (counted(found.totals), found.ledger.high) == (2, 2)
 
 
+@pytest.mark.fault("E9")
 def test_a_kill_at_any_statement_of_a_migration_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -463,6 +474,7 @@ def test_a_kill_at_any_statement_of_a_migration_loses_nothing(
 # --- E10: an older copy --------------------------------------------------------------------------
 
 
+@pytest.mark.fault("E10")
 @pytest.mark.parametrize("start", ["now", "all"])
 @pytest.mark.parametrize("lost", [1, 19, 60, 700, 2500])
 def test_an_older_copy_put_back_shows_nothing_lower(
@@ -496,6 +508,7 @@ def test_an_older_copy_put_back_shows_nothing_lower(
     assert it.counted == high == it.pbx.next_id - 1 - (400 if start == "now" else 0)
 
 
+@pytest.mark.fault("E10")
 @pytest.mark.parametrize("wait", [5.0, 300.0, 3600.0])
 def test_an_older_copy_put_back_finds_rows_again_that_were_late(
     bench: Callable[..., Bench], wait: float
@@ -530,6 +543,7 @@ def test_an_older_copy_put_back_finds_rows_again_that_were_late(
     assert it.counted == high
 
 
+@pytest.mark.fault("E10")
 @pytest.mark.parametrize("lost", [1, 60, 400])
 def test_an_older_copy_put_back_counts_rows_without_an_id_once(
     bench: Callable[..., Bench], lost: int
@@ -569,6 +583,7 @@ def test_an_older_copy_put_back_counts_rows_without_an_id_once(
 # --- E12: file systems without shared memory -----------------------------------------------------
 
 
+@pytest.mark.fault("E12")
 def test_no_shared_memory_is_needed_beside_the_log(bench: Callable[..., Bench]) -> None:
     it = bench(start="all")
     it.pbx.call(2)
@@ -582,6 +597,7 @@ def test_no_shared_memory_is_needed_beside_the_log(bench: Callable[..., Bench]) 
 # --- E13: told to stop ---------------------------------------------------------------------------
 
 
+@pytest.mark.fault("E13")
 def test_a_stop_between_any_two_pages_keeps_what_was_committed(bench: Callable[..., Bench]) -> None:
     it = bench(start="all")
     it.pbx.call(3000)
@@ -600,6 +616,7 @@ def test_a_stop_between_any_two_pages_keeps_what_was_committed(bench: Callable[.
     assert it.counted == 3000
 
 
+@pytest.mark.fault("E13")
 @pytest.mark.e2e
 def test_a_stop_in_the_middle_of_a_catch_up_ends_in_time_and_loses_nothing(tmp_path: Path) -> None:
     pbx = SimulatedPBX(client_secret=SECRET)
@@ -623,6 +640,7 @@ def test_a_stop_in_the_middle_of_a_catch_up_ends_in_time_and_loses_nothing(tmp_p
 # --- E14: the host's clock -----------------------------------------------------------------------
 
 
+@pytest.mark.fault("E14")
 @pytest.mark.parametrize("jump", [DAY, -DAY, 400 * DAY, -400 * DAY], ids=["+1d", "-1d", "+", "-"])
 def test_a_jump_of_the_hosts_clock_neither_counts_nor_polls_more(
     bench: Callable[..., Bench], jump: float

@@ -128,6 +128,7 @@ def _death(pbx: FakePBX, chance: random.Random) -> Callable[[], None]:
     return happen
 
 
+@pytest.mark.fault("H7")
 @pytest.mark.e2e
 @pytest.mark.long
 @pytest.mark.timeout(900)

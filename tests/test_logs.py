@@ -141,6 +141,7 @@ def test_setting_up_again_replaces_the_first_time() -> None:
     assert first.getvalue() == ""
 
 
+@pytest.mark.fault("G3")
 @pytest.mark.parametrize("name", TALKATIVE)
 @pytest.mark.parametrize("level", ["debug", "info"])
 def test_libraries_that_log_urls_are_kept_quiet(name: str, level: str) -> None:
@@ -188,6 +189,7 @@ HOSTILE = [
 ]
 
 
+@pytest.mark.fault("F9")
 @pytest.mark.parametrize(("format", "read"), READERS)
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_no_value_breaks_its_line_or_forges_a_field(
@@ -227,6 +229,7 @@ def test_a_field_does_not_replace_what_every_line_has(reserved: str) -> None:
     assert {key: fields[key] for key in plain} == plain | {"ts": fields["ts"]}
 
 
+@pytest.mark.fault("F9")
 @pytest.mark.parametrize(
     ("text", "kept"),
     [
@@ -293,6 +296,7 @@ SECRETS = [
 ]
 
 
+@pytest.mark.fault("G3")
 @pytest.mark.parametrize("format", logs.FORMATS)
 @pytest.mark.parametrize("text", SECRETS)
 def test_tokens_and_passwords_are_taken_out(text: str, format: str) -> None:

@@ -117,6 +117,7 @@ def test_a_trunk_that_is_born_while_a_slow_catch_up_is_under_way_is_an_increase(
 # --- outages -------------------------------------------------------------------------------------
 
 
+@pytest.mark.fault("H5")
 @pytest.mark.parametrize("away", ["PBX", "exporter", "PBX hangs"])
 def test_coming_back_after_an_hour_is_no_spike_and_no_call_is_lost(
     world: Worlds, away: str

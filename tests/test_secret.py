@@ -21,6 +21,7 @@ class Holder:
     secret: Secret
 
 
+@pytest.mark.fault("G2")
 @pytest.mark.parametrize(
     "show",
     [

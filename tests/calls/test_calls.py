@@ -314,6 +314,7 @@ any_leg = st.builds(
 )
 
 
+@pytest.mark.fault("H1")
 @given(st.lists(any_leg, min_size=1, max_size=7), st.randoms(use_true_random=False))
 def test_the_order_in_which_legs_come_decides_nothing(
     parts: list[Leg], chance: random.Random
@@ -325,6 +326,7 @@ def test_the_order_in_which_legs_come_decides_nothing(
     assert sorted(call_of(shuffled).queues) == sorted(call_of(parts).queues)
 
 
+@pytest.mark.fault("H9")
 @given(st.lists(any_leg, min_size=1, max_size=7))
 def test_a_call_is_made_of_its_legs(parts: list[Leg]) -> None:
     it = call_of(parts)

@@ -243,6 +243,7 @@ def test_an_answer_without_total_or_data_is_an_empty_one_of_unknown_total() -> N
     assert (tuple(decoded.rows), tuple(decoded.rejected)) == ((), ())
 
 
+@pytest.mark.fault("C1")
 @pytest.mark.parametrize(
     "rest",
     [
@@ -261,6 +262,7 @@ def test_an_error_code_is_told_whatever_stands_beside_it(rest: dict[str, Any]) -
     assert tuple(decoded.rows) == ()
 
 
+@pytest.mark.fault("C2")
 @pytest.mark.parametrize(
     "errcode",
     [
@@ -282,6 +284,7 @@ def test_an_answer_whose_errcode_is_no_integer_is_garbled(errcode: str | None) -
         decode(text)
 
 
+@pytest.mark.fault("C8")
 @pytest.mark.parametrize(
     "total",
     ['"many"', "true", "1.5", "5.0", "-1", "[]", "{}", "NaN", "1e400", str(2**63), "[" * 50],
@@ -321,12 +324,14 @@ NOT_AN_OBJECT = [
 ]
 
 
+@pytest.mark.fault("C3", "C5")
 @pytest.mark.parametrize("text", NOT_AN_OBJECT)
 def test_what_is_no_json_object_is_garbled(text: bytes) -> None:
     with pytest.raises(Garbled):
         decode(text)
 
 
+@pytest.mark.fault("C5")
 def test_no_depth_of_nesting_ends_in_another_error() -> None:
     """Where Python's reader of JSON just gets through, its writer may not."""
     outcomes = set()
@@ -342,6 +347,7 @@ def test_no_depth_of_nesting_ends_in_another_error() -> None:
     assert outcomes == {"garbled", "rejected"}
 
 
+@pytest.mark.fault("C3")
 @given(st.binary() | st.text().map(str.encode) | st.binary().map(lambda b: body([row()]) + b))
 @example(b'{"errcode": 0, "data": [{"id": 1, "uid": "\xed\xa0\x80"}]}')
 def test_no_bytes_end_in_another_error_than_garbled(text: bytes) -> None:
@@ -362,6 +368,7 @@ def chain(error: BaseException | None) -> Iterator[BaseException]:
 CANARY = "Kristin Hale<2005>"
 
 
+@pytest.mark.fault("G5")
 @pytest.mark.parametrize(
     "text",
     [
@@ -418,6 +425,7 @@ BAD_IDS = [
 ]
 
 
+@pytest.mark.fault("C6")
 @pytest.mark.parametrize("raw_id", BAD_IDS)
 def test_a_row_with_an_unusable_id_is_rejected_and_its_page_goes_on(raw_id: str) -> None:
     bad = raw_row(id=raw_id)
@@ -427,6 +435,7 @@ def test_a_row_with_an_unusable_id_is_rejected_and_its_page_goes_on(raw_id: str)
     assert [(each.reason, each.id) for each in decoded.rejected] == [("id", None)]
 
 
+@pytest.mark.fault("C6")
 @pytest.mark.parametrize(
     ("raw_id", "row_id"),
     [
@@ -451,6 +460,7 @@ def test_a_row_that_is_no_object_is_rejected_by_its_shape(raw: str) -> None:
     assert only(decoded).id == 1
 
 
+@pytest.mark.fault("C4")
 @pytest.mark.parametrize("name", INTEGERS)
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400", "1.5", "-0.5", "7.0"])
 def test_a_number_that_is_no_integer_rejects_its_row(number: str, name: str) -> None:
@@ -460,6 +470,7 @@ def test_a_number_that_is_no_integer_rejects_its_row(number: str, name: str) -> 
     assert [(each.reason, each.id) for each in decoded.rejected] == [("number", 1)]
 
 
+@pytest.mark.fault("C10")
 @pytest.mark.parametrize("name", DURATIONS)
 @pytest.mark.parametrize(
     "value",
@@ -490,6 +501,7 @@ def test_a_duration_is_from_nothing_to_seven_days(seconds: int, name: str) -> No
     assert is_clean(decoded)
 
 
+@pytest.mark.fault("C18")
 @pytest.mark.parametrize("name", TEXTS)
 @pytest.mark.parametrize("value", [1, 1.5, True, ["sip"], {"name": "sip"}], ids=str)
 def test_a_text_of_another_type_is_taken_as_absent_and_named(value: object, name: str) -> None:
@@ -521,6 +533,7 @@ def writable(text: str) -> bool:
     return True
 
 
+@pytest.mark.fault("C12")
 @pytest.mark.parametrize("name", TEXTS)
 def test_a_lone_surrogate_is_made_writable(name: str) -> None:
     decoded = decode(raw_body(raw_row(**{name: r'"a\ud800z"'})))
@@ -531,6 +544,7 @@ def test_a_lone_surrogate_is_made_writable(name: str) -> None:
     assert only(decoded).fingerprint >= 0
 
 
+@pytest.mark.fault("C12")
 @pytest.mark.parametrize(
     ("one", "other"),
     [
@@ -547,6 +561,7 @@ def test_names_that_cannot_be_written_stay_two_names(one: str, other: str) -> No
     assert all(map(writable, names))
 
 
+@pytest.mark.fault("C3")
 def test_a_pair_of_surrogates_is_the_character_it_means() -> None:
     decoded = decode(BOM + raw_body(raw_row(src_trunk=r'"\ud83d\ude00"')))
 
@@ -653,6 +668,7 @@ anything = st.recursive(
 )
 
 
+@pytest.mark.fault("C18")
 @given(st.dictionaries(st.sampled_from(["id", "new_id", *FIELDS, "unknown"]), anything))
 def test_no_row_takes_another_row_with_it(hostile: dict[str, Any]) -> None:
     decoded = decode(body([row(2**63 - 1), hostile, row(1)]))

@@ -15,6 +15,7 @@ from ..support.rows import record
 MARKED = re.compile(r"~[0-9a-f]{8}\Z")
 
 
+@pytest.mark.fault("C9")
 @pytest.mark.parametrize(
     ("written", "label"),
     [
@@ -52,6 +53,7 @@ def test_call_types_are_folded_to_the_contracts_spelling(written: str, label: st
     assert labels.of(record(call_type=written)) == Labels("ANSWERED", label, "sip")
 
 
+@pytest.mark.fault("C9")
 @pytest.mark.parametrize("written", ["ABANDONED", "", "ANSWERED!", "ANSWEREDBUSY", "\x00", "Ω"])
 def test_a_disposition_outside_the_contract_is_other_and_named(written: str) -> None:
     found = labels.of(record(disposition=written))
@@ -59,6 +61,7 @@ def test_a_disposition_outside_the_contract_is_other_and_named(written: str) -> 
     assert found == Labels("OTHER", "Inbound", "sip", ("disposition",))
 
 
+@pytest.mark.fault("C9")
 @pytest.mark.parametrize("written", ["Transit", "", "In bound call"])
 def test_a_call_type_outside_the_contract_is_other_and_named(written: str) -> None:
     found = labels.of(record(call_type=written))
@@ -132,6 +135,7 @@ def test_a_safe_name_is_its_own_label(name: str) -> None:
     assert trunk_label(name) == name
 
 
+@pytest.mark.fault("C11", "C13")
 @pytest.mark.parametrize(
     ("name", "start"),
     [
@@ -173,6 +177,7 @@ names = (
 )
 
 
+@pytest.mark.fault("C13")
 @given(names)
 def test_a_label_can_be_written_anywhere(name: str) -> None:
     label = trunk_label(name)
@@ -196,6 +201,7 @@ def test_no_trunk_takes_the_label_of_no_trunk_or_of_the_rest(name: str) -> None:
     assert trunk_label(name) not in {"none", "other"}
 
 
+@pytest.mark.fault("C13")
 @given(names, names)
 @example("a\nb", "a\rb")
 @example("a\nb", "a\ufffdb")

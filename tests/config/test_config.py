@@ -919,6 +919,7 @@ def test_a_mistake_is_one_line_that_says_where_what_and_what_to_do(
     assert message.isprintable()
 
 
+@pytest.mark.fault("G2")
 @pytest.mark.parametrize("source", [pytest.param(case.values[0], id=case.id) for case in MISTAKES])
 def test_no_mistake_shows_the_secret(source: str) -> None:
     error = refusal(source)

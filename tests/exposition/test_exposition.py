@@ -300,6 +300,7 @@ def build_labels(text: str) -> list[tuple[str, str]]:
     return re.findall(r'(\w+)="([^"]*)"', inner)
 
 
+@pytest.mark.fault("C11")
 @given(st.lists(texts.filter(bool), unique=True, max_size=5))
 def test_the_parsers_read_hostile_labels_back(names: list[str]) -> None:
     shot = snapshot(series={Series(RECORDS, (*SIP[:2], name)): (1,) for name in names})
@@ -447,6 +448,7 @@ def at(seconds: float, wall: float | None = None) -> Now:
     return Now(NOW.wall + (seconds if wall is None else wall), NOW.steady + seconds)
 
 
+@pytest.mark.fault("B1")
 @pytest.mark.parametrize("before", [True, False], ids=["seen before", "first scrape"])
 def test_calls_of_a_silent_pbx_are_hidden_by_the_clock_alone(before: bool) -> None:
     ours, shot = exposition(), full_snapshot()
@@ -705,6 +707,7 @@ def numbered(pbx: str, number: int) -> Snapshot:
     )
 
 
+@pytest.mark.fault("F7")
 def test_whoever_scrapes_while_snapshots_are_replaced_sees_whole_pages() -> None:
     ours = exposition()
     newest = {"hq": numbered("hq", 0), "branch": numbered("branch", 0)}
@@ -737,6 +740,7 @@ def test_whoever_scrapes_while_snapshots_are_replaced_sees_whole_pages() -> None
     assert set(last.values()) == {f"{number}.0"}
 
 
+@pytest.mark.fault("F1")
 def test_nobody_waits_for_another_ones_rendering() -> None:
     ours = exposition()
     before = ours.one(numbered("hq", 1), NOW, openmetrics=False)
@@ -761,6 +765,7 @@ def test_nobody_waits_for_another_ones_rendering() -> None:
     assert samples(after)['cdr_up{pbx="hq"}'] == "2.0"
 
 
+@pytest.mark.fault("F10")
 def test_a_writer_that_fails_leaves_the_exposition_usable() -> None:
     ours = exposition()
     with pytest.raises(ValueError, match=r"shorter|longer"):

@@ -120,6 +120,7 @@ def test_a_call_is_counted_once_it_was_waited_for(office: Callable[..., Office])
     assert (it.calls, it.waiting) == ({"answered": 1}, 0)
 
 
+@pytest.mark.fault("H1")
 def test_legs_that_turn_up_in_other_polls_are_of_the_same_call(
     office: Callable[..., Office],
 ) -> None:
@@ -152,6 +153,7 @@ def test_each_new_leg_begins_the_wait_anew(office: Callable[..., Office]) -> Non
     assert it.calls == {"answered": 1}
 
 
+@pytest.mark.fault("H2")
 def test_a_leg_that_comes_after_its_call_was_counted_is_a_row_only(
     office: Callable[..., Office],
 ) -> None:
@@ -166,6 +168,7 @@ def test_a_leg_that_comes_after_its_call_was_counted_is_a_row_only(
     assert (it.late, it.counted) == (1, 2)
 
 
+@pytest.mark.fault("H2")
 def test_a_late_leg_is_still_known_after_a_restart(office: Callable[..., Office]) -> None:
     it = office()
     it.show(IVR)
@@ -177,6 +180,7 @@ def test_a_late_leg_is_still_known_after_a_restart(office: Callable[..., Office]
     assert (it.calls, it.late) == ({"machine": 1}, 1)
 
 
+@pytest.mark.fault("H9")
 def test_a_row_without_uid_is_a_call_at_once(office: Callable[..., Office]) -> None:
     it = office()
     it.show(AGENT, uid="")
@@ -198,6 +202,7 @@ def test_rows_without_uid_from_before_the_start_hide_no_call_on_their_page(
     assert (it.counted, it.calls) == (1, {"answered": 1})
 
 
+@pytest.mark.fault("H5")
 def test_time_in_which_the_pbx_did_not_answer_is_no_time_of_waiting(
     office: Callable[..., Office],
 ) -> None:
@@ -218,6 +223,7 @@ def test_time_in_which_the_pbx_did_not_answer_is_no_time_of_waiting(
     assert (it.calls, it.late) == ({"answered": 1}, 0)
 
 
+@pytest.mark.fault("H7")
 def test_an_open_call_survives_a_restart_and_waits_on(office: Callable[..., Office]) -> None:
     it = office()
     it.show(IVR)
@@ -236,6 +242,7 @@ def test_an_open_call_survives_a_restart_and_waits_on(office: Callable[..., Offi
 # --- the start -----------------------------------------------------------------------------------
 
 
+@pytest.mark.fault("H6")
 def test_further_legs_of_a_call_from_before_the_start_are_rows_only(
     new_office: Callable[..., Office],
 ) -> None:
@@ -249,6 +256,7 @@ def test_further_legs_of_a_call_from_before_the_start_are_rows_only(
     assert (it.counted, it.calls, it.late) == (2, {"answered": 1}, 0)
 
 
+@pytest.mark.fault("H10")
 @pytest.mark.parametrize("nameless", [False, True], ids=["by-id", "by-time"])
 def test_a_baseline_is_as_many_calls_as_it_holds(
     new_office: Callable[..., Office], nameless: bool
@@ -311,6 +319,7 @@ def test_a_call_that_ends_while_a_baseline_is_read_is_waited_for(
 # --- catching up ---------------------------------------------------------------------------------
 
 
+@pytest.mark.fault("H5")
 def test_calls_of_an_outage_are_counted_before_anything_is_shown_again(
     office: Callable[..., Office],
 ) -> None:
@@ -330,6 +339,7 @@ def test_calls_of_an_outage_are_counted_before_anything_is_shown_again(
     assert counted == 30
 
 
+@pytest.mark.fault("H4")
 def test_a_page_that_ends_within_a_call_does_not_cut_it(office: Callable[..., Office]) -> None:
     it = office()
     it.restart()
@@ -395,6 +405,7 @@ def test_what_came_after_the_poll_began_waits_for_the_next_poll(offset: int, ove
     assert len(settling.after_poll(calls, ledger, now, shown=False).finished) == over
 
 
+@pytest.mark.fault("H4")
 @pytest.mark.parametrize("at", range(1, 12))
 def test_a_kill_in_a_catch_up_cuts_no_call(office: Callable[..., Office], at: int) -> None:
     it = office()
@@ -423,6 +434,7 @@ def thirty_minutes(it: Office) -> None:
     it.run(180)
 
 
+@pytest.mark.fault("H3")
 def test_legs_one_by_one_are_one_call_where_the_user_says_so(
     office: Callable[..., Office],
 ) -> None:
@@ -432,6 +444,7 @@ def test_legs_one_by_one_are_one_call_where_the_user_says_so(
     assert (it.calls, it.late) == ({"answered": 1}, 0)
 
 
+@pytest.mark.fault("H3")
 def test_legs_one_by_one_show_as_late_ones_where_the_user_does_not_say_so(
     office: Callable[..., Office],
 ) -> None:
@@ -467,6 +480,7 @@ def test_one_by_one_a_call_whose_caller_hung_up_is_not_waited_for_long(
 # --- bounds --------------------------------------------------------------------------------------
 
 
+@pytest.mark.fault("H8")
 def test_calls_beyond_the_bound_are_counted_as_they_stand_and_it_shows(
     office: Callable[..., Office], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -480,6 +494,7 @@ def test_calls_beyond_the_bound_are_counted_as_they_stand_and_it_shows(
     assert (it.waiting, it.total("cdr_exporter_cut_calls_total")) == (10, 5)
 
 
+@pytest.mark.fault("H8")
 def test_closed_calls_are_remembered_in_bounds(
     office: Callable[..., Office], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -497,6 +512,7 @@ def test_closed_calls_are_remembered_in_bounds(
     assert list(it.store.calls.closed) == closed
 
 
+@pytest.mark.fault("H8")
 def test_a_call_is_forgotten_once_no_leg_of_it_can_come(office: Callable[..., Office]) -> None:
     it = office(longest_call=3600.0)
     it.show(AGENT)

@@ -175,6 +175,7 @@ def sound(ledger: Ledger, pbx: FakePBX, guess: int = 20) -> Sounding:
     return sounding
 
 
+@pytest.mark.fault("D10")
 @pytest.mark.parametrize("tells_total", [True, False], ids=["total-told", "no-total"])
 @pytest.mark.parametrize("new", [20, 24, 100, 1000, 30_000])
 @pytest.mark.parametrize("guess", ["right", "none", "twice"])
@@ -219,6 +220,7 @@ def call_again(pbx: FakePBX, times: int) -> None:
         pbx.call(uid=f"again-{pbx.next_id}", started_at=1_700_000_500 + pbx.next_id)
 
 
+@pytest.mark.fault("D5")
 def test_after_a_backup_was_put_back_only_new_rows_count(pbx: FakePBX) -> None:
     ledger = from_now(read(pbx, size=100), NOW)
     restored(pbx, 60)
@@ -233,6 +235,7 @@ def test_after_a_backup_was_put_back_only_new_rows_count(pbx: FakePBX) -> None:
     assert second.ledger.high == 90
 
 
+@pytest.mark.fault("D5")
 def test_rows_that_a_backup_took_away_and_that_come_back_do_not_count(pbx: FakePBX) -> None:
     ledger = judged(from_the_beginning(), read(pbx, size=100)).ledger
     rows, next_id = dict(pbx.rows), pbx.next_id
@@ -279,6 +282,7 @@ def test_after_a_break_the_watermark_holds_for_rows_that_turn_up_later_too(pbx: 
     assert verdict.pre_break == 1
 
 
+@pytest.mark.fault("D9")
 def test_a_row_that_ends_in_the_future_does_not_hide_what_comes_after_a_break() -> None:
     far = Record(id=1, uid="far", started_at=4_000_000_000, duration=1)
     mark = Watermark(newest=500).after([far], NOW).broken()
@@ -289,6 +293,7 @@ def test_a_row_that_ends_in_the_future_does_not_hide_what_comes_after_a_break() 
     assert not mark.hides(soon)
 
 
+@pytest.mark.fault("D9")
 def test_a_clock_that_is_just_wrong_hides_what_may_have_been_counted() -> None:
     rows = [
         Record(id=n, uid=f"far-{n}", started_at=4_000_000_000 + n, duration=1)

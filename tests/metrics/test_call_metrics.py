@@ -77,6 +77,7 @@ def test_a_call_that_nobody_took_adds_to_these_series() -> None:
     assert {key.family for key in series} == {"cdr_call_duration_seconds", "cdr_call_legs"}
 
 
+@pytest.mark.fault("H9")
 @pytest.mark.parametrize(
     ("trace", "outcome"),
     [

@@ -249,6 +249,7 @@ def on(*trunks: str) -> list[Record]:
     return [record(number, src_trunk=trunk) for number, trunk in enumerate(trunks, 1)]
 
 
+@pytest.mark.fault("C14")
 def test_trunks_beyond_the_most_are_counted_together_and_said_so() -> None:
     counted = count(on("a", "b", "c", "d", "a", "c"), max_trunks=2)
 
@@ -257,6 +258,7 @@ def test_trunks_beyond_the_most_are_counted_together_and_said_so() -> None:
     assert counted.trunks == {"none", "a", "b"}
 
 
+@pytest.mark.fault("C14")
 def test_a_trunk_once_admitted_stays_so() -> None:
     totals = totals_of([on("a", "b"), on("c", "b"), on("c", "a", "d")], max_trunks=2)
 
@@ -312,6 +314,7 @@ def test_a_page_that_keeps_the_contract_tells_nothing_besides() -> None:
     assert events(count([record(1), record(2)])) == {}
 
 
+@pytest.mark.fault("C9")
 def test_each_unknown_value_is_told_once_a_row() -> None:
     rows = [
         record(1, disposition="ABANDONED"),
@@ -326,6 +329,7 @@ def test_each_unknown_value_is_told_once_a_row() -> None:
     }
 
 
+@pytest.mark.fault("C10")
 def test_each_rejected_field_is_told_once_a_row() -> None:
     both, one = flawed(record(1), "duration", "reason"), flawed(record(3), "duration")
 

@@ -117,6 +117,7 @@ def test_an_answer_that_is_no_answer_is_garbled(office: Office, body: bytes) -> 
     assert (type(error), error.reason) == (TryAgain, "garbled")
 
 
+@pytest.mark.fault("A10")
 def test_one_request_at_a_time(office: Office) -> None:
     running, most = [0], [0]
 
@@ -142,6 +143,7 @@ def test_one_request_at_a_time(office: Office) -> None:
 # --- a token's life
 
 
+@pytest.mark.fault("A6", "A7")
 def test_twenty_restarts_need_one_login(office: Office) -> None:
     for _ in range(20):
         office.client().fetch(HEAD)
@@ -165,6 +167,7 @@ def test_a_token_is_refreshed_at_80_percent_of_its_life(office: Office) -> None:
     assert office.logins() == 1
 
 
+@pytest.mark.fault("A1")
 def test_a_token_that_expired_early_is_refreshed_once_and_the_request_repeated(
     office: Office,
 ) -> None:
@@ -176,6 +179,7 @@ def test_a_token_that_expired_early_is_refreshed_once_and_the_request_repeated(
     assert office.pbx.calls[2:] == ["cdr/list", "refresh_token", "cdr/list"]
 
 
+@pytest.mark.fault("A2", "A3")
 @pytest.mark.parametrize("answer", [10004, -1, 40002], ids=["expired", "failure", "unknown"])
 def test_a_refused_refresh_is_followed_by_one_login(office: Office, answer: int) -> None:
     client = office.client()
@@ -187,6 +191,7 @@ def test_a_refused_refresh_is_followed_by_one_login(office: Office, answer: int)
     assert office.pbx.calls[2:] == ["cdr/list", "refresh_token", "get_token", "cdr/list"]
 
 
+@pytest.mark.fault("A2")
 def test_a_refresh_token_that_has_expired_is_not_sent(office: Office) -> None:
     client = office.client()
     client.fetch(HEAD)
@@ -196,6 +201,7 @@ def test_a_refresh_token_that_has_expired_is_not_sent(office: Office) -> None:
     assert office.pbx.calls[2:] == ["get_token", "cdr/list"]
 
 
+@pytest.mark.fault("A3")
 @pytest.mark.parametrize("answer", [-2, 2, 70082])
 def test_a_refresh_that_met_a_busy_pbx_is_tried_again(office: Office, answer: int) -> None:
     client = office.client()
@@ -210,6 +216,7 @@ def test_a_refresh_that_met_a_busy_pbx_is_tried_again(office: Office, answer: in
     assert office.logins() == 1
 
 
+@pytest.mark.fault("A8")
 def test_a_new_token_that_is_refused_at_once_starts_no_storm(office: Office) -> None:
     client = office.client()
     client.fetch(HEAD)
@@ -237,6 +244,7 @@ def test_a_token_that_another_process_renewed_is_used(office: Office) -> None:
     assert office.pbx.calls[before:] == ["cdr/list", "cdr/list"]
 
 
+@pytest.mark.fault("A10")
 def test_two_processes_do_not_log_in_at_the_same_time(office: Office) -> None:
     clients = [office.client() for _ in range(4)]
     threads = [threading.Thread(target=client.fetch, args=(HEAD,)) for client in clients]
@@ -248,6 +256,7 @@ def test_two_processes_do_not_log_in_at_the_same_time(office: Office) -> None:
     assert office.logins() == 1
 
 
+@pytest.mark.fault("A12")
 def test_a_life_of_nothing_does_not_log_in_for_each_request(office: Office) -> None:
     office.pbx.life = 0
     client = office.client()
@@ -257,6 +266,7 @@ def test_a_life_of_nothing_does_not_log_in_for_each_request(office: Office) -> N
     assert office.logins() == 1
 
 
+@pytest.mark.fault("A13")
 def test_a_token_of_a_wrong_form_is_garbled_and_not_asked_for_again_at_once(
     office: Office,
 ) -> None:
@@ -284,6 +294,7 @@ def test_another_base_url_gets_no_token_of_this_one(office: Office, tmp_path: Pa
 # --- the login budget
 
 
+@pytest.mark.fault("A4")
 def test_wrong_credentials_are_tried_three_times_across_restarts(office: Office) -> None:
     tries: list[float] = []
     start = office.clock.now
@@ -312,6 +323,7 @@ def test_a_refused_client_asks_us_to_look_for_a_new_secret_each_minute(office: O
     assert second.errcode is None
 
 
+@pytest.mark.fault("A11")
 def test_a_changed_secret_is_tried_at_once_without_a_restart(
     office: Office, tmp_path: Path
 ) -> None:
@@ -363,6 +375,7 @@ Client(pbx, pathlib.Path(path), wall=lambda: float(now)).fetch(CDRQuery())
 """
 
 
+@pytest.mark.fault("A7")
 def test_a_kill_in_the_middle_of_a_login_does_not_forget_it(office: Office) -> None:
     asked = threading.Event()
 
@@ -396,6 +409,7 @@ NEVER_JUDGED: dict[str, Step] = {
 }
 
 
+@pytest.mark.fault("B12")
 @pytest.mark.parametrize("step", NEVER_JUDGED.values(), ids=NEVER_JUDGED)
 def test_a_login_that_was_turned_away_unjudged_may_be_repeated(office: Office, step: Step) -> None:
     office.wire.script = [step, office.pbx]
@@ -447,6 +461,7 @@ def test_a_login_that_cannot_be_written_down_is_not_made(office: Office) -> None
 # --- the client secret
 
 
+@pytest.mark.fault("A11")
 @pytest.mark.parametrize(
     ("content", "password"),
     [
@@ -477,6 +492,7 @@ def test_a_secret_may_come_from_the_environment(
     office.client(secret=SecretSource(env="HQ_SECRET")).fetch(HEAD)
 
 
+@pytest.mark.fault("A11")
 def test_without_a_secret_the_pbx_is_not_asked(office: Office, tmp_path: Path) -> None:
     (tmp_path / "empty").write_text("\n")
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
@@ -498,6 +514,7 @@ def test_without_a_secret_the_pbx_is_not_asked(office: Office, tmp_path: Path) -
 # --- codes with a reaction of their own
 
 
+@pytest.mark.fault("A5", "A6", "A9")
 @pytest.mark.parametrize("endpoint", ["get_token", "cdr/list"])
 @pytest.mark.parametrize(
     ("errcode", "blocked", "waits"),
@@ -557,6 +574,7 @@ def test_a_wrong_path_waits_long_but_not_across_a_restart(office: Office, errcod
     office.client().fetch(HEAD)
 
 
+@pytest.mark.fault("C1")
 @pytest.mark.parametrize("errcode", [-2, -1, 1, 2, 40002, 70082, 99999])
 def test_any_other_code_is_tried_again(office: Office, errcode: int) -> None:
     office.pbx.says["cdr/list"] = [errcode]
@@ -608,6 +626,7 @@ def test_a_token_that_could_not_be_revoked_is_used_after_the_restart(
     assert office.logins() == 1
 
 
+@pytest.mark.fault("E13")
 def test_cancel_ends_a_fetch_and_frees_the_way_for_revoke(office: Office) -> None:
     client = office.client()
     client.fetch(HEAD)
@@ -663,6 +682,7 @@ ALWAYS: dict[str, Step] = {
 }
 
 
+@pytest.mark.fault("G1")
 @pytest.mark.parametrize("stage", ["login", "list", "refresh"])
 @pytest.mark.parametrize("step", ALWAYS.values(), ids=ALWAYS)
 def test_no_fault_at_any_stage_shows_a_secret(

@@ -125,6 +125,7 @@ def test_a_token_is_used_for_80_percent_of_its_life(age: float, is_fresh: bool) 
     assert (token_rules.fresh(known, NOW + age) is not None) is is_fresh
 
 
+@pytest.mark.fault("A12")
 @pytest.mark.parametrize(
     ("life", "seconds"),
     [
@@ -169,6 +170,7 @@ def test_an_answer_without_errcode_is_garbled(body: bytes) -> None:
     assert token_rules.read_reply(body, NOW) is None
 
 
+@pytest.mark.fault("A13")
 @pytest.mark.parametrize(
     "token",
     ["", "short", "x" * 513, "a b c d e f", "abcdefg&x=1", "abcdefgh\n", "ünïcödé8", 7, None],
@@ -199,6 +201,7 @@ def test_another_answer_starts_with_its_own_wait() -> None:
     assert state.hold == Hold(60002, 5 * MINUTE, NOW + 5 * MINUTE)
 
 
+@pytest.mark.fault("E14")
 def test_a_clock_that_was_ahead_does_not_hold_us_for_years() -> None:
     future = NOW + 10 * 365 * 24 * HOUR
     written = token_rules.held_back(token_rules.trying(held(), "secret", future), 70004, future)
@@ -258,6 +261,7 @@ def test_what_is_written_is_read_again(path: Path) -> None:
     assert file(path).read(NOW) == everything()
 
 
+@pytest.mark.fault("G4")
 def test_the_file_is_private_whatever_the_umask(path: Path) -> None:
     old = os.umask(0)
     try:
@@ -271,6 +275,7 @@ def test_the_file_is_private_whatever_the_umask(path: Path) -> None:
     assert sorted(entry.name for entry in path.parent.iterdir()) == ["hq.token"]
 
 
+@pytest.mark.fault("G4")
 def test_a_file_that_others_can_read_is_made_private_again(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -100,6 +100,7 @@ def test_a_login_is_posted_as_json_and_has_no_token_in_its_url() -> None:
     assert body == b'{"password":"canary-secret"}'
 
 
+@pytest.mark.fault("A13")
 @pytest.mark.parametrize("token", ["short", "a b c d e f g", "x" * 513, "12345678\r\nEvil: 1"])
 def test_a_token_that_could_change_the_request_is_not_sent(token: str) -> None:
     with Wire(say(ok(b"{}"))) as wire:
@@ -140,6 +141,7 @@ SLOW: dict[str, Step] = {
 }
 
 
+@pytest.mark.fault("B3")
 @pytest.mark.parametrize("step", SLOW.values(), ids=SLOW)
 def test_the_deadline_is_for_the_whole_request(step: Step) -> None:
     with Wire(step) as wire:
@@ -151,6 +153,7 @@ def test_the_deadline_is_for_the_whole_request(step: Step) -> None:
     assert 0.28 <= took < PATIENT
 
 
+@pytest.mark.fault("B2")
 def test_the_deadline_covers_connecting() -> None:
     with full_backlog() as url:
         started = time.monotonic()
@@ -161,6 +164,7 @@ def test_the_deadline_covers_connecting() -> None:
     assert took < PATIENT
 
 
+@pytest.mark.fault("B2")
 def test_the_deadline_covers_the_tls_handshake() -> None:
     with Wire(mute) as wire:
         started = time.monotonic()
@@ -183,6 +187,7 @@ def slow_resolver(monkeypatch: pytest.MonkeyPatch, over: threading.Event) -> Non
     monkeypatch.setattr(socket, "getaddrinfo", slow)
 
 
+@pytest.mark.fault("B2")
 def test_the_deadline_covers_the_name_lookup(monkeypatch: pytest.MonkeyPatch) -> None:
     over = threading.Event()
     slow_resolver(monkeypatch, over)
@@ -195,6 +200,7 @@ def test_the_deadline_covers_the_name_lookup(monkeypatch: pytest.MonkeyPatch) ->
     assert took < PATIENT
 
 
+@pytest.mark.fault("B2")
 def test_a_dead_first_address_leaves_time_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     def two(*_: object, **__: object) -> list[object]:
         dead = ("127.0.0.1", int(url.rpartition(":")[2]))
@@ -212,6 +218,7 @@ def test_a_dead_first_address_leaves_time_for_the_next(monkeypatch: pytest.Monke
 # --- trouble on the way
 
 
+@pytest.mark.fault("B1")
 def test_a_refused_connection_is_connect_trouble() -> None:
     port = closed_port()
     error = failure(Transport(f"http://127.0.0.1:{port}", TLS()))
@@ -220,6 +227,7 @@ def test_a_refused_connection_is_connect_trouble() -> None:
     assert str(error) == f"cannot connect to 127.0.0.1:{port}: connection refused"
 
 
+@pytest.mark.fault("B1")
 def test_an_unknown_host_is_connect_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(*_: object, **__: object) -> object:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
@@ -241,6 +249,7 @@ def test_a_connection_lost_before_any_answer_is_connect_trouble(step: Step) -> N
         assert failure(transport(wire)).reason == "connect"
 
 
+@pytest.mark.fault("B4", "B5")
 @pytest.mark.parametrize("whole", [ok(b'{"errcode":0}'), chunked(b'{"errcode":0}')])
 def test_an_answer_cut_at_any_byte_is_garbled(whole: bytes) -> None:
     # A cut in the last chunk's own line ends takes nothing from the body.
@@ -252,6 +261,7 @@ def test_an_answer_cut_at_any_byte_is_garbled(whole: bytes) -> None:
     assert set(reasons.values()) == {"garbled"}
 
 
+@pytest.mark.fault("B4")
 def test_a_reset_within_the_answer_is_garbled() -> None:
     with Wire(reset(ENVELOPE[:60])) as wire:
         assert failure(transport(wire)).reason == "garbled"
@@ -271,6 +281,7 @@ GARBLED = {
 }
 
 
+@pytest.mark.fault("B5", "B6")
 @pytest.mark.parametrize("data", GARBLED.values(), ids=GARBLED)
 def test_what_is_not_a_plain_http_answer_is_garbled(data: bytes) -> None:
     with Wire(say(data)) as wire:
@@ -289,6 +300,7 @@ HUGE: dict[str, Step] = {
 }
 
 
+@pytest.mark.fault("B6", "E15")
 @pytest.mark.parametrize("step", HUGE.values(), ids=HUGE)
 def test_an_endless_answer_is_left_at_the_limit(step: Step) -> None:
     with Wire(step) as wire:
@@ -303,6 +315,7 @@ def test_an_answer_of_just_the_limit_is_taken() -> None:
 # --- HTTP statuses
 
 
+@pytest.mark.fault("B11", "B12")
 @pytest.mark.parametrize(
     ("status", "headers", "kind", "reason", "seconds"),
     [
@@ -334,6 +347,7 @@ def test_a_status_other_than_200_has_its_reason(
     assert getattr(error, "retry_after", None) == seconds
 
 
+@pytest.mark.fault("B10")
 @pytest.mark.parametrize(
     ("value", "seconds"),
     [
@@ -351,6 +365,7 @@ def test_retry_after_is_seconds_or_a_date_within_bounds(value: str, seconds: flo
     assert retry_after(value, now=100.0) == seconds
 
 
+@pytest.mark.fault("B8")
 def test_a_redirect_is_not_followed_and_its_body_not_read() -> None:
     with Wire(say(ok(b"{}"))) as elsewhere:
         head = f"HTTP/1.1 302 Found\r\nLocation: {elsewhere.url}/\r\n\r\n".encode()
@@ -364,6 +379,7 @@ def test_a_redirect_is_not_followed_and_its_body_not_read() -> None:
     assert took < PATIENT
 
 
+@pytest.mark.fault("B9")
 def test_proxies_and_netrc_of_the_environment_are_ignored(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -405,6 +421,7 @@ def test_a_ca_file_may_hold_the_certificate_of_the_pbx_itself(leaf: Certificate)
         assert transport(wire, TLS(ca_file=leaf.file)).send(LIST, 5) == b"{}"
 
 
+@pytest.mark.fault("B7")
 def test_a_self_signed_certificate_is_refused_with_a_hint(ca: Certificate) -> None:
     with Wire(say(ok(b"{}")), tls=ca.server) as wire:
         error = failure(transport(wire))
@@ -415,6 +432,7 @@ def test_a_self_signed_certificate_is_refused_with_a_hint(ca: Certificate) -> No
     assert wire.received == b""
 
 
+@pytest.mark.fault("B7")
 def test_a_certificate_for_another_name_is_refused(tmp_path: Path, ca: Certificate) -> None:
     other = certificate(tmp_path, "other", issuer=ca, address="192.0.2.1")
     with Wire(say(ok(b"{}")), tls=other.server) as wire:
@@ -451,6 +469,7 @@ def test_anybody_is_believed_where_the_user_says_so(tmp_path: Path) -> None:
         assert transport(wire, TLS(insecure_skip_verify=True)).send(LIST, 5) == b"{}"
 
 
+@pytest.mark.fault("B7")
 def test_a_port_that_speaks_plain_http_is_tls_trouble() -> None:
     with Wire(as_plain_http) as wire:
         error = failure(Transport(wire.url.replace("http", "https"), TLS()))
@@ -489,6 +508,7 @@ def test_http_spoken_to_a_port_for_https_is_said_so(said: bytes) -> None:
     assert "is it http that base_url's port speaks, and not https?" in str(error)
 
 
+@pytest.mark.fault("B7")
 def test_tls_older_than_1_2_is_refused(leaf: Certificate) -> None:
     old = leaf.server
     with warnings.catch_warnings():
@@ -629,6 +649,7 @@ FAULTS: dict[str, Step] = {
 }
 
 
+@pytest.mark.fault("G1", "G5")
 @pytest.mark.parametrize("request_", [LIST, LOGIN], ids=["token", "secret"])
 @pytest.mark.parametrize("step", FAULTS.values(), ids=FAULTS)
 def test_no_fault_shows_a_token_or_a_secret(
@@ -653,6 +674,7 @@ def test_no_fault_shows_a_token_or_a_secret(
     assert "canary-secret" not in shown
 
 
+@pytest.mark.fault("G3")
 def test_debug_logs_show_a_placeholder(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     with Wire(say(ok(b"{}"))) as wire:
@@ -682,6 +704,7 @@ def told(error: BaseException) -> str:
     return "".join([str(error), repr(error), *traceback.format_exception(error), *locals_])
 
 
+@pytest.mark.fault("F9")
 @pytest.mark.parametrize(
     ("text", "shown"),
     [

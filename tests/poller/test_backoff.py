@@ -52,6 +52,7 @@ def test_a_first_wait_above_the_longest_is_the_longest() -> None:
     assert after_failure(wait_long(7200, 3600), 1, 0.0) == 3600
 
 
+@pytest.mark.fault("B10")
 @pytest.mark.parametrize(
     ("asked", "chance", "wait"),
     [

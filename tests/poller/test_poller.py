@@ -140,6 +140,7 @@ def test_start_all_counts_every_row(bench: Callable[..., Bench], pbx: FakePBX, r
     assert it.gauge("cdr_exporter_backlog") == 0
 
 
+@pytest.mark.fault("D10")
 @pytest.mark.parametrize("missed", [1, 19, 20, 21, 500, 3000])
 def test_an_outage_is_caught_up_once(
     bench: Callable[..., Bench], pbx: FakePBX, missed: int
@@ -153,6 +154,7 @@ def test_an_outage_is_caught_up_once(
     assert it.counted == missed
 
 
+@pytest.mark.fault("D1")
 def test_rows_inserted_before_every_answer_are_counted_once(
     bench: Callable[..., Bench], pbx: FakePBX
 ) -> None:
@@ -166,6 +168,7 @@ def test_rows_inserted_before_every_answer_are_counted_once(
     assert it.counted == len(pbx.rows)
 
 
+@pytest.mark.fault("D1")
 def test_rows_deleted_at_both_ends_before_every_answer_lose_no_other(
     bench: Callable[..., Bench], pbx: FakePBX
 ) -> None:
@@ -222,6 +225,7 @@ def test_nothing_durable_is_shown_before_the_holes_of_the_start_are_read(
     assert set(counts) == {3000}
 
 
+@pytest.mark.fault("D10")
 def test_calls_hidden_after_silence_come_back_when_caught_up(
     bench: Callable[..., Bench], pbx: FakePBX
 ) -> None:
@@ -282,6 +286,7 @@ def test_foreign_rows_are_not_counted_and_are_seen(
     assert it.gauge("cdr_exporter_lineage_suspect") == 1
 
 
+@pytest.mark.fault("D4")
 def test_late_and_reused_ids_are_counted(bench: Callable[..., Bench], pbx: FakePBX) -> None:
     pbx.call(10)
     it = bench(pbx)
@@ -426,6 +431,7 @@ def ends_early(pbx: FakePBX, rows: Callable[[], int]) -> None:
     pbx.fetch = fetch  # type: ignore[method-assign]
 
 
+@pytest.mark.fault("C8")
 @pytest.mark.parametrize("listed", [1, 2, 3, 4, 21, 199, 200, 203, 700, 1501])
 @pytest.mark.parametrize("more", [1, 2, 4000])
 def test_a_total_that_is_too_large_for_ever_does_not_keep_a_first_read_from_its_end(
@@ -531,6 +537,7 @@ def test_a_row_without_a_usable_id_does_not_mislead_the_search(
     assert it.last.totals.series[rejected] == (1,)
 
 
+@pytest.mark.fault("D8")
 @pytest.mark.parametrize("start", ["now", "all"])
 def test_the_list_of_a_pbx_that_is_still_starting_is_not_taken_for_its_table(
     bench: Callable[..., Bench], pbx: FakePBX, start: str

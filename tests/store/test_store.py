@@ -264,6 +264,7 @@ def fail_at(db: sqlite3.Connection, step: int) -> None:
     db.set_progress_handler(lambda: next(left, None) is None, 1)
 
 
+@pytest.mark.fault("E1")
 def test_a_commit_cut_off_at_any_step_is_all_or_nothing(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
         add(store, 2, 1)
@@ -291,6 +292,7 @@ def test_a_commit_cut_off_at_any_step_is_all_or_nothing(tmp_path: Path) -> None:
     assert reopened(tmp_path) == after
 
 
+@pytest.mark.fault("E3")
 def test_a_full_disk_is_told_and_the_page_is_committed_once_there_is_room(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
         add(store, 2, 1)
@@ -324,6 +326,7 @@ def test_a_full_disk_loses_nothing_at_a_restart(tmp_path: Path) -> None:
     assert reopened(tmp_path) == before
 
 
+@pytest.mark.fault("E2")
 def test_a_commit_is_on_the_disk_when_it_returns(tmp_path: Path) -> None:
     """Power loss cannot be had in a test; that SQLite was told to sync can be seen."""
     with opened(tmp_path) as store:
@@ -348,6 +351,7 @@ while True:
 """
 
 
+@pytest.mark.fault("E1")
 def test_ledger_and_totals_agree_after_kill_9_in_the_middle_of_commits(tmp_path: Path) -> None:
     told = 0
     for lines in (1, 40, 7, 90):
@@ -385,6 +389,7 @@ def test_a_state_in_use_is_not_opened_again(tmp_path: Path) -> None:
     assert counted(reopened(tmp_path).totals) == 1
 
 
+@pytest.mark.fault("E7")
 def test_a_state_in_use_is_not_opened_by_another_process(tmp_path: Path) -> None:
     attempt = (
         "import sys\nfrom pathlib import Path\n"
@@ -411,6 +416,7 @@ def test_two_pbxs_do_not_keep_each_other_out(tmp_path: Path) -> None:
     assert counted(reopened(tmp_path, name="branch").totals) == 2
 
 
+@pytest.mark.fault("G4")
 def test_only_the_owner_may_read_what_is_written(tmp_path: Path) -> None:
     directory = tmp_path / "deep" / "state"
     before = os.umask(0)
@@ -472,6 +478,7 @@ def make_newer(directory: Path) -> None:
         db.execute("PRAGMA user_version=99")
 
 
+@pytest.mark.fault("E8")
 def test_a_file_of_a_newer_version_is_left_alone(kept: Path) -> None:
     make_newer(kept)
     before = digests(kept)
@@ -484,6 +491,7 @@ def test_a_file_of_a_newer_version_is_left_alone(kept: Path) -> None:
     assert digests(kept) == before
 
 
+@pytest.mark.fault("E8")
 def test_a_file_of_a_newer_version_that_was_killed_is_left_alone(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "alive.db", isolation_level=None)) as db:
         db.execute("PRAGMA journal_mode=WAL")
@@ -504,6 +512,7 @@ def test_a_file_of_a_newer_version_that_was_killed_is_left_alone(tmp_path: Path)
     assert after == before
 
 
+@pytest.mark.fault("D11", "E8")
 def test_a_file_of_another_client_is_left_alone(kept: Path) -> None:
     before, state = digests(kept), reopened(kept)
 
@@ -532,6 +541,7 @@ def make_foreign(path: Path) -> None:
         db.commit()
 
 
+@pytest.mark.fault("E6")
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
@@ -595,6 +605,7 @@ def test_a_log_goes_with_its_unusable_file(killed: Path) -> None:
     assert {aside.read_bytes() for aside in asides(killed)} == {b"", before["hq.db-wal"]}
 
 
+@pytest.mark.fault("E9")
 @pytest.mark.parametrize("half", [b"", b"SQLite format 3\x00", b"x" * 4096])
 def test_a_creation_that_was_cut_off_leaves_no_half_state(tmp_path: Path, half: bytes) -> None:
     (tmp_path / "hq.new").write_bytes(half)
@@ -661,6 +672,7 @@ def flipped(whole: bytes, at: int) -> bytes:
     return whole[:at] + bytes([whole[at] ^ 0x41]) + whole[at + 1 :]
 
 
+@pytest.mark.fault("E5")
 def test_a_file_cut_off_anywhere_is_noticed(kept: Path) -> None:
     outcomes = list(spoilt_copies(kept, "hq.db", truncated, 512))
 
@@ -668,6 +680,7 @@ def test_a_file_cut_off_anywhere_is_noticed(kept: Path) -> None:
     assert all(found == "set aside" for found in outcomes)
 
 
+@pytest.mark.fault("E5")
 def test_a_file_cut_off_beside_its_log_is_noticed_or_mended(killed: Path) -> None:
     whole = outcome(shutil.copytree(killed, killed.with_name("whole")))
     outcomes = list(spoilt_copies(killed, "hq.db", truncated, 512))
@@ -678,6 +691,7 @@ def test_a_file_cut_off_beside_its_log_is_noticed_or_mended(killed: Path) -> Non
     assert all(found in ("set aside", whole) for found in outcomes)
 
 
+@pytest.mark.fault("E2")
 def test_a_log_cut_off_anywhere_leaves_what_some_commit_left(killed: Path) -> None:
     outcomes = list(spoilt_copies(killed, "hq.db-wal", truncated, 512))
 
@@ -691,6 +705,7 @@ def test_a_log_cut_off_anywhere_leaves_what_some_commit_left(killed: Path) -> No
     assert set(rows) == {0, 30, 31, 32}
 
 
+@pytest.mark.fault("E5")
 @pytest.mark.parametrize("spoil", [overwritten, flipped], ids=["overwritten", "one byte flipped"])
 def test_bad_bytes_anywhere_end_in_no_other_error(
     kept: Path, spoil: Callable[[bytes, int], bytes]
@@ -701,6 +716,7 @@ def test_bad_bytes_anywhere_end_in_no_other_error(
     assert all(isinstance(found, State | str) for found in outcomes)
 
 
+@pytest.mark.fault("E5")
 @pytest.mark.parametrize(
     "statement",
     [
@@ -759,6 +775,7 @@ def mortal() -> Iterator[Path]:
                 each.chmod(0o700)
 
 
+@pytest.mark.fault("E4")
 def test_a_directory_that_cannot_be_made_is_an_os_error(mortal: Path) -> None:
     mortal.chmod(0o500)
 
@@ -766,6 +783,7 @@ def test_a_directory_that_cannot_be_made_is_an_os_error(mortal: Path) -> None:
         Store(mortal / "state", "hq", "me", BOUNDS)
 
 
+@pytest.mark.fault("E4")
 def test_a_directory_that_cannot_be_written_is_an_os_error(mortal: Path) -> None:
     mortal.chmod(0o500)
 
@@ -773,6 +791,7 @@ def test_a_directory_that_cannot_be_written_is_an_os_error(mortal: Path) -> None
         Store(mortal, "hq", "me", BOUNDS)
 
 
+@pytest.mark.fault("E4")
 @pytest.mark.parametrize("bounds", [BOUNDS, {**BOUNDS, "ring": (7,)}], ids=["same", "changed"])
 def test_a_state_in_a_directory_made_read_only_is_refused(mortal: Path, bounds: Bounds) -> None:
     with opened(mortal) as store:
@@ -788,6 +807,7 @@ def test_a_state_in_a_directory_made_read_only_is_refused(mortal: Path, bounds: 
     assert counted(reopened(mortal, bounds=bounds).totals) == 1
 
 
+@pytest.mark.fault("E4")
 @pytest.mark.parametrize("mode", [0o000, 0o200, 0o400], ids=oct)
 @pytest.mark.parametrize("bounds", [BOUNDS, {**BOUNDS, "ring": (7,)}], ids=["same", "changed"])
 def test_a_file_that_cannot_be_read_and_written_is_refused(

@@ -187,6 +187,7 @@ def changes_ties(pbx: FakePBX) -> None:
     )
 
 
+@pytest.mark.fault("C17")
 @pytest.mark.parametrize(
     ("start", "below"),
     [
@@ -367,6 +368,7 @@ def test_of_a_crowded_second_no_more_is_asked_for_than_the_pbx_can_send_in_time(
     assert it.gauge("cdr_up") == 1
 
 
+@pytest.mark.fault("C17")
 def test_a_second_with_more_calls_than_the_contract_lets_us_ask_for_fails_the_poll(
     bench: Callable[..., Bench],
 ) -> None:
@@ -584,6 +586,7 @@ def test_start_now_by_time_hides_nothing_later_of_a_pbx_whose_clock_is_set_back(
     assert it.counted == 50
 
 
+@pytest.mark.fault("D8")
 @pytest.mark.parametrize("tells_total", [True, False], ids=["total-told", "no-total"])
 @pytest.mark.parametrize("first", [1, 2, 30])
 def test_start_now_on_an_empty_pbx_counts_its_first_calls_though_they_have_no_id(
@@ -630,6 +633,7 @@ def test_the_list_of_a_pbx_that_mixes_and_is_still_starting_is_not_taken_for_its
     assert it.counted == 3
 
 
+@pytest.mark.fault("D9")
 @pytest.mark.parametrize("rows", [30, 3000])
 def test_a_row_from_before_the_start_with_a_clock_years_ahead_is_not_counted_by_time(
     bench: Callable[..., Bench], rows: int
@@ -650,6 +654,7 @@ def test_a_row_from_before_the_start_with_a_clock_years_ahead_is_not_counted_by_
     assert it.counted == 43
 
 
+@pytest.mark.fault("D9")
 def test_a_clock_that_was_hours_ahead_once_does_not_hide_rows_when_the_order_changes(
     bench: Callable[..., Bench],
 ) -> None:
@@ -688,6 +693,7 @@ def busy(it: Bench, hours: float, *, one_in: int = 0, keeps: int = 0) -> int:
     return most
 
 
+@pytest.mark.fault("C17")
 @pytest.mark.parametrize("keeps", [0, 300], ids=["grows", "is-cleaned-up"])
 def test_seldom_rows_without_id_on_a_busy_pbx_are_all_counted(
     bench: Callable[..., Bench], pbx: FakePBX, keeps: int
@@ -750,6 +756,7 @@ def test_looking_for_rows_without_id_keeps_to_the_budget(bench: Callable[..., Be
     assert pbx.rows_sent - idle <= 10 * 20
 
 
+@pytest.mark.fault("C17")
 @pytest.mark.parametrize("broken", [1, 3])
 def test_rows_that_are_counted_and_never_shown_cost_little_and_hide_no_others(
     bench: Callable[..., Bench], broken: int

@@ -68,6 +68,7 @@ STEPS = st.lists(
 )
 
 
+@pytest.mark.fault("C8")
 @settings(max_examples=400)
 @given(
     rows=st.integers(30, 60),

@@ -54,6 +54,7 @@ def reset(it: Bench) -> FakePBX:
     return it.pbx
 
 
+@pytest.mark.fault("D7")
 def test_the_first_sight_of_another_table_counts_nothing(it: Bench, reset: FakePBX) -> None:
     poll(it)
 
@@ -63,6 +64,7 @@ def test_the_first_sight_of_another_table_counts_nothing(it: Bench, reset: FakeP
     assert it.total(BREAKS) == 0
 
 
+@pytest.mark.fault("D6")
 def test_the_second_sight_begins_a_new_lineage_and_counts_its_rows(
     it: Bench, reset: FakePBX
 ) -> None:
@@ -76,6 +78,7 @@ def test_the_second_sight_begins_a_new_lineage_and_counts_its_rows(
     assert it.gauge("cdr_exporter_backlog") == 0
 
 
+@pytest.mark.fault("D7")
 def test_two_strange_tables_without_a_row_in_common_are_no_confirmation(it: Bench) -> None:
     ours = it.pbx.rows
     for number in range(4):
@@ -91,6 +94,7 @@ def test_two_strange_tables_without_a_row_in_common_are_no_confirmation(it: Benc
     it.pbx.rows = ours
 
 
+@pytest.mark.fault("D7")
 @pytest.mark.parametrize("between", ["ours", "empty"])
 def test_a_table_that_comes_and_goes_is_never_counted(it: Bench, between: str) -> None:
     ours, next_id = it.pbx.rows, it.pbx.next_id
@@ -111,6 +115,7 @@ def test_a_table_that_comes_and_goes_is_never_counted(it: Bench, between: str) -
     assert it.gauge(SUSPECT) == 0
 
 
+@pytest.mark.fault("D6")
 def test_rows_of_the_new_table_that_ended_before_are_left_out_and_told(
     it: Bench, reset: FakePBX
 ) -> None:
@@ -122,6 +127,7 @@ def test_rows_of_the_new_table_that_ended_before_are_left_out_and_told(
     assert it.total(LEFT_OUT) == 200
 
 
+@pytest.mark.fault("D6", "D11")
 def test_a_backup_from_before_anything_we_remember_doubles_nothing(it: Bench) -> None:
     backup = {row_id: it.pbx.rows[row_id] for row_id in range(1, 501)}
     end(it.pbx, 4000)
@@ -138,6 +144,7 @@ def test_a_backup_from_before_anything_we_remember_doubles_nothing(it: Bench) ->
     assert it.total(LEFT_OUT) == 500
 
 
+@pytest.mark.fault("D5")
 def test_a_backup_within_what_we_remember_is_no_break(it: Bench) -> None:
     it.clock.pass_(60)
     it.pbx.delete(*range(551, 601))
@@ -150,6 +157,7 @@ def test_a_backup_within_what_we_remember_is_no_break(it: Bench) -> None:
     assert it.total("cdr_exporter_reused_ids_total") == 50
 
 
+@pytest.mark.fault("D8")
 @pytest.mark.parametrize("rows", [1, 19, 20, 25, 300])
 def test_a_list_that_was_cleared_goes_on_with_what_comes(it: Bench, rows: int) -> None:
     it.pbx.rows.clear()
@@ -196,6 +204,7 @@ def test_a_break_is_confirmed_on_a_busy_table_too(it: Bench) -> None:
 # --- late rows -----------------------------------------------------------------------------------
 
 
+@pytest.mark.fault("D3")
 def test_a_late_row_far_below_the_first_page_is_counted_within_half_the_window(
     it: Bench,
 ) -> None:
@@ -210,6 +219,7 @@ def test_a_late_row_far_below_the_first_page_is_counted_within_half_the_window(
     assert it.total("cdr_exporter_late_records_total") == 1
 
 
+@pytest.mark.fault("D3")
 def test_a_row_that_is_visible_again_only_after_the_window_is_looked_for_no_more(
     it: Bench,
 ) -> None:
@@ -226,6 +236,7 @@ def test_a_row_that_is_visible_again_only_after_the_window_is_looked_for_no_more
     assert it.pbx.rows_sent - before <= 30 * 20 + 3 * 20
 
 
+@pytest.mark.fault("D3")
 def test_downtime_forgets_no_gap(it: Bench) -> None:
     late = it.pbx.next_id
     it.pbx.next_id += 1

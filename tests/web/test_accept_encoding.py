@@ -19,6 +19,7 @@ BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 OPENMETRICS, TEXT = "application/openmetrics-text", "text/plain"
 
 
+@pytest.mark.fault("F8")
 @pytest.mark.parametrize(
     ("accept", "kind"),
     [
@@ -77,6 +78,7 @@ def test_the_process_families_are_in_the_gzip_too():
     assert b"python_info" in gzip.decompress(packed.body)
 
 
+@pytest.mark.fault("F8")
 @pytest.mark.parametrize(
     ("accept_encoding", "expected"),
     [

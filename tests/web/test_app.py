@@ -74,6 +74,7 @@ def test_each_path_has_its_answer(target, content_type, within):
     assert within in response.text
 
 
+@pytest.mark.fault("F5")
 @pytest.mark.parametrize("target", OTHER_PATHS)
 def test_a_path_that_is_almost_right_is_not_found(target):
     response = ask(app(snapshot()), target)
@@ -81,12 +82,14 @@ def test_a_path_that_is_almost_right_is_not_found(target):
     assert (response.status, response.text) == (404, "not found\n")
 
 
+@pytest.mark.fault("F4")
 @pytest.mark.parametrize("name", TRAVERSALS)
 @pytest.mark.parametrize("folder", ["/dashboards/", "/rules/"])
 def test_only_a_bundled_file_is_found(folder, name):
     assert ask(app(snapshot()), folder + name).status == 404
 
 
+@pytest.mark.fault("F4")
 @pytest.mark.parametrize("target", ["/dashboards/cdr.yml", "/rules/calls.json"])
 def test_a_bundled_file_is_found_in_its_own_folder_only(target):
     assert ask(app(snapshot()), target).status == 404
@@ -146,6 +149,7 @@ def test_one_pbx_comes_without_the_others_and_without_the_process():
     assert "cdr_exporter_build_info" not in response.text
 
 
+@pytest.mark.fault("F8")
 @pytest.mark.parametrize(
     ("query", "status"),
     [
@@ -295,6 +299,7 @@ class BrokenClock:
         return NOW
 
 
+@pytest.mark.fault("F10")
 def test_a_failing_handler_costs_a_500_without_details(caplog):
     clock = BrokenClock()
     application = app(snapshot(), now=clock)
@@ -314,6 +319,7 @@ def test_a_failing_handler_costs_a_500_without_details(caplog):
     assert "canary" not in caplog.text
 
 
+@pytest.mark.fault("F9")
 def test_a_query_never_reaches_the_log(caplog):
     application = app(snapshot(), snapshots=lambda: 1 / 0)
 

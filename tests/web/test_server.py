@@ -94,6 +94,7 @@ def test_head_over_the_wire_has_a_length_and_no_body():
     assert answer.endswith(b"\r\n\r\n")
 
 
+@pytest.mark.fault("F4")
 @pytest.mark.parametrize(
     "target",
     ["//metrics", "///metrics", "/metrics/", "/%6detrics", "/dashboards/..%2f", "/x/../metrics"],
@@ -103,6 +104,7 @@ def test_the_target_is_judged_as_it_was_sent(target):
         assert status(exchange(server, f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())) == 404
 
 
+@pytest.mark.fault("F3")
 @pytest.mark.parametrize(
     ("sent", "expected"),
     [
@@ -143,6 +145,7 @@ def test_a_bad_request_is_refused_once_and_the_next_client_is_served(sent, expec
         assert get(server)[0] == 200
 
 
+@pytest.mark.fault("F3")
 def test_a_header_of_70_kb_is_not_read_to_its_end():
     with serving() as server:
         # The refusal comes while the client is still sending, so it may see only the reset.
@@ -161,6 +164,7 @@ def test_a_header_just_above_the_limit_is_refused_in_words():
     assert status(answer) == 431
 
 
+@pytest.mark.fault("F3")
 def test_pipelined_requests_get_one_answer():
     with serving() as server:
         answer = exchange(server, b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n" * 50)
@@ -168,6 +172,7 @@ def test_pipelined_requests_get_one_answer():
     assert answer.count(b"HTTP/1.1 200 OK") == 1
 
 
+@pytest.mark.fault("F3")
 def test_clients_that_pipeline_and_never_read_hold_nobody_up():
     # 200 answers of 5 MB would fill waitress' buffer limit and block one thread per client.
     request = b"GET /dashboards/big.json HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -178,6 +183,7 @@ def test_clients_that_pipeline_and_never_read_hold_nobody_up():
         assert get(server)[0] == 200
 
 
+@pytest.mark.fault("F2")
 def test_half_open_clients_hold_nobody_up():
     with serving() as server, contextlib.ExitStack() as clients:
         for number in range(60):
@@ -187,6 +193,7 @@ def test_half_open_clients_hold_nobody_up():
         assert get(server)[0] == 200
 
 
+@pytest.mark.fault("F2")
 def test_a_client_that_asks_too_slowly_is_closed():
     with serving(ask_seconds=0.2) as server, connect(server) as client:
         client.sendall(b"GET /metrics")
@@ -194,6 +201,7 @@ def test_a_client_that_asks_too_slowly_is_closed():
         assert drain(client) == b""
 
 
+@pytest.mark.fault("F2")
 def test_a_client_that_drips_is_closed_though_it_is_never_idle():
     with serving(ask_seconds=0.5) as server, connect(server) as client:
         client.settimeout(0.1)
@@ -208,6 +216,7 @@ def test_a_client_that_drips_is_closed_though_it_is_never_idle():
         assert time.monotonic() - begun < PATIENCE
 
 
+@pytest.mark.fault("F2")
 def test_a_client_that_never_reads_is_closed():
     with serving(big_app(), take_seconds=0.3) as server, connect(server) as client:
         client.sendall(b"GET /dashboards/big.json HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -236,6 +245,7 @@ def test_a_client_that_reads_slowly_gets_all_of_it():
         assert drain(client).endswith(BIG)
 
 
+@pytest.mark.fault("F1")
 def test_a_hundred_scrapers_of_two_megabytes_all_get_theirs():
     # 15 outcomes per trunk, about 90 bytes each.
     wide = snapshot("hq", trunks=[f"trunk-{number:04}" for number in range(1_500)])
