@@ -21,6 +21,7 @@ from cdr_exporter.metrics.catalogue import ALL_DISPOSITIONS, FAMILIES
 from grafana.generator.__main__ import FILES
 from grafana.generator.dashboard import VARIABLES, panel_row
 
+from .support.each import for_each
 from .support.paths import ROOT
 from .support.programs import require
 from .test_rules import SAMPLES, metrics_in
@@ -52,7 +53,7 @@ WINDOWS = {
 
 CHOICES = ("pbx", "trunk", "call_type")
 
-every_dashboard = pytest.mark.parametrize("dashboard", DASHBOARDS.values(), ids=DASHBOARDS)
+every_dashboard = for_each(pytest.param(one, id=name) for name, one in DASHBOARDS.items())
 
 
 def panels(dashboard):
@@ -70,30 +71,23 @@ def variables(dashboard):
     return dashboard["templating"]["list"][1:]
 
 
-every_panel = pytest.mark.parametrize(
-    "panel",
-    [
-        pytest.param(panel, id=f"{name}: {panel['title']}")
-        for name, dashboard in DASHBOARDS.items()
-        for panel in panels(dashboard)
-    ],
-)
-every_target = pytest.mark.parametrize(
-    ("panel", "target"),
-    [
-        pytest.param(panel, query, id=f"{name}: {panel['title']} {query['refId']}")
-        for name, dashboard in DASHBOARDS.items()
-        for panel in panels(dashboard)
-        for query in targets(panel)
-    ],
-)
-every_variable = pytest.mark.parametrize(
-    "variable",
-    [
-        pytest.param(variable, id=f"{name}: {variable['name']}")
-        for name, dashboard in DASHBOARDS.items()
-        for variable in variables(dashboard)
-    ],
+PANELS = [
+    pytest.param(panel, id=f"{name}: {panel['title']}")
+    for name, dashboard in DASHBOARDS.items()
+    for panel in panels(dashboard)
+]
+VARIABLE_CASES = [
+    pytest.param(variable, id=f"{name}: {variable['name']}")
+    for name, dashboard in DASHBOARDS.items()
+    for variable in variables(dashboard)
+]
+every_panel = for_each(PANELS)
+every_variable = for_each(VARIABLE_CASES)
+every_target = for_each(
+    pytest.param(panel, query, id=f"{name}: {panel['title']} {query['refId']}")
+    for name, dashboard in DASHBOARDS.items()
+    for panel in panels(dashboard)
+    for query in targets(panel)
 )
 
 

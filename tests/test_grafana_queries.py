@@ -10,7 +10,7 @@ from cdr_exporter.simulator.office import TRUNKS
 
 from .support.fifteen_days import BEGIN, DAY, END, HOUR, SCRAPE_INTERVAL, Past
 from .support.programs import require
-from .test_grafana import DASHBOARDS, every_variable, filled_in, panels, targets
+from .test_grafana import DASHBOARDS, VARIABLE_CASES, filled_in, panels, targets
 from .test_rules import FOLDER as PROMETHEUS
 from .test_rules import metrics_in
 
@@ -107,7 +107,7 @@ OFFERED = {
 }
 
 
-@every_variable
+@pytest.mark.parametrize("variable", VARIABLE_CASES)
 @pytest.mark.parametrize("chosen", [ALL, ONE], ids=["all", "one"])
 def test_a_variable_offers_what_there_is(prometheus, variable, chosen):
     series = re.fullmatch(r"label_values\((.*), (\w+)\)", variable["query"]["query"])

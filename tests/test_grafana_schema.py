@@ -10,8 +10,9 @@ import pytest
 from jsonschema import Draft7Validator
 from jsonschema.validators import extend
 
+from .support.each import for_each
 from .support.paths import ROOT
-from .test_grafana import DASHBOARDS, every_panel, targets
+from .test_grafana import DASHBOARDS, PANELS, targets
 
 SCHEMAS = ROOT.parent / "shared" / "grafana-schema"
 VERSIONS = ("10.4", "11.6", "main")
@@ -26,7 +27,17 @@ FILES = {
 }
 """The schema by the type of a panel."""
 
-every_version = pytest.mark.parametrize("version", VERSIONS)
+every_version = for_each(pytest.param(version, id=version) for version in VERSIONS)
+every_dashboard = for_each(
+    pytest.param(dashboard, version, id=f"{name} in {version}")
+    for name, dashboard in DASHBOARDS.items()
+    for version in VERSIONS
+)
+every_panel = for_each(
+    pytest.param(*case.values, version, id=f"{case.id} in {version}")
+    for case in PANELS
+    for version in VERSIONS
+)
 
 
 @cache
@@ -63,8 +74,7 @@ def faults(version, name, definition, value):
     return [f"{error.json_path}: {error.message}"[:400] for error in judge.iter_errors(value)]
 
 
-@every_version
-@pytest.mark.parametrize("dashboard", DASHBOARDS.values(), ids=DASHBOARDS)
+@every_dashboard
 def test_a_dashboard_is_one_for_grafana(dashboard, version):
     # An id of null asks for a number that is free; the older schemas know numbers only.
     rest = {**dashboard, "id": 1, "panels": []}
@@ -72,21 +82,18 @@ def test_a_dashboard_is_one_for_grafana(dashboard, version):
     assert faults(version, "dashboard", "Dashboard", rest) == []
 
 
-@every_version
-@pytest.mark.parametrize("dashboard", DASHBOARDS.values(), ids=DASHBOARDS)
+@every_dashboard
 def test_a_heading_is_one_for_grafana(dashboard, version):
     for panel in dashboard["panels"]:
         if panel["type"] == "row":
             assert faults(version, "dashboard", "RowPanel", panel) == []
 
 
-@every_version
 @every_panel
 def test_a_panel_is_one_for_grafana(panel, version):
     assert faults(version, "dashboard", "Panel", panel) == []
 
 
-@every_version
 @every_panel
 def test_a_panel_has_the_options_of_its_kind(panel, version):
     name = FILES[panel["type"]]
@@ -94,14 +101,12 @@ def test_a_panel_has_the_options_of_its_kind(panel, version):
     assert faults(version, name, "Options", panel["options"]) == []
 
 
-@every_version
 @every_panel
 def test_a_panel_draws_as_its_kind_can(panel, version):
     if custom := panel["fieldConfig"]["defaults"].get("custom"):
         assert faults(version, FILES[panel["type"]], "FieldConfig", custom) == []
 
 
-@every_version
 @every_panel
 def test_a_query_is_one_for_prometheus(panel, version):
     name = schema(version, "prometheus")["$ref"].rpartition("/")[2]

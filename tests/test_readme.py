@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,10 +12,16 @@ from cdr_exporter import config
 from cdr_exporter.cli import _parser
 from cdr_exporter.metrics.catalogue import FAMILIES, Family
 
+from .support.each import for_each
 from .support.paths import ROOT
 
 README = (ROOT / "README.md").read_text()
 ROW = re.compile(r"^\| `(cdr_[a-z_]+)`( D)? \| (\w+) \| ([^|]*) \| (.*) \|$", re.MULTILINE)
+
+
+def found(pattern: str) -> list[Any]:
+    """Return each of what *pattern* finds in README as a case."""
+    return [pytest.param(each, id=each) for each in re.findall(pattern, README, re.MULTILINE)]
 
 
 def row(family: Family) -> str:
@@ -50,7 +57,7 @@ def test_the_numbers_of_a_pbx_that_it_shows_are_valid(tmp_path: Path) -> None:
     assert all((pbx.dids, pbx.queues, pbx.destinations))
 
 
-@pytest.mark.parametrize("line", re.findall(r"^\$ cdr-exporter (.*)$", README, re.MULTILINE))
+@for_each(found(r"^\$ cdr-exporter (.*)$"))
 def test_the_commands_it_shows_are_understood(line: str) -> None:
     arguments = line.split()
     command = arguments if not arguments[0].startswith("-") else ["run", *arguments]
@@ -58,11 +65,11 @@ def test_the_commands_it_shows_are_understood(line: str) -> None:
     assert _parser().parse_args(command).command
 
 
-@pytest.mark.parametrize("target", re.findall(r"`make ([a-z-]+)`", README))
+@for_each(found(r"`make ([a-z-]+)`"))
 def test_the_make_targets_it_names_exist(target: str) -> None:
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
 
 
-@pytest.mark.parametrize("link", re.findall(r"\]\((?!https?:)([^)#]+)", README))
+@for_each(found(r"\]\((?!https?:)([^)#]+)"))
 def test_the_files_it_links_exist(link: str) -> None:
     assert (ROOT / link).exists()

@@ -20,6 +20,7 @@ from cdr_exporter.cdr.labels import NO_TRUNK
 from cdr_exporter.metrics.catalogue import ALL_DISPOSITIONS, FAMILIES, HISTOGRAM
 
 from .support import alert_scenarios
+from .support.each import for_each
 from .support.paths import ROOT
 from .support.programs import require
 
@@ -95,7 +96,13 @@ QUOTIENTS = [name for name in RECORDED if re.search(r":(ratio|mean)\w*$", name)]
 
 TARGET = {"job", "instance"}
 
-alert = pytest.mark.parametrize("name", ALERTS)
+
+def every(names):
+    """Return what makes one test of a check of each of *names*."""
+    return for_each(pytest.param(name, id=name) for name in names)
+
+
+alert = every(ALERTS)
 
 
 def promtool(*arguments, cwd=FOLDER):
@@ -248,7 +255,7 @@ ALWAYS_THERE = ("up", "cdr_up", "cdr_pbx_records", "cdr_utc_offset_seconds")
 """What is shown while a PBX is silent, beside the families about the exporter itself."""
 
 
-@pytest.mark.parametrize("name", alerts_of("cdr-exporter.yml"))
+@every(alerts_of("cdr-exporter.yml"))
 def test_alerts_about_the_exporter_use_nothing_that_is_hidden_while_a_pbx_is_silent(name):
     used = metrics_in(ALERTS[name]["expr"]).keys() - THRESHOLDS.keys()
 
@@ -256,7 +263,7 @@ def test_alerts_about_the_exporter_use_nothing_that_is_hidden_while_a_pbx_is_sil
     assert all(metric in ALWAYS_THERE or "cdr_exporter_" in metric for metric in used)
 
 
-@pytest.mark.parametrize("name", THRESHOLDS)
+@every(THRESHOLDS)
 def test_a_threshold_is_one_number_for_every_pbx_and_some_alert_reads_it(name):
     readers = [each for each, rule in ALERTS.items() if name in metrics_in(rule["expr"])]
     above, _, _ = (FOLDER / "rules/cdr-thresholds.yml").read_text().partition(f"- record: {name}\n")
@@ -274,9 +281,7 @@ def test_missing_thresholds_are_counted_from_as_many_as_there_are():
     assert f"of the {len(THRESHOLDS)} series" in rule["annotations"]["description"]
 
 
-every_rule = pytest.mark.parametrize(
-    "rule", RULES, ids=lambda rule: rule.get("alert") or rule["record"]
-)
+every_rule = for_each(pytest.param(rule, id=rule.get("alert") or rule["record"]) for rule in RULES)
 
 
 @every_rule
@@ -314,7 +319,7 @@ KPI_GROUPS = {group["name"]: group for group in yaml.safe_load(KPI_FILE.read_tex
 KPIS = [rule["record"] for group in KPI_GROUPS.values() for rule in group["rules"]]
 
 
-@pytest.mark.parametrize("name", [name for name in KPIS if name in QUOTIENTS])
+@every([name for name in KPIS if name in QUOTIENTS])
 def test_a_ratio_or_mean_divides_by_a_recorded_count_above_0_and_of_the_same_window(name):
     divisors = re.findall(r"/.*\n\s+\((\S+) > 0\)\n$", RECORDED[name]["expr"])
 
@@ -323,12 +328,12 @@ def test_a_ratio_or_mean_divides_by_a_recorded_count_above_0_and_of_the_same_win
     assert divisors[0][-2:] == name[-2:]
 
 
-@pytest.mark.parametrize("name", KPIS)
+@every(KPIS)
 def test_kpis_keep_the_labels_of_the_target(name):
     assert not re.search(r"\b(by|on) ?\(", RECORDED[name]["expr"])
 
 
-@pytest.mark.parametrize("name", KPIS)
+@every(KPIS)
 def test_a_kpi_uses_only_what_is_recorded_above_it_in_its_group(name):
     (group,) = (g for g in KPI_GROUPS.values() if name in [rule["record"] for rule in g["rules"]])
     records = [rule["record"] for rule in group["rules"]]
@@ -346,10 +351,7 @@ def test_the_day_has_the_formulas_of_the_hour():
     assert [of_a_day(rule) for rule in hour] == day
 
 
-@pytest.mark.parametrize(
-    "name",
-    [name for name in KPIS if name not in COUNTS and not name.endswith(("ratio1d", "mean1d"))],
-)
+@every(name for name in KPIS if name not in COUNTS and not name.endswith(("ratio1d", "mean1d")))
 def test_a_kpi_says_its_formula_and_its_source(name):
     above, _, _ = KPI_FILE.read_text().partition(f"- record: {name}\n")
     comment = above.rpartition("\n\n")[2]

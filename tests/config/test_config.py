@@ -20,6 +20,7 @@ from cdr_exporter.config import durations, schema, values
 from cdr_exporter.errors import ConfigError
 from cdr_exporter.secret import Secret
 
+from ..support.each import for_each
 from ..support.paths import ROOT
 
 CANARY = "CANARYs3cr3tQx7vR2mZ9kL4wP8"
@@ -908,7 +909,7 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.parametrize(("source", "path", "what", "hint"), MISTAKES)
+@for_each(MISTAKES)
 def test_a_mistake_is_one_line_that_says_where_what_and_what_to_do(
     source: str, path: str, what: str, hint: str
 ) -> None:
@@ -920,7 +921,7 @@ def test_a_mistake_is_one_line_that_says_where_what_and_what_to_do(
 
 
 @pytest.mark.fault("G2")
-@pytest.mark.parametrize("source", [pytest.param(case.values[0], id=case.id) for case in MISTAKES])
+@for_each(pytest.param(case.values[0], id=case.id) for case in MISTAKES)
 def test_no_mistake_shows_the_secret(source: str) -> None:
     error = refusal(source)
 
@@ -1110,7 +1111,7 @@ def test_the_shipped_example_is_valid() -> None:
     assert config.warnings(loaded) == []
 
 
-@pytest.mark.parametrize("block", commented(), ids=label)
+@for_each(pytest.param(block, id=label(block)) for block in commented())
 def test_each_commented_setting_of_the_example_can_be_switched_on(block: list[int]) -> None:
     before = yaml.safe_load(SHIPPED.read_text(encoding="utf-8"))
     source = switched_on(block)
@@ -1119,7 +1120,7 @@ def test_each_commented_setting_of_the_example_can_be_switched_on(block: list[in
     assert yaml.safe_load(source) != before
 
 
-@pytest.mark.parametrize("block", commented(), ids=label)
+@for_each(pytest.param(block, id=label(block)) for block in commented())
 def test_what_the_example_calls_a_default_is_one(block: list[int]) -> None:
     line = SHIPPED.read_text(encoding="utf-8").splitlines()[block[0]]
     is_default = line.startswith("#") or "api_path" in line

@@ -14,10 +14,12 @@ from cdr_exporter.metrics.catalogue import (
     Family,
 )
 
+from ..support.each import for_each
+
 LABEL = re.compile(r"[a-z][a-z_]*")
 NAME = re.compile(r"cdr_[a-z]+(_[a-z]+)*")
 
-every_family = pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+every_family = for_each(pytest.param(family, id=family.name) for family in FAMILIES)
 
 
 @every_family
@@ -113,9 +115,9 @@ def test_the_durable_families_are_the_documented_ones() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("family", "values"),
-    [
+@for_each(
+    pytest.param(family, values, id=family.name)
+    for family, values in [
         (
             catalogue.POLL_FAILURES,
             "connect timeout tls http redirect throttled too_large garbled api auth state",
@@ -137,8 +139,7 @@ def test_the_durable_families_are_the_documented_ones() -> None:
             "ring_duration talk_duration disposition call_type did_number dod_number record_file "
             "reason",
         ),
-    ],
-    ids=lambda value: value.name if isinstance(value, Family) else "",
+    ]
 )
 def test_closed_label_sets_are_the_documented_ones(family: Family, values: str) -> None:
     assert list(family.known) == values.split()
