@@ -3,6 +3,7 @@ FROM python:3.13-slim AS build
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE exporter.yml ./
 COPY cdr_exporter cdr_exporter
+COPY pbx_simulator pbx_simulator
 COPY grafana/dashboards grafana/dashboards
 COPY prometheus prometheus
 RUN pip install --no-cache-dir build==1.3.0 \

@@ -34,5 +34,4 @@ is pure does no I/O and reads no clock. A test reads this table and holds it.
      1  errors      what can go wrong, by what to do about it; pure
      1  logs        log lines, bounded and without secrets
      1  secret      text that is never shown; pure
-     1  simulator   to be moved
 """

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cdr_exporter.simulator import SimulatedPBX
+from pbx_simulator import SimulatedPBX
 
 from .support.paths import ROOT
 from .support.processes import Alertmanager, Exporter, Prometheus, Webhook, eventually

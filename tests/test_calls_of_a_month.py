@@ -19,12 +19,12 @@ from cdr_exporter.metrics.call_metrics import number_zeros
 from cdr_exporter.metrics.self_metrics import Vitals
 from cdr_exporter.poller.poller import Poller
 from cdr_exporter.settings import MACHINE_CALLEES, PBX, SecretSource
-from cdr_exporter.simulator import SimulatedPBX
-from cdr_exporter.simulator.messages import Request
-from cdr_exporter.simulator.office import DIDS, QUEUES
-from cdr_exporter.simulator.pbx import API_PATH, CLIENT_ID, CLIENT_SECRET
 from cdr_exporter.store import Store
 from cdr_exporter.tail.page_reader import Reader
+from pbx_simulator import SimulatedPBX
+from pbx_simulator.messages import Request
+from pbx_simulator.office import DIDS, QUEUES
+from pbx_simulator.pbx import API_PATH, CLIENT_ID, CLIENT_SECRET
 
 from .support.fakes import FakeClock
 from .support.rows import BOUNDS

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from cdr_exporter.simulator import SimulatedPBX
-from cdr_exporter.simulator.scenarios import SCENARIOS
-from cdr_exporter.simulator.server import Server
+from pbx_simulator import SimulatedPBX
+from pbx_simulator.scenarios import SCENARIOS
+from pbx_simulator.server import Server
 
 from .support.processes import Exporter, Process, Prometheus, eventually, get
 from .support.programs import require

@@ -24,9 +24,9 @@ from cdr_exporter.exposition import Exposition
 from cdr_exporter.pbx import Client
 from cdr_exporter.secret import Secret
 from cdr_exporter.settings import PBX, SecretSource
-from cdr_exporter.simulator import SimulatedPBX
-from cdr_exporter.simulator.server import Server
 from cdr_exporter.web import App
+from pbx_simulator import SimulatedPBX
+from pbx_simulator.server import Server
 
 from .pbx.test_transport import told
 from .poller.test_poller import Bench

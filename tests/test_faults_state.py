@@ -23,8 +23,8 @@ from cdr_exporter.metrics.snapshot import Snapshot
 from cdr_exporter.metrics.totals import Series
 from cdr_exporter.pbx import token_file
 from cdr_exporter.poller.board import SnapshotBoard
-from cdr_exporter.simulator import SimulatedPBX
 from cdr_exporter.tail.page_reader import Stopped
+from pbx_simulator import SimulatedPBX
 
 from .pbx.test_client import HEAD, Office
 from .poller.test_poller import Bench, records

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from cdr_exporter.simulator import SimulatedPBX
-from cdr_exporter.simulator.background import again
+from pbx_simulator import SimulatedPBX
+from pbx_simulator.background import again
 
 from .poller.test_poller import Bench
 from .support.fakes import FakePBX

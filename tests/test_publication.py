@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cdr_exporter.errors import TryAgain
-from cdr_exporter.simulator import SimulatedPBX
+from pbx_simulator import SimulatedPBX
 
 from .support.processes import Process, Prometheus, eventually, free_port
 from .support.scrape_history import HOUR, MINUTE, Page, World, calls_of, total

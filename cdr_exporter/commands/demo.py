@@ -12,11 +12,12 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from pbx_simulator import SimulatedPBX
+from pbx_simulator.pbx import CLIENT_SECRET
+
 from .. import logs
 from ..secret import Secret
 from ..settings import PBX, SecretSource, Settings
-from ..simulator import SimulatedPBX
-from ..simulator.pbx import CLIENT_SECRET
 from ..web import ListenAddress, ListenError, parse
 from . import flags
 from .exporter import Exporter

@@ -26,10 +26,10 @@ from cdr_exporter.metrics.self_metrics import Vitals
 from cdr_exporter.metrics.snapshot import Snapshot
 from cdr_exporter.poller.poller import Poller
 from cdr_exporter.settings import MACHINE_CALLEES, PBX, SecretSource
-from cdr_exporter.simulator import SimulatedPBX
-from cdr_exporter.simulator.office import DIDS, QUEUES
 from cdr_exporter.store import Store
 from cdr_exporter.tail.page_reader import Reader
+from pbx_simulator import SimulatedPBX
+from pbx_simulator.office import DIDS, QUEUES
 
 from ..test_calls_of_a_month import Chance, InOneProcess
 from .fakes import FakeClock

@@ -8,10 +8,10 @@ from urllib.parse import urlencode
 
 import pytest
 
-from cdr_exporter.simulator import SimulatedPBX
-from cdr_exporter.simulator.appearing import WAYS
-from cdr_exporter.simulator.messages import Request, Response
-from cdr_exporter.simulator.rows import SORT_FIELDS
+from pbx_simulator import SimulatedPBX
+from pbx_simulator.appearing import WAYS
+from pbx_simulator.messages import Request, Response
+from pbx_simulator.rows import SORT_FIELDS
 
 NOW = 1_772_445_600  # a Monday at ten in the morning
 OURS = "/openapi/v1.0"

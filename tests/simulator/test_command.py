@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import ast
 import datetime as dt
 import http.client
 import io
@@ -16,7 +15,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
-from sys import stdlib_module_names
 from time import perf_counter
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -27,15 +25,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-import cdr_exporter.simulator
-from cdr_exporter.simulator import SimulatedPBX
-from cdr_exporter.simulator.appearing import WAYS
-from cdr_exporter.simulator.control import COMMANDS
-from cdr_exporter.simulator.main import add_arguments, listen_address, run
-from cdr_exporter.simulator.messages import Request, Response
-from cdr_exporter.simulator.scenarios import SCENARIOS
-from cdr_exporter.simulator.server import Server
-from cdr_exporter.simulator.table import Key
+from pbx_simulator import SimulatedPBX
+from pbx_simulator.appearing import WAYS
+from pbx_simulator.control import COMMANDS
+from pbx_simulator.main import add_arguments, listen_address, run
+from pbx_simulator.messages import Request, Response
+from pbx_simulator.scenarios import SCENARIOS
+from pbx_simulator.server import Server
+from pbx_simulator.table import Key
 
 USER_AGENT = {"User-Agent": "OpenAPI"}
 CREDENTIALS = {"username": "simulated", "password": "simulated-secret"}
@@ -604,24 +601,3 @@ def test_the_help_says_what_is_not_imitated(capsys: pytest.CaptureFixture[str]) 
     assert all(word in out for word in ("speed", "legs", "new_id", "clean-up", "certificate"))
     assert all(re.search(rf"\b{command}\b", out) for command in COMMANDS)
     assert all(re.search(rf"(^|\s){name}(,|$)", out, re.MULTILINE) for name in SCENARIOS)
-
-
-def imported(source: str) -> Iterator[tuple[int, str]]:
-    """Yield (level, module) of every import in *source*."""
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            yield from ((0, alias.name) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            yield node.level, node.module or ""
-
-
-def test_the_simulator_imports_nothing_of_the_exporter() -> None:
-    sources = sorted(Path(cdr_exporter.simulator.__file__).parent.glob("*.py"))
-    imports = [found for path in sources for found in imported(path.read_text())]
-
-    assert len(sources) > 5
-    assert [name for level, name in imports if level > 1] == []
-    assert [name for level, name in imports if not level and name.startswith("cdr_")] == []
-    assert {name.partition(".")[0] for level, name in imports if not level} <= (
-        stdlib_module_names | {"__future__"}
-    )

@@ -9,10 +9,10 @@ from operator import attrgetter
 
 import pytest
 
-from cdr_exporter.simulator.rows import FIELDS, Row
-from cdr_exporter.simulator.scenarios import LONGEST_CALL_SECONDS
-from cdr_exporter.simulator.traffic import Traffic
-from cdr_exporter.simulator.truth import Call
+from pbx_simulator.rows import FIELDS, Row
+from pbx_simulator.scenarios import LONGEST_CALL_SECONDS
+from pbx_simulator.traffic import Traffic
+from pbx_simulator.truth import Call
 
 HOUR = 3600
 DAY = 24 * HOUR

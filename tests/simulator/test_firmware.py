@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from cdr_exporter.simulator import SimulatedPBX
-from cdr_exporter.simulator.firmware import new_id
-from cdr_exporter.simulator.rows import key_of
+from pbx_simulator import SimulatedPBX
+from pbx_simulator.firmware import new_id
+from pbx_simulator.rows import key_of
 
-from .test_simulator_events import NOW, Clock, Steer, clock, page, pbx, rows, steer
+from .test_events import NOW, Clock, Steer, clock, page, pbx, rows, steer
 
 __all__ = ["clock", "pbx", "steer"]
 

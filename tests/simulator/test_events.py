@@ -15,13 +15,13 @@ from urllib.parse import urlencode
 
 import pytest
 
-from cdr_exporter.simulator import SimulatedPBX, control
-from cdr_exporter.simulator.control import COMMANDS
-from cdr_exporter.simulator.events import Events
-from cdr_exporter.simulator.messages import Request, Response
-from cdr_exporter.simulator.pages import KINDS as PAGE_KINDS
-from cdr_exporter.simulator.poison import KINDS as POISONS
-from cdr_exporter.simulator.waiting import Waiting
+from pbx_simulator import SimulatedPBX, control
+from pbx_simulator.control import COMMANDS
+from pbx_simulator.events import Events
+from pbx_simulator.messages import Request, Response
+from pbx_simulator.pages import KINDS as PAGE_KINDS
+from pbx_simulator.poison import KINDS as POISONS
+from pbx_simulator.waiting import Waiting
 
 NOW = 1_772_445_600  # a Monday at ten in the morning
 USER_AGENT = {"user-agent": "OpenAPI"}

@@ -59,7 +59,7 @@ They are calls of one leg or of several, the clean-up of old rows, rows that tur
 deletions with ids given again, backups put back, resets of the ids, the rows of firmware
 x.21.0.117 and later (new_id in place of id), a wrong clock, another PBX's or a stale or no answer,
 a table that moves between two pages, pages and rows that break the contract. The arguments are in
-cdr_exporter/simulator/control.py. No event happens by itself but the clean-up, with --limit.
+pbx_simulator/control.py. No event happens by itself but the clean-up, with --limit.
 
 The calls of whole-calls, begin-call and hold-back can be told by what comes of them:
 {_listed(SCENARIOS)}

@@ -6,8 +6,8 @@ from time import perf_counter
 
 import pytest
 
-from cdr_exporter.simulator.rows import SORT_FIELDS, Row, row, trunk_label
-from cdr_exporter.simulator.table import CDRTable
+from pbx_simulator.rows import SORT_FIELDS, Row, row, trunk_label
+from pbx_simulator.table import CDRTable
 
 NUMERIC = {"id", "time", "duration", "ring_duration", "talk_duration"}
 

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdr_exporter.simulator import SimulatedPBX
-from cdr_exporter.simulator.appearing import WAYS
-from cdr_exporter.simulator.calls import draw, placed
-from cdr_exporter.simulator.office import QUEUES, TRUNKS
-from cdr_exporter.simulator.rows import CALL_TYPES, DISPOSITIONS, FIELDS, Row
-from cdr_exporter.simulator.scenarios import (
+from pbx_simulator import SimulatedPBX
+from pbx_simulator.appearing import WAYS
+from pbx_simulator.calls import draw, placed
+from pbx_simulator.office import QUEUES, TRUNKS
+from pbx_simulator.rows import CALL_TYPES, DISPOSITIONS, FIELDS, Row
+from pbx_simulator.scenarios import (
     LEGS_A_CALL,
     LONGEST_CALL_SECONDS,
     PHASES,
@@ -23,10 +23,10 @@ from cdr_exporter.simulator.scenarios import (
     any_scenario,
     direct_scenario,
 )
-from cdr_exporter.simulator.traffic import Traffic
-from cdr_exporter.simulator.truth import OUTCOMES, Call, Truth, end
+from pbx_simulator.traffic import Traffic
+from pbx_simulator.truth import OUTCOMES, Call, Truth, end
 
-from .test_simulator_events import NOW, Clock, Steer, clock, pbx, rows, steer
+from .test_events import NOW, Clock, Steer, clock, pbx, rows, steer
 
 __all__ = ["clock", "pbx", "steer"]
 

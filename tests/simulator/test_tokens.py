@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cdr_exporter.simulator.messages import Refused
-from cdr_exporter.simulator.tokens import Grant, Tokens
+from pbx_simulator.messages import Refused
+from pbx_simulator.tokens import Grant, Tokens
 
 HERE = "192.0.2.50"
 ELSEWHERE = "192.0.2.51"
