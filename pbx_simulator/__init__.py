@@ -11,7 +11,7 @@ contract with a reading of its own.
 `Events` lists by name what can happen to it: calls, late rows, deletions with and without ids
 used again, the clean-up, backups put back, resets, newer firmware, a wrong clock, foreign, stale
 and empty answers, pages that shift during a walk, pages and rows that break the contract. `Fault`
-and `Tokens` have what goes wrong on the way and with logging in.
+and `TokenIssuer` have what goes wrong on the way and with logging in.
 
 A call is made of a scenario, a row being one of its legs, and `SCENARIOS` holds what truly became
 of it; `judge.state` counts these truths, so that whoever concludes outcomes from rows can be

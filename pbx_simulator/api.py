@@ -1,7 +1,7 @@
 """The Open API's answer to one request.
 
-Rule: no socket, no thread, no clock of its own: a `Request` in, a `Response` out, so that tests
-can ask without a server.
+Rule: no socket, no thread, no clock of its own: an `HTTPRequest` in, an `HTTPReply` out, so that
+tests can ask without a server.
 
 Documented: `get_token`, `refresh_token` (POST), `del_token`, `cdr/list` (GET); every request
 needs a User-Agent; errors are HTTP 200; a `cdr/list` without `page` is page 1, without
@@ -28,11 +28,11 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from .faults import Faults
+from .http_messages import APIRefusal, HTTPReply, HTTPRequest, refusal_reply, success_reply
 from .listing import Listing
-from .messages import Refused, Request, Response, refusal, success
+from .request_faults import Faults
 from .rows import SORT_FIELDS
-from .tokens import Grant, Tokens
+from .token_issuer import TokenIssuer, TokenPair
 
 INTERFACE_NOT_EXISTED = 10001
 API_VERSION_UNSUPPORTED = 10003
@@ -47,19 +47,21 @@ _ORDERS = ("asc", "desc")
 class API:
     """The endpoints over one listing of CDRs and one set of tokens."""
 
-    def __init__(self, listing: Listing, tokens: Tokens, faults: Faults, api_path: str) -> None:
+    def __init__(
+        self, listing: Listing, tokens: TokenIssuer, faults: Faults, api_path: str
+    ) -> None:
         self._listing = listing
         self._tokens = tokens
         self._faults = faults
         self._prefix = f"/{api_path.strip('/')}/"
-        self._endpoints: dict[tuple[str, str], Callable[[Request], Response]] = {
+        self._endpoints: dict[tuple[str, str], Callable[[HTTPRequest], HTTPReply]] = {
             ("POST", "get_token"): self._get_token,
             ("POST", "refresh_token"): self._refresh_token,
             ("GET", "del_token"): self._del_token,
             ("GET", "cdr/list"): self._cdr_list,
         }
 
-    def answer(self, request: Request) -> Response:
+    def answer(self, request: HTTPRequest) -> HTTPReply:
         """Return the answer, or the fault that was waiting for this request."""
         fault = self._faults.take(self.endpoint(request))
         if fault and fault.replaces:
@@ -67,54 +69,54 @@ class API:
         response = self._true_answer(request)
         return fault.spoil(response) if fault else response
 
-    def endpoint(self, request: Request) -> str | None:
+    def endpoint(self, request: HTTPRequest) -> str | None:
         """Return the part of the path after the `api_path`, None where the path has another."""
         if not request.path.startswith(self._prefix):
             return None
         return request.path.removeprefix(self._prefix)
 
-    def _true_answer(self, request: Request) -> Response:
+    def _true_answer(self, request: HTTPRequest) -> HTTPReply:
         try:
             self._tokens.admit(request.client)
             if not request.headers.get("user-agent"):
-                raise Refused(ACCESS_DENIED)
+                raise APIRefusal(ACCESS_DENIED)
             return self._handler(request)(request)
-        except Refused as refused:
-            return refusal(refused)
+        except APIRefusal as refused:
+            return refusal_reply(refused)
 
-    def _handler(self, request: Request) -> Callable[[Request], Response]:
+    def _handler(self, request: HTTPRequest) -> Callable[[HTTPRequest], HTTPReply]:
         endpoint = self.endpoint(request)
         if endpoint is None and self._is_other_version(request.path):
-            raise Refused(API_VERSION_UNSUPPORTED)
+            raise APIRefusal(API_VERSION_UNSUPPORTED)
         handler = self._endpoints.get((request.method, endpoint or ""))
         if handler is None:
-            raise Refused(INTERFACE_NOT_EXISTED)
+            raise APIRefusal(INTERFACE_NOT_EXISTED)
         return handler
 
     def _is_other_version(self, path: str) -> bool:
         root = self._prefix.rstrip("/").rpartition("/")[0]
         return re.match(rf"{re.escape(root)}/v\d+(\.\d+)*/", path) is not None
 
-    def _get_token(self, request: Request) -> Response:
+    def _get_token(self, request: HTTPRequest) -> HTTPReply:
         username, password = _body_fields(request, "username", "password")
         return _granted(self._tokens.log_in(username, password, request.client), self._tokens)
 
-    def _refresh_token(self, request: Request) -> Response:
+    def _refresh_token(self, request: HTTPRequest) -> HTTPReply:
         (refresh_token,) = _body_fields(request, "refresh_token")
         return _granted(self._tokens.refresh(refresh_token), self._tokens)
 
-    def _del_token(self, request: Request) -> Response:
+    def _del_token(self, request: HTTPRequest) -> HTTPReply:
         self._tokens.revoke(request.parameters.get("access_token", ""))
-        return success({})
+        return success_reply({})
 
-    def _cdr_list(self, request: Request) -> Response:
+    def _cdr_list(self, request: HTTPRequest) -> HTTPReply:
         asked = request.parameters
         self._tokens.check(asked.get("access_token", ""))
         return self._listing.answer(_page_asked(asked))
 
 
-def _granted(grant: Grant, tokens: Tokens) -> Response:
-    return success(
+def _granted(grant: TokenPair, tokens: TokenIssuer) -> HTTPReply:
+    return success_reply(
         {
             "access_token": grant.access_token,
             "access_token_expire_time": tokens.access_seconds,
@@ -124,16 +126,16 @@ def _granted(grant: Grant, tokens: Tokens) -> Response:
     )
 
 
-def _body_fields(request: Request, *names: str) -> list[str]:
+def _body_fields(request: HTTPRequest, *names: str) -> list[str]:
     try:
         body = json.loads(request.body)
     except ValueError:
-        raise Refused(PARAMETER_SYNTAX_ERROR) from None
+        raise APIRefusal(PARAMETER_SYNTAX_ERROR) from None
     if not isinstance(body, dict):
-        raise Refused(PARAMETER_SYNTAX_ERROR)
+        raise APIRefusal(PARAMETER_SYNTAX_ERROR)
     missing = {name: "" for name in names if not isinstance(body.get(name), str)}
     if missing:
-        raise Refused(PARAMETER_ERROR, missing)
+        raise APIRefusal(PARAMETER_ERROR, missing)
     return [body[name] for name in names]
 
 
@@ -153,7 +155,7 @@ def _page_asked(parameters: dict[str, str]) -> dict[str, Any]:
     }
     invalid = {name: asked[name] for name in asked if not good[name]}
     if invalid:
-        raise Refused(PARAMETER_ERROR, invalid)
+        raise APIRefusal(PARAMETER_ERROR, invalid)
     return asked | {"page": int(asked["page"]), "page_size": int(asked["page_size"])}
 
 

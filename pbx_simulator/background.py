@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def again(do: Callable[[], object], seconds: float) -> Iterator[None]:
+def repeating(do: Callable[[], object], seconds: float) -> Iterator[None]:
     """Call *do* every *seconds* in a thread of its own until the block is left."""
     stop = threading.Event()
 

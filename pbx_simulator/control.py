@@ -50,7 +50,7 @@ from http import HTTPStatus
 from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any
 
-from .messages import Request, Response, encoded
+from .http_messages import HTTPReply, HTTPRequest, json_bytes
 from .rows import key_of
 from .table import Key
 
@@ -62,7 +62,7 @@ PREFIX = "/control/"
 Answer = dict[str, Any]
 
 
-def answer(pbx: SimulatedPBX, request: Request) -> Response:
+def answer(pbx: SimulatedPBX, request: HTTPRequest) -> HTTPReply:
     """Carry out the command that *request* holds on *pbx*."""
     if not is_loopback(request.client):
         return _mistake(HTTPStatus.FORBIDDEN, "control is for loopback peers")
@@ -84,16 +84,16 @@ def is_loopback(address: str) -> bool:
     return (mapped or peer).is_loopback
 
 
-def _carried_out(command: Callable[..., Answer], pbx: SimulatedPBX, body: bytes) -> Response:
+def _carried_out(command: Callable[..., Answer], pbx: SimulatedPBX, body: bytes) -> HTTPReply:
     try:
         arguments = json.loads(body or b"{}")
-        return Response(HTTPStatus.OK, encoded(command(pbx, **arguments)))
+        return HTTPReply(HTTPStatus.OK, json_bytes(command(pbx, **arguments)))
     except (TypeError, ValueError, KeyError) as error:
         return _mistake(HTTPStatus.BAD_REQUEST, str(error))
 
 
-def _mistake(status: HTTPStatus, message: str) -> Response:
-    return Response(status, encoded({"error": message}))
+def _mistake(status: HTTPStatus, message: str) -> HTTPReply:
+    return HTTPReply(status, json_bytes({"error": message}))
 
 
 def _calls(

@@ -11,17 +11,17 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from .appearing import Appearing, Leg, at_once
-from .examples import example
-from .faults import Fault, Faults
+from .examples import example_row
+from .expected_counts import Outcomes, Totals, outcomes, totals
 from .firmware import FIRST, Upgrade
-from .judge import Outcomes, Totals, outcomes, totals
+from .leg_visibility import LegRow, PendingLegs, in_order_of_appearance
 from .listing import Empty, Foreign, Listing, Shift, Spoilt, Stale
+from .request_faults import Fault, Faults
 from .rows import Row
 from .scenarios import Draw, always, any_scenario, direct_scenario
 from .table import CDRTable, Key, Snapshot, whole
 from .traffic import Traffic
-from .truth import Call, moved
+from .truth import SimulatedCall, moved
 
 _STRANGER = "/another PBX"  # makes another seed of a seed
 
@@ -46,7 +46,7 @@ class Events:
         self._clock = clock
         self._past = past
         self._utc_offset_seconds = utc_offset_seconds
-        self._appearing = Appearing(legs_appear)
+        self._appearing = PendingLegs(legs_appear)
         self._sampled = 0
         self._faults = Faults()
         self._lock = threading.RLock()
@@ -328,29 +328,31 @@ class Events:
 
     def _example(self, fields: dict[str, Any]) -> Row:
         ended = int(self._clock()) + self.clock_offset
-        return example(fields, ended, self.table.next_serial, self._utc_offset_seconds)
+        return example_row(fields, ended, self.table.next_serial, self._utc_offset_seconds)
 
-    def _sample(self, count: int, over_seconds: float, scenario: Draw) -> list[Leg]:
+    def _sample(self, count: int, over_seconds: float, scenario: Draw) -> list[LegRow]:
         """Return the legs of *count* calls that have ended, as they appear."""
         first, self._sampled = self._sampled, self._sampled + whole(count)
         made = self._past.sample(count, first, self._clock(), over_seconds, scenario)
-        return at_once(((call, self._written(call)) for call in made), self._appearing.way)
+        return in_order_of_appearance(
+            ((call, self._written(call)) for call in made), self._appearing.way
+        )
 
-    def _begin(self, calls: Iterable[Call]) -> None:
+    def _begin(self, calls: Iterable[SimulatedCall]) -> None:
         """Let *calls* appear leg by leg; all legs have the clock that the first one has."""
         for call in calls:
             self._appearing.add(call, self._written(call))
 
-    def _show(self, legs: Iterable[Leg]) -> list[Key]:
+    def _show(self, legs: Iterable[LegRow]) -> list[Key]:
         return self.table.insert(self._expected(legs))
 
-    def _expected(self, legs: Iterable[Leg]) -> Iterator[Row]:
+    def _expected(self, legs: Iterable[LegRow]) -> Iterator[Row]:
         """Yield the rows of *legs* to the table, that takes one at a time, as what they are."""
         for row, call in legs:
             self.table.calls.expect(self.table.next_serial, call)
             yield row
 
-    def _written(self, call: Call) -> Call:
+    def _written(self, call: SimulatedCall) -> SimulatedCall:
         """Return *call* with the times that the PBX's clock shows."""
         if not self.clock_offset:
             return call

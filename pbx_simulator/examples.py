@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .office import EXTENSIONS, TRUNK_ADDRESSES, own_number
-from .rows import Row, compact_time, display_time, reason, row
+from .directory import EXTENSIONS, TRUNK_ADDRESSES, own_number
+from .rows import Row, compact_time, display_time, make_row, reason
 from .traffic import EXAMPLE_TAILS, nth
 
 _EXAMPLES: dict[Any, Row] = {
@@ -36,7 +36,7 @@ _EXAMPLES: dict[Any, Row] = {
 }
 
 
-def example(fields: Mapping[str, Any], ended: int, serial: int, utc_offset_seconds: int) -> Row:
+def example_row(fields: Mapping[str, Any], ended: int, serial: int, utc_offset_seconds: int) -> Row:
     """Return *fields* made into a whole row: an answered inbound call, where they do not say.
 
     It ends at *ended* (UTC epoch seconds) unless *fields* hold a `timestamp`. None leaves a
@@ -60,7 +60,7 @@ def example(fields: Mapping[str, Any], ended: int, serial: int, utc_offset_secon
     whole.setdefault(
         "uid", f"{compact_time(started, utc_offset_seconds)}{nth(EXAMPLE_TAILS, serial):05X}"
     )
-    return row(whole)
+    return make_row(whole)
 
 
 def _whole(value: object) -> int:

@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .messages import Refused, Response, success
-from .pages import KINDS, NUMBERED, Body
-from .poison import KINDS as POISONS
+from .fault_queue import FaultQueue
+from .http_messages import APIRefusal, HTTPReply, success_reply
+from .malformed_pages import NUMBERED, PAGE_KINDS, Body
+from .malformed_rows import ROW_KINDS
 from .rows import key_of
 from .table import CDRTable, Key, whole
-from .waiting import Waiting
 
 Asked = Mapping[str, Any]
 """`page`, `page_size`, `sort_by`, `order_by`, all of them good."""
@@ -75,8 +75,8 @@ class Spoilt:
     n: Any = None
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise ValueError(f"kind {self.kind!r} is none of {', '.join(KINDS)}")
+        if self.kind not in PAGE_KINDS:
+            raise ValueError(f"kind {self.kind!r} is none of {', '.join(PAGE_KINDS)}")
         if self.kind in NUMBERED and (isinstance(self.n, bool) or not isinstance(self.n, int)):
             raise ValueError(f"{self.kind} needs a whole number n")
 
@@ -85,26 +85,26 @@ class Listing:
     """The answers to `cdr/list` over one *table*; *shift* carries out a `Shift`."""
 
     def __init__(self, table: CDRTable, shift: Callable[[Shift], None]) -> None:
-        self.shifts: Waiting[Shift] = Waiting()
-        self.sources: Waiting[Empty | Foreign | Stale] = Waiting()
-        self.spoilt: Waiting[Spoilt] = Waiting()
+        self.shifts: FaultQueue[Shift] = FaultQueue()
+        self.sources: FaultQueue[Empty | Foreign | Stale] = FaultQueue()
+        self.spoilt: FaultQueue[Spoilt] = FaultQueue()
         self.poisoned: dict[Key, str] = {}
         self.rows_per_second: float | None = None
         self._table = table
         self._shift = shift
-        self._given: OrderedDict[tuple[Any, ...], Response] = OrderedDict()
+        self._given: OrderedDict[tuple[Any, ...], HTTPReply] = OrderedDict()
 
-    def answer(self, asked: Asked) -> Response:
-        """Return the answer to one request. Refused: there is none now."""
-        for shift in self.shifts.all():
+    def answer(self, asked: Asked) -> HTTPReply:
+        """Return the answer to one request. APIRefusal: there is none now."""
+        for shift in self.shifts.take_all():
             self._shift(shift)
-        source = self.sources.one(lambda waiting: self._can(waiting, asked))
+        source = self.sources.take_first(lambda waiting: self._can(waiting, asked))
         return self._slowed(self._answer(source, asked))
 
     def poison(self, key: Key, kind: str) -> None:
         """Send the row of *key* in the way of *kind*, see `poison`. KeyError, ValueError: none."""
-        if kind not in POISONS:
-            raise ValueError(f"kind {kind!r} is none of {', '.join(POISONS)}")
+        if kind not in ROW_KINDS:
+            raise ValueError(f"kind {kind!r} is none of {', '.join(ROW_KINDS)}")
         if key not in self._table:
             raise KeyError(key)
         self.poisoned[key] = kind
@@ -114,7 +114,7 @@ class Listing:
         for waiting in (self.shifts, self.sources, self.spoilt):
             waiting.clear()
 
-    def _answer(self, source: Empty | Foreign | Stale | None, asked: Asked) -> Response:
+    def _answer(self, source: Empty | Foreign | Stale | None, asked: Asked) -> HTTPReply:
         if isinstance(source, Empty):
             return _empty(source.errcode)
         if isinstance(source, Stale):
@@ -125,20 +125,20 @@ class Listing:
         self._remember(asked, response)
         return response
 
-    def _listed(self, table: CDRTable, asked: Asked) -> Response:
+    def _listed(self, table: CDRTable, asked: Asked) -> HTTPReply:
         rows = table.page(**asked)
         data = [self._sent(row) for row in rows] if table is self._table else rows
         body: Body = {"total_number": table.total(asked["sort_by"]), "data": data}
-        for spoilt in self.spoilt.all():
-            body = KINDS[spoilt.kind](body, spoilt.n)
+        for spoilt in self.spoilt.take_all():
+            body = PAGE_KINDS[spoilt.kind](body, spoilt.n)
         sent = body.get("data")
-        return success(body, rows=len(sent) if isinstance(sent, list) else 0)
+        return success_reply(body, rows=len(sent) if isinstance(sent, list) else 0)
 
     def _sent(self, row: Any) -> Any:
         if not self.poisoned:
             return row
         kind = self.poisoned.get(key_of(row))
-        return POISONS[kind](row) if kind else row
+        return ROW_KINDS[kind](row) if kind else row
 
     def _can(self, source: Empty | Foreign | Stale, asked: Asked) -> bool:
         """Return whether *source* has an answer; a cache may have none yet."""
@@ -149,20 +149,20 @@ class Listing:
             return tuple(asked.values())
         return next(reversed(self._given), ())
 
-    def _remember(self, asked: Asked, response: Response) -> None:
+    def _remember(self, asked: Asked, response: HTTPReply) -> None:
         query = tuple(asked.values())
         self._given[query] = response
         self._given.move_to_end(query)
         if len(self._given) > _KEPT_ANSWERS:
             self._given.popitem(last=False)
 
-    def _slowed(self, response: Response) -> Response:
+    def _slowed(self, response: HTTPReply) -> HTTPReply:
         if self.rows_per_second is None:
             return response
         return replace(response, delay_seconds=response.rows / self.rows_per_second)
 
 
-def _empty(errcode: int) -> Response:
+def _empty(errcode: int) -> HTTPReply:
     if errcode:
-        raise Refused(errcode)
-    return success({"total_number": 0, "data": []})
+        raise APIRefusal(errcode)
+    return success_reply({"total_number": 0, "data": []})

@@ -15,15 +15,15 @@ from typing import Any
 
 from . import control
 from .api import API
-from .appearing import AT_CALL_END
-from .background import again
+from .background import repeating
 from .events import Events
-from .judge import state
-from .log import RequestLog
-from .messages import Request, Response
-from .server import Server
+from .expected_counts import state
+from .http_messages import HTTPReply, HTTPRequest
+from .http_server import PBXServer
+from .leg_visibility import AT_CALL_END
+from .request_log import RequestLog
 from .table import Key
-from .tokens import Tokens
+from .token_issuer import TokenIssuer
 from .traffic import Traffic
 
 CLIENT_ID = "simulated"
@@ -80,7 +80,7 @@ class SimulatedPBX(Events):
         )
         super().__init__(seed, clock, first_id, past, utc_offset_seconds, legs_appear)
         self.client_id = client_id
-        self.tokens = Tokens(client_id, client_secret, clock, token_seconds, refresh_seconds)
+        self.tokens = TokenIssuer(client_id, client_secret, clock, token_seconds, refresh_seconds)
         self.log = RequestLog()
         self._api = API(self._listing, self.tokens, self._faults, api_path)
         self._live = Traffic(
@@ -94,7 +94,7 @@ class SimulatedPBX(Events):
         self.limit(limit)
         self._tell_history(days * _DAY_SECONDS)
 
-    def answer(self, request: Request) -> Response:
+    def answer(self, request: HTTPRequest) -> HTTPReply:
         """Answer one request to the Open API."""
         with self._lock:
             response = self._api.answer(request)
@@ -110,20 +110,20 @@ class SimulatedPBX(Events):
         ssl_context: SSLContext | None = None,
         live: bool = False,
         control: bool = False,
-    ) -> Iterator[Server]:
+    ) -> Iterator[PBXServer]:
         """Answer over HTTP, or HTTPS with *ssl_context*; *live* lets the office telephone.
 
         *control* serves the control path as well. OSError where the address is taken.
         """
         answer = self.answer_or_obey if control else self.answer
         uncounted = _is_control if control else _never
-        server = Server(
+        server = PBXServer(
             answer, host, port, ssl_context=ssl_context, log=self.log, uncounted=uncounted
         )
-        with server, again(self.tick, _TICK_SECONDS) if live else nullcontext():
+        with server, repeating(self.tick, _TICK_SECONDS) if live else nullcontext():
             yield server
 
-    def answer_or_obey(self, request: Request) -> Response:
+    def answer_or_obey(self, request: HTTPRequest) -> HTTPReply:
         """Answer one request to the Open API or to the control path."""
         return control.answer(self, request) if _is_control(request) else self.answer(request)
 
@@ -172,9 +172,9 @@ class SimulatedPBX(Events):
         return self._show(self._appearing.due(until))
 
 
-def _is_control(request: Request) -> bool:
+def _is_control(request: HTTPRequest) -> bool:
     return request.path.startswith(control.PREFIX)
 
 
-def _never(_: Request) -> bool:
+def _never(_: HTTPRequest) -> bool:
     return False

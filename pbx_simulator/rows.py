@@ -56,7 +56,7 @@ DISPOSITIONS = ("ANSWERED", "NO ANSWER", "BUSY", "FAILED", "VOICEMAIL")
 CALL_TYPES = ("Inbound", "Outbound", "Internal")
 
 
-def row(fields: Mapping[str, Any]) -> Row:
+def make_row(fields: Mapping[str, Any]) -> Row:
     """Return *fields* as the PBX sends them: in order, without None, 0 and "".
 
     Fields outside the contract follow the others.

@@ -30,7 +30,7 @@ class Span(NamedTuple):
     most: int
 
 
-class Leg(NamedTuple):
+class ScenarioLeg(NamedTuple):
     """A leg: to whom, between which instants, and the `reason` it ends with.
 
     *to* is a name of `calls.CALLEES`, *by* of `calls.LINES` ("" as the call itself); *reason* a
@@ -68,7 +68,7 @@ class Scenario(NamedTuple):
     share: int
     outcome: str
     phases: str
-    legs: tuple[Leg, ...]
+    legs: tuple[ScenarioLeg, ...]
     trunk: str = "own"
     direct: bool = False
 
@@ -102,22 +102,26 @@ PHASES: dict[str, Span] = {
 _END, _MISSED, _ENGAGED = "any hangup", "src hangup", "dst extension_busy_no_forward"
 _NOT_CONNECTED = frozenset({"BUSY", "FAILED", "CONGESTION"})
 
-_MENU = Leg("menu", 0, 0, 1, "dst ivr_key_queue")
+_MENU = ScenarioLeg("menu", 0, 0, 1, "dst ivr_key_queue")
 _TO_DESK = _MENU._replace(reason="dst ivr_key_extension")
 
-_DIRECT: dict[str, tuple[str, str, Leg]] = {
-    "answered": ("answered", "ring talk", Leg("callee", 0, 1, 2, _END)),
-    "no-answer": ("no_answer", "given-up", Leg("callee", 0, None, 1, _MISSED)),
-    "timed-out": ("no_answer", "timeout", Leg("callee", 0, None, 1, "dst timeout_hangup")),
+_DIRECT: dict[str, tuple[str, str, ScenarioLeg]] = {
+    "answered": ("answered", "ring talk", ScenarioLeg("callee", 0, 1, 2, _END)),
+    "no-answer": ("no_answer", "given-up", ScenarioLeg("callee", 0, None, 1, _MISSED)),
+    "timed-out": ("no_answer", "timeout", ScenarioLeg("callee", 0, None, 1, "dst timeout_hangup")),
     # A desk that is in another call never rings: the contract's sample has such a row.
-    "engaged": ("no_answer", "", Leg("callee", 0, None, 0, _ENGAGED)),
+    "engaged": ("no_answer", "", ScenarioLeg("callee", 0, None, 0, _ENGAGED)),
     "voicemail": (
         "voicemail",
         "patience message",
-        Leg("voicemail", 0, 1, 2, _MISSED, disposition="VOICEMAIL"),
+        ScenarioLeg("voicemail", 0, 1, 2, _MISSED, disposition="VOICEMAIL"),
     ),
-    "busy": ("busy", "setup", Leg("callee", 0, None, 1, _ENGAGED, disposition="BUSY")),
-    "failed": ("failed", "setup", Leg("callee", 0, None, 1, "dst hangup", disposition="FAILED")),
+    "busy": ("busy", "setup", ScenarioLeg("callee", 0, None, 1, _ENGAGED, disposition="BUSY")),
+    "failed": (
+        "failed",
+        "setup",
+        ScenarioLeg("callee", 0, None, 1, "dst hangup", disposition="FAILED"),
+    ),
 }
 _DIRECT_SHARES: dict[str, dict[str, int]] = {
     "Inbound": {
@@ -162,19 +166,25 @@ SCENARIOS: dict[str, Scenario] = {
     for call_type, shares in _DIRECT_SHARES.items()
     for ending, share in shares.items()
 } | {
-    "ivr-only": Scenario("Inbound", 70, "machine", "menu", (Leg("menu", 0, 0, 1, _MISSED),)),
+    "ivr-only": Scenario(
+        "Inbound", 70, "machine", "menu", (ScenarioLeg("menu", 0, 0, 1, _MISSED),)
+    ),
     "ivr-extension": Scenario(
-        "Inbound", 80, "answered", "menu ring talk", (_TO_DESK, Leg("desk", 1, 2, 3, _END))
+        "Inbound", 80, "answered", "menu ring talk", (_TO_DESK, ScenarioLeg("desk", 1, 2, 3, _END))
     ),
     "ivr-extension-missed": Scenario(
-        "Inbound", 30, "no_answer", "menu given-up", (_TO_DESK, Leg("desk", 1, None, 2, _MISSED))
+        "Inbound",
+        30,
+        "no_answer",
+        "menu given-up",
+        (_TO_DESK, ScenarioLeg("desk", 1, None, 2, _MISSED)),
     ),
     "ivr-extension-busy": Scenario(
         "Inbound",
         10,
         "busy",
         "menu setup",
-        (_TO_DESK, Leg("desk", 1, None, 2, _ENGAGED, disposition="BUSY")),
+        (_TO_DESK, ScenarioLeg("desk", 1, None, 2, _ENGAGED, disposition="BUSY")),
     ),
     # The queue's leg is connected as long as the agent's, and says the same talk again.
     "ivr-queue-answered": Scenario(
@@ -182,17 +192,17 @@ SCENARIOS: dict[str, Scenario] = {
         200,
         "answered",
         "menu wait ring talk",
-        (_MENU, Leg("queue", 1, 3, 4, "dst connected"), Leg("desk", 2, 3, 4, _END)),
+        (_MENU, ScenarioLeg("queue", 1, 3, 4, "dst connected"), ScenarioLeg("desk", 2, 3, 4, _END)),
     ),
     "queue-answered": Scenario(
         "Inbound",
         50,
         "answered",
         "wait ring talk",
-        (Leg("queue", 0, 2, 3, "dst connected"), Leg("desk", 1, 2, 3, _END)),
+        (ScenarioLeg("queue", 0, 2, 3, "dst connected"), ScenarioLeg("desk", 1, 2, 3, _END)),
     ),
     "queue-abandoned": Scenario(
-        "Inbound", 70, "no_answer", "menu wait", (_MENU, Leg("queue", 1, None, 2, _MISSED))
+        "Inbound", 70, "no_answer", "menu wait", (_MENU, ScenarioLeg("queue", 1, None, 2, _MISSED))
     ),
     "queue-survey": Scenario(
         "Inbound",
@@ -200,12 +210,12 @@ SCENARIOS: dict[str, Scenario] = {
         "answered",
         "menu menu prompt wait ring talk survey",
         (
-            Leg("menu", 0, 0, 1, "dst ivr_key_ivr"),
-            Leg("submenu", 1, 1, 2, "dst ivr_key_queue"),
-            Leg("prompt", 2, 2, 3, "dst redirected"),
-            Leg("queue", 3, 5, 6, "dst connected"),
-            Leg("desk", 4, 5, 6, "dst redirected"),
-            Leg("survey", 6, 6, 7, "dst hangup"),
+            ScenarioLeg("menu", 0, 0, 1, "dst ivr_key_ivr"),
+            ScenarioLeg("submenu", 1, 1, 2, "dst ivr_key_queue"),
+            ScenarioLeg("prompt", 2, 2, 3, "dst redirected"),
+            ScenarioLeg("queue", 3, 5, 6, "dst connected"),
+            ScenarioLeg("desk", 4, 5, 6, "dst redirected"),
+            ScenarioLeg("survey", 6, 6, 7, "dst hangup"),
         ),
     ),
     "queue-voicemail": Scenario(
@@ -215,8 +225,8 @@ SCENARIOS: dict[str, Scenario] = {
         "menu overflow message",
         (
             _MENU,
-            Leg("queue", 1, None, 2, "dst timeout_failover"),
-            Leg("voicemail", 2, 2, 3, _MISSED, disposition="VOICEMAIL"),
+            ScenarioLeg("queue", 1, None, 2, "dst timeout_failover"),
+            ScenarioLeg("voicemail", 2, 2, 3, _MISSED, disposition="VOICEMAIL"),
         ),
     ),
     "queue-overflow": Scenario(
@@ -226,9 +236,9 @@ SCENARIOS: dict[str, Scenario] = {
         "menu overflow wait ring talk",
         (
             _MENU,
-            Leg("queue", 1, None, 2, "dst timeout_failover"),
-            Leg("other-queue", 2, 4, 5, "dst connected"),
-            Leg("desk", 3, 4, 5, _END),
+            ScenarioLeg("queue", 1, None, 2, "dst timeout_failover"),
+            ScenarioLeg("other-queue", 2, 4, 5, "dst connected"),
+            ScenarioLeg("desk", 3, 4, 5, _END),
         ),
     ),
     "ring-group-answered": Scenario(
@@ -236,7 +246,7 @@ SCENARIOS: dict[str, Scenario] = {
         60,
         "answered",
         "ring talk",
-        (Leg("group", 0, 1, 2, "dst connected"), Leg("desk", 0, 1, 2, _END)),
+        (ScenarioLeg("group", 0, 1, 2, "dst connected"), ScenarioLeg("desk", 0, 1, 2, _END)),
     ),
     "ring-group-missed": Scenario(
         "Inbound",
@@ -244,7 +254,7 @@ SCENARIOS: dict[str, Scenario] = {
         "no_answer",
         "timeout",
         tuple(
-            Leg(to, 0, None, 1, "dst timeout_hangup")
+            ScenarioLeg(to, 0, None, 1, "dst timeout_hangup")
             for to in ("group", "desk", "colleague", "third")
         ),
     ),
@@ -254,8 +264,8 @@ SCENARIOS: dict[str, Scenario] = {
         "voicemail",
         "patience message",
         (
-            Leg("group", 0, None, 1, "dst timeout_failover"),
-            Leg("voicemail", 1, 1, 2, _MISSED, disposition="VOICEMAIL"),
+            ScenarioLeg("group", 0, None, 1, "dst timeout_failover"),
+            ScenarioLeg("voicemail", 1, 1, 2, _MISSED, disposition="VOICEMAIL"),
         ),
     ),
     "extension-voicemail": Scenario(
@@ -264,8 +274,8 @@ SCENARIOS: dict[str, Scenario] = {
         "voicemail",
         "patience message",
         (
-            Leg("desk", 0, None, 1, "dst timeout_failover"),
-            Leg("voicemail", 1, 1, 2, _MISSED, disposition="VOICEMAIL"),
+            ScenarioLeg("desk", 0, None, 1, "dst timeout_failover"),
+            ScenarioLeg("voicemail", 1, 1, 2, _MISSED, disposition="VOICEMAIL"),
         ),
     ),
     "blind-transfer": Scenario(
@@ -273,14 +283,20 @@ SCENARIOS: dict[str, Scenario] = {
         13,
         "answered",
         "ring first-talk ring talk",
-        (Leg("desk", 0, 1, 2, "dst blind_transfer"), Leg("colleague", 2, 3, 4, _END)),
+        (
+            ScenarioLeg("desk", 0, 1, 2, "dst blind_transfer"),
+            ScenarioLeg("colleague", 2, 3, 4, _END),
+        ),
     ),
     "blind-transfer-missed": Scenario(
         "Inbound",
         4,
         "answered",
         "ring first-talk given-up",
-        (Leg("desk", 0, 1, 2, "dst blind_transfer"), Leg("colleague", 2, None, 3, _MISSED)),
+        (
+            ScenarioLeg("desk", 0, 1, 2, "dst blind_transfer"),
+            ScenarioLeg("colleague", 2, None, 3, _MISSED),
+        ),
     ),
     "attended-transfer": Scenario(
         "Inbound",
@@ -288,9 +304,9 @@ SCENARIOS: dict[str, Scenario] = {
         "answered",
         "ring first-talk ring consult talk",
         (
-            Leg("desk", 0, 1, 4, "dst attended_transfer_answer"),
-            Leg("colleague", 2, 3, 4, "src attended_transfer_answer", by="consult"),
-            Leg("colleague", 4, 4, 5, _END),
+            ScenarioLeg("desk", 0, 1, 4, "dst attended_transfer_answer"),
+            ScenarioLeg("colleague", 2, 3, 4, "src attended_transfer_answer", by="consult"),
+            ScenarioLeg("colleague", 4, 4, 5, _END),
         ),
     ),
     "forwarded-out": Scenario(
@@ -299,14 +315,16 @@ SCENARIOS: dict[str, Scenario] = {
         "answered",
         "patience ring talk",
         (
-            Leg("desk", 0, None, 1, "dst forwarded"),
-            Leg("outside", 1, 2, 3, _END, by="forward"),
+            ScenarioLeg("desk", 0, None, 1, "dst forwarded"),
+            ScenarioLeg("outside", 1, 2, 3, _END, by="forward"),
         ),
         trunk="second",
     ),
-    "conference": Scenario("Inbound", 4, "machine", "talk", (Leg("conference", 0, 0, 1, _MISSED),)),
+    "conference": Scenario(
+        "Inbound", 4, "machine", "talk", (ScenarioLeg("conference", 0, 0, 1, _MISSED),)
+    ),
     "play-file": Scenario(
-        "Inbound", 6, "machine", "prompt", (Leg("play-file", 0, 0, 1, "dst hangup"),)
+        "Inbound", 6, "machine", "prompt", (ScenarioLeg("play-file", 0, 0, 1, "dst hangup"),)
     ),
     "outbound-retried": Scenario(
         "Outbound",
@@ -314,8 +332,8 @@ SCENARIOS: dict[str, Scenario] = {
         "answered",
         "setup ring talk",
         (
-            Leg("outside", 0, None, 1, "dst redirected", disposition="FAILED"),
-            Leg("outside", 1, 2, 3, _END, by="second try"),
+            ScenarioLeg("outside", 0, None, 1, "dst redirected", disposition="FAILED"),
+            ScenarioLeg("outside", 1, 2, 3, _END, by="second try"),
         ),
         trunk="second",
     ),
@@ -325,7 +343,7 @@ SCENARIOS: dict[str, Scenario] = {
         0,
         "unknown",
         "setup",
-        (Leg("desk", 0, None, 1, "dst hangup", disposition="CONGESTION"),),
+        (ScenarioLeg("desk", 0, None, 1, "dst hangup", disposition="CONGESTION"),),
     ),
 }
 

@@ -24,7 +24,7 @@ from typing import Any
 
 from .firmware import LAST, LEFT_OUT, Upgrade, new_format
 from .rows import NUMBERS, Row, labels
-from .truth import CallBook
+from .truth import CallTracker
 
 Key = int | str
 """What a row is named by: its `id`, or its `new_id` where it has no `id`."""
@@ -62,7 +62,7 @@ class CDRTable:
         self.limit: int | None = None
         self.upgrade: Upgrade | None = None
         self.ever: Counter[tuple[str, str, str]] = Counter()
-        self.calls = CallBook()
+        self.calls = CallTracker()
         self._chance = Random(f"{seed}/mixed")
         self._held: dict[Key, tuple[int, Row]] = {}
         self._rows: dict[int, _Packed] = {}  # by serial

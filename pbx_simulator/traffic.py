@@ -17,9 +17,9 @@ from functools import lru_cache
 from itertools import count as numbers
 from random import Random
 
-from .calls import TAILS, Drawn, draw, placed
+from .call_drawing import UID_TAILS, UnplacedCall, draw_call, place_call
 from .scenarios import LONGEST_CALL_SECONDS, Draw, any_scenario, direct_scenario
-from .truth import Call
+from .truth import SimulatedCall
 
 SLOT_SECONDS = 300
 
@@ -37,9 +37,9 @@ _SATURDAY = 5
 _RECENT_SLOTS = 2 * LONGEST_CALL_SECONDS // SLOT_SECONDS  # live traffic asks for these each time
 
 # Calls of different origin have tails of their own, so that no two calls have one uid.
-EXAMPLE_TAILS = range(TAILS // 4)
-_SAMPLE_TAILS = range(TAILS // 4, TAILS // 2)
-_OFFICE_TAILS = range(TAILS // 2, TAILS)
+EXAMPLE_TAILS = range(UID_TAILS // 4)
+_SAMPLE_TAILS = range(UID_TAILS // 4, UID_TAILS // 2)
+_OFFICE_TAILS = range(UID_TAILS // 2, UID_TAILS)
 
 
 class Traffic:
@@ -79,7 +79,9 @@ class Traffic:
         week = WEEKEND if local.tm_wday >= _SATURDAY else 1.0
         return max(curve * week * self._rate, self._floor)
 
-    def calls(self, after: float, until: float, instant: Callable[[Call], int]) -> list[Call]:
+    def calls(
+        self, after: float, until: float, instant: Callable[[SimulatedCall], int]
+    ) -> list[SimulatedCall]:
         """Return the calls whose *instant* lies in (*after*, *until*], in the order of these.
 
         All are UTC epoch seconds, and an instant is from start to end of its call.
@@ -91,7 +93,7 @@ class Traffic:
 
     def sample(
         self, count: int, serial: int, until: float, over: float, scenario: Draw = direct_scenario
-    ) -> Iterator[Call]:
+    ) -> Iterator[SimulatedCall]:
         """Yield *count* calls whose ends are spread evenly over *over* seconds up to *until*.
 
         The curve of the day plays no part. *scenario* draws what comes of each; without it
@@ -100,26 +102,26 @@ class Traffic:
         """
         rng = _random(f"{self._seed}/sample/{serial}")
         for number in range(count):
-            call = draw(rng, scenario(rng))
+            call = draw_call(rng, scenario(rng))
             ended = int(until - over * (count - 1 - number) / count)
             yield self._placed(call, ended - call.duration, nth(_SAMPLE_TAILS, serial + number))
 
-    def begun(self, serial: int, at: float, scenario: Draw) -> Call:
+    def begun(self, serial: int, at: float, scenario: Draw) -> SimulatedCall:
         """Return a call as `sample` makes them, that begins at *at*."""
         rng = _random(f"{self._seed}/sample/{serial}")
-        call = draw(rng, scenario(rng))
+        call = draw_call(rng, scenario(rng))
         return self._placed(call, int(at), nth(_SAMPLE_TAILS, serial))
 
-    def _slot(self, slot: int) -> list[Call]:
+    def _slot(self, slot: int) -> list[SimulatedCall]:
         rng = _random(f"{self._seed}/{slot}")
         tails = numbers(rng.randrange(len(_OFFICE_TAILS)))
         return [
-            self._placed(draw(rng, self._scenario(rng)), start, nth(_OFFICE_TAILS, number))
+            self._placed(draw_call(rng, self._scenario(rng)), start, nth(_OFFICE_TAILS, number))
             for start, number in zip(self._starts(rng, slot * SLOT_SECONDS), tails, strict=False)
         ]
 
-    def _placed(self, call: Drawn, started: int, tail: int) -> Call:
-        return placed(call, started, tail, self._utc_offset_seconds)
+    def _placed(self, call: UnplacedCall, started: int, tail: int) -> SimulatedCall:
+        return place_call(call, started, tail, self._utc_offset_seconds)
 
     def _starts(self, rng: Random, slot_start: int) -> Iterator[int]:
         per_second = self.calls_per_hour(slot_start + SLOT_SECONDS / 2) / 3600

@@ -15,7 +15,7 @@ from .rows import Row
 OUTCOMES = ("answered", "voicemail", "no_answer", "busy", "failed", "machine", "unknown")
 
 
-class Truth(NamedTuple):
+class CallTruth(NamedTuple):
     """What a call was: *trunk* is that of the leg that decided the *outcome*, or `none`.
 
     *call_type* is how the call began. *did* is the own number called, *destination* where an
@@ -31,7 +31,7 @@ class Truth(NamedTuple):
     destination: str = ""
 
 
-class Call(NamedTuple):
+class SimulatedCall(NamedTuple):
     """A call that was made: the rows of its legs in the order of their starts, and its truth.
 
     *uid* is what the rows share, *scenario* the name of what happened, *started* and *ended*
@@ -40,7 +40,7 @@ class Call(NamedTuple):
 
     scenario: str
     uid: str
-    truth: Truth
+    truth: CallTruth
     started: int
     ended: int
     legs: tuple[Row, ...]
@@ -52,7 +52,7 @@ def end(leg: Row) -> int:
     return ended
 
 
-def moved(call: Call, seconds: int, utc_offset_seconds: int) -> Call:
+def moved(call: SimulatedCall, seconds: int, utc_offset_seconds: int) -> SimulatedCall:
     """Return *call* as a PBX writes it whose clock is *seconds* ahead."""
     legs = tuple(rows.moved(leg, seconds, utc_offset_seconds) for leg in call.legs)
     return call._replace(
@@ -63,7 +63,7 @@ def moved(call: Call, seconds: int, utc_offset_seconds: int) -> Call:
     )
 
 
-class CallBook:
+class CallTracker:
     """The calls whose legs appear one after the other, each leg known by its serial number.
 
     *ever* counts, by truth, the calls of which every leg has appeared. A call that loses a leg
@@ -71,8 +71,8 @@ class CallBook:
     """
 
     def __init__(self) -> None:
-        self.ever: Counter[Truth] = Counter()
-        self._awaited: dict[int, Call] = {}
+        self.ever: Counter[CallTruth] = Counter()
+        self._awaited: dict[int, SimulatedCall] = {}
         self._shown: Counter[str] = Counter()  # legs by uid, of the calls that are open
 
     @property
@@ -80,7 +80,7 @@ class CallBook:
         """How many calls have shown some of their legs and not all."""
         return len(self._shown)
 
-    def expect(self, serial: int, call: Call) -> None:
+    def expect(self, serial: int, call: SimulatedCall) -> None:
         """Take row number *serial* for a leg of *call*."""
         self._awaited[serial] = call
 

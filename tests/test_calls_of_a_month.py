@@ -22,8 +22,8 @@ from cdr_exporter.settings import MACHINE_CALLEES, PBX, SecretSource
 from cdr_exporter.store import Store
 from cdr_exporter.tail.page_reader import Reader
 from pbx_simulator import SimulatedPBX
-from pbx_simulator.messages import Request
-from pbx_simulator.office import DIDS, QUEUES
+from pbx_simulator.directory import DIDS, QUEUES
+from pbx_simulator.http_messages import HTTPRequest
 from pbx_simulator.pbx import API_PATH, CLIENT_ID, CLIENT_SECRET
 
 from .support.fakes import FakeClock
@@ -74,7 +74,7 @@ class InOneProcess:
         }
         headers = {"user-agent": "OpenAPI"}
         path = f"/{API_PATH}/cdr/list"
-        response = self._pbx.answer(Request("GET", path, urlencode(asked), headers=headers))
+        response = self._pbx.answer(HTTPRequest("GET", path, urlencode(asked), headers=headers))
         self._pbx.tokens.revoke(token)
         return decode(response.body)
 

@@ -15,7 +15,7 @@ import yaml
 
 from cdr_exporter import cli
 from cdr_exporter.config import load
-from pbx_simulator.main import listen_address
+from pbx_simulator.command_line import listen_address
 
 from .support.paths import ROOT
 from .support.programs import require

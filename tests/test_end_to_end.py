@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from pbx_simulator import SimulatedPBX
+from pbx_simulator.http_server import PBXServer
 from pbx_simulator.scenarios import SCENARIOS
-from pbx_simulator.server import Server
 
 from .support.processes import Exporter, Process, Prometheus, eventually, get
 from .support.programs import require
@@ -32,7 +32,7 @@ def pbx() -> SimulatedPBX:
 
 
 @pytest.fixture
-def server(pbx: SimulatedPBX) -> Iterator[Server]:
+def server(pbx: SimulatedPBX) -> Iterator[PBXServer]:
     with pbx.serve() as server:
         yield server
 
@@ -85,7 +85,7 @@ def scraped(prometheus: Prometheus) -> dict[tuple[str, ...], float]:
 
 
 def test_prometheus_holds_what_the_pbx_holds(
-    tmp_path: Path, pbx: SimulatedPBX, server: Server
+    tmp_path: Path, pbx: SimulatedPBX, server: PBXServer
 ) -> None:
     pbx.calls(3000)
     with (
@@ -101,7 +101,7 @@ def test_prometheus_holds_what_the_pbx_holds(
 
 
 def test_the_exporter_holds_the_calls_that_were_made(
-    tmp_path: Path, pbx: SimulatedPBX, server: Server
+    tmp_path: Path, pbx: SimulatedPBX, server: PBXServer
 ) -> None:
     with Exporter(config(tmp_path, server.base_url)) as exporter:
         for _ in range(4):
@@ -117,7 +117,9 @@ def test_the_exporter_holds_the_calls_that_were_made(
         assert exporter.value("cdr_exporter_late_legs_total", "pbx0") == 0
 
 
-def test_start_now_holds_what_came_after(tmp_path: Path, pbx: SimulatedPBX, server: Server) -> None:
+def test_start_now_holds_what_came_after(
+    tmp_path: Path, pbx: SimulatedPBX, server: PBXServer
+) -> None:
     pbx.calls(500)
     before = pbx.totals()
     with (
@@ -133,7 +135,7 @@ def test_start_now_holds_what_came_after(tmp_path: Path, pbx: SimulatedPBX, serv
 
 
 def test_the_first_call_of_a_new_trunk_is_seen_by_increase(
-    tmp_path: Path, pbx: SimulatedPBX, server: Server
+    tmp_path: Path, pbx: SimulatedPBX, server: PBXServer
 ) -> None:
     with (
         Exporter(config(tmp_path, server.base_url, start="now")) as exporter,
@@ -151,7 +153,7 @@ def test_the_first_call_of_a_new_trunk_is_seen_by_increase(
 
 
 def test_promtool_has_nothing_to_say_about_the_live_page(
-    tmp_path: Path, pbx: SimulatedPBX, server: Server
+    tmp_path: Path, pbx: SimulatedPBX, server: PBXServer
 ) -> None:
     promtool = require("promtool")
     pbx.calls(500)
@@ -168,7 +170,7 @@ def test_promtool_has_nothing_to_say_about_the_live_page(
 @pytest.mark.fault("E1")
 @pytest.mark.long
 def test_kills_in_the_middle_of_a_catch_up_of_50000_rows_change_nothing(
-    tmp_path: Path, pbx: SimulatedPBX, server: Server
+    tmp_path: Path, pbx: SimulatedPBX, server: PBXServer
 ) -> None:
     pbx.calls(50_000)
     path = config(tmp_path, server.base_url)
@@ -196,7 +198,7 @@ def test_kills_in_the_middle_of_a_catch_up_of_50000_rows_change_nothing(
 
 @pytest.mark.fault("A7")
 def test_a_stopped_process_gives_its_token_back_and_a_killed_one_reuses_it(
-    tmp_path: Path, pbx: SimulatedPBX, server: Server
+    tmp_path: Path, pbx: SimulatedPBX, server: PBXServer
 ) -> None:
     path = config(tmp_path, server.base_url)
     for _ in range(10):
@@ -230,7 +232,7 @@ def test_a_pbx_that_hangs_does_not_delay_the_end(tmp_path: Path, pbx: SimulatedP
 
 
 def test_one_dead_pbx_leaves_the_others_alone(
-    tmp_path: Path, pbx: SimulatedPBX, server: Server
+    tmp_path: Path, pbx: SimulatedPBX, server: PBXServer
 ) -> None:
     pbx.calls(50)
     with socket.create_server(("127.0.0.1", 0)) as dead:
@@ -260,7 +262,7 @@ FAULTS = {
 @pytest.mark.fault("G1")
 @pytest.mark.parametrize(("fault", "reason"), FAULTS.values(), ids=FAULTS)
 def test_a_bad_answer_is_counted_and_the_next_good_one_too(
-    tmp_path: Path, pbx: SimulatedPBX, server: Server, fault: dict[str, object], reason: str
+    tmp_path: Path, pbx: SimulatedPBX, server: PBXServer, fault: dict[str, object], reason: str
 ) -> None:
     pbx.calls(30)
     path = config(tmp_path, server.base_url, extra="request_timeout: 2s\n")
@@ -302,7 +304,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_taken_port_is_exit_1(tmp_path: Path, server: Server) -> None:
+def test_a_taken_port_is_exit_1(tmp_path: Path, server: PBXServer) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         path = str(config(tmp_path, server.base_url))
@@ -313,7 +315,7 @@ def test_a_taken_port_is_exit_1(tmp_path: Path, server: Server) -> None:
 
 
 @pytest.mark.fault("E7")
-def test_state_in_use_is_exit_3(tmp_path: Path, server: Server) -> None:
+def test_state_in_use_is_exit_3(tmp_path: Path, server: PBXServer) -> None:
     path = config(tmp_path, server.base_url)
     with Exporter(path):
         done = run("--config.file", str(path), "--web.listen-address", "127.0.0.1:0")
@@ -349,7 +351,7 @@ def test_a_bad_configuration_is_exit_2_and_one_line(tmp_path: Path, text: str, w
 
 
 def test_check_says_what_each_pbx_answers(
-    tmp_path: Path, pbx: SimulatedPBX, server: Server
+    tmp_path: Path, pbx: SimulatedPBX, server: PBXServer
 ) -> None:
     pbx.calls(12)
     path = str(config(tmp_path, server.base_url))
@@ -366,7 +368,7 @@ def test_check_says_what_each_pbx_answers(
 
 @pytest.mark.fault("A4")
 def test_check_shares_the_login_budget_with_the_exporter(
-    tmp_path: Path, pbx: SimulatedPBX, server: Server
+    tmp_path: Path, pbx: SimulatedPBX, server: PBXServer
 ) -> None:
     path = config(tmp_path, server.base_url)
     (tmp_path / "secret").write_text("wrong")
@@ -440,7 +442,7 @@ def test_a_check_of_a_silent_pbx_can_be_ended(tmp_path: Path, number: int) -> No
 
 @pytest.mark.parametrize("order", ["first", "last", "left_out"])
 def test_an_upgrade_to_rows_without_ids_loses_and_doubles_nothing(
-    tmp_path: Path, pbx: SimulatedPBX, server: Server, order: str
+    tmp_path: Path, pbx: SimulatedPBX, server: PBXServer, order: str
 ) -> None:
     pbx.calls(2000)
     path = config(tmp_path, server.base_url)
@@ -459,7 +461,7 @@ def test_an_upgrade_to_rows_without_ids_loses_and_doubles_nothing(
 
 @pytest.mark.fault("D2")
 def test_a_backup_put_back_and_a_clean_up_lose_and_double_nothing(
-    tmp_path: Path, pbx: SimulatedPBX, server: Server
+    tmp_path: Path, pbx: SimulatedPBX, server: PBXServer
 ) -> None:
     pbx.calls(1500)
     with Exporter(config(tmp_path, server.base_url)) as exporter:
@@ -480,7 +482,7 @@ def test_a_backup_put_back_and_a_clean_up_lose_and_double_nothing(
 
 @pytest.mark.fault("D6")
 def test_a_factory_reset_is_a_break_of_lineage_and_counting_goes_on(
-    tmp_path: Path, pbx: SimulatedPBX, server: Server
+    tmp_path: Path, pbx: SimulatedPBX, server: PBXServer
 ) -> None:
     pbx.calls(3000)
     with Exporter(config(tmp_path, server.base_url)) as exporter:

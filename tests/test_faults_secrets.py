@@ -26,7 +26,7 @@ from cdr_exporter.secret import Secret
 from cdr_exporter.settings import PBX, SecretSource
 from cdr_exporter.web import App
 from pbx_simulator import SimulatedPBX
-from pbx_simulator.server import Server
+from pbx_simulator.http_server import PBXServer
 
 from .pbx.test_transport import told
 from .poller.test_poller import Bench
@@ -43,7 +43,7 @@ HOUR = 3600.0
 
 
 @pytest.fixture
-def server() -> Iterator[tuple[SimulatedPBX, Server]]:
+def server() -> Iterator[tuple[SimulatedPBX, PBXServer]]:
     pbx = SimulatedPBX(client_id="canary-client", client_secret=SECRET)
     with pbx.serve() as server:
         yield pbx, server
@@ -149,7 +149,7 @@ def tokens_of(path: Path) -> set[str]:
 @pytest.mark.parametrize("endpoint", ["get_token", "refresh_token", "cdr/list", "del_token"])
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 def test_no_fault_at_any_endpoint_shows_a_secret_or_a_person(
-    server: tuple[SimulatedPBX, Server],
+    server: tuple[SimulatedPBX, PBXServer],
     tmp_path: Path,
     logged: io.StringIO,
     fault: dict[str, Any],

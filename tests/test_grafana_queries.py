@@ -6,7 +6,7 @@ import re
 import pytest
 
 from cdr_exporter.cdr.contract import CALL_TYPES, DISPOSITIONS
-from pbx_simulator.office import TRUNKS
+from pbx_simulator.directory import TRUNKS
 
 from .support.fifteen_days import BEGIN, DAY, END, HOUR, SCRAPE_INTERVAL, Past
 from .support.programs import require

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from pbx_simulator import SimulatedPBX
-from pbx_simulator.background import again
+from pbx_simulator.background import repeating
 
 from .poller.test_poller import Bench
 from .support.fakes import FakePBX
@@ -141,7 +141,7 @@ def test_two_hundred_kills_at_random_instants_under_load_change_nothing(tmp_path
     with pbx.serve() as server:
         path = config(tmp_path, server.base_url)
         lifetime = first_life(path, pbx) + 1.0
-        with again(lambda: pbx.whole_calls(chance.randint(1, 4)), 0.02):
+        with repeating(lambda: pbx.whole_calls(chance.randint(1, 4)), 0.02):
             for _ in range(KILLS):
                 pbx.whole_calls(chance.choice(MISSED) // 2)
                 with Victim(path) as victim:

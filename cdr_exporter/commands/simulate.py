@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from pbx_simulator.main import add_arguments, run
+from pbx_simulator.command_line import add_arguments, run
 
 __all__ = ["add_arguments", "run"]

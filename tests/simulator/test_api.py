@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 import pytest
 
 from pbx_simulator import SimulatedPBX
-from pbx_simulator.appearing import WAYS
-from pbx_simulator.messages import Request, Response
+from pbx_simulator.http_messages import HTTPReply, HTTPRequest
+from pbx_simulator.leg_visibility import LEGS_APPEAR
 from pbx_simulator.rows import SORT_FIELDS
 
 NOW = 1_772_445_600  # a Monday at ten in the morning
@@ -42,8 +42,8 @@ def token(pbx: SimulatedPBX) -> str:
     return access_token
 
 
-def send(pbx: SimulatedPBX, method: str, path: str, **parts: Any) -> Response:
-    return pbx.answer_or_obey(Request(method, path, **{"headers": USER_AGENT, **parts}))
+def send(pbx: SimulatedPBX, method: str, path: str, **parts: Any) -> HTTPReply:
+    return pbx.answer_or_obey(HTTPRequest(method, path, **{"headers": USER_AGENT, **parts}))
 
 
 def post(pbx: SimulatedPBX, endpoint: str, body: object, client: str = "127.0.0.1") -> Any:
@@ -55,12 +55,12 @@ def get(pbx: SimulatedPBX, endpoint: str, **parameters: object) -> Any:
     return shown(send(pbx, "GET", f"{OURS}/{endpoint}", query=urlencode(parameters)))
 
 
-def control(pbx: SimulatedPBX, command: str, body: object = None, **parts: Any) -> Response:
+def control(pbx: SimulatedPBX, command: str, body: object = None, **parts: Any) -> HTTPReply:
     raw = b"" if body is None else json.dumps(body).encode()
     return send(pbx, "POST", f"/control/{command}", **{"body": raw, **parts})
 
 
-def shown(response: Response) -> Any:
+def shown(response: HTTPReply) -> Any:
     assert response.status == 200
     return json.loads(response.body)
 
@@ -324,7 +324,7 @@ def test_history_repeats_from_the_seed_and_the_instant(clock: Clock) -> None:
     assert len(first.table) > 900
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", LEGS_APPEAR)
 def test_live_traffic_continues_the_history(clock: Clock, way: str) -> None:
     pbx = SimulatedPBX(clock=clock, days=1, legs_appear=way)
     for _ in range(60):
@@ -557,6 +557,6 @@ def test_commands_are_not_read_by_get(pbx: SimulatedPBX) -> None:
 
 
 def test_without_control_its_path_is_unknown_like_any_other(pbx: SimulatedPBX) -> None:
-    answer = shown(pbx.answer(Request("POST", "/control/state", headers=USER_AGENT)))
+    answer = shown(pbx.answer(HTTPRequest("POST", "/control/state", headers=USER_AGENT)))
 
     assert answer["errcode"] == 10001

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pbx_simulator import SimulatedPBX
-from pbx_simulator.appearing import WAYS
-from pbx_simulator.calls import draw, placed
-from pbx_simulator.office import QUEUES, TRUNKS
+from pbx_simulator.call_drawing import draw_call, place_call
+from pbx_simulator.directory import QUEUES, TRUNKS
+from pbx_simulator.leg_visibility import LEGS_APPEAR
 from pbx_simulator.rows import CALL_TYPES, DISPOSITIONS, FIELDS, Row
 from pbx_simulator.scenarios import (
     LEGS_A_CALL,
@@ -24,7 +24,7 @@ from pbx_simulator.scenarios import (
     direct_scenario,
 )
 from pbx_simulator.traffic import Traffic
-from pbx_simulator.truth import OUTCOMES, Call, Truth, end
+from pbx_simulator.truth import OUTCOMES, CallTruth, SimulatedCall, end
 
 from .test_events import NOW, Clock, Steer, clock, pbx, rows, steer
 
@@ -46,7 +46,7 @@ ENDS = {"hangup", "timeout_hangup", "extension_busy_no_forward"}
 MACHINES = ("IVR ", "Queue ", "Conference ", "Voicemail ", "PlayFile", "Play Prompt", "Satisf")
 
 any_call = st.builds(
-    lambda name, seed: placed(draw(Random(seed), name), NOW, 7, 3600),
+    lambda name, seed: place_call(draw_call(Random(seed), name), NOW, 7, 3600),
     st.sampled_from(sorted(SCENARIOS)),
     st.integers(0, 10**6),
 )
@@ -57,13 +57,13 @@ def key(leg: Row) -> str:
     return str(leg["reason"]).split(" ")[1]
 
 
-def people(call: Call) -> list[Row]:
+def people(call: SimulatedCall) -> list[Row]:
     """Return the legs of *call* that a person could answer."""
     return [leg for leg in call.legs if not leg["call_to"].startswith((*MACHINES, "RingGroup "))]
 
 
-def made(name: str, seed: int = 1) -> Call:
-    return placed(draw(Random(seed), name), NOW, 0, 0)
+def made(name: str, seed: int = 1) -> SimulatedCall:
+    return place_call(draw_call(Random(seed), name), NOW, 0, 0)
 
 
 def legs_of(pbx: SimulatedPBX) -> dict[str, list[Row]]:
@@ -83,7 +83,7 @@ def office(clock: Clock, **options: Any) -> SimulatedPBX:
 
 
 @given(any_call)
-def test_the_legs_of_a_call_agree_with_each_other(call: Call) -> None:
+def test_the_legs_of_a_call_agree_with_each_other(call: SimulatedCall) -> None:
     starts = [leg["timestamp"] for leg in call.legs]
 
     assert starts[0] == call.started == NOW
@@ -97,7 +97,7 @@ def test_the_legs_of_a_call_agree_with_each_other(call: Call) -> None:
 
 
 @given(any_call)
-def test_the_durations_of_a_leg_agree_with_its_disposition(call: Call) -> None:
+def test_the_durations_of_a_leg_agree_with_its_disposition(call: SimulatedCall) -> None:
     for leg in call.legs:
         duration, ring, talk = (
             leg.get(name, 0) for name in ("duration", "ring_duration", "talk_duration")
@@ -112,7 +112,7 @@ def test_the_durations_of_a_leg_agree_with_its_disposition(call: Call) -> None:
 
 
 @given(any_call)
-def test_a_leg_holds_what_the_contract_lists_and_nothing_empty(call: Call) -> None:
+def test_a_leg_holds_what_the_contract_lists_and_nothing_empty(call: SimulatedCall) -> None:
     places = {name: place for place, name in enumerate(FIELDS)}
     for leg in call.legs:
         assert all(leg.values())
@@ -125,7 +125,7 @@ def test_a_leg_holds_what_the_contract_lists_and_nothing_empty(call: Call) -> No
 
 
 @given(any_call)
-def test_a_leg_that_is_over_before_the_call_says_that_it_hands_on(call: Call) -> None:
+def test_a_leg_that_is_over_before_the_call_says_that_it_hands_on(call: SimulatedCall) -> None:
     last = [leg for leg in call.legs if end(leg) == call.ended]
 
     assert {key(leg) for leg in call.legs} <= HANDS_ON | ENDS
@@ -134,7 +134,7 @@ def test_a_leg_that_is_over_before_the_call_says_that_it_hands_on(call: Call) ->
 
 
 @given(any_call)
-def test_the_truth_is_one_of_those_there_are(call: Call) -> None:
+def test_the_truth_is_one_of_those_there_are(call: SimulatedCall) -> None:
     truth = call.truth
 
     assert truth.outcome in OUTCOMES
@@ -149,7 +149,7 @@ def test_the_truth_is_one_of_those_there_are(call: Call) -> None:
 
 
 @given(any_call)
-def test_no_truth_contradicts_its_legs(call: Call) -> None:
+def test_no_truth_contradicts_its_legs(call: SimulatedCall) -> None:
     ends = {leg["disposition"] for leg in call.legs}
     answered = any(leg["disposition"] == "ANSWERED" for leg in people(call))
 
@@ -345,7 +345,7 @@ def told(
 
 
 @pytest.mark.parametrize("step", [0.75, 7.0, 1800.0], ids=lambda step: f"{step}s")
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", LEGS_APPEAR)
 def test_each_leg_appears_at_its_end_or_at_the_end_of_its_call(
     clock: Clock, way: str, step: float
 ) -> None:
@@ -362,7 +362,7 @@ def test_each_leg_appears_at_its_end_or_at_the_end_of_its_call(
     assert len(calls) < len(appeared) == len(pbx.table)
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", LEGS_APPEAR)
 def test_ids_follow_the_order_in_which_legs_appear(clock: Clock, way: str) -> None:
     pbx, _ = told(clock, way, 60.0, 1800)
     calls = legs_of(pbx)
@@ -380,7 +380,7 @@ def test_ids_follow_the_order_in_which_legs_appear(clock: Clock, way: str) -> No
 
 def test_both_ways_show_the_same_rows_in_the_end() -> None:
     shown = []
-    for way in WAYS:
+    for way in LEGS_APPEAR:
         pbx, _ = told(Clock(), way, 30.0, 1800 + LONGEST_CALL_SECONDS)
         began = [row for row in pbx.table if NOW <= int(row["timestamp"]) < NOW + 1800]
         calls = {row["uid"] for row in began if row["uid"] >= "20260302100000"}
@@ -443,7 +443,7 @@ def test_a_call_begun_shows_all_its_legs_when_it_ends(clock: Clock) -> None:
     assert pbx.state()["open_calls"] == 0
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", LEGS_APPEAR)
 def test_whole_calls_end_over_the_time_asked_for(clock: Clock, way: str) -> None:
     pbx = office(clock, legs_appear=way)
     keys = pbx.whole_calls(10, "queue-survey", over_seconds=1000)
@@ -525,11 +525,11 @@ def test_the_legs_of_a_call_share_half_a_new_id(pbx: SimulatedPBX) -> None:
 # The judge.
 
 
-def recounted(truths: list[Truth]) -> dict[tuple[str, str, str], int]:
+def recounted(truths: list[CallTruth]) -> dict[tuple[str, str, str], int]:
     return dict(Counter(truth[:3] for truth in truths))
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", LEGS_APPEAR)
 def test_the_calls_counted_are_those_that_were_made(clock: Clock, way: str) -> None:
     pbx = SimulatedPBX(clock=clock, days=2, legs_appear=way)
     for _ in range(100):

@@ -26,12 +26,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from pbx_simulator import SimulatedPBX
-from pbx_simulator.appearing import WAYS
+from pbx_simulator.command_line import add_arguments, listen_address, run
 from pbx_simulator.control import COMMANDS
-from pbx_simulator.main import add_arguments, listen_address, run
-from pbx_simulator.messages import Request, Response
+from pbx_simulator.http_messages import HTTPReply, HTTPRequest
+from pbx_simulator.http_server import PBXServer
+from pbx_simulator.leg_visibility import LEGS_APPEAR
 from pbx_simulator.scenarios import SCENARIOS
-from pbx_simulator.server import Server
 from pbx_simulator.table import Key
 
 USER_AGENT = {"User-Agent": "OpenAPI"}
@@ -76,17 +76,17 @@ def pbx() -> SimulatedPBX:
 
 
 @pytest.fixture
-def server(pbx: SimulatedPBX) -> Iterator[Server]:
+def server(pbx: SimulatedPBX) -> Iterator[PBXServer]:
     with pbx.serve(control=True) as server:
         yield server
 
 
 @pytest.fixture
-def client(server: Server) -> Client:
+def client(server: PBXServer) -> Client:
     return Client(server.base_url)
 
 
-def exchange(server: Server, request: bytes) -> bytes:
+def exchange(server: PBXServer, request: bytes) -> bytes:
     """Send *request* and return everything that comes until the PBX closes."""
     with socket.create_connection(server.address, timeout=10) as peer:
         peer.sendall(request)
@@ -110,7 +110,7 @@ def test_the_totals_equal_a_recount_of_the_pages_sent(pbx: SimulatedPBX, client:
     assert recount.total() == 461
 
 
-def test_the_connection_closes_after_each_answer(server: Server) -> None:
+def test_the_connection_closes_after_each_answer(server: PBXServer) -> None:
     answer = exchange(
         server, b"GET /openapi/v1.0/cdr/list HTTP/1.1\r\nHost: x\r\nUser-Agent: x\r\n\r\n"
     )
@@ -122,7 +122,7 @@ def test_the_connection_closes_after_each_answer(server: Server) -> None:
     assert json.loads(body)["errcode"] == 10004
 
 
-def test_a_request_without_user_agent_is_refused(server: Server) -> None:
+def test_a_request_without_user_agent_is_refused(server: PBXServer) -> None:
     answer = exchange(server, b"GET /openapi/v1.0/cdr/list HTTP/1.1\r\nHost: x\r\n\r\n")
 
     assert json.loads(answer.partition(b"\r\n\r\n")[2])["errcode"] == 10005
@@ -143,7 +143,7 @@ def test_requests_at_once_are_seen_as_such() -> None:
     both_are_in = threading.Barrier(2, timeout=10)
 
     class Patient(SimulatedPBX):
-        def answer(self, request: Request) -> Response:
+        def answer(self, request: HTTPRequest) -> HTTPReply:
             both_are_in.wait()
             return super().answer(request)
 
@@ -196,7 +196,7 @@ def test_stopping_does_not_wait_for_a_slow_answer(fault: str) -> None:
     answered = threading.Event()
 
     class Watched(SimulatedPBX):
-        def answer(self, request: Request) -> Response:
+        def answer(self, request: HTTPRequest) -> HTTPReply:
             response = super().answer(request)
             answered.set()
             return response
@@ -571,7 +571,7 @@ def test_the_command_can_be_slow_and_clean_up(capsys: pytest.CaptureFixture[str]
     assert "records=10\n" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", LEGS_APPEAR)
 def test_the_command_shows_legs_as_told(way: str) -> None:
     port = free_port()
     client = Client(f"http://127.0.0.1:{port}")

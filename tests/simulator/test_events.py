@@ -18,10 +18,10 @@ import pytest
 from pbx_simulator import SimulatedPBX, control
 from pbx_simulator.control import COMMANDS
 from pbx_simulator.events import Events
-from pbx_simulator.messages import Request, Response
-from pbx_simulator.pages import KINDS as PAGE_KINDS
-from pbx_simulator.poison import KINDS as POISONS
-from pbx_simulator.waiting import Waiting
+from pbx_simulator.fault_queue import FaultQueue
+from pbx_simulator.http_messages import HTTPReply, HTTPRequest
+from pbx_simulator.malformed_pages import PAGE_KINDS
+from pbx_simulator.malformed_rows import ROW_KINDS
 
 NOW = 1_772_445_600  # a Monday at ten in the morning
 USER_AGENT = {"user-agent": "OpenAPI"}
@@ -61,22 +61,22 @@ def steer(pbx: SimulatedPBX, request: pytest.FixtureRequest) -> Steer:
     def by_control(event: str, **arguments: Any) -> Any:
         command = COMMAND_OF.get(event, event.replace("_", "-"))
         body = json.dumps(arguments).encode()
-        response = pbx.answer_or_obey(Request("POST", f"/control/{command}", body=body))
+        response = pbx.answer_or_obey(HTTPRequest("POST", f"/control/{command}", body=body))
         assert response.status == 200, response.body
         return next(iter(json.loads(response.body).values()), None)
 
     return by_method if request.param == "by-method" else by_control
 
 
-def ask(pbx: SimulatedPBX, **parameters: object) -> Response:
+def ask(pbx: SimulatedPBX, **parameters: object) -> HTTPReply:
     login = {"username": "simulated", "password": "simulated-secret"}
     body = json.dumps(login).encode()
     if not pbx.tokens.live:
         pbx.token = json.loads(  # type: ignore[attr-defined]
-            pbx.answer(Request("POST", f"{OURS}/get_token", headers=USER_AGENT, body=body)).body
+            pbx.answer(HTTPRequest("POST", f"{OURS}/get_token", headers=USER_AGENT, body=body)).body
         )["access_token"]
     query = urlencode({"access_token": pbx.token, **parameters})  # type: ignore[attr-defined]
-    return pbx.answer(Request("GET", f"{OURS}/cdr/list", query, headers=USER_AGENT))
+    return pbx.answer(HTTPRequest("GET", f"{OURS}/cdr/list", query, headers=USER_AGENT))
 
 
 def page(pbx: SimulatedPBX, **parameters: object) -> Any:
@@ -141,7 +141,7 @@ def test_backups_have_names(pbx: SimulatedPBX, steer: Steer) -> None:
     pbx.restore("tuesday")
     assert ids(pbx) == [4, 3, 2, 1]
     answer = pbx.answer_or_obey(
-        Request("POST", "/control/restore", body=json.dumps({"name": "monday"}).encode())
+        HTTPRequest("POST", "/control/restore", body=json.dumps({"name": "monday"}).encode())
     )
     assert answer.status == 200
     assert ids(pbx) == [2, 1]
@@ -193,7 +193,7 @@ def test_data_not_found_is_the_other_way_of_being_empty(pbx: SimulatedPBX, steer
 
 def test_an_empty_list_still_wants_a_token(pbx: SimulatedPBX) -> None:
     pbx.empty()
-    answer = pbx.answer(Request("GET", f"{OURS}/cdr/list", headers=USER_AGENT))
+    answer = pbx.answer(HTTPRequest("GET", f"{OURS}/cdr/list", headers=USER_AGENT))
 
     assert json.loads(answer.body)["errcode"] == 10004
     pbx.calls(1)
@@ -295,7 +295,9 @@ def test_an_id_held_back_is_not_given_again(pbx: SimulatedPBX) -> None:
 def test_control_deletes_at_either_end_and_in_the_middle(pbx: SimulatedPBX) -> None:
     pbx.calls(9)
     body = {"ids": [3], "oldest": 1, "middle": 1, "newest": 2, "reuse_ids": True}
-    answer = pbx.answer_or_obey(Request("POST", "/control/delete", body=json.dumps(body).encode()))
+    answer = pbx.answer_or_obey(
+        HTTPRequest("POST", "/control/delete", body=json.dumps(body).encode())
+    )
 
     assert json.loads(answer.body) == {"deleted": 5}
     assert ids(pbx) == [7, 5, 4, 2]
@@ -305,7 +307,7 @@ def test_control_deletes_at_either_end_and_in_the_middle(pbx: SimulatedPBX) -> N
 def test_control_changes_a_row(pbx: SimulatedPBX) -> None:
     pbx.call()
     body = json.dumps({"row": 1, "fields": {"disposition": "BUSY", "uid": None}}).encode()
-    pbx.answer_or_obey(Request("POST", "/control/change", body=body))
+    pbx.answer_or_obey(HTTPRequest("POST", "/control/change", body=body))
 
     (row,) = rows(pbx)
     assert (row["disposition"], "uid" in row) == ("BUSY", False)
@@ -437,8 +439,8 @@ def test_a_shift_gives_the_ids_of_deleted_rows_again_or_not(
 
 def test_only_answers_to_cdr_list_move_the_table(pbx: SimulatedPBX) -> None:
     pbx.shift_before_each(calls=1)
-    pbx.answer(Request("GET", f"{OURS}/cdr/list", headers=USER_AGENT))
-    pbx.answer(Request("GET", f"{OURS}/nothing", headers=USER_AGENT))
+    pbx.answer(HTTPRequest("GET", f"{OURS}/cdr/list", headers=USER_AGENT))
+    pbx.answer(HTTPRequest("GET", f"{OURS}/nothing", headers=USER_AGENT))
 
     assert len(pbx.table) == 0
     assert ids(pbx) == [1]
@@ -578,7 +580,7 @@ def test_a_poisoned_row_is_sent_so_and_its_neighbours_are_not(
 def test_every_poison_is_told_apart(pbx: SimulatedPBX) -> None:
     special = {"duration-nan", "no-object", "row-null", "digits-5000", "nesting-100k"}
 
-    assert set(POISONS) == set(POISONED) | special
+    assert set(ROW_KINDS) == set(POISONED) | special
 
 
 def test_not_a_number_goes_out_word_for_word(pbx: SimulatedPBX) -> None:
@@ -804,7 +806,7 @@ def test_a_mistaken_command_changes_nothing(
     pbx: SimulatedPBX, command: str, body: dict[str, Any]
 ) -> None:
     raw = json.dumps(body).encode()
-    answer = pbx.answer_or_obey(Request("POST", f"/control/{command}", body=raw))
+    answer = pbx.answer_or_obey(HTTPRequest("POST", f"/control/{command}", body=raw))
 
     assert answer.status == 400
     assert json.loads(answer.body)["error"]
@@ -812,20 +814,20 @@ def test_a_mistaken_command_changes_nothing(
 
 
 def test_what_waits_lets_some_pass_happens_and_is_gone() -> None:
-    waiting: Waiting[str] = Waiting()
+    waiting: FaultQueue[str] = FaultQueue()
     waiting.add("second", times=2, after=1)
 
-    assert [waiting.all() for _ in range(4)] == [[], ["second"], ["second"], []]
+    assert [waiting.take_all() for _ in range(4)] == [[], ["second"], ["second"], []]
     assert len(waiting) == 0
 
 
 def test_of_several_the_first_goes_first() -> None:
-    waiting: Waiting[str] = Waiting()
+    waiting: FaultQueue[str] = FaultQueue()
     waiting.add("never", times=0)
     waiting.add("a")
     waiting.add("b", times=None)
 
-    assert [waiting.one() for _ in range(4)] == ["a", "b", "b", "b"]
+    assert [waiting.take_first() for _ in range(4)] == ["a", "b", "b", "b"]
 
 
 def test_healing_forgets_every_kind_of_waiting(pbx: SimulatedPBX, steer: Steer) -> None:

@@ -6,7 +6,7 @@ from time import perf_counter
 
 import pytest
 
-from pbx_simulator.rows import SORT_FIELDS, Row, row, trunk_label
+from pbx_simulator.rows import SORT_FIELDS, Row, make_row, trunk_label
 from pbx_simulator.table import CDRTable
 
 NUMERIC = {"id", "time", "duration", "ring_duration", "talk_duration"}
@@ -35,7 +35,7 @@ def mixed() -> CDRTable:
         fields |= {"dod_number": str(number % 5), "src_addr": f"192.0.2.{number * 11 % 13}"}
         fields |= {"timestamp": 1000 - number % 17, "duration": number * 5 % 23}
         fields |= {"ring_duration": number % 3, "talk_duration": number * 3 % 7}
-        table.insert([row(fields)])
+        table.insert([make_row(fields)])
     return table
 
 
@@ -172,6 +172,8 @@ def test_a_row_is_counted_under_one_trunk(fields: Row, label: str) -> None:
 
 
 def test_a_row_leaves_out_what_is_empty_and_keeps_the_contracts_order() -> None:
-    shown = row({"extra": 1, "reason": "r", "duration": 0, "uid": "u", "src_addr": "", "id": None})
+    shown = make_row(
+        {"extra": 1, "reason": "r", "duration": 0, "uid": "u", "src_addr": "", "id": None}
+    )
 
     assert list(shown) == ["uid", "reason", "extra"]

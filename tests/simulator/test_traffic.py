@@ -12,7 +12,7 @@ import pytest
 from pbx_simulator.rows import FIELDS, Row
 from pbx_simulator.scenarios import LONGEST_CALL_SECONDS
 from pbx_simulator.traffic import Traffic
-from pbx_simulator.truth import Call
+from pbx_simulator.truth import SimulatedCall
 
 HOUR = 3600
 DAY = 24 * HOUR
@@ -20,12 +20,12 @@ MONDAY = int(datetime(2026, 3, 2, tzinfo=UTC).timestamp())
 WEEKS = 3
 
 
-def ended(traffic: Traffic, after: float, until: float) -> list[Call]:
+def ended(traffic: Traffic, after: float, until: float) -> list[SimulatedCall]:
     return traffic.calls(after, until, lambda call: call.ended)
 
 
 @pytest.fixture(scope="module")
-def calls() -> list[Call]:
+def calls() -> list[SimulatedCall]:
     return ended(Traffic(1), MONDAY, MONDAY + WEEKS * 7 * DAY)
 
 
@@ -36,7 +36,7 @@ def history() -> list[Row]:
     return [row for (row,) in (call.legs for call in calls)]
 
 
-def test_the_same_seed_makes_the_same_history(calls: list[Call]) -> None:
+def test_the_same_seed_makes_the_same_history(calls: list[SimulatedCall]) -> None:
     assert ended(Traffic(1), MONDAY, MONDAY + WEEKS * 7 * DAY) == calls
 
 
@@ -79,21 +79,21 @@ def test_a_call_that_began_before_is_told_when_it_ends() -> None:
     assert any(call.started < MONDAY + 10 * HOUR for call in calls)
 
 
-def test_a_working_day_has_two_to_three_hundred_calls(calls: list[Call]) -> None:
+def test_a_working_day_has_two_to_three_hundred_calls(calls: list[SimulatedCall]) -> None:
     by_day = Counter((call.started - MONDAY) // DAY for call in calls)
     working_days = [by_day[day] for day in range(WEEKS * 7) if day % 7 < 5]
 
     assert 200 <= sum(working_days) / len(working_days) <= 300
 
 
-def test_the_weekend_is_almost_silent_but_not_quite(calls: list[Call]) -> None:
+def test_the_weekend_is_almost_silent_but_not_quite(calls: list[SimulatedCall]) -> None:
     by_weekday = Counter((call.started - MONDAY) // DAY % 7 for call in calls)
 
     assert 0 < by_weekday[5] < by_weekday[0] / 5
     assert 0 < by_weekday[6] < by_weekday[0] / 5
 
 
-def test_the_day_has_two_peaks_a_lunch_and_a_quiet_night(calls: list[Call]) -> None:
+def test_the_day_has_two_peaks_a_lunch_and_a_quiet_night(calls: list[SimulatedCall]) -> None:
     by_hour = Counter(call.started % DAY // HOUR for call in calls)
 
     assert by_hour[10] > 1.5 * by_hour[12]

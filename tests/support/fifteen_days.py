@@ -29,7 +29,7 @@ from cdr_exporter.settings import MACHINE_CALLEES, PBX, SecretSource
 from cdr_exporter.store import Store
 from cdr_exporter.tail.page_reader import Reader
 from pbx_simulator import SimulatedPBX
-from pbx_simulator.office import DIDS, QUEUES
+from pbx_simulator.directory import DIDS, QUEUES
 
 from ..test_calls_of_a_month import Chance, InOneProcess
 from .fakes import FakeClock

@@ -12,13 +12,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from .messages import Request, Response
+from .http_messages import HTTPReply, HTTPRequest
 
 KEPT_REQUESTS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class LoggedRequest:
     """One answered request: *endpoint* is the path after the `api_path`, else the whole path.
 
     *parameters* are the query's without the token, *rows* how many CDRs went out.
@@ -39,14 +39,14 @@ class RequestLog:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._seen: deque[Seen] = deque(maxlen=KEPT_REQUESTS)
+        self._seen: deque[LoggedRequest] = deque(maxlen=KEPT_REQUESTS)
         self._now = 0
         self.max_concurrent = 0
         self.total_requests = 0
         self.rows_served = 0
 
     @property
-    def requests(self) -> list[Seen]:
+    def requests(self) -> list[LoggedRequest]:
         """The last requests, oldest first."""
         with self._lock:
             return list(self._seen)
@@ -74,10 +74,10 @@ class RequestLog:
             with self._lock:
                 self._now -= 1
 
-    def add(self, request: Request, response: Response, endpoint: str | None) -> None:
+    def add(self, request: HTTPRequest, response: HTTPReply, endpoint: str | None) -> None:
         """Note a request and its answer."""
         parameters = {k: v for k, v in request.parameters.items() if k != "access_token"}
-        seen = Seen(
+        seen = LoggedRequest(
             method=request.method,
             endpoint=endpoint if endpoint is not None else request.path,
             parameters=parameters,

@@ -12,13 +12,13 @@ from itertools import accumulate, permutations
 from random import Random
 from typing import NamedTuple
 
-from . import office
-from .office import DIDS, EXTENSIONS, QUEUES, TRUNK_ADDRESSES, TRUNKS, Extension
-from .rows import Row, compact_time, display_time, reason, row
-from .scenarios import PHASES, SCENARIOS, Leg, Scenario, one_of
-from .truth import Call, Truth
+from . import directory
+from .directory import DIDS, EXTENSIONS, QUEUES, TRUNK_ADDRESSES, TRUNKS, Extension
+from .rows import Row, compact_time, display_time, make_row, reason
+from .scenarios import PHASES, SCENARIOS, Scenario, ScenarioLeg, one_of
+from .truth import CallTruth, SimulatedCall
 
-TAILS = 16**5
+UID_TAILS = 16**5
 """How many calls of one second can have a `uid` each."""
 
 _RECORDED = 0.6  # share of the legs that people answered
@@ -32,7 +32,7 @@ _DESKS = tuple(permutations(EXTENSIONS, 3))
 _QUEUES = tuple(permutations(QUEUES, 2))
 
 
-class Cast(NamedTuple):
+class Parties(NamedTuple):
     """Who takes part in a call, as far as its scenario needs them."""
 
     trunk: str
@@ -47,37 +47,37 @@ class Cast(NamedTuple):
     other_queue: str
 
 
-class Drawn(NamedTuple):
+class UnplacedCall(NamedTuple):
     """A call without its place in time: *legs* are seconds after its start and fields."""
 
     scenario: str
-    truth: Truth
+    truth: CallTruth
     duration: int
     legs: list[tuple[int, Row]]
 
 
-CALLEES: dict[str, Callable[[Cast], str]] = {
+CALLEES: dict[str, Callable[[Parties], str]] = {
     "desk": lambda cast: cast.desk.shown,
     "colleague": lambda cast: cast.colleague.shown,
     "third": lambda cast: cast.third.shown,
     "outside": lambda cast: cast.outside,
     "voicemail": lambda cast: f"Voicemail {cast.desk.shown}",
-    "menu": lambda _: office.MENU,
-    "submenu": lambda _: office.SUBMENU,
-    "queue": lambda cast: office.queue(cast.queue),
-    "other-queue": lambda cast: office.queue(cast.other_queue),
-    "group": lambda _: office.RING_GROUP,
-    "conference": lambda _: office.CONFERENCE,
-    "play-file": lambda _: office.PLAY_FILE,
-    "prompt": lambda _: office.PROMPT,
-    "survey": lambda _: office.SURVEY,
+    "menu": lambda _: directory.MENU,
+    "submenu": lambda _: directory.SUBMENU,
+    "queue": lambda cast: directory.queue(cast.queue),
+    "other-queue": lambda cast: directory.queue(cast.other_queue),
+    "group": lambda _: directory.RING_GROUP,
+    "conference": lambda _: directory.CONFERENCE,
+    "play-file": lambda _: directory.PLAY_FILE,
+    "prompt": lambda _: directory.PROMPT,
+    "survey": lambda _: directory.SURVEY,
 }
 """What `call_to` shows, by the name that a scenario has for it."""
 
 _PEOPLE = frozenset({"desk", "colleague", "third", "outside"})
 
 
-def _inbound(cast: Cast) -> Row:
+def _inbound(cast: Parties) -> Row:
     return {
         "call_type": "Inbound",
         "call_from": cast.caller,
@@ -87,38 +87,38 @@ def _inbound(cast: Cast) -> Row:
     }
 
 
-def _outbound(cast: Cast) -> Row:
+def _outbound(cast: Parties) -> Row:
     return {
         "call_type": "Outbound",
         "call_from": cast.desk.shown,
         "src_addr": cast.desk.address,
         "dst_trunk": cast.trunk,
-        "dod_number": office.own_number(cast.desk),
+        "dod_number": directory.own_number(cast.desk),
     }
 
 
-def _internal(cast: Cast) -> Row:
+def _internal(cast: Parties) -> Row:
     caller = cast.colleague
     return {"call_type": "Internal", "call_from": caller.shown, "src_addr": caller.address}
 
 
-def _consult(cast: Cast) -> Row:
+def _consult(cast: Parties) -> Row:
     return _internal(cast._replace(colleague=cast.desk))
 
 
-def _second_try(cast: Cast) -> Row:
+def _second_try(cast: Parties) -> Row:
     return _outbound(cast) | {"dst_trunk": cast.second}
 
 
-def _forward(cast: Cast) -> Row:
+def _forward(cast: Parties) -> Row:
     """Out by the second trunk what came in by the first."""
     came = _inbound(cast)
     del came["did_number"]
-    dod = office.own_number(cast.desk)
+    dod = directory.own_number(cast.desk)
     return came | {"call_type": "Outbound", "dst_trunk": cast.second, "dod_number": dod}
 
 
-LINES: dict[str, Callable[[Cast], Row]] = {
+LINES: dict[str, Callable[[Parties], Row]] = {
     "Inbound": _inbound,
     "Outbound": _outbound,
     "Internal": _internal,
@@ -129,39 +129,41 @@ LINES: dict[str, Callable[[Cast], Row]] = {
 """Who calls, and by which trunks, by the name that a scenario has for it."""
 
 
-def draw(rng: Random, name: str) -> Drawn:
+def draw_call(rng: Random, name: str) -> UnplacedCall:
     """Return a call of the scenario *name* without its place in time."""
     scenario, cast = SCENARIOS[name], _cast(rng)
     instants = [0, *accumulate(PHASES[phase].draw(rng) for phase in scenario.phases.split())]
     legs = [
         (instants[leg.began], _fields(scenario, leg, cast, instants, rng)) for leg in scenario.legs
     ]
-    return Drawn(name, _truth(scenario, cast), instants[-1], legs)
+    return UnplacedCall(name, _truth(scenario, cast), instants[-1], legs)
 
 
-def placed(drawn: Drawn, started: int, tail: int, utc_offset_seconds: int) -> Call:
+def place_call(
+    drawn: UnplacedCall, started: int, tail: int, utc_offset_seconds: int
+) -> SimulatedCall:
     """Return *drawn* as a call that started at *started* (UTC epoch seconds).
 
-    *tail*, from 0 to below `TAILS`, tells the calls of one second apart.
+    *tail*, from 0 to below `UID_TAILS`, tells the calls of one second apart.
     """
     uid = f"{compact_time(started, utc_offset_seconds)}{tail:05X}"
     legs = (
-        row(_moment(fields, started + after, utc_offset_seconds) | {"uid": uid})
+        make_row(_moment(fields, started + after, utc_offset_seconds) | {"uid": uid})
         for after, fields in drawn.legs
     )
     ended = started + drawn.duration
-    return Call(drawn.scenario, uid, drawn.truth, started, ended, tuple(legs))
+    return SimulatedCall(drawn.scenario, uid, drawn.truth, started, ended, tuple(legs))
 
 
-def _cast(rng: Random) -> Cast:
-    trunk, number = _trunk(rng), office.outside_number(rng)
+def _cast(rng: Random) -> Parties:
+    trunk, number = _trunk(rng), directory.outside_number(rng)
     desk, colleague, third = rng.choice(_DESKS)
     queue, other_queue = rng.choice(_QUEUES)
-    return Cast(
+    return Parties(
         trunk=trunk,
         second=rng.choice(_OTHER_TRUNKS[trunk]),
         caller=f"Muster GmbH<{number}>" if rng.random() < _SHOWN_BY_NAME else number,
-        outside=office.dialled(office.outside_number(rng)),
+        outside=directory.dialled(directory.outside_number(rng)),
         did=_did(rng),
         desk=desk,
         colleague=colleague,
@@ -171,7 +173,9 @@ def _cast(rng: Random) -> Cast:
     )
 
 
-def _fields(scenario: Scenario, leg: Leg, cast: Cast, instants: list[int], rng: Random) -> Row:
+def _fields(
+    scenario: Scenario, leg: ScenarioLeg, cast: Parties, instants: list[int], rng: Random
+) -> Row:
     began, ended = instants[leg.began], instants[leg.ended]
     answered = ended if leg.answered is None else instants[leg.answered]
     party, key = leg.reason.split()
@@ -188,16 +192,18 @@ def _fields(scenario: Scenario, leg: Leg, cast: Cast, instants: list[int], rng: 
     return fields
 
 
-def _truth(scenario: Scenario, cast: Cast) -> Truth:
+def _truth(scenario: Scenario, cast: Parties) -> CallTruth:
     to = [leg.to for leg in scenario.legs]
     queues = {"queue": cast.queue, "other-queue": cast.other_queue}
-    return Truth(
+    return CallTruth(
         scenario.outcome,
         scenario.call_type,
         {"own": cast.trunk, "second": cast.second}.get(scenario.trunk, "none"),
         did=cast.did if scenario.call_type == "Inbound" else "",
         queues=tuple(number for name, number in queues.items() if name in to),
-        destination=(office.destination(cast.outside) if scenario.call_type == "Outbound" else ""),
+        destination=(
+            directory.destination(cast.outside) if scenario.call_type == "Outbound" else ""
+        ),
     )
 
 

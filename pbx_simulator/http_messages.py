@@ -40,7 +40,7 @@ ERROR_MESSAGES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class HTTPRequest:
     """One HTTP request.
 
     *path* is without the query, *query* is the raw text after `?`; *headers* have lower-case
@@ -61,7 +61,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Response:
+class HTTPReply:
     """One HTTP answer, and how the server is to spoil it on the way.
 
     *delay_seconds* passes before the first byte and *drip_seconds* after every byte, headers
@@ -96,7 +96,7 @@ class Response:
 _STATUSES = frozenset(HTTPStatus)
 
 
-class Refused(Exception):
+class APIRefusal(Exception):
     """The API says no: *errcode*, and which parameters are to blame, with their values."""
 
     def __init__(self, errcode: int, invalid: Mapping[str, str] | None = None) -> None:
@@ -105,13 +105,13 @@ class Refused(Exception):
         self.invalid = invalid or {}
 
 
-def success(fields: Mapping[str, Any], rows: int = 0) -> Response:
+def success_reply(fields: Mapping[str, Any], rows: int = 0) -> HTTPReply:
     """Return the API's answer to a request that it fulfilled."""
     body = {"errcode": 0, "errmsg": ERROR_MESSAGES[0], **fields}
-    return Response(HTTPStatus.OK, encoded(body), rows=rows, errcode=0)
+    return HTTPReply(HTTPStatus.OK, json_bytes(body), rows=rows, errcode=0)
 
 
-def refusal(refused: Refused) -> Response:
+def refusal_reply(refused: APIRefusal) -> HTTPReply:
     """Return the API's answer to a request that it refused."""
     errmsg = ERROR_MESSAGES.get(refused.errcode, "UNKNOWN ERROR")
     body: dict[str, Any] = {"errcode": refused.errcode, "errmsg": errmsg}
@@ -119,22 +119,22 @@ def refusal(refused: Refused) -> Response:
         body["invalid_param_list"] = [
             {"field": name, "value": value} for name, value in refused.invalid.items()
         ]
-    return Response(HTTPStatus.OK, encoded(body), errcode=refused.errcode)
+    return HTTPReply(HTTPStatus.OK, json_bytes(body), errcode=refused.errcode)
 
 
 @dataclass(frozen=True, slots=True)
-class Raw:
+class RawJSON:
     """A value that goes out as the JSON text it is, valid or not."""
 
     text: str
 
 
-def encoded(body: object) -> bytes:
+def json_bytes(body: object) -> bytes:
     """Return *body* as UTF-8 JSON; a lone surrogate in it goes out as its escape."""
     raw: dict[str, str] = {}
 
     def mark(value: object) -> str:
-        if not isinstance(value, Raw):
+        if not isinstance(value, RawJSON):
             raise TypeError(f"{type(value).__name__} is no JSON")
         raw[name := f"raw-{uuid4().hex}"] = value.text
         return name

@@ -22,18 +22,18 @@ from collections.abc import Callable
 from typing import Any
 
 Body = dict[str, Any]
-Spoil = Callable[[Body, Any], Body]
+MalformPage = Callable[[Body, Any], Body]
 
 
-def _total(change: Callable[[Body, Any], Any]) -> Spoil:
+def _total(change: Callable[[Body, Any], Any]) -> MalformPage:
     return lambda body, n: {**body, "total_number": change({"total_number": 0, **body}, n)}
 
 
-def _data(change: Callable[[list[Any], Any], Any]) -> Spoil:
+def _data(change: Callable[[list[Any], Any], Any]) -> MalformPage:
     return lambda body, n: {**body, "data": change(body.get("data") or [], n)}
 
 
-def _without(name: str) -> Spoil:
+def _without(name: str) -> MalformPage:
     return lambda body, _: {field: body[field] for field in body if field != name}
 
 
@@ -48,7 +48,7 @@ def _repeated_id(rows: list[Any]) -> list[Any]:
     return [rows[0], {**rows[1], **named}, *rows[2:]]
 
 
-KINDS: dict[str, Spoil] = {
+PAGE_KINDS: dict[str, MalformPage] = {
     "total-missing": _without("total_number"),
     "total-small": _total(lambda body, _: max(0, len(body.get("data") or []) - 1)),
     "total-large": _total(lambda body, _: body["total_number"] * 10 + 1000),

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 
-from .messages import Refused, Response, refusal
+from .http_messages import APIRefusal, HTTPReply, refusal_reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class Fault:
     """What to answer instead (*errcode*, *status*, *body*) and how to spoil the answer's way.
 
     `errcode` makes the API's own refusal, `status` and `body` whatever they say. For
-    `delay_seconds`, `drip_seconds`, `cut_after` and `dropped` see `Response`.
+    `delay_seconds`, `drip_seconds`, `cut_after` and `dropped` see `HTTPReply`.
     *path* is the endpoint that it waits for (`get_token`, `cdr/list`, ...), None any.
     """
 
@@ -37,11 +37,11 @@ class Fault:
         """Whether the request is not carried out at all."""
         return not (self.errcode is None and self.status is None and self.body is None)
 
-    def answer(self) -> Response:
+    def answer(self) -> HTTPReply:
         """Return the answer in place of the true one."""
         return self.spoil(self._answer())
 
-    def spoil(self, response: Response) -> Response:
+    def spoil(self, response: HTTPReply) -> HTTPReply:
         """Return *response* with the trouble on its way."""
         return replace(
             response,
@@ -52,12 +52,12 @@ class Fault:
             dropped=self.dropped,
         )
 
-    def _answer(self) -> Response:
-        refused = refusal(Refused(self.errcode)) if self.errcode is not None else None
+    def _answer(self) -> HTTPReply:
+        refused = refusal_reply(APIRefusal(self.errcode)) if self.errcode is not None else None
         body = self.body.encode() if isinstance(self.body, str) else self.body
         if body is None:
             body = refused.body if refused else b""
-        return Response(self.status or HTTPStatus.OK, body, errcode=self.errcode)
+        return HTTPReply(self.status or HTTPStatus.OK, body, errcode=self.errcode)
 
 
 class Faults:

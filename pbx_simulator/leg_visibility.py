@@ -15,39 +15,41 @@ from heapq import heappop, heappush
 from typing import NamedTuple
 
 from .rows import Row
-from .truth import Call, end
+from .truth import SimulatedCall, end
 
-AT_CALL_END, ONE_BY_ONE = WAYS = ("at_call_end", "one_by_one")
+AT_CALL_END, ONE_BY_ONE = LEGS_APPEAR = ("at_call_end", "one_by_one")
 
 
-class Leg(NamedTuple):
+class LegRow(NamedTuple):
     """A row that appears, and the call that it is of."""
 
     row: Row
-    call: Call
+    call: SimulatedCall
 
 
-class Appearing:
-    """The legs that are still to appear. ValueError: *legs_appear* is none of `WAYS`."""
+class PendingLegs:
+    """The legs that are still to appear. ValueError: *legs_appear* is none of `LEGS_APPEAR`."""
 
     def __init__(self, legs_appear: str = AT_CALL_END) -> None:
-        if legs_appear not in WAYS:
-            raise ValueError(f"legs_appear {legs_appear!r} is none of {', '.join(WAYS)}")
+        if legs_appear not in LEGS_APPEAR:
+            raise ValueError(f"legs_appear {legs_appear!r} is none of {', '.join(LEGS_APPEAR)}")
         self.way = legs_appear
         self._added = 0
-        self._waiting: list[tuple[int, int, int, Leg]] = []  # when, number of call, number of leg
+        self._waiting: list[
+            tuple[int, int, int, LegRow]
+        ] = []  # when, number of call, number of leg
 
-    def instants(self, call: Call) -> list[int]:
+    def instants(self, call: SimulatedCall) -> list[int]:
         """Return when each leg of *call* appears (UTC epoch seconds), in the order of legs."""
         if self.way == ONE_BY_ONE:
             return [end(leg) for leg in call.legs]
         return [call.ended] * len(call.legs)
 
-    def first(self, call: Call) -> int:
+    def first(self, call: SimulatedCall) -> int:
         """Return when the first of the legs of *call* appears (UTC epoch seconds)."""
         return min(map(end, call.legs)) if self.way == ONE_BY_ONE else call.ended
 
-    def add(self, call: Call, written: Call) -> None:
+    def add(self, call: SimulatedCall, written: SimulatedCall) -> None:
         """Let the legs of *written* appear at the instants of *call*.
 
         They are one call, as it was and as a PBX writes it whose clock is wrong.
@@ -56,19 +58,21 @@ class Appearing:
         for number, (instant, row) in enumerate(
             zip(self.instants(call), written.legs, strict=True)
         ):
-            heappush(self._waiting, (instant, self._added, number, Leg(row, written)))
+            heappush(self._waiting, (instant, self._added, number, LegRow(row, written)))
 
-    def due(self, until: float = math.inf) -> list[Leg]:
+    def due(self, until: float = math.inf) -> list[LegRow]:
         """Return the legs that appear up to *until* (UTC epoch seconds), in that order."""
-        due: list[Leg] = []
+        due: list[LegRow] = []
         while self._waiting and self._waiting[0][0] <= until:
             due.append(heappop(self._waiting)[-1])
         return due
 
 
-def at_once(calls: Iterable[tuple[Call, Call]], legs_appear: str) -> list[Leg]:
-    """Return all legs of *calls*, each as `Appearing.add` takes it, as they appear."""
-    appearing = Appearing(legs_appear)
+def in_order_of_appearance(
+    calls: Iterable[tuple[SimulatedCall, SimulatedCall]], legs_appear: str
+) -> list[LegRow]:
+    """Return all legs of *calls*, each as `PendingLegs.add` takes it, as they appear."""
+    appearing = PendingLegs(legs_appear)
     for call, written in calls:
         appearing.add(call, written)
     return appearing.due()

@@ -3,7 +3,7 @@
 Rule: `totals` is counted anew from the rows each time, with a reading of its own of which trunk
 a call belongs to; no running totals that could share a mistake with what they judge. Only what
 ever came, and may be gone, is counted as it comes: rows in `CDRTable.ever`, calls in
-`CallBook.ever`.
+`CallTracker.ever`.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from .log import RequestLog
+from .request_log import RequestLog
 from .rows import Row, labels
 from .table import CDRTable
-from .tokens import Tokens
-from .truth import Truth
+from .token_issuer import TokenIssuer
+from .truth import CallTruth
 
 Totals = dict[tuple[str, str, str], int]
 """Rows by (disposition, call_type, trunk)."""
@@ -27,7 +27,7 @@ Outcomes = dict[tuple[str, str, str], int]
 _ROWS = ("disposition", "call_type", "trunk")
 _CALLS = ("outcome", "call_type", "trunk")
 
-Truths = Mapping[Truth, int]
+Truths = Mapping[CallTruth, int]
 
 _Labels = TypeVar("_Labels", bound=tuple[str, ...])
 
@@ -42,7 +42,7 @@ def outcomes(calls: Truths) -> Outcomes:
     return _counted(calls, lambda truth: [(truth.outcome, truth.call_type, truth.trunk)])
 
 
-def state(table: CDRTable, tokens: Tokens, log: RequestLog) -> dict[str, Any]:
+def state(table: CDRTable, tokens: TokenIssuer, log: RequestLog) -> dict[str, Any]:
     """Return the state of a PBX as JSON has it; what is counted is a list of objects.
 
     `totals` are the rows there are, `ever` those that ever came, by labels. `calls` are those
@@ -72,19 +72,19 @@ def state(table: CDRTable, tokens: Tokens, log: RequestLog) -> dict[str, Any]:
     }
 
 
-def _dids(truth: Truth) -> list[tuple[str, str]]:
+def _dids(truth: CallTruth) -> list[tuple[str, str]]:
     return [(truth.did, truth.outcome)] if truth.did else []
 
 
-def _queues(truth: Truth) -> list[tuple[str, str]]:
+def _queues(truth: CallTruth) -> list[tuple[str, str]]:
     return [(queue, truth.outcome) for queue in truth.queues]
 
 
-def _destinations(truth: Truth) -> list[tuple[str, str]]:
+def _destinations(truth: CallTruth) -> list[tuple[str, str]]:
     return [(truth.destination, truth.outcome)] if truth.destination else []
 
 
-def _counted(calls: Truths, labels_of: Callable[[Truth], list[_Labels]]) -> dict[_Labels, int]:
+def _counted(calls: Truths, labels_of: Callable[[CallTruth], list[_Labels]]) -> dict[_Labels, int]:
     counted: Counter[_Labels] = Counter()
     for truth, count in calls.items():
         for each in labels_of(truth):

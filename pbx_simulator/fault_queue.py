@@ -16,7 +16,7 @@ _Event = TypeVar("_Event")
 
 
 @dataclass(slots=True)
-class _Turn(Generic[_Event]):
+class _Entry(Generic[_Event]):
     event: _Event
     times: int | None
     after: int
@@ -25,7 +25,7 @@ class _Turn(Generic[_Event]):
     def over(self) -> bool:
         return self.times == 0
 
-    def comes(self) -> bool:
+    def strikes(self) -> bool:
         """Count one request, and return whether the event happens to it."""
         if self.after:
             self.after -= 1
@@ -35,36 +35,36 @@ class _Turn(Generic[_Event]):
         return True
 
 
-class Waiting(Generic[_Event]):
+class FaultQueue(Generic[_Event]):
     """The events of one sort that wait, first come first served."""
 
     def __init__(self) -> None:
-        self._turns: list[_Turn[_Event]] = []
+        self._entries: list[_Entry[_Event]] = []
 
     def __len__(self) -> int:
-        return len(self._turns)
+        return len(self._entries)
 
     def add(self, event: _Event, times: int | None = 1, after: int = 0) -> None:
         """Let *event* happen *times* times, *after* requests from now. ValueError: no numbers."""
-        turn = _Turn(event, None if times is None else whole(times), whole(after))
-        if not turn.over:
-            self._turns.append(turn)
+        entry = _Entry(event, None if times is None else whole(times), whole(after))
+        if not entry.over:
+            self._entries.append(entry)
 
-    def one(self, fits: Callable[[_Event], bool] = lambda _: True) -> _Event | None:
+    def take_first(self, fits: Callable[[_Event], bool] = lambda _: True) -> _Event | None:
         """Return the event of the next request: the first that *fits*; the others wait on."""
-        for turn in self._turns:
-            if fits(turn.event):
-                return self._taken([turn])[0] if turn.comes() else None
+        for entry in self._entries:
+            if fits(entry.event):
+                return self._taken([entry])[0] if entry.strikes() else None
         return None
 
-    def all(self) -> list[_Event]:
+    def take_all(self) -> list[_Event]:
         """Return all events that happen to the next request, the first come first."""
-        return self._taken([turn for turn in self._turns if turn.comes()])
+        return self._taken([entry for entry in self._entries if entry.strikes()])
 
     def clear(self) -> None:
         """Forget the events that still wait."""
-        self._turns.clear()
+        self._entries.clear()
 
-    def _taken(self, turns: list[_Turn[_Event]]) -> list[_Event]:
-        self._turns = [turn for turn in self._turns if not turn.over]
-        return [turn.event for turn in turns]
+    def _taken(self, turns: list[_Entry[_Event]]) -> list[_Event]:
+        self._entries = [entry for entry in self._entries if not entry.over]
+        return [entry.event for entry in turns]

@@ -25,7 +25,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .messages import Refused
+from .http_messages import APIRefusal
 
 FAILURE = -1
 TOKEN_EXPIRED = 10004
@@ -37,7 +37,7 @@ MAX_FAILURES = 5
 
 
 @dataclass(slots=True)
-class Grant:
+class TokenPair:
     """A pair of tokens; *expires* and *refresh_expires* are UTC epoch seconds.
 
     *holds_slot* is whether the access token counts against the cap while it lives.
@@ -50,8 +50,8 @@ class Grant:
     holds_slot: bool = True
 
 
-class Tokens:
-    """The tokens of one API application; every refusal is a `Refused` with its errcode."""
+class TokenIssuer:
+    """The tokens of one API application; every refusal is a `APIRefusal` with its errcode."""
 
     def __init__(
         self,
@@ -65,8 +65,8 @@ class Tokens:
         self.refresh_seconds = refresh_seconds
         self._credentials = (client_id, client_secret)
         self._clock = clock
-        self._by_access: dict[str, Grant] = {}
-        self._by_refresh: dict[str, Grant] = {}
+        self._by_access: dict[str, TokenPair] = {}
+        self._by_refresh: dict[str, TokenPair] = {}
         self._failures: Counter[str] = Counter()
         self._blocked: set[str] = set()
 
@@ -84,23 +84,23 @@ class Tokens:
     def admit(self, address: str) -> None:
         """Refuse a blocked *address*."""
         if address in self._blocked:
-            raise Refused(ACCOUNT_IP_BLOCKED)
+            raise APIRefusal(ACCOUNT_IP_BLOCKED)
 
-    def log_in(self, username: str, password: str, address: str) -> Grant:
+    def log_in(self, username: str, password: str, address: str) -> TokenPair:
         """Return new tokens for the client credentials, or count a failure of *address*."""
         if (username, password) != self._credentials:
             self._failures[address] += 1
             if self._failures[address] >= MAX_FAILURES:
                 self._blocked.add(address)
-            raise Refused(FAILURE, {"username or password": "error"})
+            raise APIRefusal(FAILURE, {"username or password": "error"})
         del self._failures[address]
         return self._grant()
 
-    def refresh(self, refresh_token: str) -> Grant:
+    def refresh(self, refresh_token: str) -> TokenPair:
         """Return a new pair for *refresh_token*, which is spent with that."""
         old = self._by_refresh.get(refresh_token)
         if old is None or self._clock() >= old.refresh_expires:
-            raise Refused(TOKEN_EXPIRED)
+            raise APIRefusal(TOKEN_EXPIRED)
         old.holds_slot = False
         new = self._grant()
         del self._by_refresh[refresh_token]
@@ -110,7 +110,7 @@ class Tokens:
         """Refuse an *access_token* that is unknown, revoked or expired."""
         grant = self._by_access.get(access_token)
         if grant is None or self._clock() >= grant.expires:
-            raise Refused(TOKEN_EXPIRED)
+            raise APIRefusal(TOKEN_EXPIRED)
 
     def revoke(self, access_token: str) -> None:
         """End *access_token* and its refresh token."""
@@ -136,12 +136,12 @@ class Tokens:
             self._blocked.discard(freed)
             del self._failures[freed]
 
-    def _grant(self) -> Grant:
+    def _grant(self) -> TokenPair:
         self._forget_dead()
         if self.live >= MAX_LIVE_TOKENS:
-            raise Refused(MAX_LIMITATION_EXCEEDED)
+            raise APIRefusal(MAX_LIMITATION_EXCEEDED)
         now = self._clock()
-        grant = Grant(
+        grant = TokenPair(
             access_token=secrets.token_hex(16),  # 32 characters, as the vendor's samples have
             refresh_token=secrets.token_hex(16),
             expires=now + self.access_seconds,

@@ -17,17 +17,17 @@ from http.server import BaseHTTPRequestHandler
 from types import TracebackType
 from typing import Any, Self
 
-from .log import RequestLog
-from .messages import Request, Response
+from .http_messages import HTTPReply, HTTPRequest
+from .request_log import RequestLog
 
-Answer = Callable[[Request], Response]
+Answer = Callable[[HTTPRequest], HTTPReply]
 
 _IDLE_SECONDS = 60  # a peer that connects and says nothing
 _MAX_BODY_BYTES = 64 * 2**20
 _STOP_SECONDS = 0.05  # how long stop() waits for the accepting loop to notice
 
 
-class Server:
+class PBXServer:
     """Answers on *host*:*port* until it is stopped; port 0 takes a free one.
 
     It listens, and `base_url` holds, from the moment it is made; OSError where the address is
@@ -43,7 +43,7 @@ class Server:
         *,
         ssl_context: ssl.SSLContext | None = None,
         log: RequestLog | None = None,
-        uncounted: Callable[[Request], bool] = lambda _: False,
+        uncounted: Callable[[HTTPRequest], bool] = lambda _: False,
     ) -> None:
         self._scheme = "https" if ssl_context else "http"
         self._tcp = _TCPServer(host, port, ssl_context)
@@ -111,11 +111,11 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing: the line would hold the token."""
 
-    def _request(self) -> Request:
+    def _request(self) -> HTTPRequest:
         path, _, query = self.path.partition("?")
         length = self.headers.get("Content-Length", "")
         size = int(length) if length.isdigit() else 0
-        return Request(
+        return HTTPRequest(
             method=self.command,
             path=path,
             query=query,
@@ -124,7 +124,7 @@ class _Handler(BaseHTTPRequestHandler):
             client=self.client_address[0],
         )
 
-    def _send(self, response: Response) -> bytes:
+    def _send(self, response: HTTPReply) -> bytes:
         """Send *response* but for its last byte and return that."""
         if self.server.stopping.wait(response.delay_seconds) or response.dropped:
             return b""
@@ -148,7 +148,7 @@ class _TCPServer(socketserver.ThreadingTCPServer):
     request_queue_size = 128
     answer: Answer
     log: RequestLog
-    uncounted: Callable[[Request], bool]
+    uncounted: Callable[[HTTPRequest], bool]
 
     def __init__(self, host: str, port: int, ssl_context: ssl.SSLContext | None) -> None:
         self.stopping = threading.Event()

@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
-from .appearing import AT_CALL_END, WAYS
 from .control import COMMANDS
+from .leg_visibility import AT_CALL_END, LEGS_APPEAR
 from .pbx import API_PATH, CLIENT_ID, CLIENT_SECRET, SimulatedPBX
 from .scenarios import LEGS_A_CALL, SCENARIOS
 from .traffic import CALLS_A_DAY
@@ -140,7 +140,7 @@ def _add_traffic_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--legs-appear",
-        choices=WAYS,
+        choices=LEGS_APPEAR,
         default=AT_CALL_END,
         help="when the legs of a call become rows: all when it ends, or each when that leg ends"
         " (%(default)s)",

@@ -17,13 +17,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .messages import Raw
+from .http_messages import RawJSON
 from .rows import Row
 
-Poison = Callable[[Row], Any]
+MalformRow = Callable[[Row], Any]
 
 
-def _with(**fields: Any) -> Poison:
+def _with(**fields: Any) -> MalformRow:
     return lambda row: {**row, **fields}
 
 
@@ -35,7 +35,7 @@ def _digits(row: Row) -> Row:
     return {**row, "id": str(row.get("id", 0))}
 
 
-def _trunk(text: str | Raw) -> Poison:
+def _trunk(text: str | RawJSON) -> MalformRow:
     """Put *text* where the row's trunk is counted from."""
 
     def poisoned(row: Row) -> Row:
@@ -45,7 +45,7 @@ def _trunk(text: str | Raw) -> Poison:
     return poisoned
 
 
-KINDS: dict[str, Poison] = {
+ROW_KINDS: dict[str, MalformRow] = {
     "id-missing": _without_id,
     "id-null": _with(id=None),
     "id-bool": _with(id=True),
@@ -55,18 +55,18 @@ KINDS: dict[str, Poison] = {
     "id-huge": _with(id=2**70),
     "id-text": _with(id="first"),
     "id-digits": _digits,
-    "duration-nan": _with(duration=Raw("NaN")),
-    "duration-infinity": _with(duration=Raw("Infinity")),
-    "duration-1e400": _with(duration=Raw("1e400")),
+    "duration-nan": _with(duration=RawJSON("NaN")),
+    "duration-infinity": _with(duration=RawJSON("Infinity")),
+    "duration-1e400": _with(duration=RawJSON("1e400")),
     "duration-negative": _with(duration=-5),
     "duration-huge": _with(duration=10**12),
     "duration-text": _with(duration="long"),
-    "trunk-surrogate": _trunk(Raw(r'"Trunk\ud800"')),
+    "trunk-surrogate": _trunk(RawJSON(r'"Trunk\ud800"')),
     "trunk-nul": _trunk("Trunk\0"),
     "trunk-newline": _trunk('Trunk\n"quoted\\'),
     "trunk-long": _trunk("T" * 10_000),
     "no-object": lambda _: "row",
     "row-null": lambda _: None,
-    "digits-5000": _with(duration=Raw("1" * 5000)),
-    "nesting-100k": _with(record_file=Raw("[" * 100_000 + "]" * 100_000)),
+    "digits-5000": _with(duration=RawJSON("1" * 5000)),
+    "nesting-100k": _with(record_file=RawJSON("[" * 100_000 + "]" * 100_000)),
 }
