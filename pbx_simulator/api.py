@@ -28,9 +28,10 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from .fault_queue import FaultQueue
 from .http_messages import APIRefusal, HTTPReply, HTTPRequest, refusal_reply, success_reply
-from .listing import Listing
-from .request_faults import Faults
+from .listing import CDRListing
+from .request_fault import RequestFault
 from .rows import SORT_FIELDS
 from .token_issuer import TokenIssuer, TokenPair
 
@@ -48,7 +49,11 @@ class API:
     """The endpoints over one listing of CDRs and one set of tokens."""
 
     def __init__(
-        self, listing: Listing, tokens: TokenIssuer, faults: Faults, api_path: str
+        self,
+        listing: CDRListing,
+        tokens: TokenIssuer,
+        faults: FaultQueue[RequestFault],
+        api_path: str,
     ) -> None:
         self._listing = listing
         self._tokens = tokens
@@ -63,11 +68,12 @@ class API:
 
     def answer(self, request: HTTPRequest) -> HTTPReply:
         """Return the answer, or the fault that was waiting for this request."""
-        fault = self._faults.take(self.endpoint(request))
+        endpoint = self.endpoint(request)
+        fault = self._faults.take_first(lambda waiting: waiting.path in (None, endpoint))
         if fault and fault.replaces:
             return fault.answer()
         response = self._true_answer(request)
-        return fault.spoil(response) if fault else response
+        return fault.disturb(response) if fault else response
 
     def endpoint(self, request: HTTPRequest) -> str | None:
         """Return the part of the path after the `api_path`, None where the path has another."""

@@ -1,6 +1,6 @@
-"""Something done again and again beside everything else.
+"""Repeating something in a thread.
 
-Rule: it ends with the block that began it, and has ended when the block is left.
+Rule: it ends with the `with` block that began it, and has ended when that block is left.
 """
 
 from __future__ import annotations

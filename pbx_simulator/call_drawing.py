@@ -1,8 +1,8 @@
 """One made-up call: who takes part, how long it takes, the rows of its legs.
 
-Rule: all chance comes from the `Random` handed in, so the same seed makes the same call. A call
-is drawn first and placed in time afterwards, because some callers know when it starts and
-others when it ends.
+Rule: all randomness comes from the `Random` that is an argument, so the same seed makes the same
+call. A call is drawn first and placed in time afterwards, because some callers know when it starts
+and others when it ends.
 """
 
 from __future__ import annotations
@@ -57,15 +57,15 @@ class UnplacedCall(NamedTuple):
 
 
 CALLEES: dict[str, Callable[[Parties], str]] = {
-    "desk": lambda cast: cast.desk.shown,
-    "colleague": lambda cast: cast.colleague.shown,
-    "third": lambda cast: cast.third.shown,
-    "outside": lambda cast: cast.outside,
-    "voicemail": lambda cast: f"Voicemail {cast.desk.shown}",
+    "desk": lambda parties: parties.desk.shown,
+    "colleague": lambda parties: parties.colleague.shown,
+    "third": lambda parties: parties.third.shown,
+    "outside": lambda parties: parties.outside,
+    "voicemail": lambda parties: f"Voicemail {parties.desk.shown}",
     "menu": lambda _: directory.MENU,
     "submenu": lambda _: directory.SUBMENU,
-    "queue": lambda cast: directory.queue(cast.queue),
-    "other-queue": lambda cast: directory.queue(cast.other_queue),
+    "queue": lambda parties: directory.queue(parties.queue),
+    "other-queue": lambda parties: directory.queue(parties.other_queue),
     "group": lambda _: directory.RING_GROUP,
     "conference": lambda _: directory.CONFERENCE,
     "play-file": lambda _: directory.PLAY_FILE,
@@ -77,45 +77,45 @@ CALLEES: dict[str, Callable[[Parties], str]] = {
 _PEOPLE = frozenset({"desk", "colleague", "third", "outside"})
 
 
-def _inbound(cast: Parties) -> Row:
+def _inbound(parties: Parties) -> Row:
     return {
         "call_type": "Inbound",
-        "call_from": cast.caller,
-        "src_addr": TRUNK_ADDRESSES[cast.trunk],
-        "src_trunk": cast.trunk,
-        "did_number": cast.did,
+        "call_from": parties.caller,
+        "src_addr": TRUNK_ADDRESSES[parties.trunk],
+        "src_trunk": parties.trunk,
+        "did_number": parties.did,
     }
 
 
-def _outbound(cast: Parties) -> Row:
+def _outbound(parties: Parties) -> Row:
     return {
         "call_type": "Outbound",
-        "call_from": cast.desk.shown,
-        "src_addr": cast.desk.address,
-        "dst_trunk": cast.trunk,
-        "dod_number": directory.own_number(cast.desk),
+        "call_from": parties.desk.shown,
+        "src_addr": parties.desk.address,
+        "dst_trunk": parties.trunk,
+        "dod_number": directory.own_number(parties.desk),
     }
 
 
-def _internal(cast: Parties) -> Row:
-    caller = cast.colleague
+def _internal(parties: Parties) -> Row:
+    caller = parties.colleague
     return {"call_type": "Internal", "call_from": caller.shown, "src_addr": caller.address}
 
 
-def _consult(cast: Parties) -> Row:
-    return _internal(cast._replace(colleague=cast.desk))
+def _consult(parties: Parties) -> Row:
+    return _internal(parties._replace(colleague=parties.desk))
 
 
-def _second_try(cast: Parties) -> Row:
-    return _outbound(cast) | {"dst_trunk": cast.second}
+def _second_try(parties: Parties) -> Row:
+    return _outbound(parties) | {"dst_trunk": parties.second}
 
 
-def _forward(cast: Parties) -> Row:
+def _forward(parties: Parties) -> Row:
     """Out by the second trunk what came in by the first."""
-    came = _inbound(cast)
+    came = _inbound(parties)
     del came["did_number"]
-    dod = directory.own_number(cast.desk)
-    return came | {"call_type": "Outbound", "dst_trunk": cast.second, "dod_number": dod}
+    dod = directory.own_number(parties.desk)
+    return came | {"call_type": "Outbound", "dst_trunk": parties.second, "dod_number": dod}
 
 
 LINES: dict[str, Callable[[Parties], Row]] = {
@@ -131,12 +131,13 @@ LINES: dict[str, Callable[[Parties], Row]] = {
 
 def draw_call(rng: Random, name: str) -> UnplacedCall:
     """Return a call of the scenario *name* without its place in time."""
-    scenario, cast = SCENARIOS[name], _cast(rng)
+    scenario, parties = SCENARIOS[name], _draw_parties(rng)
     instants = [0, *accumulate(PHASES[phase].draw(rng) for phase in scenario.phases.split())]
     legs = [
-        (instants[leg.began], _fields(scenario, leg, cast, instants, rng)) for leg in scenario.legs
+        (instants[leg.began], _fields(scenario, leg, parties, instants, rng))
+        for leg in scenario.legs
     ]
-    return UnplacedCall(name, _truth(scenario, cast), instants[-1], legs)
+    return UnplacedCall(name, _truth(scenario, parties), instants[-1], legs)
 
 
 def place_call(
@@ -144,7 +145,7 @@ def place_call(
 ) -> SimulatedCall:
     """Return *drawn* as a call that started at *started* (UTC epoch seconds).
 
-    *tail*, from 0 to below `UID_TAILS`, tells the calls of one second apart.
+    *tail*, from 0 to below `UID_TAILS`, makes the uids of one second differ.
     """
     uid = f"{compact_time(started, utc_offset_seconds)}{tail:05X}"
     legs = (
@@ -155,7 +156,7 @@ def place_call(
     return SimulatedCall(drawn.scenario, uid, drawn.truth, started, ended, tuple(legs))
 
 
-def _cast(rng: Random) -> Parties:
+def _draw_parties(rng: Random) -> Parties:
     trunk, number = _trunk(rng), directory.outside_number(rng)
     desk, colleague, third = rng.choice(_DESKS)
     queue, other_queue = rng.choice(_QUEUES)
@@ -174,13 +175,13 @@ def _cast(rng: Random) -> Parties:
 
 
 def _fields(
-    scenario: Scenario, leg: ScenarioLeg, cast: Parties, instants: list[int], rng: Random
+    scenario: Scenario, leg: ScenarioLeg, parties: Parties, instants: list[int], rng: Random
 ) -> Row:
     began, ended = instants[leg.began], instants[leg.ended]
     answered = ended if leg.answered is None else instants[leg.answered]
     party, key = leg.reason.split()
-    fields = LINES[leg.by or scenario.call_type](cast) | {
-        "call_to": CALLEES[leg.to](cast),
+    fields = LINES[leg.by or scenario.call_type](parties) | {
+        "call_to": CALLEES[leg.to](parties),
         "duration": ended - began,
         "ring_duration": answered - began if leg.rings else 0,
         "talk_duration": ended - answered,
@@ -192,17 +193,17 @@ def _fields(
     return fields
 
 
-def _truth(scenario: Scenario, cast: Parties) -> CallTruth:
+def _truth(scenario: Scenario, parties: Parties) -> CallTruth:
     to = [leg.to for leg in scenario.legs]
-    queues = {"queue": cast.queue, "other-queue": cast.other_queue}
+    queues = {"queue": parties.queue, "other-queue": parties.other_queue}
     return CallTruth(
         scenario.outcome,
         scenario.call_type,
-        {"own": cast.trunk, "second": cast.second}.get(scenario.trunk, "none"),
-        did=cast.did if scenario.call_type == "Inbound" else "",
+        {"own": parties.trunk, "second": parties.second}.get(scenario.trunk, "none"),
+        did=parties.did if scenario.call_type == "Inbound" else "",
         queues=tuple(number for name, number in queues.items() if name in to),
         destination=(
-            directory.destination(cast.outside) if scenario.call_type == "Outbound" else ""
+            directory.destination(parties.outside) if scenario.call_type == "Outbound" else ""
         ),
     )
 

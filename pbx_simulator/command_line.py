@@ -1,7 +1,7 @@
-"""The sub-command `simulate`: the simulated PBX alone, until it is told to stop.
+"""`cdr-exporter simulate` and `python -m pbx_simulator`: the simulated PBX alone.
 
-Rule: what it imitates and what it does not is said in its help, so that nobody takes a number
-measured here for one of a real box.
+Rule: the help says what is imitated and what is not, so that nobody takes a number measured here
+for one of a real PBX.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from pathlib import Path
 
 from .control import COMMANDS
 from .leg_visibility import AT_CALL_END, LEGS_APPEAR
-from .pbx import API_PATH, CLIENT_ID, CLIENT_SECRET, SimulatedPBX
+from .office import OfficeSettings
+from .pbx import API_PATH, CLIENT_ID, CLIENT_SECRET, APISettings, SimulatedPBX
 from .scenarios import LEGS_A_CALL, SCENARIOS
+from .serving import serve
 from .traffic import CALLS_A_DAY
 
 MAX_ROWS = 10_000_000
@@ -45,23 +47,24 @@ Everybody and every number in it is made up. The default credentials, {CLIENT_ID
 {CLIENT_SECRET}, are public; they guard nothing.
 
 Not imitated:
-  - the speed of a real box, which serves some 400 rows a second: this one serves tens of
-    thousands unless --rows-per-second says otherwise, so do not size anything by it;
-  - the certificate of a real box: plain HTTP unless --tls-cert is given;
+  - the speed of a real PBX, which serves some 400 rows a second: this one serves tens of
+    thousands unless --rows-per-second is given, so do not size anything by it;
+  - the certificate of a real PBX: plain HTTP unless --tls-cert is given;
   - conferences of several people, call parking, pickup, paging and fax;
-  - which way a real box goes: all legs of a call at its end, or --legs-appear one_by_one;
+  - when a real PBX shows the legs of a call, which is unknown: see --legs-appear;
   - further endpoints (cdr/search, v2.0, events) and parameters (from, ...) of the real API;
   - the IP restriction, and every setting of a real PBX.
 
-With --control a program on this machine makes happen, by POST /control/COMMAND:
+With --control, programs on this machine can steer it by POST /control/COMMAND:
 {_listed(COMMANDS)}
-They are calls of one leg or of several, the clean-up of old rows, rows that turn up late,
-deletions with ids given again, backups put back, resets of the ids, the rows of firmware
-x.21.0.117 and later (new_id in place of id), a wrong clock, another PBX's or a stale or no answer,
-a table that moves between two pages, pages and rows that break the contract. The arguments are in
-pbx_simulator/control.py. No event happens by itself but the clean-up, with --limit.
+They make calls of one leg or of several, delete old rows (clean-up) or any others, with their ids
+used again or not, show rows late, restore backups, reset ids, write the rows of firmware
+x.21.0.117 and later (new_id in place of id), set the clock wrong, answer as another PBX, with an
+earlier answer or with none, change the table between two pages, and send pages and rows that
+break the contract. The arguments are in pbx_simulator/control.py. Nothing of it happens by itself
+but the clean-up, with --limit.
 
-The calls of whole-calls, begin-call and hold-back can be told by what comes of them:
+The scenarios of whole-calls, begin-call and hold-back:
 {_listed(SCENARIOS)}
 
 The same --seed makes the same calls at the same instants, as long as --rate, --utc-offset and,
@@ -85,7 +88,7 @@ def _add_server_arguments(parser: argparse.ArgumentParser) -> None:
         type=listen_address,
         default="127.0.0.1:8088",
         metavar="HOST:PORT",
-        help="where to answer; without HOST 127.0.0.1, port 0 takes a free one (%(default)s)",
+        help="where to listen; without HOST on 127.0.0.1; port 0: a free one (%(default)s)",
     )
     add("--client-id", default=CLIENT_ID, metavar="ID", help="who may log in (%(default)s)")
     secret = parser.add_mutually_exclusive_group()
@@ -102,10 +105,10 @@ def _add_server_arguments(parser: argparse.ArgumentParser) -> None:
         "--rows-per-second",
         type=_above_zero,
         metavar="N",
-        help="be as slow as this in answering cdr/list (as fast as it can)",
+        help="answer cdr/list at this speed (as fast as it can)",
     )
     add("--tls-cert", metavar="FILE", help="serve HTTPS with this PEM certificate")
-    add("--tls-key", metavar="FILE", help="its key, where the certificate's file has none")
+    add("--tls-key", metavar="FILE", help="its key, unless the certificate's file has it")
     add(
         "--control",
         action="store_true",
@@ -160,21 +163,29 @@ def _add_traffic_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(args: argparse.Namespace, stop: threading.Event | None = None) -> int:
+def run(
+    args: argparse.Namespace,
+    stop: threading.Event | None = None,
+    program: str = "cdr-exporter simulate",
+) -> int:
     """Serve until *stop* is set and return the exit code.
 
-    0 when told to stop, while the history is made up too; 1 where the address cannot be had; 2
-    for a secret or a certificate that cannot be read and for more history than a table holds.
-    Without *stop* only KeyboardInterrupt ends it.
+    0 when *stop* was set, also while the history was made up; 1 when the address is taken; 2
+    for a secret or a certificate that cannot be read, and for more history than a table holds.
+    Errors are one line on standard error that begins with *program*. Without *stop* only
+    KeyboardInterrupt ends it.
     """
     stop = stop or threading.Event()
     try:
         pbx, context = _pbx(args, stop), _ssl_context(args)
-        return _serve(pbx, args, context, stop)
+        _serve(pbx, args, context, stop)
     except (_Stopped, KeyboardInterrupt):
         return 0
+    except _AddressError as error:
+        return _complain(program, error, 1)
     except (OSError, ValueError) as error:
-        return _complain(str(error), 2)
+        return _complain(program, error, 2)
+    return 0
 
 
 def listen_address(text: str) -> tuple[str, int]:
@@ -193,46 +204,50 @@ def _serve(
     args: argparse.Namespace,
     context: ssl.SSLContext | None,
     stop: threading.Event,
-) -> int:
+) -> None:
     host, port = args.listen
-    serving = pbx.serve(host, port, ssl_context=context, live=True, control=args.control)
+    serving = serve(pbx, host, port, ssl_context=context, live=True, with_control=args.control)
     with ExitStack() as until_stopped:
         try:
             server = until_stopped.enter_context(serving)
         except OSError as error:
-            return _complain(f"cannot listen on {host}:{port}: {error.strerror or error}", 1)
-        _say(
+            reason = error.strerror or error
+            raise _AddressError(f"cannot listen on {host}:{port}: {reason}") from None
+        _print_line(
             f"simulated PBX ready: base_url={server.base_url} api_path={API_PATH}"
             f" client_id={pbx.client_id} records={len(pbx.table)}"
         )
         stop.wait()
-    return 0
 
 
 def _pbx(args: argparse.Namespace, stop: threading.Event) -> SimulatedPBX:
     _check_rows(args.days, args.rate)
-    pbx = SimulatedPBX(
+    office = OfficeSettings(
         seed=args.seed,
-        client_id=args.client_id,
-        client_secret=_secret(args),
-        days=args.days,
         rate=args.rate,
         min_calls_per_minute=args.min_calls_per_minute,
         utc_offset_seconds=round(args.utc_offset * 3600),
-        token_seconds=args.token_life,
-        limit=args.limit,
         legs_appear=args.legs_appear,
-        watch=lambda: _end_if(stop),
     )
-    pbx.slow(args.rows_per_second)
+    api = APISettings(
+        client_id=args.client_id, client_secret=_secret(args), token_seconds=args.token_life
+    )
+    pbx = SimulatedPBX(
+        office, api, days=args.days, limit=args.limit, check_stop=lambda: _raise_if_set(stop)
+    )
+    pbx.faults.slow(args.rows_per_second)
     return pbx
 
 
 class _Stopped(Exception):
-    """Told to stop before it was ready."""
+    """The program was stopped before it was ready."""
 
 
-def _end_if(stop: threading.Event) -> None:
+class _AddressError(Exception):
+    """The address to listen on is taken, or is not of this machine."""
+
+
+def _raise_if_set(stop: threading.Event) -> None:
     if stop.is_set():
         raise _Stopped
 
@@ -314,13 +329,13 @@ def _number(text: str) -> float:
         raise argparse.ArgumentTypeError(f"{text!r} is no number") from None
 
 
-def _complain(message: str, code: int) -> int:
-    sys.stderr.write(f"cdr-exporter simulate: {message}\n")
+def _complain(program: str, error: Exception, code: int) -> int:
+    sys.stderr.write(f"{program}: {error}\n")
     return code
 
 
-def _say(line: str) -> None:
-    """Write *line* where anybody listens: a closed stdout must not keep the PBX from serving."""
+def _print_line(line: str) -> None:
+    """Print *line* if possible: a closed standard output must not keep the PBX from serving."""
     try:
         sys.stdout.write(line + "\n")
         sys.stdout.flush()

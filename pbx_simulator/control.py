@@ -1,19 +1,22 @@
 """Steering a simulated PBX that runs in another process: `POST /control/COMMAND`.
 
-Rule: for loopback peers only, whatever address the server listens on; the arguments are one
-JSON object, the answer is one, mistakes are HTTP 400 with an `error`. A real PBX has nothing
-like it, so it is there only where it was asked for.
+Rule: only programs on this machine may use it, whatever address the server listens on. The
+arguments are one JSON object, and so is the answer; a mistake is HTTP 400 with `error`. A real
+PBX has nothing like it, so it is served only on request.
 
-Rows come and go (`row`, `rows` of keys: an id, or a new_id where there is none):
+Calls and rows (`row`, `ids` and `keys` are ids, or the new_id of a row without id):
 
     calls          {"count": 100, "over_seconds": 0}  or  {"rows": [{"disposition": "BUSY"}, {}]}
     whole-calls    {"count": 5, "scenario": "queue-abandoned", "over_seconds": 0}: see `SCENARIOS`
     begin-call     {"scenario": "queue-abandoned"}: its legs appear as time passes
-    hold-back      {"count": 2}: keys now, rows later; fields of an example beside it, or a scenario
+    hold-back      {"count": 2}: keys now, rows later; with fields of a row, or with a scenario
     release        {}  or  {"keys": [5]}  or  {"oldest": 1}
+
+The table:
+
     change         {"row": 5, "fields": {"disposition": "BUSY", "did_number": null}}
     delete         {"ids": [1, 2], "oldest": 100, "middle": 0, "newest": 3, "reuse_ids": true}
-    limit          {"rows": 1000}  or  {"rows": null}: the clean-up
+    limit          {"rows": 1000}  or  {"rows": null}: the automatic clean-up
     clear          {"first_id": 1}
     factory-reset  {}
     snapshot       {"name": "monday"}: a backup
@@ -21,15 +24,15 @@ Rows come and go (`row`, `rows` of keys: an id, or a new_id where there is none)
     upgrade        {"order": "first", "mixed": 0.0, "count_listed": false}: see `Upgrade`
     set-clock      {"ahead": -3600}
 
-Answers to cdr/list go wrong (`times` null is for ever, `after` lets so many answers pass first):
+Wrong answers to cdr/list (`times` null: for ever; `after`: so many correct answers first):
 
-    shift          {"calls": 3, "oldest": 2, "times": 10, "after": 0}: before each, see `Shift`
+    shift          {"calls": 3, "oldest": 2, "times": 10, "after": 0}: see `TableShift`
     empty          {"times": 3, "errcode": 0}  or  {"errcode": 60001}
     foreign        {"times": 1, "rows": 100, "first_id": 1}: another PBX answers
-    stale          {"times": 3, "same_query": false}: an answer given before is given again
-    spoil-pages    {"kind": "total-offset", "n": -5, "times": 1}: see `pages`
-    poison         {"kind": "id-null", "row": 5}: see `poison`; without row the newest
-    cure           {}: no row is poisoned any more
+    stale          {"times": 3, "same_query": false}: an earlier answer is sent again
+    spoil-pages    {"kind": "total-offset", "n": -5, "times": 1}: see `malformed_pages`
+    poison         {"kind": "id-null", "row": 5}: see `malformed_rows`; without row the newest
+    cure           {}: no row is malformed any more
     slow           {"rows_per_second": 400}  or  {"rows_per_second": null}
 
 Everything else:
@@ -37,9 +40,9 @@ Everything else:
     expire-tokens  {"refresh_too": false}
     block          {"address": "192.0.2.1"}
     unblock        {}  or  {"address": "192.0.2.1"}
-    fail           {"errcode": 10004, "times": 1, "path": "cdr/list"}: see `Fault`
-    heal           {}: what waits for requests is forgotten
-    state          {}
+    fail           {"errcode": 10004, "times": 1, "path": "cdr/list"}: see `RequestFault`
+    heal           {}: faults that wait for requests are forgotten
+    state          {}: see `expected_counts.state`
 """
 
 from __future__ import annotations
@@ -48,18 +51,23 @@ import json
 from collections.abc import Callable
 from http import HTTPStatus
 from ipaddress import IPv6Address, ip_address
-from typing import TYPE_CHECKING, Any
+from operator import attrgetter
+from typing import Any
 
 from .http_messages import HTTPReply, HTTPRequest, json_bytes
+from .pbx import SimulatedPBX
 from .rows import key_of
 from .table import Key
 
-if TYPE_CHECKING:
-    from .pbx import SimulatedPBX
-
 PREFIX = "/control/"
 
-Answer = dict[str, Any]
+JSONObject = dict[str, Any]
+Command = Callable[..., JSONObject]
+
+
+def is_control(request: HTTPRequest) -> bool:
+    """Return whether *request* is one to the control path."""
+    return request.path.startswith(PREFIX)
 
 
 def answer(pbx: SimulatedPBX, request: HTTPRequest) -> HTTPReply:
@@ -75,7 +83,7 @@ def answer(pbx: SimulatedPBX, request: HTTPRequest) -> HTTPReply:
 
 
 def is_loopback(address: str) -> bool:
-    """Return whether *address* is of this machine, an IPv4 one dressed as IPv6 included."""
+    """Return whether *address* is a loopback one, IPv4 mapped to IPv6 included."""
     try:
         peer = ip_address(address)
     except ValueError:
@@ -84,7 +92,7 @@ def is_loopback(address: str) -> bool:
     return (mapped or peer).is_loopback
 
 
-def _carried_out(command: Callable[..., Answer], pbx: SimulatedPBX, body: bytes) -> HTTPReply:
+def _carried_out(command: Command, pbx: SimulatedPBX, body: bytes) -> HTTPReply:
     try:
         arguments = json.loads(body or b"{}")
         return HTTPReply(HTTPStatus.OK, json_bytes(command(pbx, **arguments)))
@@ -101,17 +109,13 @@ def _calls(
     count: int = 0,
     over_seconds: float = 0.0,
     rows: list[dict[str, Any]] | None = None,
-) -> Answer:
-    ids = pbx.calls(count, over_seconds=over_seconds) if count else []
-    return {"ids": ids + [key_of(pbx.call(**fields)) for fields in rows or []]}
+) -> JSONObject:
+    keys = pbx.office.calls(count, over_seconds=over_seconds) if count else []
+    return {"ids": keys + [key_of(pbx.office.call(**fields)) for fields in rows or []]}
 
 
-def _release(pbx: SimulatedPBX, keys: list[Key] | None = None, oldest: int | None = None) -> Answer:
-    return {"ids": pbx.release(keys, oldest=oldest)}
-
-
-def _change(pbx: SimulatedPBX, row: Key, fields: dict[str, Any]) -> Answer:
-    return {"row": pbx.change(row, **fields)}
+def _change(pbx: SimulatedPBX, row: Key, fields: dict[str, Any]) -> JSONObject:
+    return {"row": pbx.maintenance.change(row, **fields)}
 
 
 def _delete(
@@ -121,57 +125,64 @@ def _delete(
     middle: int = 0,
     newest: int = 0,
     reuse_ids: bool = False,
-) -> Answer:
-    named = pbx.delete(ids or []) + pbx.delete_oldest(oldest) + pbx.delete_middle(middle)
-    return {"deleted": named + pbx.delete_newest(newest, reuse_ids=reuse_ids)}
+) -> JSONObject:
+    maintenance = pbx.maintenance
+    deleted = maintenance.delete(ids or [])
+    deleted += maintenance.delete_oldest(oldest)
+    deleted += maintenance.delete_middle(middle)
+    return {"deleted": deleted + maintenance.delete_newest(newest, reuse_ids=reuse_ids)}
 
 
-def _snapshot(pbx: SimulatedPBX, name: str) -> Answer:
-    return {"rows": len(pbx.snapshot(name))}
+def _snapshot(pbx: SimulatedPBX, name: str) -> JSONObject:
+    return {"rows": len(pbx.maintenance.snapshot(name))}
 
 
-def _restore(pbx: SimulatedPBX, name: str) -> Answer:
-    pbx.restore(name)
+def _restore(pbx: SimulatedPBX, name: str) -> JSONObject:
+    pbx.maintenance.restore(name)
     return {}
 
 
-def _method(name: str, result: str | None = None) -> Callable[..., Answer]:
-    """Return the command that is the method *name*, answering its *result* under that name."""
+def _method(path: str, result: str | None = None) -> Command:
+    """Return the command that calls the method at *path*, such as `office.whole_calls`.
 
-    def command(pbx: SimulatedPBX, **arguments: Any) -> Answer:
-        returned = getattr(pbx, name)(**arguments)
+    What the method returns is answered under the name *result*, or not at all.
+    """
+    method_of = attrgetter(path)
+
+    def command(pbx: SimulatedPBX, **arguments: Any) -> JSONObject:
+        returned = method_of(pbx)(**arguments)
         return {} if result is None else {result: returned}
 
     return command
 
 
-COMMANDS: dict[str, Callable[..., Answer]] = {
+COMMANDS: dict[str, Command] = {
     "calls": _calls,
-    "whole-calls": _method("whole_calls", "ids"),
-    "begin-call": _method("begin_call", "appear"),
-    "hold-back": _method("hold_back", "ids"),
-    "release": _release,
+    "whole-calls": _method("office.whole_calls", "ids"),
+    "begin-call": _method("office.begin_call", "appear"),
+    "hold-back": _method("office.hold_back", "ids"),
+    "release": _method("office.release", "ids"),
     "change": _change,
     "delete": _delete,
-    "limit": _method("limit", "deleted"),
-    "clear": _method("clear"),
-    "factory-reset": _method("factory_reset"),
+    "limit": _method("maintenance.limit", "deleted"),
+    "clear": _method("maintenance.clear"),
+    "factory-reset": _method("maintenance.factory_reset"),
     "snapshot": _snapshot,
     "restore": _restore,
-    "upgrade": _method("upgrade"),
-    "set-clock": _method("set_clock"),
-    "shift": _method("shift_before_each"),
-    "empty": _method("empty"),
-    "foreign": _method("foreign"),
-    "stale": _method("stale"),
-    "spoil-pages": _method("spoil_pages"),
-    "poison": _method("poison", "row"),
-    "cure": _method("cure"),
-    "slow": _method("slow"),
-    "expire-tokens": _method("expire_tokens"),
-    "block": _method("block"),
-    "unblock": _method("unblock"),
-    "fail": _method("fail_next"),
-    "heal": _method("heal"),
+    "upgrade": _method("maintenance.upgrade"),
+    "set-clock": _method("maintenance.set_clock"),
+    "shift": _method("faults.shift_before_each"),
+    "empty": _method("faults.empty"),
+    "foreign": _method("faults.foreign"),
+    "stale": _method("faults.stale"),
+    "spoil-pages": _method("faults.malform_pages"),
+    "poison": _method("faults.malform_row", "row"),
+    "cure": _method("faults.mend_rows"),
+    "slow": _method("faults.slow"),
+    "expire-tokens": _method("tokens.expire"),
+    "block": _method("tokens.block"),
+    "unblock": _method("tokens.unblock"),
+    "fail": _method("faults.fail_next"),
+    "heal": _method("faults.heal"),
     "state": lambda pbx: pbx.state(),
 }

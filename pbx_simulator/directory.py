@@ -1,6 +1,6 @@
-"""Who works in the simulated office, what answers there by itself, and who calls it.
+"""The extensions, trunks, queues and numbers of the simulated office, and of who calls it.
 
-Rule: nobody is real. Numbers come from ranges that regulators keep for films (Bundesnetzagentur:
+Rule: no person is real. Numbers come from ranges that regulators keep for films (Bundesnetzagentur:
 030 23125, 069 90009, 040 66969; North America: 555-01xx), addresses from the blocks that
 RFC 5737 keeps for documentation.
 """

@@ -1,7 +1,7 @@
-"""The call that a test gets where it does not say which.
+"""A row written by hand, completed.
 
-Rule: what is said stays as it was said, odd values included; only what is left out is filled in,
-so that the row agrees with itself.
+Rule: fields that are given stay as they are, odd values included; only missing ones are filled in,
+so that the row is consistent.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ _EXAMPLES: dict[Any, Row] = {
 
 
 def example_row(fields: Mapping[str, Any], ended: int, serial: int, utc_offset_seconds: int) -> Row:
-    """Return *fields* made into a whole row: an answered inbound call, where they do not say.
+    """Return *fields* completed to a whole row, by default of an answered inbound call.
 
     It ends at *ended* (UTC epoch seconds) unless *fields* hold a `timestamp`. None leaves a
-    field out; *serial* tells uids of the same second apart.
+    field out; *serial* makes the uids of one second differ.
     """
     call_type = fields.get("call_type", "Inbound")
     disposition = fields.get("disposition", "ANSWERED")

@@ -1,9 +1,9 @@
-"""What the simulated PBX holds, counted for whoever compares.
+"""What a correct reader of this PBX must have counted.
 
-Rule: `totals` is counted anew from the rows each time, with a reading of its own of which trunk
-a call belongs to; no running totals that could share a mistake with what they judge. Only what
-ever came, and may be gone, is counted as it comes: rows in `CDRTable.ever`, calls in
-`CallTracker.ever`.
+Rule: `totals` is counted anew from the rows each time, and the simulator decides by itself which
+trunk a row belongs to, so that it shares no mistake with the reader that is compared with it.
+Rows and calls that may be deleted by now were counted when they appeared: rows in `CDRTable.ever`,
+calls in `CallTracker.ever`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from .locking import Lock
 from .request_log import RequestLog
 from .rows import Row, labels
 from .table import CDRTable
@@ -32,26 +33,57 @@ Truths = Mapping[CallTruth, int]
 _Labels = TypeVar("_Labels", bound=tuple[str, ...])
 
 
+class ExpectedCounts:
+    """The counts of one *table*."""
+
+    def __init__(self, table: CDRTable, lock: Lock) -> None:
+        self._table = table
+        self._lock = lock
+
+    def totals(self) -> Totals:
+        """Count all rows that are in the table now, by (disposition, call_type, trunk)."""
+        with self._lock:
+            return totals(self._table)
+
+    def ever(self) -> Totals:
+        """Count the rows that were ever visible, by (disposition, call_type, trunk).
+
+        Each counts once, as it was when it appeared, whether a request saw it or not. Rows
+        restored from a backup and rows of another PBX do not count.
+        """
+        with self._lock:
+            return dict(self._table.ever)
+
+    def outcomes(self) -> Outcomes:
+        """Count the calls of which every leg was ever visible, by (outcome, call_type, trunk).
+
+        Each counts once, by its `CallTruth`. Rows of `Office.call` are of no call.
+        """
+        with self._lock:
+            return outcomes(self._table.calls.ever)
+
+
 def totals(rows: Iterable[Row]) -> Totals:
-    """Count *rows*; a field that is missing counts as the empty string."""
+    """Count *rows*; a missing field counts as the empty string."""
     return dict(Counter(map(labels, rows)))
 
 
 def outcomes(calls: Truths) -> Outcomes:
-    """Count *calls* by what came of them."""
+    """Count *calls* by their outcome."""
     return _counted(calls, lambda truth: [(truth.outcome, truth.call_type, truth.trunk)])
 
 
-def state(table: CDRTable, tokens: TokenIssuer, log: RequestLog) -> dict[str, Any]:
-    """Return the state of a PBX as JSON has it; what is counted is a list of objects.
+def state(table: CDRTable, tokens: TokenIssuer, request_log: RequestLog) -> dict[str, Any]:
+    """Return the state of a PBX as JSON objects; counts are lists of objects.
 
-    `totals` are the rows there are, `ever` those that ever came, by labels. `calls` are those
-    of which every leg has appeared, by what truly came of them; `open_calls` have shown some
-    legs and not all. Deletions and restores change neither. Of the same calls, `did_calls` counts
-    the inbound ones by the own number called, `queue_calls` those that came to a queue, once for
-    each queue, and `destination_calls` the outbound ones.
+    `totals` counts the rows there are, `ever` those that were ever visible. `calls` counts the
+    calls of which every leg has appeared; `open_calls` have shown some legs and not all.
+    Deletions and restores change neither. Of the same calls, `did_calls` counts the inbound ones
+    by the DID number called, `queue_calls` those that entered a queue, once for each queue, and
+    `destination_calls` the outbound ones.
 
-    Nobody declared what calls written by hand (`Events.call`) are, so that they are rows only.
+    Rows written by hand (`Office.call`) are in `totals` and `ever` only: nobody declared what
+    their calls are.
     """
     calls = table.calls.ever
     return {
@@ -66,9 +98,9 @@ def state(table: CDRTable, tokens: TokenIssuer, log: RequestLog) -> dict[str, An
         "destination_calls": _listed(("destination", "outcome"), _counted(calls, _destinations)),
         "live_tokens": tokens.live,
         "blocked": tokens.blocked,
-        "requests": log.total_requests,
-        "rows_served": log.rows_served,
-        "max_concurrent": log.max_concurrent,
+        "requests": request_log.total_requests,
+        "rows_served": request_log.rows_served,
+        "max_concurrent": request_log.max_concurrent,
     }
 
 

@@ -1,7 +1,7 @@
-"""Events that wait for the requests they happen to.
+"""Faults that wait for the requests they happen to.
 
-Rule: an event lets *after* fitting requests pass, happens to the next *times* and is gone; None
-times are all that follow.
+Rule: a fault ignores the next *after* requests that fit it, happens to the *times* after these
+(None: to all that follow) and is then forgotten.
 """
 
 from __future__ import annotations
@@ -10,14 +10,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from .table import whole
+from .checks import checked_count
 
-_Event = TypeVar("_Event")
+_Fault = TypeVar("_Fault")
 
 
 @dataclass(slots=True)
-class _Entry(Generic[_Event]):
-    event: _Event
+class _Entry(Generic[_Fault]):
+    """A fault, how often it is still to happen, and how many requests it ignores first."""
+
+    fault: _Fault
     times: int | None
     after: int
 
@@ -26,7 +28,7 @@ class _Entry(Generic[_Event]):
         return self.times == 0
 
     def strikes(self) -> bool:
-        """Count one request, and return whether the event happens to it."""
+        """Count one request, and return whether the fault happens to it."""
         if self.after:
             self.after -= 1
             return False
@@ -35,36 +37,36 @@ class _Entry(Generic[_Event]):
         return True
 
 
-class FaultQueue(Generic[_Event]):
-    """The events of one sort that wait, first come first served."""
+class FaultQueue(Generic[_Fault]):
+    """The waiting faults of one sort; those added first go first."""
 
     def __init__(self) -> None:
-        self._entries: list[_Entry[_Event]] = []
+        self._entries: list[_Entry[_Fault]] = []
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def add(self, event: _Event, times: int | None = 1, after: int = 0) -> None:
-        """Let *event* happen *times* times, *after* requests from now. ValueError: no numbers."""
-        entry = _Entry(event, None if times is None else whole(times), whole(after))
+    def add(self, fault: _Fault, times: int | None = 1, after: int = 0) -> None:
+        """Let *fault* happen *times* times, *after* requests from now. ValueError: not counts."""
+        entry = _Entry(fault, None if times is None else checked_count(times), checked_count(after))
         if not entry.over:
             self._entries.append(entry)
 
-    def take_first(self, fits: Callable[[_Event], bool] = lambda _: True) -> _Event | None:
-        """Return the event of the next request: the first that *fits*; the others wait on."""
+    def take_first(self, fits: Callable[[_Fault], bool] = lambda _: True) -> _Fault | None:
+        """Return the fault of this request, the first that *fits*; the others go on waiting."""
         for entry in self._entries:
-            if fits(entry.event):
+            if fits(entry.fault):
                 return self._taken([entry])[0] if entry.strikes() else None
         return None
 
-    def take_all(self) -> list[_Event]:
-        """Return all events that happen to the next request, the first come first."""
+    def take_all(self) -> list[_Fault]:
+        """Return all faults that happen to this request, in the order in which they were added."""
         return self._taken([entry for entry in self._entries if entry.strikes()])
 
     def clear(self) -> None:
-        """Forget the events that still wait."""
+        """Forget the faults that still wait."""
         self._entries.clear()
 
-    def _taken(self, turns: list[_Entry[_Event]]) -> list[_Event]:
+    def _taken(self, struck: list[_Entry[_Fault]]) -> list[_Fault]:
         self._entries = [entry for entry in self._entries if not entry.over]
-        return [entry.event for entry in turns]
+        return [entry.fault for entry in struck]

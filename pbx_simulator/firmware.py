@@ -1,9 +1,9 @@
 """Rows as newer firmware writes them: with `new_id`, without `id` and `reason`.
 
 Rule: a `new_id` is opaque and unique to its row; the legs of one call (equal `uid`) share its
-first half. Neither half grows with time, so that nobody can sort by it.
+first half. Neither half grows with time, so it cannot be sorted by.
 
-Not known of a real box, hence to be chosen: where a listing by id puts rows that have none.
+Unknown, hence an option: where a real PBX puts rows without id in a listing by id.
 """
 
 from __future__ import annotations

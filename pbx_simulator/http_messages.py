@@ -1,4 +1,4 @@
-"""What comes in and what goes out, and how the PBX words an answer.
+"""HTTP requests and replies, and how the PBX words a reply.
 
 Rule: an error of the API is HTTP 200 with `errcode` and `errmsg`. The message belongs to the
 code and is given here once, as the vendor's page "Error Code and Error Message" has it.
@@ -62,7 +62,7 @@ class HTTPRequest:
 
 @dataclass(frozen=True, slots=True)
 class HTTPReply:
-    """One HTTP answer, and how the server is to spoil it on the way.
+    """One HTTP reply, and how the server is to disturb the sending of it.
 
     *delay_seconds* passes before the first byte and *drip_seconds* after every byte, headers
     included; *cut_after* is the number of body bytes after which the connection closes;
@@ -97,7 +97,7 @@ _STATUSES = frozenset(HTTPStatus)
 
 
 class APIRefusal(Exception):
-    """The API says no: *errcode*, and which parameters are to blame, with their values."""
+    """The API refuses: *errcode*, and the invalid parameters with their values."""
 
     def __init__(self, errcode: int, invalid: Mapping[str, str] | None = None) -> None:
         super().__init__(errcode)
@@ -124,13 +124,13 @@ def refusal_reply(refused: APIRefusal) -> HTTPReply:
 
 @dataclass(frozen=True, slots=True)
 class RawJSON:
-    """A value that goes out as the JSON text it is, valid or not."""
+    """A value sent as the JSON text that it is, valid or not."""
 
     text: str
 
 
 def json_bytes(body: object) -> bytes:
-    """Return *body* as UTF-8 JSON; a lone surrogate in it goes out as its escape."""
+    """Return *body* as UTF-8 JSON; a lone surrogate in it is sent as its escape."""
     raw: dict[str, str] = {}
 
     def mark(value: object) -> str:

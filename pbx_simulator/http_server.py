@@ -1,7 +1,7 @@
 """The simulated PBX on a socket, plain or TLS.
 
 Rule: one request per connection, closed after the answer, as the vendor documents it. What to
-answer is decided elsewhere; here it is only carried, slowly or cut off where it says so.
+answer is decided elsewhere; here it is only sent, slowly or cut off where the reply asks for it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any, Self
 from .http_messages import HTTPReply, HTTPRequest
 from .request_log import RequestLog
 
-Answer = Callable[[HTTPRequest], HTTPReply]
+Answering = Callable[[HTTPRequest], HTTPReply]
 
 _IDLE_SECONDS = 60  # a peer that connects and says nothing
 _MAX_BODY_BYTES = 64 * 2**20
@@ -30,26 +30,25 @@ _STOP_SECONDS = 0.05  # how long stop() waits for the accepting loop to notice
 class PBXServer:
     """Answers on *host*:*port* until it is stopped; port 0 takes a free one.
 
-    It listens, and `base_url` holds, from the moment it is made; OSError where the address is
-    taken or not ours. *log* is told what is under way; a request that *uncounted* accepts is
-    not.
+    It listens, and `base_url` is known, from the moment it is made. *request_log* counts the
+    requests under way for which *is_counted*. OSError: the address is taken or not of this machine.
     """
 
     def __init__(
         self,
-        answer: Answer,
+        answer: Answering,
         host: str = "127.0.0.1",
         port: int = 0,
         *,
         ssl_context: ssl.SSLContext | None = None,
-        log: RequestLog | None = None,
-        uncounted: Callable[[HTTPRequest], bool] = lambda _: False,
+        request_log: RequestLog | None = None,
+        is_counted: Callable[[HTTPRequest], bool] = lambda _: True,
     ) -> None:
         self._scheme = "https" if ssl_context else "http"
         self._tcp = _TCPServer(host, port, ssl_context)
         self._tcp.answer = answer
-        self._tcp.log = log or RequestLog()
-        self._tcp.uncounted = uncounted
+        self._tcp.request_log = request_log or RequestLog()
+        self._tcp.is_counted = is_counted
         self._thread = threading.Thread(
             target=self._tcp.serve_forever, args=(_STOP_SECONDS,), name="simulated-pbx", daemon=True
         )
@@ -100,8 +99,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.close_connection = True
         request = self._request()
-        counted = not self.server.uncounted(request)
-        with self.server.log.under_way() if counted else nullcontext():
+        counted = self.server.is_counted(request)
+        with self.server.request_log.under_way() if counted else nullcontext():
             last = self._send(self.server.answer(request))
         # Outside: a client that has the whole answer may ask again at once.
         self.wfile.write(last)
@@ -109,7 +108,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_POST = do_GET  # noqa: N815 (the base class calls it so)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing: the line would hold the token."""
+        """Log nothing: the line would contain the token."""
 
     def _request(self) -> HTTPRequest:
         path, _, query = self.path.partition("?")
@@ -146,9 +145,9 @@ class _TCPServer(socketserver.ThreadingTCPServer):
     daemon_threads = True
     allow_reuse_address = True
     request_queue_size = 128
-    answer: Answer
-    log: RequestLog
-    uncounted: Callable[[HTTPRequest], bool]
+    answer: Answering
+    request_log: RequestLog
+    is_counted: Callable[[HTTPRequest], bool]
 
     def __init__(self, host: str, port: int, ssl_context: ssl.SSLContext | None) -> None:
         self.stopping = threading.Event()
@@ -162,6 +161,6 @@ class _TCPServer(socketserver.ThreadingTCPServer):
             )
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Leave it where the peer went away; anything else is ours and is shown."""
+        """Ignore that a client went away; show any other error, which is a bug of the simulator."""
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)

@@ -1,16 +1,16 @@
 """Pages of the CDR list that contradict the contract, or themselves.
 
-Rule: a kind is a name and at most one number *n*, so that the control path can ask for it. It
-changes the answer to one request and nothing in the table.
+Rule: a kind is a name and at most one value *n*, so that the control path can ask for it. It
+changes the answer to one request, never the table.
 
     total-missing   there is no total_number
     total-small     total_number is one less than the rows sent
     total-large     total_number is ten times the true one, and a thousand
     total-offset    total_number is *n* off (never below 0)
     total-value     total_number is *n* itself, whatever JSON that is
-    short           the page ends after *n* rows, the true total is told
-    reversed        the rows come the other way round
-    unordered       the first and the last row have changed places
+    short           the page ends after *n* rows, total_number is the true one
+    reversed        the rows are in the opposite order
+    unordered       the first and the last row are swapped
     repeated-id     the second row has the id (or new_id) of the first
     repeated-row    the first row comes twice, the last not at all
     data-missing    there is no data; data-null: it is null; data-object: it is an object

@@ -1,15 +1,15 @@
-"""Rows that a reader may choke on.
+"""Rows that break the contract, or that a reader may fail on.
 
-Rule: a poison says how one row is *sent*; the table keeps the true row, which `totals` goes on
-counting. A kind is a name, so that the control path can ask for it.
+Rule: a kind changes how one row is *sent*; the table keeps the true row, and `totals` counts
+that. A kind is a name, so that the control path can ask for it.
 
     id-*        the row's id is missing, of the wrong type, or out of range; id-digits is the
                 true id as a text
-    duration-*  what json accepts and arithmetic does not, or no reader should believe
-    trunk-*     the text of the row's trunk
-    no-object   the row is a text; row-null: it is null
-    digits-5000 an integer of 5,000 digits; nesting-100k: 100,000 lists in each other: such a
-                page cannot be parsed at all
+    duration-*  values that JSON parsers accept and arithmetic does not, or that cannot be true
+    trunk-*     odd text as the name of the row's trunk
+    no-object   the row is a string; row-null: it is null
+    digits-5000 an integer of 5,000 digits; nesting-100k: 100,000 nested lists. A page with
+                either cannot be parsed at all
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ def _digits(row: Row) -> Row:
 
 
 def _trunk(text: str | RawJSON) -> MalformRow:
-    """Put *text* where the row's trunk is counted from."""
+    """Put *text* into the field that the row's trunk is counted by."""
 
-    def poisoned(row: Row) -> Row:
+    def malformed(row: Row) -> Row:
         side = "dst_trunk" if row.get("call_type") == "Outbound" else "src_trunk"
         return {**row, side: text}
 
-    return poisoned
+    return malformed
 
 
 ROW_KINDS: dict[str, MalformRow] = {

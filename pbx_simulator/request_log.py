@@ -1,4 +1,4 @@
-"""What the simulated PBX was asked, so that a test can say whether somebody was polite.
+"""The requests that the simulated PBX got, so that a test can see whether a client was polite.
 
 Rule: tokens, credentials and bodies are never kept. The list holds the last requests only; the
 totals count all of them.
@@ -56,7 +56,7 @@ class RequestLog:
         return sum(seen.endpoint == endpoint for seen in self.requests)
 
     def clear(self) -> None:
-        """Begin anew; what is under way stays under way."""
+        """Forget all but the requests under way."""
         with self._lock:
             self._seen.clear()
             self.max_concurrent = self._now

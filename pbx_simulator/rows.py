@@ -1,7 +1,7 @@
 """One row of the CDR list, in the simulator's own words.
 
 Rule: what is zero or empty is left out, as the PBX leaves it out, and the rest stands in the
-contract's order. Nothing here is shared with the exporter, so that the two can disagree.
+contract's order.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def make_row(fields: Mapping[str, Any]) -> Row:
 
 
 def key_of(row: Mapping[str, Any]) -> Any:
-    """Return what *row* is named by: its `id`, or its `new_id` where it has no `id`."""
+    """Return what identifies *row*: its `id`, or the `new_id` of a row without id."""
     return row.get("id", row.get("new_id"))
 
 

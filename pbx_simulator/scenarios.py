@@ -1,7 +1,7 @@
-"""What can come of a call, as a table: its legs on a line of time, and what it truly was.
+"""What can happen in a call, as a table: its legs in time, and its true outcome.
 
-Rule: a scenario *declares* its truth. Nobody here works out an outcome from legs, since that is
-what others are judged by.
+Rule: a scenario *declares* its outcome. Nothing here concludes it from legs, since that is what
+readers are tested for.
 
 The time of a call is cut into phases of random length, and each leg lies between the instants
 where phases meet: instant 0 is the start, instant n the end of phase n. So the durations of a
@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 LONGEST_CALL_SECONDS = 3600
 
-Draw = Callable[[Random], str]
+DrawName = Callable[[Random], str]
 
 
 class Span(NamedTuple):
@@ -34,7 +34,7 @@ class ScenarioLeg(NamedTuple):
     """A leg: to whom, between which instants, and the `reason` it ends with.
 
     *to* is a name of `calls.CALLEES`, *by* of `calls.LINES` ("" as the call itself); *reason* a
-    party and a key, where `any` is either party. *answered* None: nobody did. Without
+    party and a key, where `any` is either party. *answered* None: the leg was not answered. Without
     *disposition* it follows from *answered*.
     """
 
@@ -361,13 +361,13 @@ def _shares(scenarios: Mapping[str, Scenario]) -> dict[str, float]:
     }
 
 
-def one_of(shares: Mapping[str, float]) -> Draw:
+def one_of(shares: Mapping[str, float]) -> DrawName:
     """Return what draws one of the names of *shares*, by its share."""
     values, weights = list(shares), list(accumulate(shares.values()))
     return lambda rng: rng.choices(values, cum_weights=weights)[0]
 
 
-def always(name: str) -> Draw:
+def always(name: str) -> DrawName:
     """Return what draws *name* each time. ValueError: there is no such scenario."""
     if name not in SCENARIOS:
         raise ValueError(f"scenario {name!r} is none of {', '.join(SCENARIOS)}")
@@ -376,10 +376,10 @@ def always(name: str) -> Draw:
 
 _DIRECT_ONES = {name: each for name, each in SCENARIOS.items() if each.direct}
 
-any_scenario: Draw = one_of(_shares(SCENARIOS))
+any_scenario: DrawName = one_of(_shares(SCENARIOS))
 """Draws the name of what comes of one of the office's calls."""
 
-direct_scenario: Draw = one_of(_shares(_DIRECT_ONES))
+direct_scenario: DrawName = one_of(_shares(_DIRECT_ONES))
 """Draws the name of a call of one leg, from one party straight to the other."""
 
 LEGS_A_CALL = sum(

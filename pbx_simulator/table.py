@@ -2,10 +2,10 @@
 
 Rule: ids are given in the order in which calls end; a deleted row leaves a gap, unless it is
 asked for that its id be given again. Beside the id each row has a serial number, given once and
-never again, not even after a restore: it tells the age of a row and what is behind an id that
-was used twice. A page by id or by time costs the page, whatever the size of the table.
+never again, not even after a restore: it is the age of a row, and distinguishes two rows that had
+the same id. A page by id or by time costs the page, whatever the size of the table.
 
-Rows of newer firmware have no `id`; they go by their `new_id` wherever a row is named by a key.
+Rows of newer firmware have no `id`; their key is their `new_id`.
 
 Assumed, the vendor being silent: `time` sorts by the instant, not by the digits displayed; a
 missing value sorts as 0 or as the empty string; equal values stand in the order in which the
@@ -22,12 +22,13 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+from .checks import checked_count
 from .firmware import LAST, LEFT_OUT, Upgrade, new_format
 from .rows import NUMBERS, Row, labels
 from .truth import CallTracker
 
 Key = int | str
-"""What a row is named by: its `id`, or its `new_id` where it has no `id`."""
+"""What identifies a row: its `id`, or the `new_id` of a row without id."""
 
 _Order = tuple[bool, float, str]
 _Packed = tuple[Any, ...]  # key, names of the fields, their values: half the memory of a dict
@@ -53,7 +54,8 @@ class CDRTable:
     *next_id* is the id of the next row; raise it to leave a gap. *limit* is the most rows that
     are kept, None any number; *upgrade* is set once newer firmware writes the rows. *ever*
     counts, by (disposition, call_type, trunk), the rows that were ever there, as they were when
-    they came; a restore brings none that count. *calls* is told of each row that appears.
+    they came; rows that a restore brings back do not count. *calls* is informed of each
+    row that appears.
     """
 
     def __init__(self, first_id: int = 1, seed: int = 1) -> None:
@@ -109,15 +111,15 @@ class CDRTable:
 
     def oldest(self, count: int) -> list[Key]:
         """Return the keys of the *count* oldest rows."""
-        return self._keys(self._ages[: whole(count)])
+        return self._keys(self._ages[: checked_count(count)])
 
     def newest(self, count: int) -> list[Key]:
         """Return the keys of the *count* newest rows, the older first."""
-        return self._keys(self._ages[max(0, len(self) - whole(count)) :])
+        return self._keys(self._ages[max(0, len(self) - checked_count(count)) :])
 
     def middle(self, count: int) -> list[Key]:
         """Return the keys of the *count* rows in the middle between oldest and newest."""
-        begin = max(0, (len(self) - whole(count)) // 2)
+        begin = max(0, (len(self) - checked_count(count)) // 2)
         return self._keys(self._ages[begin : begin + count])
 
     def insert(self, rows: Iterable[Row]) -> list[Key]:
@@ -206,7 +208,7 @@ class CDRTable:
         self.trim()
 
     def total(self, sort_by: str) -> int:
-        """Return the `total_number` that a listing by *sort_by* tells."""
+        """Return the `total_number` of a listing by *sort_by*."""
         if self.upgrade and self.upgrade.count_listed:
             return sum(len(items) for items, _ in self._parts(sort_by))
         return len(self)
@@ -302,13 +304,6 @@ class CDRTable:
 
 
 _NAMES: dict[tuple[str, ...], tuple[str, ...]] = {}
-
-
-def whole(count: Any) -> int:
-    """Return *count*. ValueError: it is no whole number from 0."""
-    if isinstance(count, bool) or not isinstance(count, int) or count < 0:
-        raise ValueError(f"{count!r} is no whole number from 0")
-    return count
 
 
 def _unpacked(packed: _Packed) -> Row:

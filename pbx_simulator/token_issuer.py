@@ -1,7 +1,7 @@
-"""Who may ask: access tokens, refresh tokens, the cap on them, blocked addresses.
+"""Access tokens, refresh tokens, the limit on them, blocked addresses.
 
-Rule: time comes from the clock handed in (UTC epoch seconds) and only forward through it do
-tokens expire; no thread, no timer.
+Rule: the time comes from the clock that is an argument (UTC epoch seconds); there is no thread and
+no timer.
 
 Documented: an access token lives 1,800 s and a refresh token 86,400 s; at most eight access
 tokens live at a time; five failed authentications in a row block the address until somebody
@@ -21,11 +21,13 @@ Assumed, the vendor being silent:
 from __future__ import annotations
 
 import secrets
+import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from .http_messages import APIRefusal
+from .locking import Lock
 
 FAILURE = -1
 TOKEN_EXPIRED = 10004
@@ -51,7 +53,7 @@ class TokenPair:
 
 
 class TokenIssuer:
-    """The tokens of one API application; every refusal is a `APIRefusal` with its errcode."""
+    """The tokens of one API application; every refusal is an `APIRefusal` with its errcode."""
 
     def __init__(
         self,
@@ -60,11 +62,14 @@ class TokenIssuer:
         clock: Callable[[], float],
         access_seconds: int = 1800,
         refresh_seconds: int = 86400,
+        *,
+        lock: Lock | None = None,
     ) -> None:
         self.access_seconds = access_seconds
         self.refresh_seconds = refresh_seconds
         self._credentials = (client_id, client_secret)
         self._clock = clock
+        self._lock = lock or threading.RLock()
         self._by_access: dict[str, TokenPair] = {}
         self._by_refresh: dict[str, TokenPair] = {}
         self._failures: Counter[str] = Counter()
@@ -74,7 +79,7 @@ class TokenIssuer:
     def live(self) -> int:
         """How many access tokens count against the cap now."""
         now = self._clock()
-        return sum(grant.holds_slot and now < grant.expires for grant in self._by_access.values())
+        return sum(pair.holds_slot and now < pair.expires for pair in self._by_access.values())
 
     @property
     def blocked(self) -> list[str]:
@@ -94,7 +99,7 @@ class TokenIssuer:
                 self._blocked.add(address)
             raise APIRefusal(FAILURE, {"username or password": "error"})
         del self._failures[address]
-        return self._grant()
+        return self._issue()
 
     def refresh(self, refresh_token: str) -> TokenPair:
         """Return a new pair for *refresh_token*, which is spent with that."""
@@ -102,53 +107,56 @@ class TokenIssuer:
         if old is None or self._clock() >= old.refresh_expires:
             raise APIRefusal(TOKEN_EXPIRED)
         old.holds_slot = False
-        new = self._grant()
+        new = self._issue()
         del self._by_refresh[refresh_token]
         return new
 
     def check(self, access_token: str) -> None:
         """Refuse an *access_token* that is unknown, revoked or expired."""
-        grant = self._by_access.get(access_token)
-        if grant is None or self._clock() >= grant.expires:
+        pair = self._by_access.get(access_token)
+        if pair is None or self._clock() >= pair.expires:
             raise APIRefusal(TOKEN_EXPIRED)
 
     def revoke(self, access_token: str) -> None:
         """End *access_token* and its refresh token."""
         self.check(access_token)
-        grant = self._by_access.pop(access_token)
-        self._by_refresh.pop(grant.refresh_token, None)
+        pair = self._by_access.pop(access_token)
+        self._by_refresh.pop(pair.refresh_token, None)
 
     def expire(self, *, refresh_too: bool = False) -> None:
         """Let every access token expire now, and with *refresh_too* every refresh token."""
         now = self._clock()
-        for grant in (*self._by_access.values(), *self._by_refresh.values()):
-            grant.expires = min(grant.expires, now)
-            if refresh_too:
-                grant.refresh_expires = min(grant.refresh_expires, now)
+        with self._lock:
+            for pair in (*self._by_access.values(), *self._by_refresh.values()):
+                pair.expires = min(pair.expires, now)
+                if refresh_too:
+                    pair.refresh_expires = min(pair.refresh_expires, now)
 
     def block(self, address: str) -> None:
         """Block *address* as five failures do."""
-        self._blocked.add(address)
+        with self._lock:
+            self._blocked.add(address)
 
     def unblock(self, address: str | None = None) -> None:
         """Free *address*, or every address, and forget its failures."""
-        for freed in [address] if address else [*self._blocked, *self._failures]:
-            self._blocked.discard(freed)
-            del self._failures[freed]
+        with self._lock:
+            for freed in [address] if address else [*self._blocked, *self._failures]:
+                self._blocked.discard(freed)
+                del self._failures[freed]
 
-    def _grant(self) -> TokenPair:
+    def _issue(self) -> TokenPair:
         self._forget_dead()
         if self.live >= MAX_LIVE_TOKENS:
             raise APIRefusal(MAX_LIMITATION_EXCEEDED)
         now = self._clock()
-        grant = TokenPair(
+        pair = TokenPair(
             access_token=secrets.token_hex(16),  # 32 characters, as the vendor's samples have
             refresh_token=secrets.token_hex(16),
             expires=now + self.access_seconds,
             refresh_expires=now + self.refresh_seconds,
         )
-        self._by_access[grant.access_token] = self._by_refresh[grant.refresh_token] = grant
-        return grant
+        self._by_access[pair.access_token] = self._by_refresh[pair.refresh_token] = pair
+        return pair
 
     def _forget_dead(self) -> None:
         now = self._clock()

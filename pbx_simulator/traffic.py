@@ -1,11 +1,11 @@
-"""When the simulated office telephones: seeded, repeatable, with a day and a week.
+"""When the simulated office telephones: repeatable by seed, busy by day, quiet at night.
 
-Rule: time is cut into slots of five minutes of UTC, each with its own `Random` made of the seed
-and the slot. So what happens in a slot depends on nothing else, and history, live traffic
-and any part of either agree.
+Rule: time is divided into slots of five minutes of UTC, each with its own `Random` made of the
+seed and the slot. What happens in a slot depends on nothing else, so history, live traffic and
+any part of either agree.
 
-A call is told when it is asked for by an instant of it, such as its end: its start may lie up to
-`LONGEST_CALL_SECONDS` before.
+Calls are asked for by one instant of theirs, such as the end; the start may be up to
+`LONGEST_CALL_SECONDS` earlier.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from itertools import count as numbers
 from random import Random
 
 from .call_drawing import UID_TAILS, UnplacedCall, draw_call, place_call
-from .scenarios import LONGEST_CALL_SECONDS, Draw, any_scenario, direct_scenario
+from .scenarios import LONGEST_CALL_SECONDS, DrawName, any_scenario, direct_scenario
 from .truth import SimulatedCall
 
 SLOT_SECONDS = 300
@@ -45,11 +45,11 @@ _OFFICE_TAILS = range(UID_TAILS // 2, UID_TAILS)
 class Traffic:
     """The calls of one office.
 
-    *seed* picks the office's fate and *rate* multiplies its calls. *min_calls_per_minute* is a
-    floor under the curve of day and week, so that a demo at night has calls to show; the
-    office is as busy by day as ever. *utc_offset_seconds* places its midnight and its weekend.
-    Without *multi_leg* every call is one leg, from one party straight to the other.
-    *watch* is called for every slot and every call made up, and may raise to end it.
+    *seed* picks the calls and *rate* multiplies them. *min_calls_per_minute* is the
+    least rate, so that a demo at night has calls to show; it changes nothing in busier hours. The
+    office's day and week begin at *utc_offset_seconds* from UTC. Without *multi_leg* every call
+    has one leg, from one party straight to the other. *check_stop* is called for every slot and
+    every call, and may raise to end the making of calls.
     """
 
     def __init__(
@@ -60,14 +60,14 @@ class Traffic:
         min_calls_per_minute: float = 0.0,
         utc_offset_seconds: int = 0,
         multi_leg: bool = True,
-        watch: Callable[[], None] = lambda: None,
+        check_stop: Callable[[], None] = lambda: None,
     ) -> None:
         self._seed = seed
         self._rate = rate
         self._floor = min_calls_per_minute * 60
         self._utc_offset_seconds = utc_offset_seconds
         self._scenario = any_scenario if multi_leg else direct_scenario
-        self._watch = watch
+        self._check_stop = check_stop
         self._recent_slot = lru_cache(maxsize=_RECENT_SLOTS)(self._slot)
 
     def calls_per_hour(self, at: float) -> float:
@@ -88,17 +88,22 @@ class Traffic:
         """
         slots = range(_slot_of(after - LONGEST_CALL_SECONDS), _slot_of(until) + 1)
         calls = (call for slot in slots for call in self._recent_slot(slot))
-        told = [(instant(call), call.started, call.uid, call) for call in calls]
-        return [each[-1] for each in sorted(each for each in told if after < each[0] <= until)]
+        timed = [(instant(call), call.started, call.uid, call) for call in calls]
+        return [each[-1] for each in sorted(each for each in timed if after < each[0] <= until)]
 
     def sample(
-        self, count: int, serial: int, until: float, over: float, scenario: Draw = direct_scenario
+        self,
+        count: int,
+        serial: int,
+        until: float,
+        over: float,
+        scenario: DrawName = direct_scenario,
     ) -> Iterator[SimulatedCall]:
         """Yield *count* calls whose ends are spread evenly over *over* seconds up to *until*.
 
-        The curve of the day plays no part. *scenario* draws what comes of each; without it
-        they have one leg, so that calls are rows. *serial* tells samples of the same seed apart
-        and numbers the calls: the next sample's is *count* more.
+        The time of day plays no part. *scenario* draws the scenario of each; by default calls
+        have one leg. *serial* is the number of the first call: samples of one seed with other
+        numbers differ, so the next sample begins at *serial* + *count*.
         """
         rng = _random(f"{self._seed}/sample/{serial}")
         for number in range(count):
@@ -106,7 +111,7 @@ class Traffic:
             ended = int(until - over * (count - 1 - number) / count)
             yield self._placed(call, ended - call.duration, nth(_SAMPLE_TAILS, serial + number))
 
-    def begun(self, serial: int, at: float, scenario: Draw) -> SimulatedCall:
+    def begun(self, serial: int, at: float, scenario: DrawName) -> SimulatedCall:
         """Return a call as `sample` makes them, that begins at *at*."""
         rng = _random(f"{self._seed}/sample/{serial}")
         call = draw_call(rng, scenario(rng))
@@ -125,10 +130,10 @@ class Traffic:
 
     def _starts(self, rng: Random, slot_start: int) -> Iterator[int]:
         per_second = self.calls_per_hour(slot_start + SLOT_SECONDS / 2) / 3600
-        self._watch()
+        self._check_stop()
         at = slot_start + _gap(rng, per_second)
         while at < slot_start + SLOT_SECONDS:
-            self._watch()
+            self._check_stop()
             yield int(at)
             at += _gap(rng, per_second)
 

@@ -1,7 +1,7 @@
-"""What really became of the calls that were made, for whoever compares.
+"""Calls with what truly happened in them.
 
-Rule: a truth is declared by whoever made the call up, from what he meant it to be; nothing here
-is concluded from rows, so that it can judge whoever concludes.
+Rule: the truth of a call is declared by its scenario. Nothing here is concluded from rows, so that
+it can be compared with what a reader concludes from them.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ OUTCOMES = ("answered", "voicemail", "no_answer", "busy", "failed", "machine", "
 
 
 class CallTruth(NamedTuple):
-    """What a call was: *trunk* is that of the leg that decided the *outcome*, or `none`.
+    """What happened in a call: *trunk* is that of the leg that decided *outcome*, or `none`.
 
-    *call_type* is how the call began. *did* is the own number called, *destination* where an
-    outbound call went (`national`, `international`); both empty for other calls. *queues* are
-    the numbers of the queues that it came to, each once.
+    *call_type* is how the call began. *did* is the DID number that an inbound call was made to,
+    *destination* where an outbound call went (`national`, `international`); both are empty for
+    other calls. *queues* are the numbers of the queues that it entered, each once.
     """
 
     outcome: str
@@ -32,7 +32,7 @@ class CallTruth(NamedTuple):
 
 
 class SimulatedCall(NamedTuple):
-    """A call that was made: the rows of its legs in the order of their starts, and its truth.
+    """A call: the rows of its legs in the order of their starts, and its truth.
 
     *uid* is what the rows share, *scenario* the name of what happened, *started* and *ended*
     when its first leg began and its last one ended (UTC epoch seconds).
@@ -64,10 +64,10 @@ def moved(call: SimulatedCall, seconds: int, utc_offset_seconds: int) -> Simulat
 
 
 class CallTracker:
-    """The calls whose legs appear one after the other, each leg known by its serial number.
+    """Which calls have shown all their legs; each leg is known by the serial number of its row.
 
     *ever* counts, by truth, the calls of which every leg has appeared. A call that loses a leg
-    before it appeared stays open.
+    before it appeared stays open for ever.
     """
 
     def __init__(self) -> None:
@@ -81,15 +81,15 @@ class CallTracker:
         return len(self._shown)
 
     def expect(self, serial: int, call: SimulatedCall) -> None:
-        """Take row number *serial* for a leg of *call*."""
+        """Note that row number *serial* will be a leg of *call*."""
         self._awaited[serial] = call
 
     def lose(self, serial: int) -> None:
-        """Know that row number *serial* will never appear."""
+        """Note that row number *serial* will never appear."""
         self._awaited.pop(serial, None)
 
     def appeared(self, serial: int) -> None:
-        """Know that row number *serial* appeared; one that nobody expects is of no call."""
+        """Note that row number *serial* appeared; a row that was not expected is of no call."""
         call = self._awaited.pop(serial, None)
         if call is None:
             return

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
-from pbx_simulator import SimulatedPBX
+from pbx_simulator import APISettings, SimulatedPBX
+from pbx_simulator.serving import serve
 
 from .support.paths import ROOT
 from .support.processes import Alertmanager, Exporter, Prometheus, Webhook, eventually
@@ -86,12 +87,15 @@ def test_a_failing_trunk_and_a_dead_pbx_are_told_and_then_that_they_are_well_aga
     tmp_path: Path,
 ) -> None:
     write_rules(tmp_path)
-    pbx, branch = SimulatedPBX(client_secret=SECRET), SimulatedPBX(client_secret=SECRET)
+    pbx, branch = (
+        SimulatedPBX(api=APISettings(client_secret=SECRET)),
+        SimulatedPBX(api=APISettings(client_secret=SECRET)),
+    )
     # Slow refusals, so that there are few: the exporter waits longer after each.
-    branch.fail_next(times=1000, status=503, delay_seconds=2.0)
+    branch.faults.fail_next(times=1000, status=503, delay_seconds=2.0)
     with (
-        pbx.serve(control=True) as server,
-        branch.serve() as starting,
+        serve(pbx, with_control=True) as server,
+        serve(branch) as starting,
         Webhook() as webhook,
         Exporter(
             exporter_config(tmp_path, hq=server.base_url, branch=starting.base_url)
@@ -127,7 +131,7 @@ def test_a_failing_trunk_and_a_dead_pbx_are_told_and_then_that_they_are_well_aga
             "the dead PBX is told", lambda: webhook.first("firing", "CDRPBXDown", "branch")
         )
         assert told["annotations"]["description"].startswith("No poll of branch has succeeded")
-        branch.heal()
+        branch.faults.heal()
         for alertname, name in (("CDRPBXDown", "branch"), ("CDRTrunkFailures", "hq")):
             eventually(
                 f"{alertname} is over",

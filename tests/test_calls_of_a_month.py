@@ -21,7 +21,7 @@ from cdr_exporter.poller.poller import Poller
 from cdr_exporter.settings import MACHINE_CALLEES, PBX, SecretSource
 from cdr_exporter.store import Store
 from cdr_exporter.tail.page_reader import Reader
-from pbx_simulator import SimulatedPBX
+from pbx_simulator import OfficeSettings, SimulatedPBX
 from pbx_simulator.directory import DIDS, QUEUES
 from pbx_simulator.http_messages import HTTPRequest
 from pbx_simulator.pbx import API_PATH, CLIENT_ID, CLIENT_SECRET
@@ -97,7 +97,9 @@ class Month:
         self.clock = FakeClock(SUNDAY_AT_3)
         self.kill = Chance(0.002)
         self.restarts = 0
-        self.office = SimulatedPBX(clock=lambda: self.clock.wall, legs_appear=legs_appear, **pbx)
+        self.pbx = SimulatedPBX(
+            OfficeSettings(legs_appear=legs_appear), clock=lambda: self.clock.wall, **pbx
+        )
         self.settings = PBX(
             name="hq",
             base_url="http://127.0.0.1",
@@ -110,7 +112,7 @@ class Month:
             queues={number: f"queue {number}" for number in QUEUES},
         )
         self._state_dir = state_dir
-        self._list = InOneProcess(self.office, self.kill)
+        self._list = InOneProcess(self.pbx, self.kill)
         self.store: Store | None = None
         self._begin()
 
@@ -144,13 +146,13 @@ class Month:
         end = self.clock.wall + seconds
         while self.clock.wall < end:
             if telephoning:
-                self.office.tick()
+                self.pbx.office.tick()
             self.poll()
 
     def settle(self) -> None:
         """Let all be quiet until no call can be open any more."""
         self.kill.share = 0.0
-        assert self.office.state()["open_calls"] == 0
+        assert self.pbx.state()["open_calls"] == 0
         self.run(LONGEST_CALL + 30 * MINUTE, telephoning=False)
 
     def counted(self, family: str) -> dict[tuple[str, ...], int]:
@@ -188,10 +190,10 @@ def test_the_calls_counted_are_those_that_were_made_where_an_upgrade_takes_the_i
 ) -> None:
     it = month("at_call_end")
     it.run(2 * DAY)
-    it.office.upgrade(order)
+    it.pbx.maintenance.upgrade(order)
     it.run(5 * DAY)
     it.settle()
-    known = it.office.state()
+    known = it.pbx.state()
 
     assert it.counted("cdr_calls_total") == truth(known["calls"], "outcome", "call_type", "trunk")
     assert it.counted("cdr_exporter_late_legs_total") == {}
@@ -206,7 +208,7 @@ def test_the_calls_counted_in_a_month_are_those_that_were_made(
     it = month(legs_appear)
     it.run(28 * DAY)
     it.settle()
-    known = it.office.state()
+    known = it.pbx.state()
 
     assert it.restarts > 20
     assert it.counted("cdr_calls_total") == truth(known["calls"], "outcome", "call_type", "trunk")

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from pbx_simulator import SimulatedPBX
+from pbx_simulator import APISettings, SimulatedPBX
 from pbx_simulator.http_server import PBXServer
 from pbx_simulator.scenarios import SCENARIOS
+from pbx_simulator.serving import serve
 
 from .support.processes import Exporter, Process, Prometheus, eventually, get
 from .support.programs import require
@@ -28,12 +29,12 @@ SECRET = "canary-secret-5cf1e07a"
 
 @pytest.fixture
 def pbx() -> SimulatedPBX:
-    return SimulatedPBX(client_secret=SECRET)
+    return SimulatedPBX(api=APISettings(client_secret=SECRET))
 
 
 @pytest.fixture
 def server(pbx: SimulatedPBX) -> Iterator[PBXServer]:
-    with pbx.serve() as server:
+    with serve(pbx) as server:
         yield server
 
 
@@ -87,17 +88,17 @@ def scraped(prometheus: Prometheus) -> dict[tuple[str, ...], float]:
 def test_prometheus_holds_what_the_pbx_holds(
     tmp_path: Path, pbx: SimulatedPBX, server: PBXServer
 ) -> None:
-    pbx.calls(3000)
+    pbx.office.calls(3000)
     with (
         Exporter(config(tmp_path, server.base_url)) as exporter,
         Prometheus(tmp_path, exporter.address) as prometheus,
     ):
         for _ in range(5):
-            pbx.calls(20)
+            pbx.office.calls(20)
             time.sleep(0.3)
 
-        eventually("equal totals", lambda: scraped(prometheus) == pbx.totals())
-        assert pbx.log.max_concurrent == 1
+        eventually("equal totals", lambda: scraped(prometheus) == pbx.expected.totals())
+        assert pbx.request_log.max_concurrent == 1
 
 
 def test_the_exporter_holds_the_calls_that_were_made(
@@ -105,13 +106,13 @@ def test_the_exporter_holds_the_calls_that_were_made(
 ) -> None:
     with Exporter(config(tmp_path, server.base_url)) as exporter:
         for _ in range(4):
-            pbx.whole_calls(100)
+            pbx.office.whole_calls(100)
             time.sleep(0.3)
         for scenario in SCENARIOS:
-            pbx.whole_calls(1, scenario)
+            pbx.office.whole_calls(1, scenario)
         eventually("the rows", lambda: sum(counted(exporter).values()) == len(pbx.table))
         waited_for = exporter.value("cdr_exporter_open_calls", "pbx0")
-        eventually("the calls", lambda: calls_counted(exporter) == pbx.outcomes())
+        eventually("the calls", lambda: calls_counted(exporter) == pbx.expected.outcomes())
 
         assert waited_for
         assert exporter.value("cdr_exporter_late_legs_total", "pbx0") == 0
@@ -120,15 +121,15 @@ def test_the_exporter_holds_the_calls_that_were_made(
 def test_start_now_holds_what_came_after(
     tmp_path: Path, pbx: SimulatedPBX, server: PBXServer
 ) -> None:
-    pbx.calls(500)
-    before = pbx.totals()
+    pbx.office.calls(500)
+    before = pbx.expected.totals()
     with (
         Exporter(config(tmp_path, server.base_url, start="now")) as exporter,
         Prometheus(tmp_path, exporter.address) as prometheus,
     ):
         eventually("the first poll", lambda: exporter.value("cdr_up", "pbx0"))
-        pbx.calls(200)
-        after = {key: n - before.get(key, 0) for key, n in pbx.totals().items()}
+        pbx.office.calls(200)
+        after = {key: n - before.get(key, 0) for key, n in pbx.expected.totals().items()}
         after = {key: n for key, n in after.items() if n}
 
         eventually("equal totals", lambda: scraped(prometheus) == after)
@@ -142,7 +143,7 @@ def test_the_first_call_of_a_new_trunk_is_seen_by_increase(
         Prometheus(tmp_path, exporter.address) as prometheus,
     ):
         eventually("the first poll", lambda: exporter.value("cdr_up", "pbx0"))
-        pbx.call(call_type="Inbound", disposition="ANSWERED", src_trunk="New Trunk")
+        pbx.office.call(call_type="Inbound", disposition="ANSWERED", src_trunk="New Trunk")
         new = 'cdr_records_total{trunk="New Trunk",disposition="ANSWERED",call_type="Inbound"}'
         talk = 'cdr_talk_duration_seconds_count{trunk="New Trunk"}'
         eventually("it is counted", lambda: prometheus.query(f"{new} == 1"))
@@ -156,9 +157,9 @@ def test_promtool_has_nothing_to_say_about_the_live_page(
     tmp_path: Path, pbx: SimulatedPBX, server: PBXServer
 ) -> None:
     promtool = require("promtool")
-    pbx.calls(500)
+    pbx.office.calls(500)
     with Exporter(config(tmp_path, server.base_url)) as exporter:
-        eventually("calls", lambda: counted(exporter) == pbx.totals())
+        eventually("calls", lambda: counted(exporter) == pbx.expected.totals())
         page = exporter.get("/metrics")
     verdict = subprocess.run(
         [promtool, "check", "metrics"], input=page, text=True, capture_output=True, check=False
@@ -172,28 +173,28 @@ def test_promtool_has_nothing_to_say_about_the_live_page(
 def test_kills_in_the_middle_of_a_catch_up_of_50000_rows_change_nothing(
     tmp_path: Path, pbx: SimulatedPBX, server: PBXServer
 ) -> None:
-    pbx.calls(50_000)
+    pbx.office.calls(50_000)
     path = config(tmp_path, server.base_url)
     chance = random.Random(7)
     backlogs = []
     for _ in range(6):
         # Somewhere in the catch-up, which is some 100 pages long.
-        enough = pbx.log.rows_served + chance.randint(1500, 6000)
+        enough = pbx.request_log.rows_served + chance.randint(1500, 6000)
         with Exporter(path) as exporter:
-            eventually("some pages", lambda enough=enough: pbx.log.rows_served > enough)
+            eventually("some pages", lambda enough=enough: pbx.request_log.rows_served > enough)
             backlogs.append(exporter.value("cdr_exporter_backlog", "pbx0"))
             shown = counted(exporter)
             exporter.kill()
         assert shown == {}
-    pbx.calls(77)
+    pbx.office.calls(77)
     with Exporter(path) as exporter:
-        eventually("caught up", lambda: counted(exporter) == pbx.totals())
+        eventually("caught up", lambda: counted(exporter) == pbx.expected.totals())
         assert exporter.stop() == 0
     with Exporter(path) as exporter:
-        eventually("calls again", lambda: counted(exporter) == pbx.totals())
+        eventually("calls again", lambda: counted(exporter) == pbx.expected.totals())
 
     assert all(backlogs)
-    assert pbx.log.count("get_token") <= 2
+    assert pbx.request_log.count("get_token") <= 2
 
 
 @pytest.mark.fault("A7")
@@ -205,7 +206,7 @@ def test_a_stopped_process_gives_its_token_back_and_a_killed_one_reuses_it(
         with Exporter(path) as exporter:
             eventually("a poll", lambda: exporter.value("cdr_up", "pbx0"))
             exporter.kill()
-    logins, alive = pbx.log.count("get_token"), pbx.tokens.live
+    logins, alive = pbx.request_log.count("get_token"), pbx.tokens.live
     with Exporter(path) as exporter:
         eventually("a poll", lambda: exporter.value("cdr_up", "pbx0"))
         began = time.monotonic()
@@ -234,11 +235,11 @@ def test_a_pbx_that_hangs_does_not_delay_the_end(tmp_path: Path, pbx: SimulatedP
 def test_one_dead_pbx_leaves_the_others_alone(
     tmp_path: Path, pbx: SimulatedPBX, server: PBXServer
 ) -> None:
-    pbx.calls(50)
+    pbx.office.calls(50)
     with socket.create_server(("127.0.0.1", 0)) as dead:
         nowhere = f"http://127.0.0.1:{dead.getsockname()[1]}"
     with Exporter(config(tmp_path, nowhere, server.base_url)) as exporter:
-        eventually("one works", lambda: counted(exporter) == pbx.totals())
+        eventually("one works", lambda: counted(exporter) == pbx.expected.totals())
         eventually("ready", lambda: "ready" in exporter.get("/-/ready"))
 
         assert exporter.value("cdr_up", "pbx0") == 0
@@ -264,15 +265,15 @@ FAULTS = {
 def test_a_bad_answer_is_counted_and_the_next_good_one_too(
     tmp_path: Path, pbx: SimulatedPBX, server: PBXServer, fault: dict[str, object], reason: str
 ) -> None:
-    pbx.calls(30)
+    pbx.office.calls(30)
     path = config(tmp_path, server.base_url, extra="request_timeout: 2s\n")
     with Exporter(path, "--log.level", "debug") as exporter:
-        eventually("all well", lambda: counted(exporter) == pbx.totals())
-        pbx.fail_next(**fault)  # type: ignore[arg-type]
+        eventually("all well", lambda: counted(exporter) == pbx.expected.totals())
+        pbx.faults.fail_next(**fault)  # type: ignore[arg-type]
         failures = "cdr_exporter_poll_failures_total"
         eventually("failed", lambda: exporter.value(failures, "pbx0", reason) == 1)
-        pbx.calls(5)
-        eventually("all well again", lambda: counted(exporter) == pbx.totals())
+        pbx.office.calls(5)
+        eventually("all well again", lambda: counted(exporter) == pbx.expected.totals())
         tokens = _tokens(tmp_path)
         pages = [exporter.get(path) for path in ("/", "/metrics", "/sd", "/-/ready")]
         exporter.stop()
@@ -353,7 +354,7 @@ def test_a_bad_configuration_is_exit_2_and_one_line(tmp_path: Path, text: str, w
 def test_check_says_what_each_pbx_answers(
     tmp_path: Path, pbx: SimulatedPBX, server: PBXServer
 ) -> None:
-    pbx.calls(12)
+    pbx.office.calls(12)
     path = str(config(tmp_path, server.base_url))
     plain, connected = (
         run("check", "--config.file", path),
@@ -363,7 +364,7 @@ def test_check_says_what_each_pbx_answers(
 
     assert (plain.returncode, connected.returncode) == (0, 0)
     assert "pbx0: answers, 12 CDRs" in connected.stdout
-    assert pbx.log.count("get_token") == 1
+    assert pbx.request_log.count("get_token") == 1
 
 
 @pytest.mark.fault("A4")
@@ -379,7 +380,7 @@ def test_check_shares_the_login_budget_with_the_exporter(
         )
 
     assert codes == [1, 1, 1, 1]
-    assert pbx.log.count("get_token") == 1
+    assert pbx.request_log.count("get_token") == 1
     assert not pbx.tokens.blocked
 
 
@@ -444,18 +445,18 @@ def test_a_check_of_a_silent_pbx_can_be_ended(tmp_path: Path, number: int) -> No
 def test_an_upgrade_to_rows_without_ids_loses_and_doubles_nothing(
     tmp_path: Path, pbx: SimulatedPBX, server: PBXServer, order: str
 ) -> None:
-    pbx.calls(2000)
+    pbx.office.calls(2000)
     path = config(tmp_path, server.base_url)
     with Exporter(path) as exporter:
-        eventually("all before", lambda: counted(exporter) == pbx.totals())
-        pbx.upgrade(order)
+        eventually("all before", lambda: counted(exporter) == pbx.expected.totals())
+        pbx.maintenance.upgrade(order)
         for _ in range(4):
-            pbx.calls(60)
+            pbx.office.calls(60)
             time.sleep(0.4)
         exporter.kill()
-    pbx.calls(300)
+    pbx.office.calls(300)
     with Exporter(path) as exporter:
-        eventually("all after", lambda: counted(exporter) == pbx.totals())
+        eventually("all after", lambda: counted(exporter) == pbx.expected.totals())
         assert exporter.stop() == 0
 
 
@@ -463,19 +464,19 @@ def test_an_upgrade_to_rows_without_ids_loses_and_doubles_nothing(
 def test_a_backup_put_back_and_a_clean_up_lose_and_double_nothing(
     tmp_path: Path, pbx: SimulatedPBX, server: PBXServer
 ) -> None:
-    pbx.calls(1500)
+    pbx.office.calls(1500)
     with Exporter(config(tmp_path, server.base_url)) as exporter:
-        eventually("all before", lambda: counted(exporter) == pbx.ever())
-        backup = pbx.snapshot()
-        pbx.calls(300)
-        eventually("all of it", lambda: counted(exporter) == pbx.ever())
-        pbx.restore(backup)
-        pbx.limit(1200)
+        eventually("all before", lambda: counted(exporter) == pbx.expected.ever())
+        backup = pbx.maintenance.snapshot()
+        pbx.office.calls(300)
+        eventually("all of it", lambda: counted(exporter) == pbx.expected.ever())
+        pbx.maintenance.restore(backup)
+        pbx.maintenance.limit(1200)
         for _ in range(3):
-            pbx.calls(100)
+            pbx.office.calls(100)
             time.sleep(0.3)
 
-        eventually("what came since", lambda: counted(exporter) == pbx.ever())
+        eventually("what came since", lambda: counted(exporter) == pbx.expected.ever())
         breaks = exporter.value("cdr_exporter_lineage_breaks_total", "pbx0")
     assert breaks == 0
 
@@ -484,13 +485,13 @@ def test_a_backup_put_back_and_a_clean_up_lose_and_double_nothing(
 def test_a_factory_reset_is_a_break_of_lineage_and_counting_goes_on(
     tmp_path: Path, pbx: SimulatedPBX, server: PBXServer
 ) -> None:
-    pbx.calls(3000)
+    pbx.office.calls(3000)
     with Exporter(config(tmp_path, server.base_url)) as exporter:
-        eventually("all before", lambda: counted(exporter) == pbx.ever())
+        eventually("all before", lambda: counted(exporter) == pbx.expected.ever())
         time.sleep(1.1)  # what ends in the same second as the last call before is left out
-        pbx.factory_reset()
-        pbx.calls(40)
+        pbx.maintenance.factory_reset()
+        pbx.office.calls(40)
 
-        eventually("what came since", lambda: counted(exporter) == pbx.ever())
+        eventually("what came since", lambda: counted(exporter) == pbx.expected.ever())
         breaks = exporter.value("cdr_exporter_lineage_breaks_total", "pbx0")
     assert breaks == 1

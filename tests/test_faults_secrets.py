@@ -25,8 +25,9 @@ from cdr_exporter.pbx import Client
 from cdr_exporter.secret import Secret
 from cdr_exporter.settings import PBX, SecretSource
 from cdr_exporter.web import App
-from pbx_simulator import SimulatedPBX
+from pbx_simulator import APISettings, SimulatedPBX
 from pbx_simulator.http_server import PBXServer
+from pbx_simulator.serving import serve
 
 from .pbx.test_transport import told
 from .poller.test_poller import Bench
@@ -44,8 +45,8 @@ HOUR = 3600.0
 
 @pytest.fixture
 def server() -> Iterator[tuple[SimulatedPBX, PBXServer]]:
-    pbx = SimulatedPBX(client_id="canary-client", client_secret=SECRET)
-    with pbx.serve() as server:
+    pbx = SimulatedPBX(api=APISettings(client_id="canary-client", client_secret=SECRET))
+    with serve(pbx) as server:
         yield pbx, server
 
 
@@ -160,13 +161,15 @@ def test_no_fault_at_any_endpoint_shows_a_secret_or_a_person(
     it = Bench(tmp_path / "state", client)  # type: ignore[arg-type]
     poll_until_up(it)
     canaries = {SECRET, PERSON, NUMBER, "canary-token", "canary token"} | tokens_of(path)
-    pbx.call(call_from=f"{PERSON}<{NUMBER}>", call_to=NUMBER, call_type="Inbound", src_trunk="sip")
+    pbx.office.call(
+        call_from=f"{PERSON}<{NUMBER}>", call_to=NUMBER, call_type="Inbound", src_trunk="sip"
+    )
     if endpoint == "get_token":
-        pbx.expire_tokens(refresh_too=True)
+        pbx.tokens.expire(refresh_too=True)
     elif endpoint == "refresh_token":
-        pbx.expire_tokens()
-    asked = pbx.log.count(endpoint)
-    pbx.fail_next(path=endpoint, **fault)
+        pbx.tokens.expire()
+    asked = pbx.request_log.count(endpoint)
+    pbx.faults.fail_next(path=endpoint, **fault)
     it.poll()
     seen = pages(it)
     canaries |= tokens_of(path)
@@ -179,7 +182,7 @@ def test_no_fault_at_any_endpoint_shows_a_secret_or_a_person(
     seen += pages(it) + client.shown + logged.getvalue() + repr(client.client.__dict__)
     seen += "".join(snapshot.trouble for snapshot in it.shown)
     assert it.counted == 1
-    assert pbx.log.count(endpoint) > asked
+    assert pbx.request_log.count(endpoint) > asked
     assert len(canaries) >= 7
     assert [canary for canary in sorted(canaries) if canary in seen] == []
 

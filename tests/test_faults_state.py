@@ -24,7 +24,8 @@ from cdr_exporter.metrics.totals import Series
 from cdr_exporter.pbx import token_file
 from cdr_exporter.poller.board import SnapshotBoard
 from cdr_exporter.tail.page_reader import Stopped
-from pbx_simulator import SimulatedPBX
+from pbx_simulator import APISettings, SimulatedPBX
+from pbx_simulator.serving import serve
 
 from .pbx.test_client import HEAD, Office
 from .poller.test_poller import Bench, records
@@ -619,22 +620,22 @@ def test_a_stop_between_any_two_pages_keeps_what_was_committed(bench: Callable[.
 @pytest.mark.fault("E13")
 @pytest.mark.e2e
 def test_a_stop_in_the_middle_of_a_catch_up_ends_in_time_and_loses_nothing(tmp_path: Path) -> None:
-    pbx = SimulatedPBX(client_secret=SECRET)
-    pbx.calls(20_000)
-    with pbx.serve() as server:
+    pbx = SimulatedPBX(api=APISettings(client_secret=SECRET))
+    pbx.office.calls(20_000)
+    with serve(pbx) as server:
         path = config_of(tmp_path, server.base_url)
         with Exporter(path) as exporter:
-            eventually("some pages", lambda: pbx.log.rows_served > 2000)
+            eventually("some pages", lambda: pbx.request_log.rows_served > 2000)
             began = time.monotonic()
             code = exporter.stop()
             took = time.monotonic() - began
-        early = pbx.log.rows_served
+        early = pbx.request_log.rows_served
         with Exporter(path) as exporter:
-            eventually("caught up", lambda: shown_by(exporter) == pbx.totals())
+            eventually("caught up", lambda: shown_by(exporter) == pbx.expected.totals())
 
     assert early < 20_000
     assert (code, took < 5) == (0, True)
-    assert pbx.log.max_concurrent == 1
+    assert pbx.request_log.max_concurrent == 1
 
 
 # --- E14: the host's clock -----------------------------------------------------------------------

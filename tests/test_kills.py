@@ -17,8 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from pbx_simulator import SimulatedPBX
+from pbx_simulator import APISettings, SimulatedPBX
 from pbx_simulator.background import repeating
+from pbx_simulator.serving import serve
 
 from .poller.test_poller import Bench
 from .support.fakes import FakePBX
@@ -58,14 +59,14 @@ def judged(exporter: Exporter, pbx: SimulatedPBX) -> tuple[float, float]:
     eventually("a few polls", lambda: (exporter.value("cdr_exporter_polls_total", "pbx0") or 0) > 3)
     eventually("no backlog", lambda: exporter.value("cdr_exporter_backlog", "pbx0") == 0)
     ours = eventually("calls", lambda: counted(exporter))
-    surplus = _surplus(ours, pbx.totals()).values()
+    surplus = _surplus(ours, pbx.expected.totals()).values()
     return -sum(n for n in surplus if n < 0), sum(n for n in surplus if n > 0)
 
 
 def calls_amiss(exporter: Exporter, pbx: SimulatedPBX) -> Counts:
     """Return by how much the calls counted differ from those that were made, once all are over."""
     eventually("all over", lambda: exporter.value("cdr_exporter_open_calls", "pbx0") == 0)
-    return _surplus(calls_counted(exporter), pbx.outcomes())
+    return _surplus(calls_counted(exporter), pbx.expected.outcomes())
 
 
 def _surplus(ours: Counts, theirs: Mapping[tuple[str, ...], float]) -> Counts:
@@ -82,7 +83,7 @@ def first_life(path: Path, pbx: SimulatedPBX) -> float:
     """
     began = time.monotonic()
     with Victim(path) as exporter:
-        eventually("a first page", lambda: pbx.log.rows_served)
+        eventually("a first page", lambda: pbx.request_log.rows_served)
         took = time.monotonic() - began
         eventually("it listens and shows calls", exporter.shown)
         exporter.kill()
@@ -133,17 +134,17 @@ def _death(pbx: FakePBX, chance: random.Random) -> Callable[[], None]:
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_two_hundred_kills_at_random_instants_under_load_change_nothing(tmp_path: Path) -> None:
-    pbx = SimulatedPBX(client_secret=SECRET)
-    pbx.calls(1000)
+    pbx = SimulatedPBX(api=APISettings(client_secret=SECRET))
+    pbx.office.calls(1000)
     chance = random.Random(11)
     seen: Counts = {}
     scrapes = 0
-    with pbx.serve() as server:
+    with serve(pbx) as server:
         path = config(tmp_path, server.base_url)
         lifetime = first_life(path, pbx) + 1.0
-        with repeating(lambda: pbx.whole_calls(chance.randint(1, 4)), 0.02):
+        with repeating(lambda: pbx.office.whole_calls(chance.randint(1, 4)), 0.02):
             for _ in range(KILLS):
-                pbx.whole_calls(chance.choice(MISSED) // 2)
+                pbx.office.whole_calls(chance.choice(MISSED) // 2)
                 with Victim(path) as victim:
                     time.sleep(chance.uniform(0, lifetime))
                     shown = _scraped(victim.shown)
@@ -157,18 +158,18 @@ def test_two_hundred_kills_at_random_instants_under_load_change_nothing(tmp_path
             assert steps_back(seen, counted(exporter)) == {}
             amiss = calls_amiss(exporter, pbx)
             late = exporter.value("cdr_exporter_late_legs_total", "pbx0")
-    records, logins = sum(pbx.totals().values()), pbx.log.count("get_token")
-    calls = sum(pbx.outcomes().values())
+    records, logins = sum(pbx.expected.totals().values()), pbx.request_log.count("get_token")
+    calls = sum(pbx.expected.outcomes().values())
     print(  # noqa: T201 - figures are what a long test is run for
         f"\n{KILLS} kills, {scrapes} of them just after a scrape that saw calls, {records} records"
         f" of {calls} calls: {missing:g} missing, {doubled:g} doubled, {logins} logins,"
-        f" {pbx.log.rows_served / records:.2f} rows read per record"
+        f" {pbx.request_log.rows_served / records:.2f} rows read per record"
     )
 
     assert (missing, doubled) == (0, 0)
     assert (amiss, late) == ({}, 0)
     assert logins == 1
-    assert pbx.log.max_concurrent == 1
+    assert pbx.request_log.max_concurrent == 1
     assert scrapes > KILLS / 10
 
 
@@ -178,28 +179,30 @@ def test_two_hundred_kills_at_random_instants_under_load_change_nothing(tmp_path
 def test_a_baseline_of_200000_rows_is_read_about_once_however_often_it_is_killed(
     tmp_path: Path,
 ) -> None:
-    pbx = SimulatedPBX(client_secret=SECRET)
-    pbx.calls(BASELINE)
+    pbx = SimulatedPBX(api=APISettings(client_secret=SECRET))
+    pbx.office.calls(BASELINE)
     chance = random.Random(7)
     instants = sorted(chance.uniform(0, 0.95) * BASELINE for _ in range(BASELINE_KILLS))
-    with pbx.serve() as server:
+    with serve(pbx) as server:
         path = config(tmp_path, server.base_url)
         for instant in instants:
             with Victim(path) as victim:
-                eventually("some pages", lambda enough=instant: pbx.log.rows_served > enough)
+                eventually(
+                    "some pages", lambda enough=instant: pbx.request_log.rows_served > enough
+                )
                 time.sleep(chance.uniform(0, 0.1))
                 shown = _scraped(victim.shown)
                 victim.kill()
             assert shown == {}
-        pbx.calls(77)
+        pbx.office.calls(77)
         with Exporter(path) as exporter:
             eventually("calls", lambda: counted(exporter), patience=300)
             missing, doubled = judged(exporter, pbx)
-    read, logins = pbx.log.rows_served / BASELINE, pbx.log.count("get_token")
+    read, logins = pbx.request_log.rows_served / BASELINE, pbx.request_log.count("get_token")
     print(  # noqa: T201 - figures are what a long test is run for
         f"\n{BASELINE_KILLS} kills in a baseline of {BASELINE} records: {missing:g} missing,"
         f" {doubled:g} doubled, {logins} logins, {read:.2f} rows read per record"
-        f" in {pbx.log.total_requests} requests"
+        f" in {pbx.request_log.total_requests} requests"
     )
 
     assert (missing, doubled) == (0, 0)

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from cdr_exporter.errors import TryAgain
-from pbx_simulator import SimulatedPBX
+from pbx_simulator import APISettings, SimulatedPBX
+from pbx_simulator.serving import serve
 
 from .support.processes import Process, Prometheus, eventually, free_port
 from .support.scrape_history import HOUR, MINUTE, Page, World, calls_of, total
@@ -433,11 +434,11 @@ def test_no_scrape_ever_shows_more_than_a_kill_at_that_instant_would_leave(
 def test_a_real_prometheus_sees_no_restart_of_a_real_exporter_under_live_traffic(
     tmp_path: Path,
 ) -> None:
-    pbx = SimulatedPBX(client_secret="secret")
-    pbx.calls(500)
+    pbx = SimulatedPBX(api=APISettings(client_secret="secret"))
+    pbx.office.calls(500)
     target = f"127.0.0.1:{free_port()}"
     path = tmp_path / "exporter.yml"
-    with pbx.serve() as server:
+    with serve(pbx) as server:
         path.write_text(
             "poll_interval: 1s\nbirth_hold: 2s\nstart: all\npbxs:\n"
             f"  - {{name: hq, base_url: '{server.base_url}', client_id: simulated,"
@@ -455,18 +456,18 @@ def test_a_real_prometheus_sees_no_restart_of_a_real_exporter_under_live_traffic
                 return float(result[0]["value"][1]) if result else 0
 
             eventually("the baseline", lambda: held() == 500)
-            pbx.calls(20)
+            pbx.office.calls(20)
             eventually("calls", lambda: held() == 520)
             assert first.stop() == 0
             for end in ("kill", "stop"):
-                pbx.calls(30)
+                pbx.office.calls(30)
                 with exporter() as next_one:
-                    pbx.calls(30)
-                    eventually("calls", lambda: held() == sum(pbx.totals().values()))
+                    pbx.office.calls(30)
+                    eventually("calls", lambda: held() == sum(pbx.expected.totals().values()))
                     getattr(next_one, end)()
             resets = prometheus.query(f"sum(resets({RECORDS}[5m]))")
             lowest = prometheus.query(f"sum(min_over_time({RECORDS}[5m]))")
 
-    assert sum(pbx.totals().values()) == 640
+    assert sum(pbx.expected.totals().values()) == 640
     assert float(resets[0]["value"][1]) == 0
     assert float(lowest[0]["value"][1]) >= 500

@@ -12,8 +12,9 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from pbx_simulator import SimulatedPBX
+from pbx_simulator import OfficeSettings, SimulatedPBX
 from pbx_simulator.pbx import CLIENT_SECRET
+from pbx_simulator.serving import serve
 
 from .. import logs
 from ..secret import Secret
@@ -53,10 +54,10 @@ def run(args: argparse.Namespace, stop: threading.Event) -> int:
 
 def demonstrate(listen: Sequence[ListenAddress], stop: threading.Event) -> int:
     """Serve until *stop* is set; without *listen* on the usual port or, if taken, a free one."""
-    pbx = SimulatedPBX(days=DAYS, min_calls_per_minute=CALLS_PER_MINUTE)
+    pbx = SimulatedPBX(OfficeSettings(min_calls_per_minute=CALLS_PER_MINUTE), days=DAYS)
     with (
         tempfile.TemporaryDirectory(prefix="cdr-exporter-") as state,
-        pbx.serve(live=True) as server,
+        serve(pbx, live=True) as server,
     ):
         settings = _settings(pbx, server.base_url, Path(state))
         exporter = _exporter(settings, listen, stop)

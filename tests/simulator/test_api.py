@@ -8,32 +8,13 @@ from urllib.parse import urlencode
 
 import pytest
 
-from pbx_simulator import SimulatedPBX
+from pbx_simulator import APISettings, OfficeSettings, SimulatedPBX
 from pbx_simulator.http_messages import HTTPReply, HTTPRequest
 from pbx_simulator.leg_visibility import LEGS_APPEAR
 from pbx_simulator.rows import SORT_FIELDS
+from pbx_simulator.serving import answer_with_control
 
-NOW = 1_772_445_600  # a Monday at ten in the morning
-OURS = "/openapi/v1.0"
-USER_AGENT = {"user-agent": "OpenAPI"}
-CREDENTIALS = {"username": "simulated", "password": "simulated-secret"}
-
-
-class Clock:
-    now = float(NOW)
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def pbx(clock: Clock) -> SimulatedPBX:
-    return SimulatedPBX(clock=clock)
+from .support import API_ROOT, CREDENTIALS, NOW, USER_AGENT, SettableClock
 
 
 @pytest.fixture
@@ -43,16 +24,16 @@ def token(pbx: SimulatedPBX) -> str:
 
 
 def send(pbx: SimulatedPBX, method: str, path: str, **parts: Any) -> HTTPReply:
-    return pbx.answer_or_obey(HTTPRequest(method, path, **{"headers": USER_AGENT, **parts}))
+    return answer_with_control(pbx, HTTPRequest(method, path, **{"headers": USER_AGENT, **parts}))
 
 
 def post(pbx: SimulatedPBX, endpoint: str, body: object, client: str = "127.0.0.1") -> Any:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return shown(send(pbx, "POST", f"{OURS}/{endpoint}", body=raw, client=client))
+    return shown(send(pbx, "POST", f"{API_ROOT}/{endpoint}", body=raw, client=client))
 
 
 def get(pbx: SimulatedPBX, endpoint: str, **parameters: object) -> Any:
-    return shown(send(pbx, "GET", f"{OURS}/{endpoint}", query=urlencode(parameters)))
+    return shown(send(pbx, "GET", f"{API_ROOT}/{endpoint}", query=urlencode(parameters)))
 
 
 def control(pbx: SimulatedPBX, command: str, body: object = None, **parts: Any) -> HTTPReply:
@@ -75,7 +56,7 @@ def ids(answer: Any) -> list[int]:
 
 
 def test_the_contracts_example_request_works(pbx: SimulatedPBX, token: str) -> None:
-    pbx.calls(30)
+    pbx.office.calls(30)
     answer = get(pbx, "cdr/list", access_token=token, sort_by="id", order_by="desc")
 
     assert list(answer) == ["errcode", "errmsg", "total_number", "data"]
@@ -122,7 +103,7 @@ def test_a_blocked_address_is_refused_whatever_it_asks(pbx: SimulatedPBX, token:
     assert post(pbx, "get_token", CREDENTIALS)["errcode"] == 70004
     assert get(pbx, "cdr/list", access_token=token)["errmsg"] == "ACCOUNT IP BLOCKED"
     assert post(pbx, "get_token", CREDENTIALS, client="192.0.2.9")["errcode"] == 0
-    pbx.unblock("127.0.0.1")
+    pbx.tokens.unblock("127.0.0.1")
     assert get(pbx, "cdr/list", access_token=token)["errcode"] == 0
 
 
@@ -137,7 +118,7 @@ def test_the_ninth_login_meets_the_cap(pbx: SimulatedPBX) -> None:
 def test_every_sort_field_is_accepted_both_ways(
     pbx: SimulatedPBX, token: str, sort_by: str, order_by: str
 ) -> None:
-    pbx.calls(40)
+    pbx.office.calls(40)
     answer = get(pbx, "cdr/list", access_token=token, sort_by=sort_by, order_by=order_by)
     field = "timestamp" if sort_by == "time" else sort_by
     values = [row[field] for row in answer["data"] if field in row]
@@ -149,7 +130,7 @@ def test_every_sort_field_is_accepted_both_ways(
 def test_without_parameters_the_oldest_ten_thousand_come_first(
     pbx: SimulatedPBX, token: str
 ) -> None:
-    pbx.calls(10_050)
+    pbx.office.calls(10_050)
     answer = get(pbx, "cdr/list", access_token=token)
 
     assert answer["total_number"] == 10_050
@@ -157,7 +138,7 @@ def test_without_parameters_the_oldest_ten_thousand_come_first(
 
 
 def test_blank_and_unknown_parameters_are_as_good_as_none(pbx: SimulatedPBX, token: str) -> None:
-    pbx.calls(3)
+    pbx.office.calls(3)
     blank = {"page": "", "page_size": "", "sort_by": "", "order_by": ""}
 
     assert ids(get(pbx, "cdr/list", access_token=token, start_time="x", **blank)) == [1, 2, 3]
@@ -167,7 +148,7 @@ def test_blank_and_unknown_parameters_are_as_good_as_none(pbx: SimulatedPBX, tok
 def test_page_sizes_up_to_the_limit_are_served(
     pbx: SimulatedPBX, token: str, page_size: int
 ) -> None:
-    pbx.calls(9)
+    pbx.office.calls(9)
     answer = get(pbx, "cdr/list", access_token=token, page_size=page_size)
 
     assert ids(answer) == list(range(1, 1 + min(page_size, 9)))
@@ -201,7 +182,7 @@ def test_a_parameter_outside_the_contract_is_named(
 
 
 def test_a_page_past_the_end_has_no_rows_and_is_no_error(pbx: SimulatedPBX, token: str) -> None:
-    pbx.calls(3)
+    pbx.office.calls(3)
     answer = get(pbx, "cdr/list", access_token=token, page=2, page_size=3)
 
     assert answer == {"errcode": 0, "errmsg": "SUCCESS", "total_number": 3, "data": []}
@@ -229,7 +210,7 @@ def test_what_is_not_there_has_its_own_code(
 
 @pytest.mark.parametrize("headers", [{}, {"user-agent": ""}], ids=["missing", "empty"])
 def test_a_request_needs_a_user_agent(pbx: SimulatedPBX, headers: dict[str, str]) -> None:
-    answer = shown(send(pbx, "GET", f"{OURS}/cdr/list", headers=headers))
+    answer = shown(send(pbx, "GET", f"{API_ROOT}/cdr/list", headers=headers))
 
     assert answer == {"errcode": 10005, "errmsg": "ACCESS DENIED"}
 
@@ -245,15 +226,15 @@ def test_a_body_that_is_no_login_blocks_nobody(
         assert post(pbx, "get_token", body)["errcode"] == errcode
 
 
-def test_another_api_path_moves_every_endpoint(clock: Clock) -> None:
-    pbx = SimulatedPBX(clock=clock, api_path="/pbx/v3.0/")
+def test_another_api_path_moves_every_endpoint(clock: SettableClock) -> None:
+    pbx = SimulatedPBX(api=APISettings(api_path="/pbx/v3.0/"), clock=clock)
     login = json.dumps(CREDENTIALS).encode()
 
     assert shown(send(pbx, "POST", "/pbx/v3.0/get_token", body=login))["errcode"] == 0
     assert shown(send(pbx, "POST", "/pbx/v1.0/get_token", body=login))["errcode"] == 10003
 
 
-def test_tokens_die_by_the_clock_alone(pbx: SimulatedPBX, token: str, clock: Clock) -> None:
+def test_tokens_die_by_the_clock_alone(pbx: SimulatedPBX, token: str, clock: SettableClock) -> None:
     clock.now += 1800
 
     assert get(pbx, "cdr/list", access_token=token) == {
@@ -264,7 +245,7 @@ def test_tokens_die_by_the_clock_alone(pbx: SimulatedPBX, token: str, clock: Clo
 
 def test_expired_tokens_can_be_refreshed(pbx: SimulatedPBX) -> None:
     pair = post(pbx, "get_token", CREDENTIALS)
-    pbx.expire_tokens()
+    pbx.tokens.expire()
     new = post(pbx, "refresh_token", {"refresh_token": pair["refresh_token"]})
 
     assert get(pbx, "cdr/list", access_token=pair["access_token"])["errcode"] == 10004
@@ -272,7 +253,7 @@ def test_expired_tokens_can_be_refreshed(pbx: SimulatedPBX) -> None:
 
 
 def test_a_call_is_an_answered_inbound_one_that_ended_now(pbx: SimulatedPBX) -> None:
-    call = pbx.call()
+    call = pbx.office.call()
 
     assert call == {
         "id": 1,
@@ -308,16 +289,18 @@ def test_a_call_is_an_answered_inbound_one_that_ended_now(pbx: SimulatedPBX) -> 
     ],
     ids=lambda value: "-".join(str(item) for item in value),
 )
-def test_a_call_fills_in_what_was_not_said(
+def test_a_call_fills_in_missing_fields(
     pbx: SimulatedPBX, fields: dict[str, Any], expected: dict[str, Any]
 ) -> None:
-    call = pbx.call(**fields)
+    call = pbx.office.call(**fields)
 
     assert {name: call.get(name) for name in expected} == expected
 
 
-def test_history_repeats_from_the_seed_and_the_instant(clock: Clock) -> None:
-    first, second = (SimulatedPBX(seed=5, clock=clock, days=7, first_id=900) for _ in range(2))
+def test_history_repeats_from_the_seed_and_the_instant(clock: SettableClock) -> None:
+    first, second = (
+        SimulatedPBX(OfficeSettings(seed=5), clock=clock, days=7, first_id=900) for _ in range(2)
+    )
 
     assert list(first.table) == list(second.table)
     assert first.table.ids[0] == 900
@@ -325,50 +308,52 @@ def test_history_repeats_from_the_seed_and_the_instant(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("way", LEGS_APPEAR)
-def test_live_traffic_continues_the_history(clock: Clock, way: str) -> None:
-    pbx = SimulatedPBX(clock=clock, days=1, legs_appear=way)
+def test_live_traffic_continues_the_history(clock: SettableClock, way: str) -> None:
+    pbx = SimulatedPBX(OfficeSettings(legs_appear=way), clock=clock, days=1)
     for _ in range(60):
         clock.now += 60
-        pbx.tick()
+        pbx.office.tick()
 
-    later = SimulatedPBX(clock=clock, days=1 + 1 / 24, legs_appear=way)
+    later = SimulatedPBX(OfficeSettings(legs_appear=way), clock=clock, days=1 + 1 / 24)
 
     assert list(pbx.table) == list(later.table)
-    assert pbx.outcomes() == later.outcomes()
+    assert pbx.expected.outcomes() == later.expected.outcomes()
 
 
-def test_the_floor_is_for_live_traffic_and_leaves_the_history_alone(clock: Clock) -> None:
+def test_the_floor_is_for_live_traffic_and_leaves_the_history_alone(clock: SettableClock) -> None:
     plain, floored = (
-        SimulatedPBX(clock=clock, days=1, min_calls_per_minute=floor, multi_leg=False)
+        SimulatedPBX(
+            OfficeSettings(min_calls_per_minute=floor, multi_leg=False), clock=clock, days=1
+        )
         for floor in (0.0, 20.0)
     )
     clock.now += 60
 
     assert len(floored.table) == len(plain.table)
-    assert len(floored.tick()) == pytest.approx(20, abs=12)
+    assert len(floored.office.tick()) == pytest.approx(20, abs=12)
 
 
-def test_a_clock_set_back_makes_no_call_twice(pbx: SimulatedPBX, clock: Clock) -> None:
+def test_a_clock_set_back_makes_no_call_twice(pbx: SimulatedPBX, clock: SettableClock) -> None:
     clock.now += 3600
-    assert pbx.tick()
+    assert pbx.office.tick()
     clock.now -= 3600
-    assert pbx.tick() == []
+    assert pbx.office.tick() == []
     clock.now += 3600
 
-    assert pbx.tick() == []
+    assert pbx.office.tick() == []
 
 
 def test_fifty_thousand_calls_come_quickly_and_in_order(pbx: SimulatedPBX) -> None:
-    assert pbx.calls(50_000) == list(range(1, 50_001))
+    assert pbx.office.calls(50_000) == list(range(1, 50_001))
 
 
 def test_totals_are_counted_by_disposition_type_and_trunk(pbx: SimulatedPBX) -> None:
-    pbx.call(disposition="BUSY")
-    pbx.call(disposition="BUSY", call_type="Outbound", dst_trunk="PSTN")
-    pbx.delete([pbx.call()["id"]])
-    pbx.call(call_type="Internal", disposition=None)
+    pbx.office.call(disposition="BUSY")
+    pbx.office.call(disposition="BUSY", call_type="Outbound", dst_trunk="PSTN")
+    pbx.maintenance.delete([pbx.office.call()["id"]])
+    pbx.office.call(call_type="Internal", disposition=None)
 
-    assert pbx.totals() == {
+    assert pbx.expected.totals() == {
         ("BUSY", "Inbound", "SIP-Provider"): 1,
         ("BUSY", "Outbound", "PSTN"): 1,
         ("", "Internal", "none"): 1,
@@ -376,8 +361,8 @@ def test_totals_are_counted_by_disposition_type_and_trunk(pbx: SimulatedPBX) -> 
 
 
 def test_a_changed_row_is_sent_word_for_word(pbx: SimulatedPBX, token: str) -> None:
-    pbx.call()
-    pbx.change(1, id="one", duration=0, uid=None)
+    pbx.office.call()
+    pbx.maintenance.change(1, id="one", duration=0, uid=None)
     (row,) = get(pbx, "cdr/list", access_token=token)["data"]
 
     assert (row["id"], row["duration"], "uid" in row) == ("one", 0, False)
@@ -394,20 +379,20 @@ def test_a_changed_row_is_sent_word_for_word(pbx: SimulatedPBX, token: str) -> N
     ],
     ids=["errcode", "unknown-errcode", "status", "status-body", "body"],
 )
-def test_the_next_request_fails_as_told_and_the_one_after_does_not(
+def test_the_next_request_fails_as_asked_and_the_one_after_does_not(
     pbx: SimulatedPBX, token: str, fault: dict[str, Any], status: int, body: bytes
 ) -> None:
-    pbx.fail_next(**fault)
-    response = send(pbx, "GET", f"{OURS}/cdr/list")
+    pbx.faults.fail_next(**fault)
+    response = send(pbx, "GET", f"{API_ROOT}/cdr/list")
 
     assert (response.status, response.body) == (status, body)
     assert get(pbx, "cdr/list", access_token=token)["errcode"] == 0
 
 
-def test_a_fault_waits_for_its_endpoint_and_happens_as_often_as_told(
+def test_a_fault_waits_for_its_endpoint_and_happens_as_often_as_asked(
     pbx: SimulatedPBX, token: str
 ) -> None:
-    pbx.fail_next(2, errcode=70082, path="cdr/list")
+    pbx.faults.fail_next(2, errcode=70082, path="cdr/list")
 
     assert post(pbx, "get_token", CREDENTIALS)["errcode"] == 0
     codes = [get(pbx, "cdr/list", access_token=token)["errcode"] for _ in range(3)]
@@ -415,8 +400,8 @@ def test_a_fault_waits_for_its_endpoint_and_happens_as_often_as_told(
 
 
 def test_a_slow_answer_is_still_the_true_answer(pbx: SimulatedPBX, token: str) -> None:
-    pbx.fail_next(delay_seconds=3, headers={"Retry-After": "9"})
-    response = send(pbx, "GET", f"{OURS}/cdr/list", query=f"access_token={token}")
+    pbx.faults.fail_next(delay_seconds=3, headers={"Retry-After": "9"})
+    response = send(pbx, "GET", f"{API_ROOT}/cdr/list", query=f"access_token={token}")
 
     assert shown(response)["errcode"] == 0
     assert response.delay_seconds == 3
@@ -424,27 +409,27 @@ def test_a_slow_answer_is_still_the_true_answer(pbx: SimulatedPBX, token: str) -
 
 
 def test_healing_forgets_what_has_not_happened(pbx: SimulatedPBX, token: str) -> None:
-    pbx.fail_next(5, status=500)
-    pbx.heal()
+    pbx.faults.fail_next(5, status=500)
+    pbx.faults.heal()
 
     assert get(pbx, "cdr/list", access_token=token)["errcode"] == 0
 
 
 def test_an_unknown_kind_of_fault_is_a_mistake(pbx: SimulatedPBX) -> None:
     with pytest.raises(TypeError):
-        pbx.fail_next(colour="red")
+        pbx.faults.fail_next(colour="red")
 
 
 def test_the_log_keeps_what_was_asked_without_the_token(pbx: SimulatedPBX, token: str) -> None:
-    pbx.calls(5)
+    pbx.office.calls(5)
     get(pbx, "cdr/list", access_token=token, page_size=3)
-    seen = pbx.log.requests[-1]
+    seen = pbx.request_log.requests[-1]
 
     assert (seen.method, seen.endpoint, seen.rows, seen.errcode) == ("GET", "cdr/list", 3, 0)
     assert seen.parameters == {"page_size": "3"}
-    assert token not in repr(pbx.log.requests)
-    assert (pbx.log.total_requests, pbx.log.rows_served) == (2, 3)
-    assert pbx.log.count("get_token") == 1
+    assert token not in repr(pbx.request_log.requests)
+    assert (pbx.request_log.total_requests, pbx.request_log.rows_served) == (2, 3)
+    assert pbx.request_log.count("get_token") == 1
 
 
 def test_control_inserts_and_deletes_rows(pbx: SimulatedPBX) -> None:
@@ -458,10 +443,10 @@ def test_control_inserts_and_deletes_rows(pbx: SimulatedPBX) -> None:
 
 
 def test_control_clears_the_table(pbx: SimulatedPBX) -> None:
-    pbx.calls(3)
+    pbx.office.calls(3)
     shown(control(pbx, "clear", {"first_id": 7}))
 
-    assert pbx.call()["id"] == 7
+    assert pbx.office.call()["id"] == 7
 
 
 def test_control_expires_tokens_and_frees_addresses(pbx: SimulatedPBX, token: str) -> None:
@@ -477,24 +462,24 @@ def test_control_expires_tokens_and_frees_addresses(pbx: SimulatedPBX, token: st
 
 def test_control_makes_requests_fail_and_heals_them(pbx: SimulatedPBX, token: str) -> None:
     control(pbx, "fail", {"status": 500, "times": 2, "path": "cdr/list"})
-    assert send(pbx, "GET", f"{OURS}/cdr/list").status == 500
+    assert send(pbx, "GET", f"{API_ROOT}/cdr/list").status == 500
 
     control(pbx, "heal")
     assert get(pbx, "cdr/list", access_token=token)["errcode"] == 0
 
 
-def test_control_tells_the_state_to_a_judge_outside(pbx: SimulatedPBX, token: str) -> None:
-    pbx.call(disposition="BUSY")
-    pbx.calls(20)
+def test_control_shows_the_state_to_other_processes(pbx: SimulatedPBX, token: str) -> None:
+    pbx.office.call(disposition="BUSY")
+    pbx.office.calls(20)
     get(pbx, "cdr/list", access_token=token)
-    pbx.block("192.0.2.9")
+    pbx.tokens.block("192.0.2.9")
     state = shown(control(pbx, "state"))
     totals, ever, calls = (listed(state.pop(name)) for name in ("totals", "ever", "calls"))
     inbound, outbound = listed(state.pop("did_calls")), listed(state.pop("destination_calls"))
 
-    assert totals == pbx.totals()
-    assert ever == pbx.ever()
-    assert calls == pbx.outcomes()
+    assert totals == pbx.expected.totals()
+    assert ever == pbx.expected.ever()
+    assert calls == pbx.expected.outcomes()
     assert sum(calls.values()) == 20
     assert 0 < sum(inbound.values()) < 20
     assert 0 < sum(outbound.values()) < 20 - sum(inbound.values())

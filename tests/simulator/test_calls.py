@@ -1,4 +1,4 @@
-"""The calls that the simulated PBX makes of several legs, and what it says truly became of them."""
+"""The calls that the simulated PBX makes of several legs, and their declared outcomes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pbx_simulator import SimulatedPBX
+from pbx_simulator import OfficeSettings, SimulatedPBX
 from pbx_simulator.call_drawing import draw_call, place_call
 from pbx_simulator.directory import QUEUES, TRUNKS
 from pbx_simulator.leg_visibility import LEGS_APPEAR
@@ -26,9 +26,7 @@ from pbx_simulator.scenarios import (
 from pbx_simulator.traffic import Traffic
 from pbx_simulator.truth import OUTCOMES, CallTruth, SimulatedCall, end
 
-from .test_events import NOW, Clock, Steer, clock, pbx, rows, steer
-
-__all__ = ["clock", "pbx", "steer"]
+from .support import NOW, APIUser, SettableClock, Steer
 
 DAY = 86_400
 HANDS_ON = {
@@ -74,9 +72,9 @@ def legs_of(pbx: SimulatedPBX) -> dict[str, list[Row]]:
     return calls
 
 
-def office(clock: Clock, **options: Any) -> SimulatedPBX:
+def quiet_pbx(clock: SettableClock, **office: Any) -> SimulatedPBX:
     """Return a PBX whose office makes no call by itself."""
-    return SimulatedPBX(clock=clock, rate=0, **options)
+    return SimulatedPBX(OfficeSettings(rate=0, **office), clock=clock)
 
 
 # The scenarios.
@@ -260,7 +258,7 @@ def test_in_an_attended_transfer_the_first_desk_asks_while_the_caller_holds() ->
 
 def test_an_unknown_scenario_is_refused_and_the_known_ones_named(pbx: SimulatedPBX) -> None:
     with pytest.raises(ValueError, match=r"'nothing' is none of inbound-answered, .*queue-survey"):
-        pbx.whole_calls(1, "nothing")
+        pbx.office.whole_calls(1, "nothing")
 
 
 # The office's calls.
@@ -289,26 +287,26 @@ def test_an_office_of_single_legs_has_the_same_call_types() -> None:
     assert [types[name] / 200 for name in CALL_TYPES] == pytest.approx([55, 30, 15], abs=1.5)
 
 
-def test_no_two_calls_have_one_uid(clock: Clock) -> None:
-    pbx = SimulatedPBX(clock=clock, days=1 / 96, rate=500)
-    whole = Counter(pbx.outcomes()).total()
-    pbx.calls(4000)
-    pbx.whole_calls(2000)
+def test_no_two_calls_have_one_uid(clock: SettableClock) -> None:
+    pbx = SimulatedPBX(OfficeSettings(rate=500), clock=clock, days=1 / 96)
+    whole = Counter(pbx.expected.outcomes()).total()
+    pbx.office.calls(4000)
+    pbx.office.whole_calls(2000)
     for _ in range(100):
-        pbx.call()
+        pbx.office.call()
 
     assert whole > 2000
     assert len(legs_of(pbx)) == whole + 6100
 
 
 @pytest.mark.parametrize("multi_leg", [True, False])
-def test_history_and_live_calls_are_of_several_legs_unless_told_otherwise(
-    clock: Clock, multi_leg: bool
+def test_history_and_live_calls_are_of_several_legs_unless_turned_off(
+    clock: SettableClock, multi_leg: bool
 ) -> None:
-    pbx = SimulatedPBX(clock=clock, days=1, multi_leg=multi_leg)
+    pbx = SimulatedPBX(OfficeSettings(multi_leg=multi_leg), clock=clock, days=1)
     history = len(pbx.table)
     clock.now += 3600
-    live = pbx.tick()
+    live = pbx.office.tick()
     most = {
         max(len(legs) for legs in legs_of(pbx).values() if legs[0]["id"] in ids)
         for ids in (range(1, history + 1), live)
@@ -319,9 +317,9 @@ def test_history_and_live_calls_are_of_several_legs_unless_told_otherwise(
 
 
 def test_calls_are_rows_whatever_the_office_does(pbx: SimulatedPBX) -> None:
-    assert pbx.calls(100) == [*range(1, 101)]
+    assert pbx.office.calls(100) == [*range(1, 101)]
     assert {len(legs) for legs in legs_of(pbx).values()} == {1}
-    assert len(pbx.hold_back(5)) == 5
+    assert len(pbx.office.hold_back(5)) == 5
 
 
 # When legs appear.
@@ -329,27 +327,27 @@ def test_calls_are_rows_whatever_the_office_does(pbx: SimulatedPBX) -> None:
 
 def test_a_way_to_appear_that_there_is_not_is_refused() -> None:
     with pytest.raises(ValueError, match="'sometimes' is none of at_call_end, one_by_one"):
-        SimulatedPBX(legs_appear="sometimes")
+        SimulatedPBX(OfficeSettings(legs_appear="sometimes"))
 
 
-def told(
-    clock: Clock, way: str, step: float, seconds: float
+def after_traffic(
+    clock: SettableClock, way: str, step: float, seconds: float
 ) -> tuple[SimulatedPBX, dict[int, float]]:
     """Return a PBX after *seconds* of busy traffic, and when each row appeared."""
-    pbx = SimulatedPBX(clock=clock, legs_appear=way, rate=10)
+    pbx = SimulatedPBX(OfficeSettings(legs_appear=way, rate=10), clock=clock)
     appeared: dict[int, float] = {}
     while clock.now < NOW + seconds:
         clock.now += step
-        appeared |= {key: clock.now for key in pbx.tick() if isinstance(key, int)}
+        appeared |= {key: clock.now for key in pbx.office.tick() if isinstance(key, int)}
     return pbx, appeared
 
 
 @pytest.mark.parametrize("step", [0.75, 7.0, 1800.0], ids=lambda step: f"{step}s")
 @pytest.mark.parametrize("way", LEGS_APPEAR)
 def test_each_leg_appears_at_its_end_or_at_the_end_of_its_call(
-    clock: Clock, way: str, step: float
+    clock: SettableClock, way: str, step: float
 ) -> None:
-    pbx, appeared = told(clock, way, step, min(3600, 1200 * step))
+    pbx, appeared = after_traffic(clock, way, step, min(3600, 1200 * step))
     calls = legs_of(pbx)
     if way == "one_by_one":  # a call that is not over has not shown all its legs
         assert pbx.state()["open_calls"] > 0
@@ -363,8 +361,8 @@ def test_each_leg_appears_at_its_end_or_at_the_end_of_its_call(
 
 
 @pytest.mark.parametrize("way", LEGS_APPEAR)
-def test_ids_follow_the_order_in_which_legs_appear(clock: Clock, way: str) -> None:
-    pbx, _ = told(clock, way, 60.0, 1800)
+def test_ids_follow_the_order_in_which_legs_appear(clock: SettableClock, way: str) -> None:
+    pbx, _ = after_traffic(clock, way, 60.0, 1800)
     calls = legs_of(pbx)
     ends = [end(row) for row in pbx.table]
     if way == "one_by_one":
@@ -381,7 +379,7 @@ def test_ids_follow_the_order_in_which_legs_appear(clock: Clock, way: str) -> No
 def test_both_ways_show_the_same_rows_in_the_end() -> None:
     shown = []
     for way in LEGS_APPEAR:
-        pbx, _ = told(Clock(), way, 30.0, 1800 + LONGEST_CALL_SECONDS)
+        pbx, _ = after_traffic(SettableClock(), way, 30.0, 1800 + LONGEST_CALL_SECONDS)
         began = [row for row in pbx.table if NOW <= int(row["timestamp"]) < NOW + 1800]
         calls = {row["uid"] for row in began if row["uid"] >= "20260302100000"}
         legs = [
@@ -397,15 +395,17 @@ def test_both_ways_show_the_same_rows_in_the_end() -> None:
 
 @pytest.mark.parametrize("floor", [0.0, 20.0], ids=["as-before", "more-calls"])
 def test_the_calls_that_the_history_leaves_open_are_completed_as_time_passes(
-    clock: Clock, floor: float
+    clock: SettableClock, floor: float
 ) -> None:
     pbx = SimulatedPBX(
-        clock=clock, days=0.25, rate=10, min_calls_per_minute=floor, legs_appear="one_by_one"
+        OfficeSettings(rate=10, min_calls_per_minute=floor, legs_appear="one_by_one"),
+        clock=clock,
+        days=0.25,
     )
     history = {row["uid"] for row in pbx.table}
     opened = pbx.state()["open_calls"]
     clock.now += LONGEST_CALL_SECONDS
-    pbx.tick()
+    pbx.office.tick()
     began = Traffic(1, rate=10).calls(NOW - DAY, NOW, lambda call: call.started)
     whole = {call.uid: len(call.legs) for call in began}
     shown = legs_of(pbx)
@@ -414,39 +414,41 @@ def test_the_calls_that_the_history_leaves_open_are_completed_as_time_passes(
     assert {uid: len(shown[uid]) for uid in history} == {uid: whole[uid] for uid in history}
 
 
-def test_a_call_begun_shows_its_legs_as_the_clock_passes(clock: Clock, steer: Steer) -> None:
-    pbx = office(clock, legs_appear="one_by_one")
-    instants = pbx.begin_call("queue-survey")
+def test_a_call_begun_shows_its_legs_as_the_clock_passes(
+    clock: SettableClock, steer: Steer
+) -> None:
+    pbx = quiet_pbx(clock, legs_appear="one_by_one")
+    instants = pbx.office.begin_call("queue-survey")
     seen: list[tuple[int, int, int]] = []
     for instant in sorted(set(instants)):
         clock.now = instant - 1
-        assert pbx.tick() == []
+        assert pbx.office.tick() == []
         clock.now = instant
-        shown = len(pbx.tick())
-        seen.append((shown, pbx.state()["open_calls"], Counter(pbx.outcomes()).total()))
+        shown = len(pbx.office.tick())
+        seen.append((shown, pbx.state()["open_calls"], Counter(pbx.expected.outcomes()).total()))
 
     assert seen == [(1, 1, 0), (1, 1, 0), (1, 1, 0), (2, 1, 0), (1, 0, 1)]
     assert [end(row) for row in pbx.table] == instants
     assert pbx.table[1]["timestamp"] == NOW
 
 
-def test_a_call_begun_shows_all_its_legs_when_it_ends(clock: Clock) -> None:
-    pbx = office(clock)
-    instants = pbx.begin_call("queue-survey")
+def test_a_call_begun_shows_all_its_legs_when_it_ends(clock: SettableClock) -> None:
+    pbx = quiet_pbx(clock)
+    instants = pbx.office.begin_call("queue-survey")
     clock.now = instants[0] - 1
-    assert pbx.tick() == []
+    assert pbx.office.tick() == []
     assert pbx.state()["open_calls"] == 0
     clock.now = instants[0]
 
     assert instants == [instants[0]] * 6
-    assert pbx.tick() == [1, 2, 3, 4, 5, 6]
+    assert pbx.office.tick() == [1, 2, 3, 4, 5, 6]
     assert pbx.state()["open_calls"] == 0
 
 
 @pytest.mark.parametrize("way", LEGS_APPEAR)
-def test_whole_calls_end_over_the_time_asked_for(clock: Clock, way: str) -> None:
-    pbx = office(clock, legs_appear=way)
-    keys = pbx.whole_calls(10, "queue-survey", over_seconds=1000)
+def test_whole_calls_end_over_the_time_asked_for(clock: SettableClock, way: str) -> None:
+    pbx = quiet_pbx(clock, legs_appear=way)
+    keys = pbx.office.whole_calls(10, "queue-survey", over_seconds=1000)
     ends = sorted(max(map(end, legs)) for legs in legs_of(pbx).values())
 
     assert keys == list(range(1, 61))
@@ -457,18 +459,18 @@ def test_whole_calls_end_over_the_time_asked_for(clock: Clock, way: str) -> None
 # The events, by method and by control.
 
 
-def test_whole_calls_come_at_once(pbx: SimulatedPBX, steer: Steer) -> None:
+def test_whole_calls_come_at_once(pbx: SimulatedPBX, user: APIUser, steer: Steer) -> None:
     assert steer("whole_calls", count=5, scenario="queue-abandoned", over_seconds=0) == (
         list(range(1, 11))
     )
-    assert [row["disposition"] for row in rows(pbx, order_by="asc")] == (
+    assert [row["disposition"] for row in user.rows(order_by="asc")] == (
         ["ANSWERED", "NO ANSWER"] * 5
     )
-    assert Counter(pbx.outcomes()).total() == 5
+    assert Counter(pbx.expected.outcomes()).total() == 5
     assert len(steer("whole_calls", count=30)) > 30
 
 
-def test_a_call_begins_by_name(pbx: SimulatedPBX, clock: Clock, steer: Steer) -> None:
+def test_a_call_begins_by_name(pbx: SimulatedPBX, clock: SettableClock, steer: Steer) -> None:
     instants = steer("begin_call", scenario="ivr-only")
 
     assert len(instants) == 1
@@ -481,11 +483,11 @@ def test_the_legs_of_a_call_can_be_held_back_and_come_one_after_the_other(
     pbx: SimulatedPBX, steer: Steer
 ) -> None:
     keys = steer("hold_back", scenario="ivr-queue-answered")
-    later = pbx.call()["id"]
+    later = pbx.office.call()["id"]
     seen = []
     for key in keys:
         steer("release", keys=[key])
-        seen.append((len(pbx.table), pbx.state()["open_calls"], len(pbx.outcomes())))
+        seen.append((len(pbx.table), pbx.state()["open_calls"], len(pbx.expected.outcomes())))
 
     assert (keys, later) == ([1, 2, 3], 4)
     assert seen == [(2, 1, 0), (3, 1, 0), (4, 0, 1)]
@@ -493,36 +495,36 @@ def test_the_legs_of_a_call_can_be_held_back_and_come_one_after_the_other(
 
 def test_a_held_call_is_of_a_scenario_or_of_fields(pbx: SimulatedPBX) -> None:
     with pytest.raises(ValueError, match="either"):
-        pbx.hold_back(scenario="ivr-only", disposition="BUSY")
+        pbx.office.hold_back(scenario="ivr-only", disposition="BUSY")
 
 
 def test_the_legs_of_a_call_have_one_uid_whatever_the_clock_says(
-    clock: Clock, steer: Steer
+    clock: SettableClock, steer: Steer
 ) -> None:
-    pbx = office(clock, legs_appear="one_by_one", utc_offset_seconds=7200)
-    pbx.set_clock(-DAY)
-    pbx.begin_call("queue-survey")
-    pbx.set_clock(+DAY)
+    pbx = quiet_pbx(clock, legs_appear="one_by_one", utc_offset_seconds=7200)
+    pbx.maintenance.set_clock(-DAY)
+    pbx.office.begin_call("queue-survey")
+    pbx.maintenance.set_clock(+DAY)
     clock.now += LONGEST_CALL_SECONDS
-    pbx.tick()
+    pbx.office.tick()
     (legs,) = legs_of(pbx).values()
 
     assert legs[0]["uid"].startswith("20260301120000")
     assert legs[0]["timestamp"] == NOW - DAY
     assert all(leg["timestamp"] < NOW for leg in legs)
-    assert Counter(pbx.outcomes()).total() == 1
+    assert Counter(pbx.expected.outcomes()).total() == 1
 
 
 def test_the_legs_of_a_call_share_half_a_new_id(pbx: SimulatedPBX) -> None:
-    pbx.upgrade()
-    pbx.whole_calls(3, "queue-survey")
+    pbx.maintenance.upgrade()
+    pbx.office.whole_calls(3, "queue-survey")
     halves = {(row["uid"], row["new_id"].split("-")[0]) for row in pbx.table}
 
     assert len(halves) == 3
-    assert Counter(pbx.outcomes()).total() == 3
+    assert Counter(pbx.expected.outcomes()).total() == 3
 
 
-# The judge.
+# The expected counts.
 
 
 def recounted(truths: list[CallTruth]) -> dict[tuple[str, str, str], int]:
@@ -530,27 +532,27 @@ def recounted(truths: list[CallTruth]) -> dict[tuple[str, str, str], int]:
 
 
 @pytest.mark.parametrize("way", LEGS_APPEAR)
-def test_the_calls_counted_are_those_that_were_made(clock: Clock, way: str) -> None:
-    pbx = SimulatedPBX(clock=clock, days=2, legs_appear=way)
+def test_the_calls_counted_are_those_that_were_made(clock: SettableClock, way: str) -> None:
+    pbx = SimulatedPBX(OfficeSettings(legs_appear=way), clock=clock, days=2)
     for _ in range(100):
         clock.now += 60
-        pbx.tick()
+        pbx.office.tick()
     made = Traffic(1).calls(
         NOW - 2 * DAY - LONGEST_CALL_SECONDS, clock.now, lambda call: call.ended
     )
     legs = legs_of(pbx)
     complete = [call for call in made if len(legs.get(call.uid, ())) == len(call.legs)]
 
-    assert pbx.outcomes() == recounted([call.truth for call in complete])
+    assert pbx.expected.outcomes() == recounted([call.truth for call in complete])
     assert pbx.state()["open_calls"] == len(legs) - len(complete)
-    assert sum(pbx.ever().values()) == sum(map(len, legs.values()))
+    assert sum(pbx.expected.ever().values()) == sum(map(len, legs.values()))
 
 
 def test_the_state_lists_the_calls_and_where_they_came_to(pbx: SimulatedPBX) -> None:
-    pbx.whole_calls(20, "queue-abandoned")
-    pbx.whole_calls(10, "queue-overflow")
-    pbx.whole_calls(30, "outbound-retried")
-    pbx.whole_calls(7, "internal-busy")
+    pbx.office.whole_calls(20, "queue-abandoned")
+    pbx.office.whole_calls(10, "queue-overflow")
+    pbx.office.whole_calls(30, "outbound-retried")
+    pbx.office.whole_calls(7, "internal-busy")
     state = pbx.state()
     totals = {
         name: Counter[str]() for name in ("calls", "did_calls", "queue_calls", "destination_calls")
@@ -573,50 +575,50 @@ def test_the_state_lists_the_calls_and_where_they_came_to(pbx: SimulatedPBX) -> 
 
 
 def test_what_goes_or_comes_back_changes_no_count_of_calls(pbx: SimulatedPBX) -> None:
-    pbx.whole_calls(5, "queue-survey")
-    backup = pbx.snapshot()
-    counted = pbx.outcomes()
-    pbx.delete_oldest(8)
-    pbx.restore(backup)
-    pbx.limit(3)
-    pbx.change(30, disposition="BUSY")
-    pbx.factory_reset()
+    pbx.office.whole_calls(5, "queue-survey")
+    backup = pbx.maintenance.snapshot()
+    counted = pbx.expected.outcomes()
+    pbx.maintenance.delete_oldest(8)
+    pbx.maintenance.restore(backup)
+    pbx.maintenance.limit(3)
+    pbx.maintenance.change(30, disposition="BUSY")
+    pbx.maintenance.factory_reset()
 
-    assert pbx.outcomes() == counted
+    assert pbx.expected.outcomes() == counted
     assert Counter(counted).total() == 5
 
 
 def test_the_clean_up_takes_legs_of_calls_that_were_counted(pbx: SimulatedPBX) -> None:
-    pbx.limit(4)
-    pbx.whole_calls(5, "queue-survey")
+    pbx.maintenance.limit(4)
+    pbx.office.whole_calls(5, "queue-survey")
 
     assert len(pbx.table) == 4
-    assert Counter(pbx.outcomes()).total() == 5
+    assert Counter(pbx.expected.outcomes()).total() == 5
 
 
 def test_a_call_that_loses_a_leg_before_it_appeared_stays_open(pbx: SimulatedPBX) -> None:
-    backup = pbx.snapshot()
-    first, *_ = pbx.hold_back(scenario="queue-abandoned")
-    pbx.release([first])
-    pbx.restore(backup)
-    pbx.calls(2)
+    backup = pbx.maintenance.snapshot()
+    first, *_ = pbx.office.hold_back(scenario="queue-abandoned")
+    pbx.office.release([first])
+    pbx.maintenance.restore(backup)
+    pbx.office.calls(2)
 
     assert pbx.state()["open_calls"] == 1
-    assert Counter(pbx.outcomes()).total() == 2
+    assert Counter(pbx.expected.outcomes()).total() == 2
 
 
 def test_rows_written_by_hand_are_no_calls_nor_legs_of_one(pbx: SimulatedPBX) -> None:
-    first, second = pbx.hold_back(scenario="queue-abandoned")
-    pbx.release([first])
-    pbx.call(uid=pbx.table[first]["uid"])
-    assert (pbx.outcomes(), pbx.state()["open_calls"]) == ({}, 1)
+    first, second = pbx.office.hold_back(scenario="queue-abandoned")
+    pbx.office.release([first])
+    pbx.office.call(uid=pbx.table[first]["uid"])
+    assert (pbx.expected.outcomes(), pbx.state()["open_calls"]) == ({}, 1)
 
-    pbx.release([second])
-    assert (Counter(pbx.outcomes()).total(), pbx.state()["open_calls"]) == (1, 0)
+    pbx.office.release([second])
+    assert (Counter(pbx.expected.outcomes()).total(), pbx.state()["open_calls"]) == (1, 0)
 
 
-def test_a_stranger_makes_no_call_of_ours(pbx: SimulatedPBX) -> None:
-    pbx.foreign(rows=50)
+def test_calls_of_another_pbx_are_not_expected(pbx: SimulatedPBX, user: APIUser) -> None:
+    pbx.faults.foreign(rows=50)
 
-    assert len(rows(pbx)) == 50
-    assert pbx.outcomes() == {}
+    assert len(user.rows()) == 50
+    assert pbx.expected.outcomes() == {}

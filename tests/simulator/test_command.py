@@ -1,4 +1,4 @@
-"""The simulated PBX on a socket, as a command, and as a judge that owes the exporter nothing."""
+"""The simulated PBX on a socket, and as a command."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import json
 import re
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -25,21 +27,20 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from pbx_simulator import SimulatedPBX
+from pbx_simulator import OfficeSettings, SimulatedPBX
 from pbx_simulator.command_line import add_arguments, listen_address, run
 from pbx_simulator.control import COMMANDS
 from pbx_simulator.http_messages import HTTPReply, HTTPRequest
 from pbx_simulator.http_server import PBXServer
 from pbx_simulator.leg_visibility import LEGS_APPEAR
 from pbx_simulator.scenarios import SCENARIOS
-from pbx_simulator.table import Key
+from pbx_simulator.serving import serve
 
-USER_AGENT = {"User-Agent": "OpenAPI"}
-CREDENTIALS = {"username": "simulated", "password": "simulated-secret"}
+from .support import CREDENTIALS, NOW, USER_AGENT
 
 
 class Client:
-    """A reader of our own, with nothing of the exporter's and one connection a request."""
+    """A client that shares nothing with the exporter, with one connection for each request."""
 
     def __init__(self, base_url: str, context: ssl.SSLContext | None = None) -> None:
         self._at = urlsplit(base_url)
@@ -71,13 +72,8 @@ class Client:
 
 
 @pytest.fixture
-def pbx() -> SimulatedPBX:
-    return SimulatedPBX()
-
-
-@pytest.fixture
 def server(pbx: SimulatedPBX) -> Iterator[PBXServer]:
-    with pbx.serve(control=True) as server:
+    with serve(pbx, with_control=True) as server:
         yield server
 
 
@@ -94,9 +90,9 @@ def exchange(server: PBXServer, request: bytes) -> bytes:
 
 
 def test_the_totals_equal_a_recount_of_the_pages_sent(pbx: SimulatedPBX, client: Client) -> None:
-    pbx.calls(500)
-    pbx.delete(range(100, 140))
-    pbx.call(call_type="Outbound", dst_trunk=None)
+    pbx.office.calls(500)
+    pbx.maintenance.delete(range(100, 140))
+    pbx.office.call(call_type="Outbound", dst_trunk=None)
     token = client.log_in()["access_token"]
     pages = [client.page(token, page=page, page_size=70)["data"] for page in range(1, 9)]
 
@@ -106,7 +102,7 @@ def test_the_totals_equal_a_recount_of_the_pages_sent(pbx: SimulatedPBX, client:
         trunk = (went or came) if row["call_type"] == "Outbound" else (came or went)
         recount[row["disposition"], row["call_type"], trunk or "none"] += 1
 
-    assert recount == pbx.totals()
+    assert recount == pbx.expected.totals()
     assert recount.total() == 461
 
 
@@ -135,8 +131,8 @@ def test_one_request_after_the_other_is_seen_as_one_at_a_time(
     for _ in range(50):
         client.page(token)
 
-    assert pbx.log.max_concurrent == 1
-    assert pbx.log.total_requests == 51
+    assert pbx.request_log.max_concurrent == 1
+    assert pbx.request_log.total_requests == 51
 
 
 def test_requests_at_once_are_seen_as_such() -> None:
@@ -148,7 +144,7 @@ def test_requests_at_once_are_seen_as_such() -> None:
             return super().answer(request)
 
     pbx = Patient()
-    with pbx.serve() as server:
+    with serve(pbx) as server:
         asking = [
             threading.Thread(target=Client(server.base_url).ask, args=("GET", "/"))
             for _ in range(2)
@@ -158,18 +154,18 @@ def test_requests_at_once_are_seen_as_such() -> None:
         for thread in asking:
             thread.join()
 
-    assert pbx.log.max_concurrent == 2
+    assert pbx.request_log.max_concurrent == 2
 
 
 def test_control_works_over_http_and_is_not_counted(pbx: SimulatedPBX, client: Client) -> None:
     status, body = client.ask("POST", "/control/calls", {"count": 2})
 
     assert (status, json.loads(body)) == (200, {"ids": [1, 2]})
-    assert (pbx.log.total_requests, pbx.log.max_concurrent) == (0, 0)
+    assert (pbx.request_log.total_requests, pbx.request_log.max_concurrent) == (0, 0)
 
 
 def test_control_is_not_there_unless_asked_for(pbx: SimulatedPBX) -> None:
-    with pbx.serve() as server:
+    with serve(pbx) as server:
         body = Client(server.base_url).ask("POST", "/control/calls", {"count": 2})[1]
 
     assert json.loads(body)["errcode"] == 10001
@@ -177,7 +173,7 @@ def test_control_is_not_there_unless_asked_for(pbx: SimulatedPBX) -> None:
 
 
 def test_an_answer_can_be_cut_off(pbx: SimulatedPBX, client: Client) -> None:
-    pbx.fail_next(cut_after=10)
+    pbx.faults.fail_next(cut_after=10)
 
     with pytest.raises(http.client.IncompleteRead) as cut:
         client.ask("GET", "/")
@@ -185,14 +181,16 @@ def test_an_answer_can_be_cut_off(pbx: SimulatedPBX, client: Client) -> None:
 
 
 def test_a_connection_can_be_dropped_without_an_answer(pbx: SimulatedPBX, client: Client) -> None:
-    pbx.fail_next(dropped=True)
+    pbx.faults.fail_next(dropped=True)
 
     with pytest.raises(http.client.RemoteDisconnected):
         client.ask("GET", "/")
 
 
-@pytest.mark.parametrize("fault", ["delay_seconds", "drip_seconds"])
-def test_stopping_does_not_wait_for_a_slow_answer(fault: str) -> None:
+@pytest.mark.parametrize(
+    "fault", [{"delay_seconds": 3600}, {"drip_seconds": 3600}], ids=["delay", "drip"]
+)
+def test_stopping_does_not_wait_for_a_slow_answer(fault: dict[str, Any]) -> None:
     answered = threading.Event()
 
     class Watched(SimulatedPBX):
@@ -202,8 +200,8 @@ def test_stopping_does_not_wait_for_a_slow_answer(fault: str) -> None:
             return response
 
     pbx = Watched()
-    pbx.fail_next(**{fault: 3600.0})
-    with pbx.serve() as server:
+    pbx.faults.fail_next(**fault)
+    with serve(pbx) as server:
         peer = socket.create_connection(server.address, timeout=10)
         peer.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         assert answered.wait(10)
@@ -213,19 +211,19 @@ def test_stopping_does_not_wait_for_a_slow_answer(fault: str) -> None:
 
 
 def test_a_dripping_answer_arrives_whole_in_the_end(pbx: SimulatedPBX, client: Client) -> None:
-    pbx.fail_next(drip_seconds=1e-6)
+    pbx.faults.fail_next(drip_seconds=1e-6)
 
     assert json.loads(client.ask("GET", "/")[1])["errcode"] == 10001
 
 
 def test_the_pbx_outlives_its_server_and_comes_back_on_the_same_port(pbx: SimulatedPBX) -> None:
-    with pbx.serve() as first:
+    with serve(pbx) as first:
         token = Client(first.base_url).log_in()["access_token"]
         address = first.address
     with pytest.raises(ConnectionRefusedError):
         Client(first.base_url).page(token)
 
-    with pbx.serve(*address) as second:
+    with serve(pbx, *address) as second:
         assert Client(second.base_url).page(token)["errcode"] == 0
 
 
@@ -234,29 +232,36 @@ def test_an_ipv6_address_is_written_in_brackets(pbx: SimulatedPBX) -> None:
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()
     except OSError as error:
         pytest.skip(f"no IPv6 loopback here: {error}")
-    with pbx.serve("::1") as server:
+    with serve(pbx, "::1") as server:
         answer = Client(server.base_url).log_in()
 
     assert server.base_url.startswith("http://[::1]:")
     assert answer["errcode"] == 0
 
 
+class BusyMinute:
+    """A clock: the office has a minute to catch up when it looks, and says when it looks again."""
+
+    def __init__(self) -> None:
+        self.looked_twice = threading.Event()
+        self._looks = 0
+
+    def __call__(self) -> float:
+        if threading.current_thread().name != "simulated-office":
+            return NOW
+        self._looks += 1
+        if self._looks > 1:
+            self.looked_twice.set()
+        return NOW + 60.0
+
+
 def test_live_calls_come_by_themselves() -> None:
-    came = threading.Event()
-    start = 1_772_445_600.0
-    instants = iter([start])
+    clock = BusyMinute()
+    pbx = SimulatedPBX(OfficeSettings(min_calls_per_minute=60), clock=clock)
+    with serve(pbx, live=True):
+        assert clock.looked_twice.wait(10)
 
-    class Watched(SimulatedPBX):
-        def tick(self) -> list[Key]:
-            ids = super().tick()
-            if ids:
-                came.set()
-            return ids
-
-    pbx = Watched(clock=lambda: next(instants, start + 60), min_calls_per_minute=60)
-    with pbx.serve(live=True):
-        assert came.wait(10)
-
+    assert len(pbx.table) > 0
     assert not [thread for thread in threading.enumerate() if thread.name == "simulated-office"]
 
 
@@ -300,7 +305,7 @@ def test_https_is_served_while_another_peer_never_shakes_hands(
 ) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
-    with pbx.serve(ssl_context=context) as server, socket.create_connection(server.address):
+    with serve(pbx, ssl_context=context) as server, socket.create_connection(server.address):
         answer = Client(server.base_url, trusting).log_in()
 
     assert server.base_url.startswith("https://127.0.0.1:")
@@ -308,7 +313,7 @@ def test_https_is_served_while_another_peer_never_shakes_hands(
 
 
 class Visit(threading.Event):
-    """Stands for the wish to stop: comes by when the command is ready, then lets it end."""
+    """A stop event that calls *visit* when the command is ready, and then lets it end."""
 
     def __init__(self, visit: Callable[[], None] = lambda: None) -> None:
         super().__init__()
@@ -479,8 +484,8 @@ def test_too_long_a_history_is_refused_before_it_is_begun(
     assert "10,000,000 at most" in err
 
 
-class Stop(threading.Event):
-    """The wish to stop that comes when the command has looked so many times."""
+class StopsAfter(threading.Event):
+    """Is set when the command has looked at it *looks* times."""
 
     def __init__(self, looks: int) -> None:
         super().__init__()
@@ -497,10 +502,10 @@ class Stop(threading.Event):
     ids=["long", "without-calls", "all-in-one-slot"],
 )
 @pytest.mark.parametrize("looks", [0, 1, 100])
-def test_told_to_stop_it_leaves_its_history_at_once(
+def test_stopped_while_it_makes_its_history_it_ends_at_once(
     typed: tuple[str, ...], looks: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stop = Stop(looks)
+    stop = StopsAfter(looks)
 
     assert run(arguments("--listen", ":0", *typed), stop) == 0
     assert stop.looks == -1
@@ -572,7 +577,7 @@ def test_the_command_can_be_slow_and_clean_up(capsys: pytest.CaptureFixture[str]
 
 
 @pytest.mark.parametrize("way", LEGS_APPEAR)
-def test_the_command_shows_legs_as_told(way: str) -> None:
+def test_the_command_shows_legs_as_asked(way: str) -> None:
     port = free_port()
     client = Client(f"http://127.0.0.1:{port}")
     seen: list[Any] = []
@@ -601,3 +606,29 @@ def test_the_help_says_what_is_not_imitated(capsys: pytest.CaptureFixture[str]) 
     assert all(word in out for word in ("speed", "legs", "new_id", "clean-up", "certificate"))
     assert all(re.search(rf"\b{command}\b", out) for command in COMMANDS)
     assert all(re.search(rf"(^|\s){name}(,|$)", out, re.MULTILINE) for name in SCENARIOS)
+
+
+def test_it_runs_without_the_exporter() -> None:
+    command = [sys.executable, "-m", "pbx_simulator", "--listen", ":0", "--days", "1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            url = re.search(r"base_url=(\S+)", line)
+            assert url is not None, line
+            answer = Client(url[1]).log_in()
+        finally:
+            process.terminate()
+
+    assert answer["errcode"] == 0
+    assert process.returncode == 0
+
+
+def test_run_alone_it_names_itself_in_errors() -> None:
+    command = [sys.executable, "-m", "pbx_simulator", "--client-secret-env", "NO_SUCH_VARIABLE"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.returncode == 2
+    assert done.stderr == (
+        "python -m pbx_simulator: --client-secret-env: NO_SUCH_VARIABLE is not set\n"
+    )

@@ -1,36 +1,52 @@
-"""The simulated PBX can judge the exporter, because it shares no code with it."""
+"""The simulated PBX can be compared with the exporter, because it shares no code with it."""
 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from sys import stdlib_module_names
 
+import pytest
+
 import pbx_simulator
 
-SOURCES = sorted(Path(pbx_simulator.__file__).parent.rglob("*.py"))
+SOURCES = {path.stem: path for path in Path(pbx_simulator.__file__).parent.glob("*.py")}
+FLOORS = {
+    name: int(floor)
+    for floor, name in re.findall(r"^    (\d+) +(\w+)  ", pbx_simulator.__doc__ or "", re.MULTILINE)
+}
+"""Where the package's docstring draws each module."""
 
 
-def imported(source: str) -> Iterator[tuple[int, str]]:
-    """Yield (level, module) of every import in *source*."""
-    for node in ast.walk(ast.parse(source)):
+def imports(module: str) -> Iterator[tuple[int, str]]:
+    """Yield (level, module) of every import in *module*."""
+    for node in ast.walk(ast.parse(SOURCES[module].read_text())):
         if isinstance(node, ast.Import):
             yield from ((0, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.level, node.module
         elif isinstance(node, ast.ImportFrom):
-            yield node.level, node.module or ""
+            yield from ((node.level, alias.name) for alias in node.names)
 
 
-def imports() -> list[tuple[int, str]]:
-    return [found for path in SOURCES for found in imported(path.read_text())]
+@pytest.mark.parametrize("module", SOURCES)
+def test_a_module_imports_the_standard_library_and_its_own_package_only(module: str) -> None:
+    found = list(imports(module))
+
+    assert {name.partition(".")[0] for level, name in found if not level} <= (
+        stdlib_module_names | {"__future__"}
+    )
+    assert [name for level, name in found if level > 1] == []
 
 
-def test_it_imports_the_standard_library_and_itself_only() -> None:
-    outside = {name.partition(".")[0] for level, name in imports() if not level}
-
-    assert len(SOURCES) > 5
-    assert outside <= stdlib_module_names | {"__future__"}
+def test_the_docstring_draws_every_module() -> None:
+    assert set(FLOORS) == set(SOURCES) - {"__init__", "__main__"}
 
 
-def test_no_relative_import_leaves_the_package() -> None:
-    assert [name for level, name in imports() if level > 1] == []
+@pytest.mark.parametrize("module", FLOORS)
+def test_a_module_imports_from_lower_floors_only(module: str) -> None:
+    own = {name for level, name in imports(module) if level == 1}
+
+    assert {name for name in own if FLOORS[name] >= FLOORS[module]} == set()

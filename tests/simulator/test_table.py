@@ -90,7 +90,7 @@ def test_odd_values_do_not_stop_the_sorting() -> None:
     assert ids(table.page("duration", "asc", 1, 9)) == [3, 2, 1]
 
 
-def test_ids_begin_where_they_are_told_and_are_never_given_twice() -> None:
+def test_ids_begin_at_the_first_id_and_are_never_given_twice() -> None:
     table = CDRTable(first_id=2700)
     table.insert([{}, {}, {}])
     table.delete([2702])

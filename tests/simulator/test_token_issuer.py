@@ -7,24 +7,14 @@ import pytest
 from pbx_simulator.http_messages import APIRefusal
 from pbx_simulator.token_issuer import TokenIssuer, TokenPair
 
+from .support import SettableClock
+
 HERE = "192.0.2.50"
 ELSEWHERE = "192.0.2.51"
 
 
-class Clock:
-    now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def tokens(clock: Clock) -> TokenIssuer:
+def tokens(clock: SettableClock) -> TokenIssuer:
     return TokenIssuer("id", "secret", clock)
 
 
@@ -43,10 +33,10 @@ def errcode(refused: pytest.ExceptionInfo[APIRefusal]) -> int:
 
 
 def test_a_new_token_is_good_and_has_32_characters(tokens: TokenIssuer) -> None:
-    grant = log_in(tokens)
-    tokens.check(grant.access_token)
+    pair = log_in(tokens)
+    tokens.check(pair.access_token)
 
-    assert len(grant.access_token) == len(grant.refresh_token) == 32
+    assert len(pair.access_token) == len(pair.refresh_token) == 32
 
 
 @pytest.mark.parametrize(("username", "password"), [("id", "wrong"), ("wrong", "secret"), ("", "")])
@@ -60,14 +50,16 @@ def test_wrong_credentials_are_a_failure_that_names_them(
     assert refused.value.invalid == {"username or password": "error"}
 
 
-def test_a_token_lives_half_an_hour_to_the_second(tokens: TokenIssuer, clock: Clock) -> None:
-    grant = log_in(tokens)
+def test_a_token_lives_half_an_hour_to_the_second(
+    tokens: TokenIssuer, clock: SettableClock
+) -> None:
+    pair = log_in(tokens)
     clock.now += 1799.9
-    tokens.check(grant.access_token)
+    tokens.check(pair.access_token)
     clock.now += 0.1
 
     with pytest.raises(APIRefusal) as refused:
-        tokens.check(grant.access_token)
+        tokens.check(pair.access_token)
     assert errcode(refused) == 10004
 
 
@@ -79,11 +71,11 @@ def test_an_unknown_token_is_refused_like_an_expired_one(tokens: TokenIssuer) ->
 
 
 def test_a_refresh_token_outlives_the_access_token_by_a_day(
-    tokens: TokenIssuer, clock: Clock
+    tokens: TokenIssuer, clock: SettableClock
 ) -> None:
-    grant = log_in(tokens)
+    pair = log_in(tokens)
     clock.now += 86_399
-    tokens.check(tokens.refresh(grant.refresh_token).access_token)
+    tokens.check(tokens.refresh(pair.refresh_token).access_token)
     late = log_in(tokens)
     clock.now += 86_400
 
@@ -102,7 +94,9 @@ def test_a_refresh_spends_the_refresh_token_and_not_the_access_token(tokens: Tok
         tokens.refresh(old.refresh_token)
 
 
-def test_a_refreshed_token_still_dies_at_its_own_time(tokens: TokenIssuer, clock: Clock) -> None:
+def test_a_refreshed_token_still_dies_at_its_own_time(
+    tokens: TokenIssuer, clock: SettableClock
+) -> None:
     old = log_in(tokens)
     clock.now += 1440
     new = tokens.refresh(old.refresh_token)
@@ -124,14 +118,14 @@ def test_the_ninth_live_token_is_refused(tokens: TokenIssuer) -> None:
 
 
 def test_revoking_frees_a_slot(tokens: TokenIssuer) -> None:
-    grants = [log_in(tokens) for _ in range(8)]
-    tokens.revoke(grants[3].access_token)
+    pairs = [log_in(tokens) for _ in range(8)]
+    tokens.revoke(pairs[3].access_token)
     log_in(tokens)
 
     assert tokens.live == 8
 
 
-def test_expiry_frees_the_slots(tokens: TokenIssuer, clock: Clock) -> None:
+def test_expiry_frees_the_slots(tokens: TokenIssuer, clock: SettableClock) -> None:
     for _ in range(8):
         log_in(tokens)
     clock.now += 1800
@@ -141,14 +135,16 @@ def test_expiry_frees_the_slots(tokens: TokenIssuer, clock: Clock) -> None:
 
 
 def test_a_refresh_takes_the_slot_of_the_token_it_replaces(tokens: TokenIssuer) -> None:
-    grants = [log_in(tokens) for _ in range(8)]
-    for grant in grants:
-        tokens.refresh(grant.refresh_token)
+    pairs = [log_in(tokens) for _ in range(8)]
+    for pair in pairs:
+        tokens.refresh(pair.refresh_token)
 
     assert tokens.live == 8
 
 
-def test_a_refresh_refused_at_the_cap_spends_nothing(tokens: TokenIssuer, clock: Clock) -> None:
+def test_a_refresh_refused_at_the_cap_spends_nothing(
+    tokens: TokenIssuer, clock: SettableClock
+) -> None:
     expired = log_in(tokens)
     clock.now += 1800
     others = [log_in(tokens) for _ in range(8)]
@@ -161,13 +157,13 @@ def test_a_refresh_refused_at_the_cap_spends_nothing(tokens: TokenIssuer, clock:
 
 
 def test_revoking_ends_the_refresh_token_too(tokens: TokenIssuer) -> None:
-    grant = log_in(tokens)
-    tokens.revoke(grant.access_token)
+    pair = log_in(tokens)
+    tokens.revoke(pair.access_token)
 
     with pytest.raises(APIRefusal):
-        tokens.check(grant.access_token)
+        tokens.check(pair.access_token)
     with pytest.raises(APIRefusal):
-        tokens.refresh(grant.refresh_token)
+        tokens.refresh(pair.refresh_token)
 
 
 def test_five_failures_in_a_row_block_the_address_and_no_other(tokens: TokenIssuer) -> None:
@@ -197,7 +193,9 @@ def test_failures_of_two_addresses_do_not_add_up(tokens: TokenIssuer) -> None:
     assert tokens.blocked == []
 
 
-def test_time_frees_no_address_but_an_administrator_does(tokens: TokenIssuer, clock: Clock) -> None:
+def test_time_frees_no_address_but_an_administrator_does(
+    tokens: TokenIssuer, clock: SettableClock
+) -> None:
     fail(tokens, 5)
     clock.now += 30 * 86_400
     with pytest.raises(APIRefusal):
@@ -219,17 +217,17 @@ def test_unblocking_without_an_address_frees_all(tokens: TokenIssuer) -> None:
 
 
 def test_tokens_expire_on_command_and_can_be_refreshed(tokens: TokenIssuer) -> None:
-    grant = log_in(tokens)
+    pair = log_in(tokens)
     tokens.expire()
 
     with pytest.raises(APIRefusal):
-        tokens.check(grant.access_token)
-    tokens.check(tokens.refresh(grant.refresh_token).access_token)
+        tokens.check(pair.access_token)
+    tokens.check(tokens.refresh(pair.refresh_token).access_token)
 
 
 def test_refresh_tokens_expire_on_command_too(tokens: TokenIssuer) -> None:
-    grant = log_in(tokens)
+    pair = log_in(tokens)
     tokens.expire(refresh_too=True)
 
     with pytest.raises(APIRefusal):
-        tokens.refresh(grant.refresh_token)
+        tokens.refresh(pair.refresh_token)

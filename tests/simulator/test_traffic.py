@@ -47,11 +47,11 @@ def test_another_seed_makes_another_history() -> None:
 
 
 @pytest.mark.parametrize("step", [0.25, 7.0, 1234.5, HOUR], ids=lambda step: f"{step}s")
-def test_a_history_told_in_parts_is_the_same_history(step: float) -> None:
+def test_a_history_asked_for_in_parts_is_the_same_history(step: float) -> None:
     begin = MONDAY + 10 * HOUR
     until = begin + min(40 * step, 5 * HOUR)
     traffic = Traffic(1, rate=100)
-    instants = [begin]
+    instants: list[float] = [begin]
     while instants[-1] < until:
         instants.append(min(instants[-1] + step, until))
 
@@ -61,19 +61,19 @@ def test_a_history_told_in_parts_is_the_same_history(step: float) -> None:
     assert parts
 
 
-@pytest.mark.parametrize("told_by", ["started", "ended"])
-def test_calls_are_told_in_the_order_of_an_instant_of_theirs(told_by: str) -> None:
-    instant = attrgetter(told_by)
+@pytest.mark.parametrize("sorted_by", ["started", "ended"])
+def test_calls_are_in_the_order_of_the_instant_asked_for(sorted_by: str) -> None:
+    instant = attrgetter(sorted_by)
     calls = Traffic(1).calls(MONDAY, MONDAY + 2 * DAY, instant)
     instants = [instant(call) for call in calls]
 
     assert instants == sorted(instants)
     assert all(MONDAY < each <= MONDAY + 2 * DAY for each in instants)
-    others = [call.ended if told_by == "started" else call.started for call in calls]
+    others = [call.ended if sorted_by == "started" else call.started for call in calls]
     assert others != sorted(others)
 
 
-def test_a_call_that_began_before_is_told_when_it_ends() -> None:
+def test_a_call_that_began_before_is_found_by_its_end() -> None:
     calls = ended(Traffic(1, rate=20), MONDAY + 10 * HOUR, MONDAY + 10 * HOUR + 60)
 
     assert any(call.started < MONDAY + 10 * HOUR for call in calls)

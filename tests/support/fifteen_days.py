@@ -28,7 +28,7 @@ from cdr_exporter.poller.poller import Poller
 from cdr_exporter.settings import MACHINE_CALLEES, PBX, SecretSource
 from cdr_exporter.store import Store
 from cdr_exporter.tail.page_reader import Reader
-from pbx_simulator import SimulatedPBX
+from pbx_simulator import OfficeSettings, SimulatedPBX
 from pbx_simulator.directory import DIDS, QUEUES
 
 from ..test_calls_of_a_month import Chance, InOneProcess
@@ -82,11 +82,9 @@ class Exporter:
     last: Snapshot
 
     def __init__(self, name: str, state_dir: Path, clock: FakeClock) -> None:
-        self.office = SimulatedPBX(
-            seed=len(name),
+        self.pbx = SimulatedPBX(
+            OfficeSettings(seed=len(name), rate=RATES[name], utc_offset_seconds=OFFSETS[name]),
             clock=lambda: clock.wall,
-            rate=RATES[name],
-            utc_offset_seconds=OFFSETS[name],
         )
         settings = PBX(
             name=name,
@@ -101,7 +99,7 @@ class Exporter:
         )
         reading = reading_of(settings, MACHINE_CALLEES)
         vitals = Vitals(BOUNDS)
-        cut = Cut(self.office, lambda: name == "branch" and clock.wall in DOWN)
+        cut = Cut(self.pbx, lambda: name == "branch" and clock.wall in DOWN)
         self.store = Store(state_dir, name, "me", BOUNDS, number_zeros(reading))
         self._poller = Poller(
             settings,
@@ -119,7 +117,7 @@ class Exporter:
         self.last = snapshot
 
     def poll(self) -> None:
-        self.office.tick()
+        self.pbx.office.tick()
         self._poller.poll()
 
 
@@ -144,7 +142,7 @@ class Past:
 
     def state(self, name: str) -> dict[str, Any]:
         """Return what became of the calls of one PBX, by itself."""
-        return dict(zip(ZONES, self._exporters, strict=True))[name].office.state()
+        return dict(zip(ZONES, self._exporters, strict=True))[name].pbx.state()
 
     def _pass(self) -> None:
         path = self._directory / "past.om"

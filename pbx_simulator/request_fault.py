@@ -1,7 +1,7 @@
-"""Answers that go wrong on purpose.
+"""A request that goes wrong on purpose.
 
-Rule: a fault waits for the next request it fits, is used up by it, and says what happened to
-that request alone. One without an answer of its own only spoils the way of the true answer.
+Rule: a fault concerns one request alone. It either replaces the answer, and then the request is
+not carried out, or it disturbs how the true answer is sent.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from .http_messages import APIRefusal, HTTPReply, refusal_reply
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
-    """What to answer instead (*errcode*, *status*, *body*) and how to spoil the answer's way.
+class RequestFault:
+    """What to answer instead (*errcode*, *status*, *body*) and how to disturb the sending.
 
-    `errcode` makes the API's own refusal, `status` and `body` whatever they say. For
-    `delay_seconds`, `drip_seconds`, `cut_after` and `dropped` see `HTTPReply`.
-    *path* is the endpoint that it waits for (`get_token`, `cdr/list`, ...), None any.
+    *errcode* answers as the API refuses; *status* and *body* are sent as they are. For
+    *headers*, *delay_seconds*, *drip_seconds*, *cut_after* and *dropped* see `HTTPReply`.
+    *path* is the endpoint that it waits for (`get_token`, `cdr/list`, ...); None: any.
     """
 
     errcode: int | None = None
@@ -39,10 +39,10 @@ class Fault:
 
     def answer(self) -> HTTPReply:
         """Return the answer in place of the true one."""
-        return self.spoil(self._answer())
+        return self.disturb(self._answer())
 
-    def spoil(self, response: HTTPReply) -> HTTPReply:
-        """Return *response* with the trouble on its way."""
+    def disturb(self, response: HTTPReply) -> HTTPReply:
+        """Return *response*, sent with the trouble that this fault asks for."""
         return replace(
             response,
             headers={**response.headers, **self.headers},
@@ -58,25 +58,3 @@ class Fault:
         if body is None:
             body = refused.body if refused else b""
         return HTTPReply(self.status or HTTPStatus.OK, body, errcode=self.errcode)
-
-
-class Faults:
-    """The faults that wait, first come first served."""
-
-    def __init__(self) -> None:
-        self._waiting: list[Fault] = []
-
-    def add(self, fault: Fault, times: int = 1) -> None:
-        """Let *fault* happen to the next *times* requests that it fits."""
-        self._waiting += [fault] * times
-
-    def take(self, endpoint: str | None) -> Fault | None:
-        """Return, and use up, the fault for a request to *endpoint*, if one waits."""
-        for position, fault in enumerate(self._waiting):
-            if fault.path in (None, endpoint):
-                return self._waiting.pop(position)
-        return None
-
-    def clear(self) -> None:
-        """Forget the faults that still wait."""
-        self._waiting.clear()
