@@ -24,12 +24,12 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from cdr_exporter.cdr import Record, decode
 from cdr_exporter.clock import Now
 from cdr_exporter.commands.exporter import bounds_of
-from cdr_exporter.ingest.call_assembly import reading_of
-from cdr_exporter.ingest.pbx_state import Books
-from cdr_exporter.ledger import Terms, from_the_beginning
+from cdr_exporter.ingest.call_assembly import call_rules_of
+from cdr_exporter.ingest.pbx_state import PBXState
+from cdr_exporter.ledger import LedgerLimits, from_the_beginning
 from cdr_exporter.ledger.page import page_of, query
 from cdr_exporter.metrics.catalogue import LEGS_BUCKETS
-from cdr_exporter.metrics.self_metrics import Vitals
+from cdr_exporter.metrics.self_metrics import SelfMetrics
 from cdr_exporter.settings import (
     DURATION_BUCKETS,
     MACHINE_CALLEES,
@@ -44,7 +44,7 @@ from cdr_exporter.store import Store
 ROWS, PAGE, ROUNDS = 100_000, 500, 5
 BOUNDS = bounds_of(Settings(pbxs=()))
 HQ = PBX(name="hq", base_url="http://127.0.0.1", client_id="me", secret=SecretSource(env="X"))
-TERMS = Terms(late_window=600.0, longest_call=11_700.0)
+TERMS = LedgerLimits(late_window=600.0, longest_call=11_700.0)
 
 EPOCH, APART = 1_700_000_000, 30
 NOW = float(EPOCH + APART * (ROWS + 120))
@@ -75,21 +75,21 @@ def timed(run: Callable[[list[bytes]], None], pages: list[bytes]) -> float:
 def ours(pages: list[bytes]) -> None:
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as directory:
         store = Store(Path(directory), "bench", "me", BOUNDS)
-        books = Books(
+        state = PBXState(
             HQ,
             store,
-            reading=reading_of(HQ, MACHINE_CALLEES),
-            vitals=Vitals(BOUNDS),
+            call_rules=call_rules_of(HQ, MACHINE_CALLEES),
+            self_metrics=SelfMetrics(BOUNDS),
             bounds=BOUNDS,
             clock=StandingClock(),
             committed=lambda: None,
         )
-        books.settling.begin_poll(StandingClock().now())
+        state.assembler.begin_poll(StandingClock().now())
         for number, body in enumerate(pages, start=1):
             page = page_of(query(number, PAGE), decode(body))
             ledger = store.ledger or from_the_beginning()
-            books.keep(ledger.judge(page, NOW, TERMS), page, store.totals, baseline=True)
-        books.settle_calls()
+            state.keep(ledger.judge(page, NOW, TERMS), page, store.totals, baseline=True)
+        state.count_finished_calls()
         for family in ("cdr_records_total", "cdr_calls_total"):
             counted = sum(
                 value[0] for key, value in store.totals.series.items() if key.family == family

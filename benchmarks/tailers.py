@@ -75,7 +75,7 @@ class Office:
         self.owed: set[int] = set()
         self.owed_from = TABLE
         self._load = load
-        self._chance = random.Random(seed)
+        self._jitter = random.Random(seed)
         self._late: list[tuple[float, int]] = []
         self._at_first_answer: set[int] | None = None
         for _ in range(TABLE):
@@ -84,7 +84,7 @@ class Office:
     def before_answer(self) -> None:
         """Let happen what happens between two answers."""
         if self.busy:
-            self._happen(self._chance.randint(0, 2))
+            self._happen(self._jitter.randint(0, 2))
         if self._at_first_answer is None:
             self._at_first_answer = set(self.pbx.rows)
 
@@ -94,7 +94,7 @@ class Office:
         self._at_first_answer = None
         self.pbx.clock.pass_(INTERVAL)
         if self.busy:
-            self._happen(self._chance.randint(0, 24))
+            self._happen(self._jitter.randint(0, 24))
 
     def come_to_rest(self) -> None:
         """Commit what is late and change nothing from now on."""
@@ -103,14 +103,14 @@ class Office:
 
     def _happen(self, calls: int) -> None:
         for _ in range(calls):
-            row_id, late = self._next_id(), self._chance.random() < self._load.late
+            row_id, late = self._next_id(), self._jitter.random() < self._load.late
             if late:
-                due = self.pbx.clock.now().steady + self._chance.uniform(0, 120)
+                due = self.pbx.clock.now().steady + self._jitter.uniform(0, 120)
                 self._late.append((due, row_id))
             else:
                 self._insert(row_id)
         self._commit_late(until=self.pbx.clock.now().steady)
-        if self._chance.random() < self._load.deletes:
+        if self._jitter.random() < self._load.deletes:
             self._delete()
 
     def _next_id(self) -> int:
@@ -130,12 +130,12 @@ class Office:
 
     def _delete(self) -> None:
         ids = sorted(self.pbx.rows)
-        newest = self._chance.random() < 0.3
-        self.pbx.delete(*(ids[-self._chance.randint(1, 4) :] if newest else [self._any(ids)]))
+        newest = self._jitter.random() < 0.3
+        self.pbx.delete(*(ids[-self._jitter.randint(1, 4) :] if newest else [self._any(ids)]))
 
     def _any(self, ids: list[int]) -> int:
         # Recent rows more often: those are what a tailer reads.
-        return ids[-min(len(ids), 1 + int(self._chance.expovariate(1 / 30)))]
+        return ids[-min(len(ids), 1 + int(self._jitter.expovariate(1 / 30)))]
 
 
 class Simple:
@@ -153,7 +153,7 @@ class Simple:
 
     def poll(self) -> None:
         """Read what is new."""
-        self._times.update(self._walk())
+        self._times.update(self._plan())
 
     def counted(self) -> Counter[int]:
         """Return how often each row was counted, by id."""
@@ -162,7 +162,7 @@ class Simple:
     def close(self) -> None:
         """Nothing is held."""
 
-    def _walk(self) -> Iterable[int]:
+    def _plan(self) -> Iterable[int]:
         raise NotImplementedError
 
     def _page(self, number: int) -> list[int]:
@@ -189,7 +189,7 @@ class NewestFirst(Simple):
 
     _cursor: int | None = None
 
-    def _walk(self) -> Iterable[int]:
+    def _plan(self) -> Iterable[int]:
         if self._cursor is None:
             self._cursor = self._page(1)[0]
             return []
@@ -205,8 +205,8 @@ class NewestFirst(Simple):
 class Deduplicated(NewestFirst):
     """A row that slid to the next page meanwhile is not new."""
 
-    def _walk(self) -> Iterable[int]:
-        return set(super()._walk())
+    def _plan(self) -> Iterable[int]:
+        return set(super()._plan())
 
 
 class TotalDelta(Simple):
@@ -214,7 +214,7 @@ class TotalDelta(Simple):
 
     _known: int | None = None
 
-    def _walk(self) -> Iterable[int]:
+    def _plan(self) -> Iterable[int]:
         ids = self._ids()
         head = next(ids)
         before, self._known = self._known, self._total
@@ -228,7 +228,7 @@ class Ascending(Simple):
     newest_first = False
     _offset: int | None = None
 
-    def _walk(self) -> Iterable[int]:
+    def _plan(self) -> Iterable[int]:
         if self._offset is None:
             self._page(1)
             self._offset = self._total

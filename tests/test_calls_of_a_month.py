@@ -14,9 +14,9 @@ import pytest
 
 from cdr_exporter.cdr import Answer, decode
 from cdr_exporter.cdr.contract import CDRQuery
-from cdr_exporter.ingest.call_assembly import reading_of
+from cdr_exporter.ingest.call_assembly import call_rules_of
 from cdr_exporter.metrics.call_metrics import number_zeros
-from cdr_exporter.metrics.self_metrics import Vitals
+from cdr_exporter.metrics.self_metrics import SelfMetrics
 from cdr_exporter.poller.poller import Poller
 from cdr_exporter.settings import MACHINE_CALLEES, PBX, SecretSource
 from cdr_exporter.store import Store
@@ -44,11 +44,11 @@ class Chance:
     """Kills the exporter at a request or at a commit, every now and then."""
 
     def __init__(self, share: float) -> None:
-        self._chance = random.Random(11)
+        self._jitter = random.Random(11)
         self.share = share
 
     def strike(self) -> None:
-        if self._chance.random() < self.share:
+        if self._jitter.random() < self.share:
             raise Killed
 
 
@@ -120,16 +120,16 @@ class Month:
         if self.store is not None:
             self.store.close()
             self.restarts += 1
-        reading = reading_of(self.settings, MACHINE_CALLEES)
-        self.store = KilledStore(self._state_dir, "hq", "me", BOUNDS, number_zeros(reading))
+        call_rules = call_rules_of(self.settings, MACHINE_CALLEES)
+        self.store = KilledStore(self._state_dir, "hq", "me", BOUNDS, number_zeros(call_rules))
         self.store.kill = self.kill
-        vitals = Vitals(BOUNDS)
+        self_metrics = SelfMetrics(BOUNDS)
         self._poller = Poller(
             self.settings,
-            Reader(self._list, vitals, self.clock),  # type: ignore[arg-type]
+            Reader(self._list, self_metrics, self.clock),  # type: ignore[arg-type]
             self.store,
-            reading=reading,
-            vitals=vitals,
+            call_rules=call_rules,
+            self_metrics=self_metrics,
             bounds=BOUNDS,
             clock=self.clock,  # type: ignore[arg-type]
             publish=lambda _: None,

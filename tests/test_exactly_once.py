@@ -18,20 +18,20 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from cdr_exporter.calls import NO_CHANGE, Calls, Change
+from cdr_exporter.calls import NO_CHANGE, CallChange, TrackedCalls
 from cdr_exporter.cdr import Record
 from cdr_exporter.errors import StateNotWritten, TryAgain
-from cdr_exporter.ingest.call_assembly import reading_of
-from cdr_exporter.ledger import Ledger, Verdict
+from cdr_exporter.ingest.call_assembly import call_rules_of
+from cdr_exporter.ledger import Ledger, PageVerdict
 from cdr_exporter.ledger import ledger as ledger_module
 from cdr_exporter.ledger.page import Page
-from cdr_exporter.metrics.self_metrics import Vitals
+from cdr_exporter.metrics.self_metrics import SelfMetrics
 from cdr_exporter.metrics.snapshot import Snapshot
 from cdr_exporter.metrics.totals import Totals, first_totals
 from cdr_exporter.poller.poller import Poller
 from cdr_exporter.settings import MACHINE_CALLEES, PBX, SecretSource
 from cdr_exporter.store import Store
-from cdr_exporter.tail import anchor_search as sounding_module
+from cdr_exporter.tail import anchor_search as anchor_search
 from cdr_exporter.tail.page_reader import Reader
 
 from .support.fakes import FakePBX
@@ -52,10 +52,10 @@ class MemoryStore:
         self.ledger: Ledger | None = None
         self.totals: Totals = first_totals()
         self.resets: Mapping[str, float] = {}
-        self.calls = Calls()
+        self.calls = TrackedCalls()
         self._kept: Ledger | None = None
 
-    def commit(self, ledger: Ledger, totals: Totals, calls: Change) -> None:
+    def commit(self, ledger: Ledger, totals: Totals, calls: CallChange) -> None:
         self._kept, self.ledger, self.totals = ledger, ledger, totals
         self.calls.apply(calls)
 
@@ -65,9 +65,9 @@ class MemoryStore:
     def loaded(self) -> MemoryStore:
         kept = self._kept
         if kept is not None:
-            gaps = tuple(type(gap)(gap.low, gap.high, gap.since) for gap in kept.gaps)
+            recheck = tuple(type(gap)(gap.low, gap.high, gap.since) for gap in kept.recheck)
             kept = type(kept)(
-                **{name: getattr(kept, name) for name in kept.__slots__} | {"gaps": gaps}
+                **{name: getattr(kept, name) for name in kept.__slots__} | {"recheck": recheck}
             )
         self.ledger = self._kept = kept
         return self
@@ -118,11 +118,11 @@ class APBX(RuleBasedStateMachine):
         start=st.sampled_from(["now", "all"]),
         rows=st.integers(0, 130),
         total=st.booleans(),
-        nameless=st.sampled_from(["first", "last", "left_out"]),
+        without_id=st.sampled_from(["first", "last", "left_out"]),
         already=st.booleans(),
     )
-    def begin(self, start: str, rows: int, total: bool, nameless: str, already: bool) -> None:
-        self.pbx.tells_total, self.pbx.nameless = total, nameless
+    def begin(self, start: str, rows: int, total: bool, without_id: str, already: bool) -> None:
+        self.pbx.tells_total, self.pbx.without_id = total, without_id
         self.nameless_share = 1.0 if already and rows % 3 == 0 else 0.0
         self.start = start
         self.calls_end(rows)
@@ -148,13 +148,13 @@ class APBX(RuleBasedStateMachine):
         else:
             self.store = self.memory.loaded()
         self._spy_on_commits()
-        vitals = Vitals(BOUNDS)
+        self_metrics = SelfMetrics(BOUNDS)
         self.poller = Poller(
             self.settings,
-            Reader(self.pbx, vitals, self.clock),  # type: ignore[arg-type]
+            Reader(self.pbx, self_metrics, self.clock),  # type: ignore[arg-type]
             self.store,
-            reading=reading_of(self.settings, MACHINE_CALLEES),
-            vitals=vitals,
+            call_rules=call_rules_of(self.settings, MACHINE_CALLEES),
+            self_metrics=self_metrics,
             bounds=BOUNDS,
             clock=self.clock,  # type: ignore[arg-type]
             publish=self.publish,
@@ -167,7 +167,7 @@ class APBX(RuleBasedStateMachine):
         commit = type(self.store).commit.__get__(self.store)
         self.pending: list[Record] = []
 
-        def spy(ledger: Ledger, totals: Totals, calls: Change = NO_CHANGE) -> None:
+        def spy(ledger: Ledger, totals: Totals, calls: CallChange = NO_CHANGE) -> None:
             if self.crash == "before commit":
                 raise Killed
             if self.crash == "full disk":
@@ -184,17 +184,17 @@ class APBX(RuleBasedStateMachine):
         self.store.commit = spy
 
     def _spy_on_verdicts(self) -> None:
-        books = self.poller._tail._books
-        keep = books.keep
+        state = self.poller._tail._state
+        keep = state.keep
 
-        def spy(verdict: Verdict, page: Page, totals: Totals, *, baseline: bool) -> None:
+        def spy(verdict: PageVerdict, page: Page, totals: Totals, *, baseline: bool) -> None:
             self.pending = list(verdict.counted)
             self.pending_rows_only = sum(map(self.is_row_only(verdict), verdict.counted))
             keep(verdict, page, totals, baseline=baseline)
 
-        books.keep = spy  # type: ignore[method-assign]
+        state.keep = spy  # type: ignore[method-assign]
 
-    def is_row_only(self, verdict: Verdict) -> Callable[[Record], bool]:
+    def is_row_only(self, verdict: PageVerdict) -> Callable[[Record], bool]:
         """Say whether a row is of a call that is not to be put together."""
         calls = self.store.calls
         passed = {row.uid for row in verdict.passed}
@@ -260,7 +260,7 @@ class APBX(RuleBasedStateMachine):
     def row(self, duration: int = 30) -> dict[str, Any]:
         self.serial += 1
         ledger = self.store.ledger if self.store is not None else None
-        if self.start == "now" and (ledger is None or ledger.opening == "now"):
+        if self.start == "now" and (ledger is None or ledger.first_read == "now"):
             self.excused.add(f"row-{self.serial}")
         return {
             "record_file": f"row-{self.serial}",
@@ -276,7 +276,7 @@ class APBX(RuleBasedStateMachine):
             duration = (7 * self.serial) % 90
             share = (self.serial * 37 % 100) / 100
             if share < self.nameless_share:
-                self.pbx.call_nameless(**self.row(duration))
+                self.pbx.call_without_id(**self.row(duration))
             else:
                 self.pbx.call(**self.row(duration))
 
@@ -389,9 +389,9 @@ class APBX(RuleBasedStateMachine):
     def the_ledger_is_bounded_and_in_order(self) -> None:
         ledger = self.store.ledger if self.store is not None else None
         if ledger is not None:
-            edges = [edge for hole in ledger.holes for edge in reversed(hole)]
+            edges = [edge for wanted in ledger.unread for edge in reversed(wanted)]
             assert edges == sorted(edges, reverse=True)
-            assert len(ledger.gaps) <= 1_000
+            assert len(ledger.recheck) <= 1_000
 
     def teardown(self) -> None:
         """When all is quiet for long enough, everything visible was counted, and is shown."""
@@ -405,7 +405,7 @@ class APBX(RuleBasedStateMachine):
             self.clock.pass_(max(70.0, self.poller.poll()))
         ledger = self.store.ledger
         assert ledger is not None
-        hidden = ledger.mark.broken_at
+        hidden = ledger.watermark.broken_at
         missing = {
             row.record_file
             for row in self.pbx.rows.values()
@@ -417,9 +417,9 @@ class APBX(RuleBasedStateMachine):
             self.directory.cleanup()
 
         assert missing - self.excused == set()
-        assert ledger.holes == ()
+        assert ledger.unread == ()
         assert open_calls == {}
-        assert self.poller._tail._books.showing.shown
+        assert self.poller._tail._state.visibility.shown
 
 
 @pytest.mark.fault("D1", "D2", "D4", "H6", "H7")
@@ -448,5 +448,5 @@ def a_small_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ledger_module, "REMEMBERED", 40)
     monkeypatch.setattr(ledger_module, "_SLACK", 10)
     # So small, that anchors are not exact in short tables, too.
-    monkeypatch.setattr(sounding_module, "BLOCK", 2)
-    monkeypatch.setattr(sounding_module, "_EXACT_ENOUGH", 1)
+    monkeypatch.setattr(anchor_search, "BLOCK", 2)
+    monkeypatch.setattr(anchor_search, "_EXACT_ENOUGH", 1)

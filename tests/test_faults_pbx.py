@@ -541,14 +541,14 @@ def test_rows_without_an_id_count_once_when_the_firmware_is_new(
     bench: Callable[..., Bench], start: str, order: str
 ) -> None:
     pbx = FakePBX()
-    pbx.nameless = order
+    pbx.without_id = order
     pbx.call(300)
     it = bench(pbx, start=start)
     it.poll(3)
     before = it.counted
     for _ in range(150):
         if pbx.next_id < 320:
-            pbx.call_nameless(started_at=int(it.clock.wall) - 60)
+            pbx.call_without_id(started_at=int(it.clock.wall) - 60)
         it.clock.pass_(30)
         it.poll()
     counted = it.counted

@@ -443,7 +443,7 @@ def test_a_state_of_the_first_layout_is_read_whole(tmp_path: Path) -> None:
 
         assert isinstance(found, State)
         assert found.ledger is not None
-        assert (counted(found.totals), found.ledger.high) == (2, 2)
+        assert (counted(found.totals), found.ledger.newest_key) == (2, 2)
 
 
 @pytest.mark.fault("E9")
@@ -551,13 +551,13 @@ def test_an_older_copy_put_back_counts_rows_without_an_id_once(
 ) -> None:
     it = bench()
     for number in range(50):
-        it.pbx.call_nameless(started_at=int(it.clock.wall) - 3600 + number)
+        it.pbx.call_without_id(started_at=int(it.clock.wall) - 3600 + number)
     it.poll(2)
 
     def live(times: int) -> None:
         for _ in range(times):
             it.clock.pass_(1)
-            it.pbx.call_nameless(started_at=int(it.clock.wall) - 60)
+            it.pbx.call_without_id(started_at=int(it.clock.wall) - 60)
         it.poll(3)
 
     live(20)

@@ -40,23 +40,23 @@ Bounds
 """
 
 from .call import Call, call_of
-from .leg import OTHER_NUMBER, OUTCOMES, Kind, Leg, LegReader, Reading
+from .leg import OTHER_NUMBER, OUTCOMES, CallKind, CallRules, Leg, LegClassifier
 from .open_calls import (
     ALL_READ,
     MOST_CLOSED,
     MOST_OPEN,
     NO_CHANGE,
     NOT_KNOWN,
-    Calls,
-    Change,
-    Closed,
+    CallChange,
+    CallVerdict,
+    ClosedCall,
     Moment,
-    Open,
-    Terms,
-    Unread,
-    Verdict,
+    OpenCall,
+    SettleRules,
+    TrackedCalls,
+    UnreadLegs,
 )
-from .reachable_time import Answered
+from .reachable_time import ReachableTime
 
 __all__ = [
     "ALL_READ",
@@ -66,19 +66,19 @@ __all__ = [
     "NO_CHANGE",
     "OTHER_NUMBER",
     "OUTCOMES",
-    "Answered",
     "Call",
-    "Calls",
-    "Change",
-    "Closed",
-    "Kind",
+    "CallChange",
+    "CallKind",
+    "CallRules",
+    "CallVerdict",
+    "ClosedCall",
     "Leg",
-    "LegReader",
+    "LegClassifier",
     "Moment",
-    "Open",
-    "Reading",
-    "Terms",
-    "Unread",
-    "Verdict",
+    "OpenCall",
+    "ReachableTime",
+    "SettleRules",
+    "TrackedCalls",
+    "UnreadLegs",
     "call_of",
 ]

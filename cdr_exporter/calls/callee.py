@@ -28,7 +28,7 @@ class Callee(NamedTuple):
     is_queue: bool
 
 
-def callee(text: str, machines: Iterable[str]) -> Callee:
+def parse_callee(text: str, machines: Iterable[str]) -> Callee:
     """Read `call_to`; *machines* are beginnings of names, folded as by `folded`."""
     name, number = _name_and_number(text)
     begins = folded(name)

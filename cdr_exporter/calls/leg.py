@@ -23,7 +23,7 @@ from msgspec import Struct
 
 from ..cdr import Record
 from ..cdr.labels import Labels
-from .callee import Callee, callee, folded
+from .callee import Callee, folded, parse_callee
 
 OUTCOMES = ("answered", "voicemail", "no_answer", "busy", "failed", "machine", "unknown")
 """What became of a call, the strongest first: a call has that of its strongest leg."""
@@ -86,7 +86,7 @@ class Leg(Struct, frozen=True, gc=False, array_like=True, order=True):
         return self.started_at and self.started_at + self.duration
 
 
-class Kind(NamedTuple):
+class CallKind(NamedTuple):
     """What decides the labels of a call of one leg, beside those of the row; see `Leg`."""
 
     outcome: str
@@ -96,7 +96,7 @@ class Kind(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Reading:
+class CallRules:
     """How the rows of one PBX are read: *machines* are beginnings of callees' names.
 
     *dids* and *queues* map own numbers to labels, *destinations* labels to beginnings of numbers.
@@ -108,10 +108,10 @@ class Reading:
     destinations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-class LegReader:
+class LegClassifier:
     """Reads the rows of one PBX; what it found of a callee it remembers."""
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self, reading: CallRules) -> None:
         self._reading = reading
         self._machines = tuple(map(folded, reading.machines))
         self._prefixes = {
@@ -138,16 +138,16 @@ class LegReader:
 
     def kinds(
         self, rows: Sequence[Record], labels: Labels
-    ) -> Iterable[tuple[Kind, Sequence[Record]]]:
+    ) -> Iterable[tuple[CallKind, Sequence[Record]]]:
         """Sort *rows*, which count under *labels*, by what each would be as a call of its own."""
         if not rows:
             return ()
         if self._all_alike(rows, labels):
-            return [(Kind(_PLAIN.get(labels.disposition, "unknown")), rows)]
-        sorted_rows: dict[Kind, list[Record]] = defaultdict(list)
+            return [(CallKind(_PLAIN.get(labels.disposition, "unknown")), rows)]
+        sorted_rows: dict[CallKind, list[Record]] = defaultdict(list)
         for row in rows:
             leg = self.leg(row, labels)
-            sorted_rows[Kind(leg.outcome, leg.did, leg.queue, leg.destination)].append(row)
+            sorted_rows[CallKind(leg.outcome, leg.did, leg.queue, leg.destination)].append(row)
         return sorted_rows.items()
 
     def _all_alike(self, rows: Sequence[Record], labels: Labels) -> bool:
@@ -159,7 +159,7 @@ class LegReader:
         return not any(self._callee(each).is_machine for each in {row.call_to for row in rows})
 
     def _read_callee(self, call_to: str) -> Callee:
-        return callee(call_to, self._machines)
+        return parse_callee(call_to, self._machines)
 
     def _did(self, row: Record, call_type: str) -> str:
         if not self._reading.dids or call_type != "Inbound":

@@ -1,6 +1,6 @@
 """Calls that are open, since more legs may come, and those that were counted a while ago.
 
-Rule: judging changes nothing. It returns a `Change`, which is applied once it was committed
+Rule: judging changes nothing. It returns a `CallChange`, which is applied once it was committed
 together with rows and totals, so that a leg is counted as a row and kept as a leg together or
 not at all.
 """
@@ -25,7 +25,7 @@ MOST_CLOSED = 20_000
 _NOWHERE, _ANYWHERE = float("-inf"), float("inf")
 
 
-class Open(NamedTuple):
+class OpenCall(NamedTuple):
     """A call that is not counted yet. *seen* is when its newest leg was: answered time.
 
     *started_at* is the earliest start of its legs, *ended_at* the latest end: epoch seconds.
@@ -37,7 +37,7 @@ class Open(NamedTuple):
     ended_at: int
 
     @classmethod
-    def of(cls, legs: Iterable[Leg], seen: float) -> Open:
+    def of(cls, legs: Iterable[Leg], seen: float) -> OpenCall:
         """Return the open call of *legs*."""
         legs = tuple(legs)
         started_at = min([leg.started_at for leg in legs])
@@ -50,7 +50,7 @@ class Open(NamedTuple):
         return last.hands_on and all(leg.outcome != "answered" for leg in self.legs)
 
 
-class Closed(NamedTuple):
+class ClosedCall(NamedTuple):
     """A call whose legs are no longer put together; *ended_at* is in epoch seconds.
 
     *counted* is False for one from before the start or a break: what comes of it is rows only.
@@ -60,7 +60,7 @@ class Closed(NamedTuple):
     counted: bool = True
 
 
-class Unread(NamedTuple):
+class UnreadLegs(NamedTuple):
     """Where legs of a call may lie that were not read yet, epoch seconds.
 
     Those of a call that began at *began* or before, or ended at *ended* or before.
@@ -69,16 +69,16 @@ class Unread(NamedTuple):
     began: float = _NOWHERE
     ended: float = _NOWHERE
 
-    def may_hold_legs_of(self, call: Open) -> bool:
+    def may_hold_legs_of(self, call: OpenCall) -> bool:
         """Say whether *call* may not be whole."""
         return call.started_at <= self.began or call.ended_at <= self.ended
 
 
-ALL_READ = Unread()
-NOT_KNOWN = Unread(_ANYWHERE, _ANYWHERE)
+ALL_READ = UnreadLegs()
+NOT_KNOWN = UnreadLegs(_ANYWHERE, _ANYWHERE)
 
 
-class Terms(NamedTuple):
+class SettleRules(NamedTuple):
     """What a user decides; times in seconds, see `exporter.yml`."""
 
     settle: float
@@ -89,18 +89,18 @@ class Terms(NamedTuple):
 class Moment(NamedTuple):
     """When a page is judged, or the end of a poll.
 
-    *answered* and *covered* are answered times, see `answered`: now, and up to when all was read.
+    *reachable* and *covered* are answered times, see `answered`: now, and up to when all was read.
     *newest* is the latest time known, ours or the PBX's, in epoch seconds. *catching_up*:
     nothing is shown yet, so that what ended long ago was there long ago, answers or not.
     """
 
-    answered: float
+    reachable: float
     covered: float
     newest: float
     catching_up: bool = False
-    unread: Unread = NOT_KNOWN
+    unread: UnreadLegs = NOT_KNOWN
 
-    def waited(self, call: Open) -> float:
+    def waited(self, call: OpenCall) -> float:
         """Return for how long all was read without another leg of *call*.
 
         One whose newest leg was seen in this poll may have come within it, and others above it
@@ -113,35 +113,35 @@ class Moment(NamedTuple):
 
     def since(self, ended_at: int) -> float:
         """Return when, in answered time, what ended at *ended_at* (epoch seconds) did so."""
-        return self.answered - max(0.0, self.newest - ended_at)
+        return self.reachable - max(0.0, self.newest - ended_at)
 
 
-class Change(NamedTuple):
+class CallChange(NamedTuple):
     """What a commit does to the calls, by uid."""
 
-    opened: Mapping[str, Open] = {}
-    closed: Mapping[str, Closed] = {}
+    opened: Mapping[str, OpenCall] = {}
+    closed: Mapping[str, ClosedCall] = {}
     forgotten: Sequence[str] = ()
 
 
-NO_CHANGE = Change()
+NO_CHANGE = CallChange()
 
 
-class Verdict(NamedTuple):
+class CallVerdict(NamedTuple):
     """*finished* calls count with *change*; *late* legs and *cut* calls are how many there were."""
 
-    change: Change = NO_CHANGE
+    change: CallChange = NO_CHANGE
     finished: Sequence[Call] = ()
     late: int = 0
     cut: int = 0
 
 
 @dataclass
-class Calls:
+class TrackedCalls:
     """Of one PBX, by uid. *closed* is in the order in which they were closed."""
 
-    open: dict[str, Open] = field(default_factory=dict)
-    closed: dict[str, Closed] = field(default_factory=dict)
+    open: dict[str, OpenCall] = field(default_factory=dict)
+    closed: dict[str, ClosedCall] = field(default_factory=dict)
 
     @property
     def last_seen(self) -> float:
@@ -153,9 +153,9 @@ class Calls:
         legs: Sequence[tuple[str, Leg]],
         passed: Mapping[str, int],
         at: Moment,
-        terms: Terms,
+        terms: SettleRules,
         fresh: Collection[str] = (),
-    ) -> Verdict:
+    ) -> CallVerdict:
         """Say which calls are over once *legs*, new ones with their uids, are known.
 
         *passed* are the uids of rows that are not to be counted, with their ends (epoch seconds).
@@ -168,14 +168,14 @@ class Calls:
         cut = self._beyond_bound(opened, over)
         done = over | cut
         passed = {uid: end for uid, end in passed.items() if not self._has(uid, opened)}
-        return Verdict(
+        return CallVerdict(
             change=self._change(opened, done, passed, at.newest - terms.longest_call),
             finished=[*alone, *(call_of(call.legs) for call in done.values())],
             late=late,
             cut=len(cut),
         )
 
-    def apply(self, change: Change) -> None:
+    def apply(self, change: CallChange) -> None:
         """Do what was committed."""
         for uid in (*change.closed, *change.forgotten):
             self.open.pop(uid, None)
@@ -186,7 +186,7 @@ class Calls:
 
     def _with(
         self, legs: Sequence[tuple[str, Leg]], at: Moment, fresh: Collection[str]
-    ) -> tuple[dict[str, Open], int]:
+    ) -> tuple[dict[str, OpenCall], int]:
         """Return the open calls that *legs* make or change, and how many legs come too late."""
         come: dict[str, list[Leg]] = defaultdict(list)
         late = 0
@@ -199,26 +199,26 @@ class Calls:
         opened = {uid: self._opened(uid, new, at, uid in fresh) for uid, new in come.items()}
         return opened, late
 
-    def _opened(self, uid: str, new: Sequence[Leg], at: Moment, fresh: bool) -> Open:
+    def _opened(self, uid: str, new: Sequence[Leg], at: Moment, fresh: bool) -> OpenCall:
         known = self.open.get(uid)
         if at.catching_up and not fresh:
             seen = at.since(max(leg.ended_at for leg in new))
         else:
-            seen = at.answered
+            seen = at.reachable
         if known is None:
-            return Open.of(new, seen)
-        return Open.of([*known.legs, *new], max(seen, known.seen))
+            return OpenCall.of(new, seen)
+        return OpenCall.of([*known.legs, *new], max(seen, known.seen))
 
-    def _all(self, opened: Mapping[str, Open]) -> Iterator[tuple[str, Open]]:
+    def _all(self, opened: Mapping[str, OpenCall]) -> Iterator[tuple[str, OpenCall]]:
         kept = ((uid, call) for uid, call in self.open.items() if uid not in opened)
         return chain(kept, opened.items())
 
-    def _has(self, uid: str, opened: Mapping[str, Open]) -> bool:
+    def _has(self, uid: str, opened: Mapping[str, OpenCall]) -> bool:
         return uid in self.closed or uid in self.open or uid in opened
 
     def _beyond_bound(
-        self, opened: Mapping[str, Open], over: Mapping[str, Open]
-    ) -> dict[str, Open]:
+        self, opened: Mapping[str, OpenCall], over: Mapping[str, OpenCall]
+    ) -> dict[str, OpenCall]:
         """Return the calls that are too many, those seen first."""
         if len(self.open) + len(opened) - len(over) <= MOST_OPEN:
             return {}
@@ -228,17 +228,17 @@ class Calls:
 
     def _change(
         self,
-        opened: Mapping[str, Open],
-        done: Mapping[str, Open],
+        opened: Mapping[str, OpenCall],
+        done: Mapping[str, OpenCall],
         passed: Mapping[str, int],
         since: float,
-    ) -> Change:
+    ) -> CallChange:
         """Return what is to be written down; of what ended before *since* no leg can come."""
-        ended = {uid: Closed(call.ended_at) for uid, call in done.items()}
-        ended |= {uid: Closed(end, counted=False) for uid, end in passed.items()}
+        ended = {uid: ClosedCall(call.ended_at) for uid, call in done.items()}
+        ended |= {uid: ClosedCall(end, counted=False) for uid, end in passed.items()}
         closed = {uid: each for uid, each in ended.items() if _is_recent(each, since)}
         too_old = [uid for uid in done if uid not in closed and uid in self.open]
-        return Change(
+        return CallChange(
             opened={uid: call for uid, call in opened.items() if uid not in done},
             closed=closed,
             forgotten=[*too_old, *self._to_forget(len(closed), since)],
@@ -251,7 +251,7 @@ class Calls:
         return [*surplus, *(uid for uid, _ in old)]
 
 
-def _is_over(call: Open, at: Moment, terms: Terms) -> bool:
+def _is_over(call: OpenCall, at: Moment, terms: SettleRules) -> bool:
     """Say whether no more legs of *call* are to be waited for."""
     if at.unread.may_hold_legs_of(call):
         return False
@@ -260,5 +260,5 @@ def _is_over(call: Open, at: Moment, terms: Terms) -> bool:
     return at.waited(call) >= wait
 
 
-def _is_recent(call: Closed, since: float) -> bool:
+def _is_recent(call: ClosedCall, since: float) -> bool:
     return not call.ended_at or call.ended_at >= since

@@ -12,7 +12,7 @@ _MARKS = 2_000
 """Polls remembered: as many as lie between two sweeps where rows have no id."""
 
 
-class Answered:
+class ReachableTime:
     """Of one PBX, in seconds; it goes on from *known*, which its state remembers."""
 
     def __init__(self, known: float, longest_call: float) -> None:

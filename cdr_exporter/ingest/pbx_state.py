@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from ..calls import NO_CHANGE, Change, Reading
-from ..calls import Verdict as CallVerdict
+from ..calls import NO_CHANGE, CallChange, CallRules, CallVerdict
 from ..cdr import Record
 from ..clock import Clock
-from ..ledger import Ledger, Range, Terms, Verdict
+from ..ledger import Ledger, LedgerLimits, PageVerdict, Range
 from ..ledger.page import Page
 from ..metrics.call_metrics import WholeCalls, number_zeros, series_of_calls
 from ..metrics.catalogue import (
@@ -28,15 +27,15 @@ from ..metrics.catalogue import (
     STATE_WRITE_OK,
 )
 from ..metrics.row_metrics import PageCount, RowGroup, grouped
-from ..metrics.self_metrics import Vitals
-from ..metrics.totals import THERE_ALWAYS, Bounds, Totals, first_totals
+from ..metrics.self_metrics import SelfMetrics
+from ..metrics.totals import SHOWN_FROM_START, Bounds, Totals, first_totals
 from ..settings import PBX
 from ..store import Store
-from .call_assembly import Settling
-from .visibility import Showing
+from .call_assembly import CallAssembler
+from .visibility import Visibility
 
 
-class Books:
+class PBXState:
     """The ledger and the totals of one PBX. *committed* is called after each page."""
 
     def __init__(
@@ -44,26 +43,26 @@ class Books:
         pbx: PBX,
         store: Store,
         *,
-        reading: Reading,
-        vitals: Vitals,
+        call_rules: CallRules,
+        self_metrics: SelfMetrics,
         bounds: Bounds,
         clock: Clock,
         committed: Callable[[], None],
     ) -> None:
-        self.showing = Showing(pbx.stale_after, pbx.birth_hold)
-        self.terms = Terms(pbx.late_window, pbx.longest_call)
-        self.settling = Settling(pbx, reading, store.calls.last_seen)
-        self._reading = reading
+        self.visibility = Visibility(pbx.stale_after, pbx.birth_hold)
+        self.terms = LedgerLimits(pbx.late_window, pbx.longest_call)
+        self.assembler = CallAssembler(pbx, call_rules, store.calls.last_seen)
+        self._call_rules = call_rules
         self._max_trunks = pbx.max_trunks
         self._store = store
-        self._vitals = vitals
+        self._self_metrics = self_metrics
         self._bounds = bounds
         self._clock = clock
         self._committed = committed
         self._newest = 0
         self._in_baseline = False
         """Until it is shown, a baseline stands as it is, with the calls that are over by then."""
-        vitals.set(OPEN_CALLS, len(store.calls.open))
+        self_metrics.set(OPEN_CALLS, len(store.calls.open))
 
     @property
     def ledger(self) -> Ledger | None:
@@ -76,9 +75,9 @@ class Books:
         return self._store.totals
 
     @property
-    def holes(self) -> tuple[Range, ...]:
+    def unread(self) -> tuple[Range, ...]:
         """What is still to be read, newest first."""
-        return self.ledger.holes if self.ledger is not None else ()
+        return self.ledger.unread if self.ledger is not None else ()
 
     @property
     def due(self) -> tuple[Range, ...]:
@@ -90,34 +89,34 @@ class Books:
     @property
     def all_read(self) -> bool:
         """Whether all that may bring late rows was read once since the process began."""
-        return self.ledger is None or all(gap.read for gap in self.ledger.gaps)
+        return self.ledger is None or all(gap.read for gap in self.ledger.recheck)
 
     @property
     def state_was_lost(self) -> bool:
         """Whether an unusable state was set aside here, ever."""
         return any(self._store.resets.values())
 
-    def keep(self, verdict: Verdict, page: Page, totals: Totals, *, baseline: bool) -> None:
+    def keep(self, verdict: PageVerdict, page: Page, totals: Totals, *, baseline: bool) -> None:
         """Add what *verdict* says is new of *page* to *totals*, and commit it with the ledger.
 
         A *baseline* is shown as it stands; whatever comes later is first shown at 0.
         """
         now = self._clock.now()
-        self.showing.mind_silence(now)
+        self.visibility.hide_if_stale(now)
         if verdict.ledger == self.ledger:
             self._store.note(verdict.ledger)
             self.note_page(page.rows)
             return
         self._in_baseline = baseline or self._in_baseline
         groups = grouped(verdict.counted)
-        calls, whole = self.settling.after_page(
+        calls, whole = self.assembler.after_page(
             self._store.calls,
             verdict,
             groups,
             page,
             now,
-            high=self.ledger.high if self.ledger is not None else 0,
-            shown=self.showing.shown,
+            newest_key=self.ledger.newest_key if self.ledger is not None else 0,
+            shown=self.visibility.shown,
         )
         count = self._counted(verdict, groups, totals)
         after = self._with_calls(calls, whole, totals, count)
@@ -127,37 +126,39 @@ class Books:
             self._note_delays(verdict.counted)
         self._committed()
 
-    def settle_calls(self) -> None:
+    def count_finished_calls(self) -> None:
         """Count the calls that are over, after a poll that read all there was."""
         if self.ledger is None:
             return
-        shown, now = self.showing.shown, self._clock.now()
-        calls = self.settling.after_poll(self._store.calls, self.ledger, now, shown=shown)
+        shown, now = self.visibility.shown, self._clock.now()
+        calls = self.assembler.after_poll(self._store.calls, self.ledger, now, shown=shown)
         if calls.finished:
             count = PageCount(self._bounds, self.totals.trunks, self._max_trunks)
             after = self._with_calls(calls, (), self.totals, count)
             self._commit(self.ledger, after, calls.change)
 
-    def settle_births(self) -> None:
+    def commit_births(self) -> None:
         """Commit what the clock alone has changed; what comes after is no part of a baseline."""
-        self._in_baseline &= not self.showing.shown
-        settled = self.showing.settled(self.totals, self._clock.now())
+        self._in_baseline &= not self.visibility.shown
+        settled = self.visibility.settled(self.totals, self._clock.now())
         if self.ledger is not None and settled is not self.totals:
             self._commit(self.ledger, settled)
 
     def note_page(self, rows: Iterable[Record]) -> None:
         """Note that a valid page came."""
-        self.showing.note_page(self._clock.now())
+        self.visibility.note_page(self._clock.now())
         newest = max((row.started_at for row in rows), default=0)
         if newest > self._newest:
             self._newest = newest
-            self._vitals.set(LAST_RECORD, newest)
+            self._self_metrics.set(LAST_RECORD, newest)
 
     def first_totals(self, trunks: Iterable[str]) -> Totals:
         """Return totals at 0, of *trunks* too."""
-        return first_totals(trunks, number_zeros(self._reading))
+        return first_totals(trunks, number_zeros(self._call_rules))
 
-    def _counted(self, verdict: Verdict, groups: Sequence[RowGroup], totals: Totals) -> PageCount:
+    def _counted(
+        self, verdict: PageVerdict, groups: Sequence[RowGroup], totals: Totals
+    ) -> PageCount:
         count = PageCount(self._bounds, totals.trunks, self._max_trunks)
         count.add(groups)
         count.reject(verdict.rejected)
@@ -177,16 +178,18 @@ class Books:
         count.event(LATE_LEGS, calls.late)
         count.event(CUT_CALLS, calls.cut)
         series = series_of_calls(calls.finished, whole, self._bounds, count.trunks)
-        born_at = THERE_ALWAYS if self._in_baseline else self.showing.birth(self._clock.now())
+        born_at = (
+            SHOWN_FROM_START if self._in_baseline else self.visibility.birth(self._clock.now())
+        )
         return totals.merged({**count.series(), **series}, count.trunks, born_at)
 
-    def _commit(self, ledger: Ledger, totals: Totals, calls: Change = NO_CHANGE) -> None:
-        self._vitals.set(STATE_WRITE_OK, 0)
+    def _commit(self, ledger: Ledger, totals: Totals, calls: CallChange = NO_CHANGE) -> None:
+        self._self_metrics.set(STATE_WRITE_OK, 0)
         self._store.commit(ledger, totals, calls)
-        self._vitals.set(STATE_WRITE_OK, 1)
-        self._vitals.set(OPEN_CALLS, len(self._store.calls.open))
+        self._self_metrics.set(STATE_WRITE_OK, 1)
+        self._self_metrics.set(OPEN_CALLS, len(self._store.calls.open))
 
     def _note_delays(self, counted: Iterable[Record]) -> None:
         now = int(self._clock.now().wall)
         ended = (row.ended_at for row in counted if row.started_at)
-        self._vitals.observe(INGEST_DELAY, (max(0, now - at) for at in ended))
+        self._self_metrics.observe(INGEST_DELAY, (max(0, now - at) for at in ended))

@@ -13,10 +13,10 @@ at its value may stand at 0 again.
 from __future__ import annotations
 
 from ..clock import Now
-from ..metrics.totals import NOT_SHOWN_YET, THERE_ALWAYS, Totals
+from ..metrics.totals import NOT_SHOWN_YET, SHOWN_FROM_START, Totals
 
 
-class Showing:
+class Visibility:
     """Of one PBX. *shown* and *fresh_until* (steady clock) are what a snapshot says."""
 
     def __init__(self, stale_after: float, birth_hold: float) -> None:
@@ -25,7 +25,7 @@ class Showing:
         self._stale_after = stale_after
         self._birth_hold = birth_hold
 
-    def mind_silence(self, now: Now) -> None:
+    def hide_if_stale(self, now: Now) -> None:
         """Keep hidden what was hidden by the clock, until it is caught up with."""
         if now.steady >= self.fresh_until:
             self.shown = False
@@ -41,7 +41,7 @@ class Showing:
     def settled(self, totals: Totals, now: Now) -> Totals:
         """Return *totals* with births as they are now, the same object where none changed."""
         over = {
-            born: THERE_ALWAYS
+            born: SHOWN_FROM_START
             for born in set(totals.born.values())
             if born > 0 and not 0 <= now.wall - born < self._birth_hold
         }

@@ -24,7 +24,7 @@ A row is done with when its identity is remembered, and skipped. Any other row c
 1. is `floor` or higher: the table grew there, or the row turned up late (its writer was slower
    than that of a higher id), or it was given the id of a deleted row;
 2. lies in a hole: what nobody has read yet;
-3. lies in a gap: what was read, and may still bring rows (see `gaps`).
+3. lies in a gap: what was read, and may still bring rows (see `recheck`).
 
 What is below `floor` in no hole and no gap was counted, or lay before the start. So reading a
 page twice is always harmless. Rows that moved down by insertions come twice and are remembered.
@@ -35,7 +35,7 @@ Joining
 -------
 A first page with a row that is remembered is of our table, and what lies below it was read
 before. One without (many rows are new, after an outage; or the table is another one) is judged
-only once a remembered row from `floor` up, the *anchor*, was found further down. `sounding`
+only once a remembered row from `floor` up, the *anchor*, was found further down. `search`
 finds it by binary search, `judge` then makes a hole between anchor and page. So an outage and a
 backup that was put back are the same: what lies above the newest row we know is read, and what
 of it is not remembered is counted. Identities of rows that vanished by that are kept, for they
@@ -64,7 +64,7 @@ By id `REMEMBERED` identities are kept (and `floor` rises), by time those of the
 at most; beside them those that lie in holes, which were no more when the hole was made.
 Identities above `high` are given up when they are too many; then the watermark stands in for
 them. Gaps are `gaps.MOST` at most. Holes grow by one a poll at most, and the newest are read
-first; from `MOST_HOLES` on, neighbours become one.
+first; from `MOST_UNREAD` on, neighbours become one.
 
     ledger      the ledger and its judgment of a page
     beginnings  first ledgers, the change of order, the break
@@ -73,16 +73,16 @@ first; from `MOST_HOLES` on, neighbours become one.
 """
 
 from .first_ledger import by_time, from_now, from_the_beginning
-from .ledger import MOST_BY_TIME, REMEMBERED, Ledger, Terms, Verdict
+from .ledger import MOST_BY_TIME, REMEMBERED, Ledger, LedgerLimits, PageVerdict
 from .ranges import Range, total
 
 __all__ = [
     "MOST_BY_TIME",
     "REMEMBERED",
     "Ledger",
+    "LedgerLimits",
+    "PageVerdict",
     "Range",
-    "Terms",
-    "Verdict",
     "by_time",
     "from_now",
     "from_the_beginning",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..cdr import Record
-from .gaps import Gap, missing
-from .ledger import Ledger, Terms
+from .ledger import Ledger, LedgerLimits
 from .order import BY_ID, BY_TIME
 from .page import Page
+from .recheck_ranges import RecheckRange, missing
 from .watermark import Watermark
 
 
@@ -18,27 +18,27 @@ def from_now(page: Page, now: float) -> Ledger:
     done = {BY_ID.identity(row): row.id for row in page.rows}
     done |= {BY_ID.identity(row): row.id or 0 for row in bad}
     span = [(page.lowest, page.top)] if page.top else []
-    holes = missing(span, sorted(done.values(), reverse=True))
+    unread = missing(span, sorted(done.values(), reverse=True))
     return Ledger(
-        high=page.top,
-        floor=page.lowest or 1,
-        recent=done,
-        gaps=tuple(Gap(low, high, int(now), now) for low, high in holes),
+        newest_key=page.top,
+        remembered_from=page.lowest or 1,
+        remembered=done,
+        recheck=tuple(RecheckRange(low, high, int(now), now) for low, high in unread),
         rejects=tuple(row.fingerprint for row in page.rejected if row.id is None),
-        mark=Watermark().after(page.rows, now),
+        watermark=Watermark().after(page.rows, now),
     )
 
 
 def from_the_beginning() -> Ledger:
     """Begin before the first row: what is on the PBX becomes the baseline."""
-    return Ledger(opening="all")
+    return Ledger(first_read="all")
 
 
 def by_time(
     before: Ledger | None,
     newest: Iterable[Record],
     now: float,
-    terms: Terms,
+    terms: LedgerLimits,
     start: str,
     clean_at: int | None,
     empty_at: int | None = None,
@@ -50,15 +50,20 @@ def by_time(
     *start* is what the user wants with what is there; the table was seen empty *empty_at*, if so.
     """
     if before is not None:
-        mark, opening = before.mark, before.opening
+        mark, opening = before.watermark, before.first_read
     else:
         mark, opening = Watermark().after(tuple(newest), now), start
         mark = mark.broken(empty_at) if start == "now" else mark
-    whole = opening == "all" or (before is not None and before.holes)
+    whole = opening == "all" or (before is not None and before.unread)
     last = mark.newest if clean_at is None or before is None else min(mark.newest, clean_at)
     # A row of a clock that is ahead must not end the time in which others are looked for.
     floor = 0 if whole else max(0, min(last, int(now)) - int(terms.longest_call))
     rejects = before.rejects if before is not None else ()
     return Ledger(
-        order=BY_TIME, floor=floor, rejects=rejects, mark=mark, opening=opening, before=before
+        order=BY_TIME,
+        remembered_from=floor,
+        rejects=rejects,
+        watermark=mark,
+        first_read=opening,
+        id_ledger=before,
     )

@@ -8,11 +8,11 @@ from itertools import takewhile
 from typing import NamedTuple
 
 from ..cdr import MAX_ID, Record, Rejected
-from . import gaps as gap
-from .gaps import Gap
+from . import recheck_ranges
 from .order import BY_ID, BY_TIME, Order
 from .page import HEAD_ROWS, Page
 from .ranges import Range, inside, total, united, within, without
+from .recheck_ranges import RecheckRange
 from .watermark import Watermark, is_ahead
 
 REMEMBERED = 2_000
@@ -21,7 +21,7 @@ REMEMBERED = 2_000
 MOST_BY_TIME = 100_000
 """Identities kept by time. More rows than that in `longest_call` make it shorter."""
 
-MOST_HOLES = 500
+MOST_UNREAD = 500
 
 _SLACK = 500
 _REJECTS_REMEMBERED = 1_000
@@ -30,14 +30,14 @@ _SWEEP_EVERY = 300.0
 """Seconds between two reads of what may still bring rows, by time."""
 
 
-class Terms(NamedTuple):
+class LedgerLimits(NamedTuple):
     """What a user decides, in seconds: see `exporter.yml`."""
 
     late_window: float
     longest_call: float
 
 
-class Verdict(NamedTuple):
+class PageVerdict(NamedTuple):
     """What a page brought: *ledger* holds once *counted* and *rejected* are committed with it.
 
     *late* and *reused* tell how many of *counted* were out of order, *pre_break* how many rows
@@ -59,31 +59,32 @@ class Verdict(NamedTuple):
 class Ledger:
     """What is known of one PBX's table.
 
-    *recent* maps the identity of every row done with, from *floor* up, to its key, and of those
-    in a hole; *lowest* is no higher than any of these keys, nor than *floor*. *holes* are
-    disjoint, newest first. *rejects* are identities of the newest rows without a usable key.
-    *opening* says what a first read that still goes on is for: `all` (a baseline that counts),
-    `now` (what was there is remembered only: up to the key *seen_to*, and to the break of *mark*),
-    or nothing. *before* is the ledger by id that went before one by time.
+    *remembered* maps the identity of each row that is done with to its key: of all rows from the
+    key *remembered_from* up, and of those in an unread range. *lowest* is no higher than any of
+    these keys, nor than *remembered_from*. *unread* ranges are disjoint, newest first. *rejects*
+    are identities of the newest rows without a usable key.
+    *first_read* says what a first read that still goes on is for: `all` (a baseline that counts),
+    `now` (what was there is remembered only: up to the key *newest_at_start*, and up to the break
+    of *watermark*), or nothing. *id_ledger* is the ledger by id that came before one by time.
     """
 
     order: Order = BY_ID
-    high: int = 0
-    floor: int = 1
-    recent: Mapping[int, int] = field(default_factory=dict)
-    holes: tuple[Range, ...] = ()
-    gaps: tuple[Gap, ...] = ()
+    newest_key: int = 0
+    remembered_from: int = 1
+    remembered: Mapping[int, int] = field(default_factory=dict)
+    unread: tuple[Range, ...] = ()
+    recheck: tuple[RecheckRange, ...] = ()
     rejects: tuple[int, ...] = ()
-    mark: Watermark = field(default_factory=Watermark)
-    opening: str = ""
-    before: Ledger | None = None
-    seen_to: int = 0
+    watermark: Watermark = field(default_factory=Watermark)
+    first_read: str = ""
+    id_ledger: Ledger | None = None
+    newest_at_start: int = 0
     lowest: int = field(default=0, compare=False)
 
     @property
     def backlog(self) -> int:
         """Keys without evidence: by id, at most so many rows are still to be read."""
-        return total(self.holes)
+        return total(self.unread)
 
     @property
     def swept_at(self) -> float:
@@ -93,32 +94,32 @@ class Ledger:
         """
         if self.order is BY_ID:
             return float("inf")
-        return min((each.read for each in self.gaps), default=float("inf"))
+        return min((each.read for each in self.recheck), default=float("inf"))
 
     @property
     def baseline(self) -> bool:
         """Whether a first read of the whole table goes on."""
-        return self.opening == "all"
+        return self.first_read == "all"
 
     @property
     def is_blank(self) -> bool:
         """Whether no row was ever seen, so that any table is ours."""
-        return not self.recent and not self.high
+        return not self.remembered and not self.newest_key
 
-    def due(self, now: float, terms: Terms) -> tuple[Range, ...]:
+    def due(self, now: float, terms: LedgerLimits) -> tuple[Range, ...]:
         """Return the ranges to read again at *now*, newest first."""
-        return gap.due(self.gaps, now, self._every(terms))
+        return recheck_ranges.due(self.recheck, now, self._every(terms))
 
     def rank(self, key: int) -> int | None:
         """Return how many rows are known above *key*, or None where not all are remembered."""
-        if key < self.floor:
+        if key < self.remembered_from:
             return None
-        return sum(key < each <= self.high for each in self.recent.values())
+        return sum(key < each <= self.newest_key for each in self.remembered.values())
 
     def knows(self, page: Page) -> bool:
         """Say whether *page* shows by one of its rows that it is of our table."""
-        if self.is_blank and self.before is not None:
-            return self.before.is_blank or any(map(self.recognises, page.rows))
+        if self.is_blank and self.id_ledger is not None:
+            return self.id_ledger.is_blank or any(map(self.recognises, page.rows))
         if self.is_blank or not page.top:
             return True
         rows: list[Record | Rejected] = [*page.rows, *page.rejected]
@@ -126,47 +127,53 @@ class Ledger:
 
     def recognises(self, row: Record | Rejected) -> bool:
         """Say whether *row* was seen itself, and all that was counted above it is remembered."""
-        if self.recent.get(self.order.identity(row), -1) >= self.floor:
+        if self.remembered.get(self.order.identity(row), -1) >= self.remembered_from:
             return True
-        return self.before is not None and self.before.recognises(row)
+        return self.id_ledger is not None and self.id_ledger.recognises(row)
 
     def remembers(self, row: Record | Rejected, now: float) -> bool:
         """Say whether *row* is done with, as far as that is remembered."""
-        if self.order.identity(row) in self.recent:
+        if self.order.identity(row) in self.remembered:
             return True
-        return self.before is not None and isinstance(row, Record) and self.before.has(row, now)
+        return (
+            self.id_ledger is not None and isinstance(row, Record) and self.id_ledger.has(row, now)
+        )
 
     def has(self, row: Record, now: float) -> bool:
         """Say whether *row*, in any order, was done with by this ledger."""
-        if row.id and self.order.identity(row) in self.recent:
+        if row.id and self.order.identity(row) in self.remembered:
             return True
         # An end in the future tells nothing: the row may have been there before the start.
-        told = self.mark.reaches(row) or is_ahead(row, now)
-        if not 0 < row.id < self.floor or not told:
+        told = self.watermark.reaches(row) or is_ahead(row, now)
+        if not 0 < row.id < self.remembered_from or not told:
             return False
-        open_to_it = [*self.holes, *gap.spans(self.gaps)]
+        open_to_it = [*self.unread, *recheck_ranges.spans(self.recheck)]
         return not any(low <= row.id <= high for low, high in open_to_it)
 
-    def judge(self, page: Page, now: float, terms: Terms, *, anchor: int | None = None) -> Verdict:
+    def judge(
+        self, page: Page, now: float, terms: LedgerLimits, *, anchor: int | None = None
+    ) -> PageVerdict:
         """Say which rows of *page* are new and what is known after it.
 
         *page* is of our table. Where it is a first one with no row that is remembered, *anchor*
         is the key of the nearest row below that is. Otherwise it joins on to the newest key.
         """
-        holes = self._joined(page, anchor)
-        open_rows = self._open_rows(page.rows, holes)
+        unread = self._joined(page, anchor)
+        open_rows = self._open_rows(page.rows, unread)
         fresh = self._fresh(open_rows, now)
-        hidden = [row for row in fresh if self.mark.hides(row)] if self.mark.is_set else []
-        counted = [row for row in fresh if not self.mark.hides(row)] if hidden else fresh
+        hidden = (
+            [row for row in fresh if self.watermark.hides(row)] if self.watermark.is_set else []
+        )
+        counted = [row for row in fresh if not self.watermark.hides(row)] if hidden else fresh
         passed = hidden
-        if self.opening == "now":
-            counted, hidden = self._since_start(fresh, self.seen_to or page.top, now), []
+        if self.first_read == "now":
+            counted, hidden = self._since_start(fresh, self.newest_at_start or page.top, now), []
             seen = set(map(id, counted))
             passed = [row for row in fresh if id(row) not in seen]
-        rejected = [row for row in page.rejected if self._is_new_reject(row, holes, now)]
-        late, reused = self._out_of_order(counted, holes)
-        after = self._after(page, holes, fresh, rejected, now, terms)
-        return Verdict(
+        rejected = [row for row in page.rejected if self._is_new_reject(row, unread, now)]
+        late, reused = self._out_of_order(counted, unread)
+        after = self._after(page, unread, fresh, rejected, now, terms)
+        return PageVerdict(
             after,
             counted,
             rejected,
@@ -176,46 +183,46 @@ class Ledger:
             passed=passed,
         )
 
-    def broken(self, terms: Terms) -> Ledger:
+    def broken(self, terms: LedgerLimits) -> Ledger:
         """Return the ledger of a new lineage, of which nothing was read yet."""
-        by_time = self.mark.newest - int(terms.longest_call)
+        by_time = self.watermark.newest - int(terms.longest_call)
         floor = max(0, by_time) if self.order is BY_TIME else 1
-        mark = self.mark.broken()
-        return Ledger(order=self.order, floor=floor, mark=mark, rejects=self.rejects)
+        mark = self.watermark.broken()
+        return Ledger(order=self.order, remembered_from=floor, watermark=mark, rejects=self.rejects)
 
     # --- which rows count ------------------------------------------------------------------------
 
     def _joined(self, page: Page, anchor: int | None) -> tuple[Range, ...]:
         """Return the holes with that which *page* shows between itself and what we know."""
         if self.is_blank and page.top:
-            return ((self.floor, page.top),)
-        anchor = self.high if anchor is None else anchor
+            return ((self.remembered_from, page.top),)
+        anchor = self.newest_key if anchor is None else anchor
         if page.lowest <= anchor:
-            return self.holes
+            return self.unread
         # The second of the anchor may have more rows; what is on the page itself is read by it.
-        lowest = anchor if self.order.open_ends else anchor + 1
-        holes = united([*self.holes, (lowest, page.top)])
-        if len(holes) > MOST_HOLES and holes[1][0] >= self.floor:
-            holes = united([(holes[1][0], holes[0][1]), *holes[2:]])
-        return holes
+        lowest = anchor if self.order.by_time else anchor + 1
+        unread = united([*self.unread, (lowest, page.top)])
+        if len(unread) > MOST_UNREAD and unread[1][0] >= self.remembered_from:
+            unread = united([(unread[1][0], unread[0][1]), *unread[2:]])
+        return unread
 
-    def _open_rows(self, rows: Sequence[Record], holes: tuple[Range, ...]) -> Sequence[Record]:
+    def _open_rows(self, rows: Sequence[Record], unread: tuple[Range, ...]) -> Sequence[Record]:
         """Return the *rows* whose keys may bring something new."""
-        key, floor = self.order.key, self.floor
+        key, floor = self.order.key, self.remembered_from
         if rows and key(rows[-1]) >= floor:
             return rows
         upper = list(takewhile(lambda row: key(row) >= floor, rows))
-        lower = within(united([*holes, *gap.spans(self.gaps)]), 0, floor - 1)
+        lower = within(united([*unread, *recheck_ranges.spans(self.recheck)]), 0, floor - 1)
         return [*upper, *inside(rows[len(upper) :], lower, key)]
 
     def _since_start(self, rows: Sequence[Record], newest: int, now: float) -> Sequence[Record]:
         """Return those of *rows* that were not there when *newest* was the newest key."""
-        key, mark = self.order.key, self.mark
+        key, mark = self.order.key, self.watermark
         return [row for row in rows if key(row) > newest or mark.passed_by(row, now)]
 
     def _fresh(self, rows: Sequence[Record], now: float) -> Sequence[Record]:
         """Return those of *rows* that are not done with."""
-        nothing_remembered = not self.recent and self.before is None
+        nothing_remembered = not self.remembered and self.id_ledger is None
         if nothing_remembered or (rows and self._is_below_memory(rows[0])):
             return _each_once(rows, self.order)
         return [row for row in _each_once(rows, self.order) if not self.remembers(row, now)]
@@ -224,52 +231,54 @@ class Ledger:
         # The way of a million rows: most of them lie below everything that is remembered.
         return self.order is BY_ID and row.id < self.lowest
 
-    def _out_of_order(self, counted: Sequence[Record], holes: tuple[Range, ...]) -> tuple[int, int]:
+    def _out_of_order(
+        self, counted: Sequence[Record], unread: tuple[Range, ...]
+    ) -> tuple[int, int]:
         """Count the late rows and those with the id of another row seen before."""
         if self.order is BY_TIME or not counted:
             return 0, 0
         if self._is_below_memory(counted[0]):
-            return len(counted) - len(inside(counted, holes, self.order.key)), 0
-        ids = set(self.recent.values())
+            return len(counted) - len(inside(counted, unread, self.order.key)), 0
+        ids = set(self.remembered.values())
         reused = [row for row in counted if row.id in ids]
-        others = [row for row in counted if row.id not in ids and row.id <= self.high]
-        return len(others) - len(inside(others, holes, self.order.key)), len(reused)
+        others = [row for row in counted if row.id not in ids and row.id <= self.newest_key]
+        return len(others) - len(inside(others, unread, self.order.key)), len(reused)
 
-    def _is_new_reject(self, row: Rejected, holes: tuple[Range, ...], now: float) -> bool:
+    def _is_new_reject(self, row: Rejected, unread: tuple[Range, ...], now: float) -> bool:
         """Say whether a row that cannot be counted is seen for the first time."""
         if row.id is None or self.order is BY_TIME:
             return row.fingerprint not in self.rejects
         if self.remembers(row, now):
             return False
-        return row.id >= self.floor or any(low <= row.id <= high for low, high in holes)
+        return row.id >= self.remembered_from or any(low <= row.id <= high for low, high in unread)
 
     # --- what is known after it ------------------------------------------------------------------
 
     def _after(
         self,
         page: Page,
-        holes: tuple[Range, ...],
+        unread: tuple[Range, ...],
         fresh: Sequence[Record],
         rejected: Sequence[Rejected],
         now: float,
-        terms: Terms,
+        terms: LedgerLimits,
     ) -> Ledger:
-        left = without(holes, *page.proof) if page.top else holes
-        mark = self.mark.after(fresh, now) if fresh else self.mark
+        left = without(unread, *page.evidence) if page.top else unread
+        mark = self.watermark.after(fresh, now) if fresh else self.watermark
         top = page.top if page.size else 0
-        high = top if page.first and top else max(self.high, top)
+        high = top if page.first and top else max(self.newest_key, top)
         rejects = self._rejects(rejected)
         seen = self._identities(fresh, rejected)
         after = replace(
             self,
-            high=high,
-            recent={**self.recent, **seen} if seen else self.recent,
-            holes=left,
-            gaps=self._gaps(page, holes, mark, now, terms),
+            newest_key=high,
+            remembered={**self.remembered, **seen} if seen else self.remembered,
+            unread=left,
+            recheck=self._gaps(page, unread, mark, now, terms),
             rejects=rejects,
-            mark=mark if left or self.opening != "now" else mark.whole(),
-            opening=self.opening if left else "",
-            seen_to=self.seen_to or (page.top if self.opening == "now" else 0),
+            watermark=mark if left or self.first_read != "now" else mark.whole(),
+            first_read=self.first_read if left else "",
+            newest_at_start=self.newest_at_start or (page.top if self.first_read == "now" else 0),
         )
         return after._pruned()
 
@@ -281,24 +290,29 @@ class Ledger:
         order = self.order
         if order is BY_TIME:
             return {order.identity(row): row.started_at for row in fresh}
-        floor = self.floor
+        floor = self.remembered_from
         seen = {order.identity(row): row.id for row in fresh if row.id >= floor}
         bad = {order.identity(row): row.id for row in rejected if row.id and row.id >= floor}
         return seen | bad
 
     def _gaps(
-        self, page: Page, holes: tuple[Range, ...], mark: Watermark, now: float, terms: Terms
-    ) -> tuple[Gap, ...]:
+        self,
+        page: Page,
+        unread: tuple[Range, ...],
+        mark: Watermark,
+        now: float,
+        terms: LedgerLimits,
+    ) -> tuple[RecheckRange, ...]:
         if not page.top:
-            return self.gaps
-        lowest, highest = page.proof
-        known = gap.read_at(self.gaps, page.proof, now, self._every(terms))
+            return self.recheck
+        lowest, highest = page.evidence
+        known = recheck_ranges.read_at(self.recheck, page.evidence, now, self._every(terms))
         if self.order is BY_TIME:
             # A row from the future must not end the time in which others may turn up.
             ended = min(mark.newest, int(now)) - int(terms.longest_call)
-            return self._gaps_by_time(page, holes, known, ended, now)
+            return self._gaps_by_time(page, unread, known, ended, now)
         kept = tuple(each for each in known if not _is_over(each, now, terms.late_window))
-        grown = [*holes, (self.high + 1, page.top)] if page.first else holes
+        grown = [*unread, (self.newest_key + 1, page.top)] if page.first else unread
         newly = within(united(grown), lowest, min(highest, page.top))
         if newly and page.rows and _ended(page) < min(mark.newest, now) - terms.late_window:
             newly = ()
@@ -306,30 +320,34 @@ class Ledger:
             return ()
         bad = [row.id for row in page.rejected if row.id]
         there = sorted([*(row.id for row in page.rows), *bad], reverse=True)
-        late = inside(there, gap.spans(kept), int) if kept else []
+        late = inside(there, recheck_ranges.spans(kept), int) if kept else []
         if not newly and not late:
             return kept
         for row_id in late:
-            kept = gap.cut(kept, row_id, row_id)
-        missing = gap.missing(newly, there)
-        return gap.tidy([*kept, *(Gap(low, high, int(now), now) for low, high in missing)])
+            kept = recheck_ranges.cut(kept, row_id, row_id)
+        missing = recheck_ranges.missing(newly, there)
+        return recheck_ranges.tidy(
+            [*kept, *(RecheckRange(low, high, int(now), now) for low, high in missing)]
+        )
 
     def _gaps_by_time(
         self,
         page: Page,
-        holes: tuple[Range, ...],
-        known: tuple[Gap, ...],
+        unread: tuple[Range, ...],
+        known: tuple[RecheckRange, ...],
         ended: int,
         now: float,
-    ) -> tuple[Gap, ...]:
+    ) -> tuple[RecheckRange, ...]:
         """Return the seconds in which calls began that are still to end."""
-        lowest, highest = page.proof
-        grown = [*holes, (self.high + 1, page.top)]
+        lowest, highest = page.evidence
+        grown = [*unread, (self.newest_key + 1, page.top)]
         newly = within(united(grown), max(lowest, ended), min(highest, page.top))
-        kept = gap.cut(known, lowest, min(highest, ended - 1))
-        return gap.tidy([*kept, *(Gap(low, high, 0, now) for low, high in newly)])
+        kept = recheck_ranges.cut(known, lowest, min(highest, ended - 1))
+        return recheck_ranges.tidy(
+            [*kept, *(RecheckRange(low, high, 0, now) for low, high in newly)]
+        )
 
-    def _every(self, terms: Terms) -> float:
+    def _every(self, terms: LedgerLimits) -> float:
         return _SWEEP_EVERY if self.order is BY_TIME else terms.late_window / 2
 
     # --- bounds ----------------------------------------------------------------------------------
@@ -338,16 +356,18 @@ class Ledger:
         return self._pruned_by_time() if self.order is BY_TIME else self._pruned_by_id()
 
     def _pruned_by_id(self) -> Ledger:
-        if len(self.recent) <= REMEMBERED + _SLACK:
+        if len(self.remembered) <= REMEMBERED + _SLACK:
             return self
-        live = sorted(key for key in self.recent.values() if key <= self.high)[-REMEMBERED:]
-        vanished = sum(key > self.high for key in self.recent.values())
-        floor = live[0] if live else self.floor
-        most = self.high if vanished > REMEMBERED else MAX_ID
-        mark = self.mark.broken() if vanished > REMEMBERED else self.mark
+        live = sorted(key for key in self.remembered.values() if key <= self.newest_key)[
+            -REMEMBERED:
+        ]
+        vanished = sum(key > self.newest_key for key in self.remembered.values())
+        floor = live[0] if live else self.remembered_from
+        most = self.newest_key if vanished > REMEMBERED else MAX_ID
+        mark = self.watermark.broken() if vanished > REMEMBERED else self.watermark
         kept = {each: key for each, key in self._needed(floor).items() if key <= most}
         lowest = min([floor, *kept.values()])
-        return replace(self, recent=kept, floor=floor, mark=mark, lowest=lowest)
+        return replace(self, remembered=kept, remembered_from=floor, watermark=mark, lowest=lowest)
 
     def _needed(self, floor: int) -> dict[int, int]:
         """Return the identities from *floor* up, and those in holes.
@@ -355,24 +375,24 @@ class Ledger:
         A hole down to an anchor holds rows that were counted, too, where the anchor is not the
         newest of them. And by time, the second in which a hole ends may have rows on both sides.
         """
-        holes = self.holes
+        unread = self.unread
         return {
             each: key
-            for each, key in self.recent.items()
-            if key >= floor or any(low <= key <= high for low, high in holes)
+            for each, key in self.remembered.items()
+            if key >= floor or any(low <= key <= high for low, high in unread)
         }
 
     def _pruned_by_time(self) -> Ledger:
-        floor = min((each.low for each in self.gaps), default=self.high)
-        if len(self.recent) > MOST_BY_TIME:
-            floor = max(floor, sorted(self.recent.values())[-MOST_BY_TIME])
-        if floor == self.floor and not self.holes:
+        floor = min((each.low for each in self.recheck), default=self.newest_key)
+        if len(self.remembered) > MOST_BY_TIME:
+            floor = max(floor, sorted(self.remembered.values())[-MOST_BY_TIME])
+        if floor == self.remembered_from and not self.unread:
             return self
-        gaps = gap.cut(self.gaps, 0, floor - 1)
-        return replace(self, floor=floor, recent=self._needed(floor), gaps=gaps)
+        recheck = recheck_ranges.cut(self.recheck, 0, floor - 1)
+        return replace(self, remembered_from=floor, remembered=self._needed(floor), recheck=recheck)
 
 
-def _is_over(each: Gap, now: float, late_window: float) -> bool:
+def _is_over(each: RecheckRange, now: float, late_window: float) -> bool:
     return each.read == now and now - each.since >= late_window
 
 

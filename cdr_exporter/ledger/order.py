@@ -24,37 +24,37 @@ _SPREAD = 0x9E37_79B9_7F4A_7C15
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """How rows are ordered; *sort_by* is the contract's word, *open_ends* as in the table above."""
+    """How rows are ordered; *sort_by* is the contract's word, *by_time* as in the table above."""
 
     sort_by: str
-    open_ends: bool
+    by_time: bool
 
     def key(self, row: Record) -> int:
         """Return the place of *row*."""
-        return row.started_at if self.open_ends else row.id
+        return row.started_at if self.by_time else row.id
 
     def identity(self, row: Record | Rejected) -> int:
         """Return 63 bits that are of this row and no other."""
         if row.id:
             return self.known(row.id, row.fingerprint)
-        return _nameless(row) if isinstance(row, Record) else row.fingerprint
+        return _without_id(row) if isinstance(row, Record) else row.fingerprint
 
     def known(self, row_id: int, fingerprint: int) -> int:
         """Return the identity of a row with an id."""
         return (fingerprint ^ row_id * _SPREAD) & MAX_ID
 
-    def proves(self, lowest: int, top: int) -> tuple[int, int]:
+    def evidence_for(self, lowest: int, top: int) -> tuple[int, int]:
         """Return the keys that a page from *lowest* to *top* leaves no doubt about."""
-        return (lowest + 1, top - 1) if self.open_ends else (lowest, top)
+        return (lowest + 1, top - 1) if self.by_time else (lowest, top)
 
 
-BY_ID = Order("id", open_ends=False)
-BY_TIME = Order("time", open_ends=True)
+BY_ID = Order("id", by_time=False)
+BY_TIME = Order("time", by_time=True)
 
-ORDERS = {order.sort_by: order for order in (BY_ID, BY_TIME)}
+ORDER_BY_FIELD = {order.sort_by: order for order in (BY_ID, BY_TIME)}
 
 
-def _nameless(row: Record) -> int:
+def _without_id(row: Record) -> int:
     """Tell rows without id apart: by `new_id`, else by all that does not change later."""
     parts = (row.new_id,) if row.new_id else _unchanging(row)
     text = "\0".join(parts).encode()

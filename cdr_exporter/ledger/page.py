@@ -16,7 +16,7 @@ from operator import le, lt
 
 from ..cdr import MAX_ID, Answer, Garbled, Record, Rejected
 from ..cdr.contract import CDRQuery
-from .order import BY_ID, ORDERS, Order
+from .order import BY_ID, ORDER_BY_FIELD, Order
 
 HEAD_ROWS = 20
 """Rows of an idle poll."""
@@ -27,13 +27,13 @@ class Page:
     """One valid response to a query of `order_by=desc`.
 
     *top* and *lowest* are the keys it spans, 0 and 0 when it holds none. *first* and *last* say
-    whether it is known to begin and to end the list. *nameless* are rows without an id where the
+    whether it is known to begin and to end the list. *without_id* are rows without an id where the
     list is followed by id: they stand anywhere, and prove nothing.
     """
 
     rows: Sequence[Record]
     rejected: Sequence[Rejected]
-    nameless: Sequence[Record]
+    without_id: Sequence[Record]
     order: Order
     offset: int
     asked: int
@@ -46,12 +46,12 @@ class Page:
     @property
     def size(self) -> int:
         """How many rows the PBX sent."""
-        return len(self.rows) + len(self.rejected) + len(self.nameless)
+        return len(self.rows) + len(self.rejected) + len(self.without_id)
 
     @property
-    def proof(self) -> tuple[int, int]:
+    def evidence(self) -> tuple[int, int]:
         """The lowest and the highest key that this page leaves no doubt about."""
-        lowest, top = self.order.proves(self.lowest, self.top)
+        lowest, top = self.order.evidence_for(self.lowest, self.top)
         # Above a first page there is nothing, nor below a last one.
         return (0 if self.last else lowest, MAX_ID if self.first else top)
 
@@ -71,8 +71,8 @@ class Page:
 
 def page_of(query: CDRQuery, answer: Answer) -> Page:
     """Check *answer* against *query* and the contract; raises `Garbled`."""
-    order = ORDERS[query.sort_by or BY_ID.sort_by]
-    rows, nameless = _by_name(answer.rows) if order is BY_ID else (answer.rows, ())
+    order = ORDER_BY_FIELD[query.sort_by or BY_ID.sort_by]
+    rows, without_id = _split_by_id(answer.rows) if order is BY_ID else (answer.rows, ())
     size = len(answer.rows) + len(answer.rejected)
     _check(query, answer, size)
     _check_order(order, rows)
@@ -83,7 +83,7 @@ def page_of(query: CDRQuery, answer: Answer) -> Page:
     return Page(
         rows=rows,
         rejected=answer.rejected,
-        nameless=nameless,
+        without_id=without_id,
         order=order,
         offset=query.offset,
         asked=query.limit,
@@ -113,7 +113,7 @@ def _check_order(order: Order, rows: Sequence[Record]) -> None:
         raise Garbled("the rows are not sorted by time, newest first")
 
 
-def _by_name(rows: Sequence[Record]) -> tuple[Sequence[Record], Sequence[Record]]:
+def _split_by_id(rows: Sequence[Record]) -> tuple[Sequence[Record], Sequence[Record]]:
     """Part rows with an id from those without."""
     if 0 not in [row.id for row in rows]:
         return rows, ()

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import NamedTuple
 
-from ..calls import OTHER_NUMBER, OUTCOMES, Call, Kind, Reading
+from ..calls import OTHER_NUMBER, OUTCOMES, Call, CallKind, CallRules
 from ..cdr.labels import OTHER_TRUNK
 from .catalogue import (
     CALL_ABANDON,
@@ -39,7 +39,7 @@ from .totals import Bounds, Series, Value
 class WholeCalls(NamedTuple):
     """Rows of one *kind*, each a call of one leg that is over."""
 
-    kind: Kind
+    kind: CallKind
     rows: RowGroup
 
 
@@ -153,7 +153,7 @@ class _CallCount:
             self._counters[DESTINATION_TALK.name, (destination,)] += talk
 
 
-def number_zeros(reading: Reading) -> dict[Series, Value]:
+def number_zeros(reading: CallRules) -> dict[Series, Value]:
     """Return the series at 0 of the numbers that the user named."""
     by_outcome = ((DID_CALLS, reading.dids.values()), (QUEUE_CALLS, reading.queues.values()))
     with_outcome = [

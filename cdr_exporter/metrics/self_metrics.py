@@ -19,7 +19,7 @@ _BY_THE_CLOCK_ALONE = {UTC_OFFSET}
 _NOT_AT_ZERO = _UNKNOWN_AT_FIRST | _BY_THE_CLOCK_ALONE
 
 
-class Vitals:
+class SelfMetrics:
     """Counters and histograms by addition, gauges by setting. What is known stands at 0."""
 
     def __init__(self, bounds: Bounds) -> None:

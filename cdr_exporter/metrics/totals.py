@@ -28,7 +28,7 @@ Bounds = Mapping[str, tuple[int, ...]]
 Value = tuple[int, ...]
 
 
-THERE_ALWAYS, NOT_SHOWN_YET = 0.0, -1.0
+SHOWN_FROM_START, NOT_SHOWN_YET = 0.0, -1.0
 """Births of series that stand as they are from the beginning, and that nobody saw so far."""
 
 
@@ -88,7 +88,7 @@ def first_totals(
     known = frozenset({NO_TRUNK, *trunks})
     events = (f for f in FAMILIES if f.durable and f.kind == COUNTER)
     series = {**trunk_zeros(known), **(numbers or {}), **zeros(events)}
-    return Totals(series, dict.fromkeys(series, THERE_ALWAYS), known)
+    return Totals(series, dict.fromkeys(series, SHOWN_FROM_START), known)
 
 
 def trunk_zeros(trunks: Iterable[str]) -> dict[Series, Value]:

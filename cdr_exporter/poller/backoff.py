@@ -19,7 +19,7 @@ FIRST, MOST = 2.0, 300.0
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class FailureStreak:
     """What polls fail with at present: *polls* in a row, the last *times* of the same *cause*.
 
     *reason* is the label on the failure counter; a cause is told apart more finely.
@@ -35,11 +35,11 @@ class Trouble:
         """The label of the present failure."""
         return str(self.cause[0]) if self.cause else ""
 
-    def again(self, error: Exception) -> Trouble:
+    def again(self, error: Exception) -> FailureStreak:
         """Return the trouble after one more failure."""
         cause = _cause(error)
         times = self.times + 1 if cause == self.cause else 1
-        return Trouble(cause, str(error), times, self.polls + 1)
+        return FailureStreak(cause, str(error), times, self.polls + 1)
 
     def wait(self, error: Exception, chance: float) -> float:
         """Return seconds to wait after *error*, which this trouble has taken in."""
@@ -49,7 +49,7 @@ class Trouble:
         return after_failure(error, times, chance)
 
 
-NO_TROUBLE = Trouble()
+NO_FAILURES = FailureStreak()
 
 
 def _cause(error: Exception) -> tuple[object, ...]:

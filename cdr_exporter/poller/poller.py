@@ -11,10 +11,10 @@ from collections.abc import Callable
 from random import random
 from typing import Any
 
-from ..calls import Reading
+from ..calls import CallRules
 from ..clock import Clock
 from ..errors import PBXError, StateNotWritten
-from ..ingest.pbx_state import Books
+from ..ingest.pbx_state import PBXState
 from ..metrics.catalogue import (
     AUTH_BLOCKED,
     BACKLOG,
@@ -25,7 +25,7 @@ from ..metrics.catalogue import (
     STATE_WRITE_OK,
     UP,
 )
-from ..metrics.self_metrics import Vitals
+from ..metrics.self_metrics import SelfMetrics
 from ..metrics.snapshot import Snapshot
 from ..metrics.totals import Bounds
 from ..settings import PBX
@@ -46,8 +46,8 @@ class Poller:
         reader: Reader,
         store: Store,
         *,
-        reading: Reading,
-        vitals: Vitals,
+        call_rules: CallRules,
+        self_metrics: SelfMetrics,
         bounds: Bounds,
         clock: Clock,
         publish: Callable[[Snapshot], None],
@@ -56,23 +56,23 @@ class Poller:
     ) -> None:
         self._pbx = pbx
         self._reader = reader
-        self._vitals = vitals
+        self._self_metrics = self_metrics
         self._clock = clock
         self._show = publish
         self._attempted = attempted
-        self._chance = chance
-        self._trouble = backoff.NO_TROUBLE
-        self._books = Books(
+        self._jitter = chance
+        self._failures = backoff.NO_FAILURES
+        self._state = PBXState(
             pbx,
             store,
-            reading=reading,
-            vitals=vitals,
+            call_rules=call_rules,
+            self_metrics=self_metrics,
             bounds=bounds,
             clock=clock,
             committed=self.publish,
         )
-        self._tail = Tail(pbx, reader, self._books, vitals=vitals, clock=clock)
-        vitals.set(STATE_WRITE_OK, 1)
+        self._tail = Tail(pbx, reader, self._state, self_metrics=self_metrics, clock=clock)
+        self_metrics.set(STATE_WRITE_OK, 1)
 
     def run(self) -> None:
         """Poll until the clock says to stop."""
@@ -87,7 +87,7 @@ class Poller:
     def poll(self) -> float:
         """Poll once, whatever comes of it; return seconds to wait until the next."""
         began = self._clock.now().steady
-        self._vitals.add(POLLS)
+        self._self_metrics.add(POLLS)
         try:
             more = self._tail.follow(began + self._pbx.poll_interval)
         except (PBXError, StateNotWritten) as error:
@@ -97,56 +97,56 @@ class Poller:
         else:
             wait = self._succeeded(more)
         self._attempted = True
-        self._vitals.set(POLL_DURATION, self._clock.now().steady - began)
+        self._self_metrics.set(POLL_DURATION, self._clock.now().steady - began)
         self.publish()
         return wait
 
     def publish(self) -> None:
         """Put a new snapshot in place of the old one."""
-        self._vitals.set(BACKLOG, self._backlog)
+        self._self_metrics.set(BACKLOG, self._backlog)
         self._show(
             Snapshot(
                 pbx=self._pbx.name,
-                totals=self._books.totals,
-                own=self._vitals.own,
-                gauges=self._vitals.gauges,
-                shown=self._books.showing.shown,
-                fresh_until=self._books.showing.fresh_until,
+                totals=self._state.totals,
+                own=self._self_metrics.own,
+                gauges=self._self_metrics.gauges,
+                shown=self._state.visibility.shown,
+                fresh_until=self._state.visibility.fresh_until,
                 birth_hold=self._pbx.birth_hold,
                 attempted=self._attempted,
-                trouble=self._trouble.message,
+                trouble=self._failures.message,
             )
         )
 
     @property
     def _backlog(self) -> int:
-        ledger = self._books.ledger
+        ledger = self._state.ledger
         return ledger.backlog if ledger is not None else 0
 
     def _succeeded(self, more: bool) -> float:
-        if self._trouble.polls:
-            log.info("the PBX answers again", extra=self._say(failed_polls=self._trouble.polls))
-        self._trouble = backoff.NO_TROUBLE
-        self._vitals.set(UP, 1)
-        self._vitals.set(LAST_SUCCESS, self._clock.now().wall)
-        self._vitals.set_one(AUTH_BLOCKED, None)
+        if self._failures.polls:
+            log.info("the PBX answers again", extra=self._say(failed_polls=self._failures.polls))
+        self._failures = backoff.NO_FAILURES
+        self._self_metrics.set(UP, 1)
+        self._self_metrics.set(LAST_SUCCESS, self._clock.now().wall)
+        self._self_metrics.set_one(AUTH_BLOCKED, None)
         if more:
             log.info("catching up", extra=self._say(backlog=self._backlog))
             return self._reader.took
-        return backoff.after_success(self._pbx.poll_interval, self._chance())
+        return backoff.after_success(self._pbx.poll_interval, self._jitter())
 
     def _failed(self, error: PBXError | StateNotWritten) -> float:
         """Count and log the failure; one that goes on is logged once."""
-        before, self._trouble = self._trouble, self._trouble.again(error)
-        if self._trouble.cause != before.cause:
-            log.warning(str(error), extra=self._say(reason=self._trouble.reason))
-        self._vitals.set(UP, 0)
-        self._vitals.add(POLL_FAILURES, self._trouble.reason)
+        before, self._failures = self._failures, self._failures.again(error)
+        if self._failures.cause != before.cause:
+            log.warning(str(error), extra=self._say(reason=self._failures.reason))
+        self._self_metrics.set(UP, 0)
+        self._self_metrics.add(POLL_FAILURES, self._failures.reason)
         if isinstance(error, PBXError) and error.blocked:
-            self._vitals.set_one(AUTH_BLOCKED, error.blocked)
-        if self._trouble.reason == "timeout":
+            self._self_metrics.set_one(AUTH_BLOCKED, error.blocked)
+        if self._failures.reason == "timeout":
             self._tail.timed_out()
-        return self._trouble.wait(error, self._chance())
+        return self._failures.wait(error, self._jitter())
 
     def _say(self, **fields: Any) -> dict[str, Any]:
         return {"fields": {"pbx": self._pbx.name, **fields}}

@@ -16,10 +16,10 @@ from typing import Any, Protocol
 
 from ..clock import Clock
 from ..errors import StateInUse, StateUnusable
-from ..ingest.call_assembly import reading_of
+from ..ingest.call_assembly import call_rules_of
 from ..metrics.call_metrics import number_zeros
 from ..metrics.catalogue import POLL_FAILURES, STATE_RESET, UP
-from ..metrics.self_metrics import Vitals
+from ..metrics.self_metrics import SelfMetrics
 from ..metrics.snapshot import Snapshot
 from ..metrics.totals import Bounds
 from ..settings import PBX
@@ -67,11 +67,11 @@ class Supervisor:
         self._pbx = pbx
         self._client = client
         self._state_dir = state_dir
-        self._reading = reading_of(pbx, machines)
+        self._call_rules = call_rules_of(pbx, machines)
         self._bounds = bounds
         self._clock = clock
         self._board = board
-        self._vitals = Vitals(bounds)
+        self._self_metrics = SelfMetrics(bounds)
         self._store: Store | None = None
         self._thread = threading.Thread(target=self._run, name=f"poller-{pbx.name}", daemon=True)
         board.put(self._snapshot(Snapshot(pbx=pbx.name, birth_hold=pbx.birth_hold)))
@@ -113,7 +113,7 @@ class Supervisor:
                 self._poll_until_stopped()
             except (StateUnusable, StateInUse, OSError) as error:
                 wait = _STATE_WAIT
-                self._vitals.add(POLL_FAILURES, "state")
+                self._self_metrics.add(POLL_FAILURES, "state")
                 log.error("not polled: %s", error, extra=self._say())
                 self._down(str(error))
             except Exception as error:
@@ -132,10 +132,10 @@ class Supervisor:
         try:
             Poller(
                 self._pbx,
-                Reader(self._client, self._vitals, self._clock),
+                Reader(self._client, self._self_metrics, self._clock),
                 store,
-                reading=self._reading,
-                vitals=self._vitals,
+                call_rules=self._call_rules,
+                self_metrics=self._self_metrics,
                 bounds=self._bounds,
                 clock=self._clock,
                 publish=self._board.put,
@@ -151,10 +151,10 @@ class Supervisor:
             self._pbx.name,
             self._pbx.client_id,
             self._bounds,
-            number_zeros(self._reading),
+            number_zeros(self._call_rules),
         )
         for reason, when in store.resets.items():
-            self._vitals.set(STATE_RESET, when, reason)
+            self._self_metrics.set(STATE_RESET, when, reason)
             if when and store.ledger is None:
                 log.error("state set aside, counting anew from now", extra=self._say(reason=reason))
         for family in store.dropped:
@@ -162,12 +162,12 @@ class Supervisor:
         return store
 
     def _down(self, trouble: str) -> None:
-        self._vitals.set(UP, 0)
+        self._self_metrics.set(UP, 0)
         last = self._board.of(self._pbx.name)
         self._board.put(self._snapshot(replace(last, attempted=True, trouble=trouble)))
 
     def _snapshot(self, snapshot: Snapshot) -> Snapshot:
-        return replace(snapshot, own=self._vitals.own, gauges=self._vitals.gauges)
+        return replace(snapshot, own=self._self_metrics.own, gauges=self._self_metrics.gauges)
 
     def _say(self, **fields: Any) -> Mapping[str, Any]:
         return {"fields": {"pbx": self._pbx.name, **fields}}

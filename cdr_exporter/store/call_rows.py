@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import msgspec
 from msgspec import convert
 
-from ..calls import Calls, Change, Closed, Leg, Open
+from ..calls import CallChange, ClosedCall, Leg, OpenCall, TrackedCalls
 
 _COUNTED, _PASSED = "counted", "passed"
 
@@ -18,27 +18,27 @@ _legs = msgspec.json.Decoder(tuple[Leg, ...])
 _json = msgspec.json.Encoder()
 
 
-def read(db: sqlite3.Connection) -> Calls:
+def read(db: sqlite3.Connection) -> TrackedCalls:
     """Return the calls of a file; msgspec's errors where they make no sense."""
-    calls = Calls()
+    calls = TrackedCalls()
     # Closed calls are forgotten in the order in which they were closed, and so written.
     rows = db.execute("SELECT uid, legs, since FROM calls ORDER BY rowid")
     for uid, legs, since in convert(rows.fetchall(), list[_Row]):
         if legs in (_COUNTED, _PASSED):
-            calls.closed[uid] = Closed(int(since), counted=legs == _COUNTED)
+            calls.closed[uid] = ClosedCall(int(since), counted=legs == _COUNTED)
         else:
-            calls.open[uid] = Open.of(_legs.decode(legs), since)
+            calls.open[uid] = OpenCall.of(_legs.decode(legs), since)
     return calls
 
 
-def write(db: sqlite3.Connection, change: Change) -> None:
+def write(db: sqlite3.Connection, change: CallChange) -> None:
     """Write down what changes."""
     gone = [(uid,) for uid in change.forgotten]
     db.executemany("DELETE FROM calls WHERE uid = ?", gone)
     db.executemany("INSERT OR REPLACE INTO calls VALUES (?, ?, ?)", _rows(change))
 
 
-def _rows(change: Change) -> Iterator[_Row]:
+def _rows(change: CallChange) -> Iterator[_Row]:
     for uid, call in change.opened.items():
         yield uid, _json.encode(call.legs).decode(), call.seen
     for uid, closed in change.closed.items():

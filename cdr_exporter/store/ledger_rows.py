@@ -12,8 +12,8 @@ from msgspec import Struct, convert
 
 from ..cdr import MAX_ID
 from ..ledger import Ledger
-from ..ledger.gaps import Gap
-from ..ledger.order import BY_ID, ORDERS
+from ..ledger.order import BY_ID, ORDER_BY_FIELD
+from ..ledger.recheck_ranges import RecheckRange
 from ..ledger.watermark import Watermark
 
 _PARTS = {"now": "recent", "before": "recent_before"}
@@ -24,16 +24,16 @@ class _Facts(Struct, array_like=False):
     """A ledger but for its identities. gaps: [lowest, highest, since]."""
 
     order: str
-    high: int
-    floor: int
-    holes: tuple[tuple[int, int], ...]
-    gaps: tuple[tuple[int, int, int], ...]
+    newest_key: int
+    remembered_from: int
+    unread: tuple[tuple[int, int], ...]
+    recheck: tuple[tuple[int, int, int], ...]
     rejects: tuple[int, ...]
     newest_end: int
     broken_at: int
     ahead: tuple[int, ...]
-    opening: str
-    seen_to: int = 0
+    first_read: str
+    newest_at_start: int = 0
 
 
 def read(db: sqlite3.Connection) -> Ledger | None:
@@ -47,13 +47,13 @@ def read(db: sqlite3.Connection) -> Ledger | None:
 
 def write(db: sqlite3.Connection, after: Ledger, known: Ledger | None) -> None:
     """Write *after*, of which the file has the identities of *known*."""
-    _write_part(db, "now", after, known.recent if known is not None else {})
-    if known is not None and known.before is after.before:
+    _write_part(db, "now", after, known.remembered if known is not None else {})
+    if known is not None and known.id_ledger is after.id_ledger:
         return
     db.execute("DELETE FROM recent_before")
     db.execute("DELETE FROM ledger WHERE part = 'before'")
-    if after.before is not None:
-        _write_part(db, "before", after.before, {})
+    if after.id_ledger is not None:
+        _write_part(db, "before", after.id_ledger, {})
 
 
 def read_version_1(db: sqlite3.Connection) -> Ledger | None:
@@ -64,16 +64,16 @@ def read_version_1(db: sqlite3.Connection) -> Ledger | None:
     row = db.execute("SELECT high, floor, holes, rejects, baseline FROM ledger").fetchone()
     if row is None:
         return None
-    high, floor, holes, rejects, baseline = convert(row, tuple[int, int, Any, Any, int])
+    high, floor, unread, rejects, baseline = convert(row, tuple[int, int, Any, Any, int])
     known = convert(dict(db.execute("SELECT id, fingerprint FROM recent")), dict[int, int])
     return Ledger(
-        high=high,
-        floor=floor,
-        recent={BY_ID.known(row_id, fp): row_id for row_id, fp in known.items()},
-        holes=msgspec.json.decode(holes, type=tuple[tuple[int, int], ...]),
+        newest_key=high,
+        remembered_from=floor,
+        remembered={BY_ID.known(row_id, fp): row_id for row_id, fp in known.items()},
+        unread=msgspec.json.decode(unread, type=tuple[tuple[int, int], ...]),
         rejects=msgspec.json.decode(rejects, type=tuple[int, ...]),
-        mark=Watermark(newest=int(time.time())),
-        opening="all" if baseline else "",
+        watermark=Watermark(newest=int(time.time())),
+        first_read="all" if baseline else "",
         lowest=min([floor, *known]),
     )
 
@@ -82,38 +82,38 @@ def _ledger(db: sqlite3.Connection, part: str, facts: str, before: Ledger | None
     said = msgspec.json.decode(facts, type=_Facts)
     rows = dict(db.execute(f"SELECT identity, key FROM {_PARTS[part]}"))  # noqa: S608 (ours)
     return Ledger(
-        order=ORDERS[said.order],
-        high=said.high,
-        floor=said.floor,
-        recent=convert(rows, dict[int, int]),
-        holes=said.holes,
-        gaps=tuple(Gap(*gap) for gap in said.gaps),
+        order=ORDER_BY_FIELD[said.order],
+        newest_key=said.newest_key,
+        remembered_from=said.remembered_from,
+        remembered=convert(rows, dict[int, int]),
+        unread=said.unread,
+        recheck=tuple(RecheckRange(*gap) for gap in said.recheck),
         rejects=said.rejects,
-        mark=Watermark(said.newest_end, said.broken_at, said.ahead),
-        opening=said.opening,
-        seen_to=said.seen_to,
-        before=before,
-        lowest=min([said.floor, *rows.values()]),
+        watermark=Watermark(said.newest_end, said.broken_at, said.ahead),
+        first_read=said.first_read,
+        newest_at_start=said.newest_at_start,
+        id_ledger=before,
+        lowest=min([said.remembered_from, *rows.values()]),
     )
 
 
 def _write_part(db: sqlite3.Connection, part: str, after: Ledger, known: Mapping[int, int]) -> None:
     facts = _Facts(
         order=after.order.sort_by,
-        high=min(after.high, MAX_ID),
-        floor=after.floor,
-        holes=after.holes,
-        gaps=tuple((gap.low, gap.high, gap.since) for gap in after.gaps),
+        newest_key=min(after.newest_key, MAX_ID),
+        remembered_from=after.remembered_from,
+        unread=after.unread,
+        recheck=tuple((gap.low, gap.high, gap.since) for gap in after.recheck),
         rejects=after.rejects,
-        newest_end=after.mark.newest,
-        broken_at=after.mark.broken_at,
-        ahead=after.mark.ahead,
-        opening=after.opening,
-        seen_to=after.seen_to,
+        newest_end=after.watermark.newest,
+        broken_at=after.watermark.broken_at,
+        ahead=after.watermark.ahead,
+        first_read=after.first_read,
+        newest_at_start=after.newest_at_start,
     )
     row = (part, msgspec.json.encode(facts).decode())
     db.execute("INSERT OR REPLACE INTO ledger VALUES (?, ?)", row)
-    _write_identities(db, _PARTS[part], after.recent, known)
+    _write_identities(db, _PARTS[part], after.remembered, known)
 
 
 def _write_identities(

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import convert
 
-from ..calls import Calls
+from ..calls import TrackedCalls
 from ..cdr.labels import OTHER_TRUNK
 from ..ledger import Ledger
 from ..metrics.catalogue import RECORDS, STATE_RESETS
@@ -25,7 +25,7 @@ class Contents(NamedTuple):
     resets: Mapping[str, float]
     ledger: Ledger | None
     totals: Totals
-    calls: Calls
+    calls: TrackedCalls
 
 
 def contents(db: sqlite3.Connection) -> Contents:
@@ -35,7 +35,7 @@ def contents(db: sqlite3.Connection) -> Contents:
     resets = {reason: float(meta.get(f"reset_{reason}", 0)) for reason in STATE_RESETS}
     [[version]] = db.execute("PRAGMA user_version")
     ledger = ledger_rows.read_version_1(db) if version == 1 else ledger_rows.read(db)
-    calls = call_rows.read(db) if version >= SINCE_CALLS else Calls()
+    calls = call_rows.read(db) if version >= SINCE_CALLS else TrackedCalls()
     return Contents(bounds, resets, ledger, _totals(db), calls)
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from ..calls import NO_CHANGE, Calls, Change
+from ..calls import NO_CHANGE, CallChange, TrackedCalls
 from ..errors import StateNotWritten
 from ..ledger import Ledger
 from ..metrics.catalogue import FAMILIES, HISTOGRAM, NUMBER_FAMILIES
@@ -58,7 +58,7 @@ class Store:
         self.path = directory / f"{name}.db"
         self.ledger: Ledger | None = None
         self._in_file: Ledger | None = None
-        self.calls = Calls()
+        self.calls = TrackedCalls()
         self._numbers = numbers or {}
         self.totals = first_totals(numbers=self._numbers)
         self._written = _Written([], [])
@@ -76,7 +76,7 @@ class Store:
         except sqlite3.Error as error:
             raise unusable(self.path, error) from None
 
-    def commit(self, ledger: Ledger, totals: Totals, calls: Change = NO_CHANGE) -> None:
+    def commit(self, ledger: Ledger, totals: Totals, calls: CallChange = NO_CHANGE) -> None:
         """Make *ledger*, *totals* and the change of *calls* durable together.
 
         Raises `StateNotWritten`; then nothing has changed.

@@ -23,7 +23,7 @@ _EXACT_ENOUGH = 16
 _DEEPEST = 2**37
 
 
-class Sounding:
+class AnchorSearch:
     """One search in *ledger*'s table below the first page *head*; *guess* is how many are new."""
 
     def __init__(self, ledger: Ledger, head: Page, guess: int) -> None:
@@ -51,15 +51,15 @@ class Sounding:
         """Return the look that tells most."""
         return query(self._next_block() + 1, BLOCK, self._ledger.order)
 
-    def heard(self, page: Page) -> None:
+    def observe(self, page: Page) -> None:
         """Note what the last query brought."""
         block = page.offset // BLOCK
         known = [row for row in page.rows if self._ledger.recognises(row)]
         if known:
             self.anchor, self.page = self._ledger.order.key(known[0]), page
-            self._border = known[0] is not page.rows[0] or self.anchor >= self._ledger.high
+            self._border = known[0] is not page.rows[0] or self.anchor >= self._ledger.newest_key
             self._end, self._hit = block, True
-        elif not page.size or (page.top and page.top < self._ledger.floor):
+        elif not page.size or (page.top and page.top < self._ledger.remembered_from):
             self._end, self._hit = max(block, self._low), True
         else:
             self._low = block + 1

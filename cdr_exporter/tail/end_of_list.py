@@ -20,12 +20,12 @@ from ..ledger.order import Order
 from ..ledger.page import Page, query
 
 
-class Ending:
-    """What was seen of the end of one list. *insists*: a poll has given up before."""
+class EndOfList:
+    """What was seen of the end of one list. *distrusts_total*: a poll has given up before."""
 
     def __init__(self) -> None:
-        self.insists = False
-        self.learned = False
+        self.distrusts_total = False
+        self.made_progress = False
         """Whether the last page showed that nothing is where more would be."""
         self._lowest: int | None = None
         self._end = 0
@@ -37,13 +37,13 @@ class Ending:
         self._nothing_at_total = False
 
     @property
-    def seen_again(self) -> bool:
+    def seen_twice(self) -> bool:
         """Whether the list ended at the same row twice."""
         return self._reads > 1
 
-    def heard(self, page: Page) -> Page:
+    def observe(self, page: Page) -> Page:
         """Note *page*, and return it, as the last one where the list is believed to end with it."""
-        self.learned = False
+        self.made_progress = False
         if page.last:
             return page
         self._total = page.total
@@ -63,7 +63,7 @@ class Ending:
 
         *position* is where the rows begin that are looked for.
         """
-        if not self.seen_again or not (self.insists or self._total is None):
+        if not self.seen_twice or not (self.distrusts_total or self._total is None):
             return None
         if not self._are_unlike:
             return self._page_to_the_end(self._end, order, self._lengths)
@@ -90,10 +90,10 @@ class Ending:
         if self._lowest is None or page.offset < self._end:
             return
         if page.offset == self._end:
-            self.learned = self._nothing_at is None
+            self.made_progress = self._nothing_at is None
             self._nothing_at = page.offset
         if page.total is not None and page.offset >= page.total - 1:
-            self.learned = self.learned or not self._nothing_at_total
+            self.made_progress = self.made_progress or not self._nothing_at_total
             self._nothing_at_total = True
 
     def _short(self, page: Page) -> Page:
@@ -110,7 +110,7 @@ class Ending:
 
     @property
     def _is_sure(self) -> bool:
-        if self._total is not None and not (self.insists and self._nothing_at_total):
+        if self._total is not None and not (self.distrusts_total and self._nothing_at_total):
             return False
         return self._nothing_at is not None and self._are_unlike
 

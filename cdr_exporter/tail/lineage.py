@@ -9,15 +9,15 @@ from __future__ import annotations
 import logging
 from typing import Any, NamedTuple
 
-from ..ingest.pbx_state import Books
+from ..ingest.pbx_state import PBXState
 from ..ledger import Ledger
 from ..ledger.page import Page, query
 from ..metrics.catalogue import LINEAGE_SUSPECT
-from ..metrics.self_metrics import Vitals
+from ..metrics.self_metrics import SelfMetrics
 from ..settings import PBX
-from .anchor_search import Sounding
+from .anchor_search import AnchorSearch
 from .page_reader import Reader
-from .read_plan import Walk
+from .read_plan import ReadPlan
 
 _STRANGE_ROWS = 200
 """Rows of a strange table to know it by in the next poll."""
@@ -25,7 +25,7 @@ _STRANGE_ROWS = 200
 log = logging.getLogger(__name__)
 
 
-class Joined(NamedTuple):
+class KnownTable(NamedTuple):
     """How a first page joins on: *ledger* is the one to judge it by, *anchor* as there.
 
     *beyond* is the page the anchor was found on. *broke* says that a new lineage begins.
@@ -37,46 +37,48 @@ class Joined(NamedTuple):
     broke: bool = False
 
 
-class Joiner:
+class LineageCheck:
     """Of one PBX; remembers a strange table from one poll to the next."""
 
-    def __init__(self, pbx: PBX, reader: Reader, books: Books, vitals: Vitals) -> None:
+    def __init__(
+        self, pbx: PBX, reader: Reader, state: PBXState, self_metrics: SelfMetrics
+    ) -> None:
         self._pbx = pbx
         self._reader = reader
-        self._books = books
-        self._vitals = vitals
+        self._state = state
+        self._self_metrics = self_metrics
         self._seen: frozenset[int] = frozenset()
         """Identities of the strange rows of the last poll."""
 
-    def join(self, head: Page, ledger: Ledger, walk: Walk) -> Joined | None:
+    def identify(self, head: Page, ledger: Ledger, plan: ReadPlan) -> KnownTable | None:
         """Say how *head* joins on to *ledger*; None while that is not known.
 
         Raises `PBXError`, `Stopped`.
         """
         if ledger.knows(head):
             self.forget()
-            return Joined(ledger)
-        sounding = Sounding(ledger, head, walk.new_rows(head, ledger.high))
-        while not sounding.done:
-            sounding.heard(self._reader.read(sounding.next_query()))
-        if sounding.anchor is not None:
+            return KnownTable(ledger)
+        search = AnchorSearch(ledger, head, plan.new_rows(head, ledger.newest_key))
+        while not search.done:
+            search.observe(self._reader.read(search.next_query()))
+        if search.anchor is not None:
             self.forget()
-            return Joined(ledger, sounding.anchor, sounding.page)
+            return KnownTable(ledger, search.anchor, search.page)
         return self._strange(head, ledger)
 
     def forget(self) -> None:
         """Note that the table is ours, or says nothing."""
         self._seen = frozenset()
-        self._vitals.set(LINEAGE_SUSPECT, 0)
+        self._self_metrics.set(LINEAGE_SUSPECT, 0)
 
-    def _strange(self, head: Page, ledger: Ledger) -> Joined | None:
+    def _strange(self, head: Page, ledger: Ledger) -> KnownTable | None:
         # More than a first page, or a busy table never shows the same row twice.
         rows = frozenset(map(ledger.order.identity, self._more(ledger).rows))
         if not rows & self._seen:
             log.warning(
                 "unknown rows where known ones should be; not counting", extra=self._say(head)
             )
-            self._vitals.set(LINEAGE_SUSPECT, 1)
+            self._self_metrics.set(LINEAGE_SUSPECT, 1)
             self._seen = rows
             return None
         log.error(
@@ -85,7 +87,7 @@ class Joiner:
             extra=self._say(head),
         )
         self.forget()
-        return Joined(ledger.broken(self._books.terms), broke=True)
+        return KnownTable(ledger.broken(self._state.terms), broke=True)
 
     def _more(self, ledger: Ledger) -> Page:
         return self._reader.read(query(1, _STRANGE_ROWS, ledger.order))

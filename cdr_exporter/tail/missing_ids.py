@@ -55,7 +55,7 @@ _PAGES = 10
 log = logging.getLogger(__name__)
 
 
-class OrderCheck:
+class MissingIdDetector:
     """Of one PBX. *clean_at* is the newest end counted when no row was without id, or None."""
 
     def __init__(self, pbx: PBX, reader: Reader, clock: Clock) -> None:
@@ -93,7 +93,7 @@ class OrderCheck:
             if ledger is None and not self._found:
                 self._found = self._is_missed(head, ledger)
         if self._found and self.clean_at is None and ledger is not None:
-            self.clean_at = int(ledger.mark.newest - _IDLE)
+            self.clean_at = int(ledger.watermark.newest - _IDLE)
         return self._found
 
     def count(self, head: Page, ledger: Ledger) -> None:
@@ -110,7 +110,7 @@ class OrderCheck:
     def _note_clean(self, head: Page, ledger: Ledger | None) -> None:
         now = self._clock.now().wall
         ends = [row.ended_at for row in head.rows if row.ended_at <= now]
-        self.clean_at = ledger.mark.newest if ledger is not None else max(ends, default=None)
+        self.clean_at = ledger.watermark.newest if ledger is not None else max(ends, default=None)
 
     # --- by time ---------------------------------------------------------------------------------
 
@@ -127,7 +127,7 @@ class OrderCheck:
     def _due(self, head: Page) -> int:
         """Return how many rows to look at by time; mostly 0."""
         now = self._clock.now().steady
-        if head.nameless or now - self._looked_well >= _HOUR:
+        if head.without_id or now - self._looked_well >= _HOUR:
             return HEAD_ROWS
         return 1 if min(now - self._looked, now - self._grew) >= _IDLE else 0
 
@@ -145,13 +145,13 @@ class OrderCheck:
         return page
 
     def _shows_more(self, newest: Page, head: Page) -> bool:
-        nameless = [row for row in newest.rows if not row.id]
-        if any(row.new_id for row in (*nameless, *head.nameless)):
+        without_id = [row for row in newest.rows if not row.id]
+        if any(row.new_id for row in (*without_id, *head.without_id)):
             return True
         first = newest.rows[0] if newest.rows else None
         # One row may just be broken; then it is rejected.
         alone = newest.size == 1 and newest.total == 1
-        if first is not None and not first.id and (len(nameless) > 1 or alone):
+        if first is not None and not first.id and (len(without_id) > 1 or alone):
             return True
         if first is not None and head.rows and first.id > head.top:
             latest = max(row.started_at for row in head.rows) + self._pbx.longest_call
@@ -195,8 +195,8 @@ class OrderCheck:
         *head* tells by itself where it is the whole list.
         """
         if head.last:
-            before, self._unnamed = self._unnamed, min(self._unnamed, len(head.nameless))
-            return len(head.nameless) > before
+            before, self._unnamed = self._unnamed, min(self._unnamed, len(head.without_id))
+            return len(head.without_id) > before
         shown = self._is_named(total - 1 - self._unnamed, total)
         if shown and self._unnamed and self._is_named(total - self._unnamed, total):
             self._unnamed = self._measured(head)
@@ -215,7 +215,7 @@ class OrderCheck:
         """Return how many rows of the total are not shown with an id."""
         total = head.total or 0
         if head.last:
-            return len(head.nameless)
+            return len(head.without_id)
         if self._is_named(total - 1):
             return 0
         step = 1
@@ -230,16 +230,16 @@ class OrderCheck:
     def _search(self, ledger: Ledger | None) -> bool | None:
         """Say whether a row without id may have ended since all had ids; None where untold."""
         now = self._clock.now().wall
-        last = min(now, ledger.mark.newest) if ledger is not None else now
+        last = min(now, ledger.watermark.newest) if ledger is not None else now
         since = (last if self.clean_at is None else min(last, self.clean_at)) - self._since()
-        nameless: list[Record] = []
+        without_id: list[Record] = []
         cut = 0
         for number in range(1, _PAGES + 1):
             page = self._newest(LARGEST, number)
             if page is None:
                 return False
-            nameless += [row for row in page.rows if not row.id and row.started_at >= since]
-            if len(nameless) > 1 or any(row.new_id for row in nameless):
+            without_id += [row for row in page.rows if not row.id and row.started_at >= since]
+            if len(without_id) > 1 or any(row.new_id for row in without_id):
                 return True
             if page.last or not page.size or page.lowest < since:
                 # A page cut short, but for the last one, has left rows out.

@@ -22,7 +22,7 @@ from ..metrics.catalogue import (
     REQUESTS,
     ROWS_FETCHED,
 )
-from ..metrics.self_metrics import Vitals
+from ..metrics.self_metrics import SelfMetrics
 
 
 class Stopped(Exception):
@@ -47,10 +47,10 @@ class CDRList(Protocol):
 class Reader:
     """Reads pages of one PBX. *took* is how long the last request took, in seconds."""
 
-    def __init__(self, cdr_list: CDRList, vitals: Vitals, clock: Clock) -> None:
+    def __init__(self, cdr_list: CDRList, self_metrics: SelfMetrics, clock: Clock) -> None:
         self.took = 0.0
         self._list = cdr_list
-        self._vitals = vitals
+        self._self_metrics = self_metrics
         self._clock = clock
         self._requests = cdr_list.requests
         self._errcodes = Counter(cdr_list.errcodes)
@@ -65,9 +65,9 @@ class Reader:
         if self._clock.stopping:
             raise Stopped
         page = self._timed(query)
-        self._vitals.add(ROWS_FETCHED, by=page.size)
+        self._self_metrics.add(ROWS_FETCHED, by=page.size)
         if page.total is not None:
-            self._vitals.set(PBX_RECORDS, page.total)
+            self._self_metrics.set(PBX_RECORDS, page.total)
         return page
 
     def _timed(self, query: CDRQuery) -> Page:
@@ -85,8 +85,10 @@ class Reader:
     def _note_costs(self) -> None:
         """Carry over what the client did since the last time."""
         requests, errcodes = self._list.requests, Counter(self._list.errcodes)
-        self._vitals.add(REQUESTS, by=requests - self._requests)
+        self._self_metrics.add(REQUESTS, by=requests - self._requests)
         for errcode, times in (errcodes - self._errcodes).items():
             label = str(errcode)
-            self._vitals.add(API_ERRORS, label if label in ERRCODES else OTHER_ERRCODE, by=times)
+            self._self_metrics.add(
+                API_ERRORS, label if label in ERRCODES else OTHER_ERRCODE, by=times
+            )
         self._requests, self._errcodes = requests, errcodes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..cdr.contract import MAX_PAGE_SIZE, CDRQuery
-from ..ledger.order import BY_ID, ORDERS, Order
+from ..ledger.order import BY_ID, ORDER_BY_FIELD, Order
 from ..ledger.page import query
 
 LARGEST, SMALLEST = 500, 50
@@ -56,7 +56,7 @@ def elsewhere(asked: CDRQuery, end: int, largest: int = LARGEST) -> CDRQuery:
     size = min((z for z in sizes if end % z), key=lambda z: end % z, default=0)
     if not size:
         return asked
-    return query(end // size + 1, size, ORDERS[asked.sort_by or BY_ID.sort_by])
+    return query(end // size + 1, size, ORDER_BY_FIELD[asked.sort_by or BY_ID.sort_by])
 
 
 def next_size(size: int, took: float) -> int:

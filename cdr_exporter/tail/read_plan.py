@@ -16,14 +16,14 @@ from ..cdr.contract import MAX_PAGE_SIZE, CDRQuery
 from ..ledger import Range
 from ..ledger.order import BY_ID, Order
 from ..ledger.page import Page
-from .end_of_list import Ending
+from .end_of_list import EndOfList
 from .page_size import LARGEST, elsewhere, next_size, whole, window
 
 _DEEPEST = 2**40
 """No table is so long: a search that gets here was answered nonsense."""
 
 
-class Walk:
+class ReadPlan:
     """One PBX's reading position over polls; forgotten with the process."""
 
     def __init__(self, order: Order = BY_ID) -> None:
@@ -33,13 +33,13 @@ class Walk:
         self._search: _Search | None = None
         self._density = 1.0
         self._largest = LARGEST
-        self._ending = Ending()
+        self._end_of_list = EndOfList()
         self._asked: CDRQuery | None = None
-        self._hole: Range | None = None
+        self._wanted: Range | None = None
         """What was asked for."""
         self._crowds: dict[int, int] = {}
         """By second with more rows than one page held: how many rows to ask for."""
-        self.learned = False
+        self.made_progress = False
         """Whether the last page, if it read nothing, told how to read on."""
         self._total: int | None = None
         self._caught_up = True
@@ -47,14 +47,14 @@ class Walk:
         self._unread: int | None = None
         """How many new rows the growth of the total promises beyond those counted, if believed."""
 
-    def completed(self, page: Page) -> Page:
+    def mark_if_last(self, page: Page) -> Page:
         """Return *page*, marked as the last one where that can be told from several reads only."""
-        return self._ending.heard(page)
+        return self._end_of_list.observe(page)
 
-    def passed(
-        self, page: Page, new: int, holes: tuple[Range, ...], due: tuple[Range, ...] = ()
+    def record_page(
+        self, page: Page, new: int, unread: tuple[Range, ...], due: tuple[Range, ...] = ()
     ) -> None:
-        """Note where *page* was, of which *new* rows were not known, and which *holes* are left.
+        """Note where *page* was, of which *new* rows were not known, and which *unread* are left.
 
         What is *due* to be read again is looked for, too.
         """
@@ -66,30 +66,30 @@ class Walk:
             left = self._unread - new
             self._unread = left if left > 0 or (page.first and left == 0) else None
         if page.top and page.size:
-            below = self.order.proves(page.lowest, page.top)[0] - 1
+            below = self.order.evidence_for(page.lowest, page.top)[0] - 1
             self._marks[below] = page.offset + page.rows_above(below)
             self._density = page.size / (page.top - page.lowest + 1)
-        self.learned = self._is_crowded(page) or self._ending.learned
-        open_at = {high for _, high in (*holes, *due)}
+        self.made_progress = self._is_crowded(page) or self._end_of_list.made_progress
+        open_at = {high for _, high in (*unread, *due)}
         self._marks = {high: at for high, at in self._marks.items() if high in open_at}
         self._crowds = {high: rows for high, rows in self._crowds.items() if high in open_at}
-        self._caught_up = not holes
+        self._caught_up = not unread
         # Some send fewer rows than they were asked for, and leave out the end of each page.
         self._capped = page.short and not page.last and page.size > 0 and page.total is not None
-        if self._capped and not self._ending.seen_again:
+        if self._capped and not self._end_of_list.seen_twice:
             self._largest = page.size
-        if not holes and not due:
-            self._ending = Ending()
+        if not unread and not due:
+            self._end_of_list = EndOfList()
 
     def _is_crowded(self, page: Page) -> bool:
         """Ask for more where *page* came full, and ended in the second that it was to read."""
-        hole, self._hole = self._hole, None
-        if hole is None or not self.order.open_ends or page.short or page.lowest != hole[1]:
+        wanted, self._wanted = self._wanted, None
+        if wanted is None or not self.order.by_time or page.short or page.lowest != wanted[1]:
             return False
-        rows = 2 * (page.size - page.rows_above(hole[1]))
-        known = self._crowds.get(hole[1], 0)
-        self._crowds[hole[1]] = min(MAX_PAGE_SIZE, max(rows, self._largest, known))
-        return self._crowds[hole[1]] > known
+        rows = 2 * (page.size - page.rows_above(wanted[1]))
+        known = self._crowds.get(wanted[1], 0)
+        self._crowds[wanted[1]] = min(MAX_PAGE_SIZE, max(rows, self._largest, known))
+        return self._crowds[wanted[1]] > known
 
     def _promised(self, total: int | None) -> None:
         # With older holes open, the growth since the last poll is not all that is unread.
@@ -99,13 +99,13 @@ class Walk:
         else:
             self._unread = None
 
-    def position(self, hole: Range) -> int | None:
-        """Return where *hole* begins, or None: then `probe` says how to find out."""
-        return self._marks.get(hole[1])
+    def position(self, wanted: Range) -> int | None:
+        """Return where *wanted* begins, or None: then `probe` says how to find out."""
+        return self._marks.get(wanted[1])
 
-    def mark(self, hole: Range, position: int) -> None:
-        """Note where *hole* begins, for a reader who knows from elsewhere."""
-        self._marks.setdefault(hole[1], position)
+    def mark(self, wanted: Range, position: int) -> None:
+        """Note where *wanted* begins, for a reader who knows from elsewhere."""
+        self._marks.setdefault(wanted[1], position)
 
     def new_rows(self, head: Page, high: int) -> int:
         """Guess how many rows are new when *high* was the newest key before *head*."""
@@ -116,13 +116,13 @@ class Walk:
         density = head.size / (head.top - head.lowest + 1)
         return max(head.size, head.size + ceil((head.lowest - 1 - high) * density))
 
-    def probe(self, hole: Range) -> int:
-        """Return the position whose id would tell most about where *hole* begins."""
-        if self._search is None or self._search.high != hole[1]:
-            self._search = _Search(hole[1], self._total)
+    def probe(self, wanted: Range) -> int:
+        """Return the position whose id would tell most about where *wanted* begins."""
+        if self._search is None or self._search.high != wanted[1]:
+            self._search = _Search(wanted[1], self._total)
         return self._search.next_position()
 
-    def probed(self, position: int, row_id: int) -> None:
+    def narrow_search(self, position: int, row_id: int) -> None:
         """Note that the row at *position* has *row_id*; 0 is older than any, past the end."""
         search = self._search
         if search is None:
@@ -131,20 +131,20 @@ class Walk:
         if search.found is not None:
             self._marks[search.high], self._search = search.found, None
 
-    def lose(self) -> None:
+    def forget_positions(self) -> None:
         """Forget all positions: they led nowhere."""
-        self._ending.insists = True
+        self._end_of_list.distrusts_total = True
         self._marks.clear()
         self._search = None
 
-    def next_query(self, hole: Range, position: int, *, again: bool = False) -> CDRQuery:
-        """Return what to ask for to read *hole*, which begins at *position*.
+    def next_query(self, wanted: Range, position: int, *, again: bool = False) -> CDRQuery:
+        """Return what to ask for to read *wanted*, which begins at *position*.
 
         *again* says that it was read before, so that the growth of the table tells nothing.
         """
-        lowest, highest = hole
-        self._hole = hole
-        known = self._ending.next_query(position, self.order)
+        lowest, highest = wanted
+        self._wanted = wanted
+        known = self._end_of_list.next_query(position, self.order)
         if known is None and highest in self._crowds:
             known = whole(position, self._crowds[highest], self.order)
         self._asked = known or self._window(lowest, highest, position, again)
@@ -159,7 +159,7 @@ class Walk:
         # A second time: what begins at another row may show why nothing came of it.
         return elsewhere(wanted, position, self._largest) if wanted == self._asked else wanted
 
-    def took(self, seconds: float) -> None:
+    def adapt_size(self, seconds: float) -> None:
         """Ask for less where the PBX is slow, for more where it is not."""
         if self._asked is not None and self._asked.limit > self._largest:
             # What a crowded second takes tells nothing of an ordinary page.
@@ -170,7 +170,7 @@ class Walk:
     def timed_out(self, seconds: float) -> None:
         """Note that there was no answer within *seconds*."""
         self._crowds = {high: rows * 3 // 4 for high, rows in self._crowds.items()}
-        self.took(seconds)
+        self.adapt_size(seconds)
 
 
 class _Search:

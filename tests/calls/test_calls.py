@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from cdr_exporter.calls import OUTCOMES, Call, Leg, Reading, call_of
+from cdr_exporter.calls import OUTCOMES, Call, CallRules, Leg, call_of
 from cdr_exporter.cdr import decode
 from cdr_exporter.settings import MACHINE_CALLEES
 
@@ -17,7 +17,7 @@ from ..cdr.test_decoding import EXAMPLE
 from ..support.call_traces import legs, legs_of, rows
 
 
-def call(trace: str, reading: Reading | None = None) -> Call:
+def call(trace: str, reading: CallRules | None = None) -> Call:
     return call_of(legs(trace, reading))
 
 
@@ -289,11 +289,11 @@ def test_a_callee_is_a_machine_when_its_name_begins_like_one(callee: str, outcom
     ids=["group-without-talk", "group-with-talk", "group-spelt-apart", "queue"],
 )
 def test_a_ring_group_among_the_machines_talks_by_its_phones(trace: str, outcome: str) -> None:
-    assert call(trace, Reading((*MACHINE_CALLEES, "RingGroup", "Ring Group"))).outcome == outcome
+    assert call(trace, CallRules((*MACHINE_CALLEES, "RingGroup", "Ring Group"))).outcome == outcome
 
 
 def test_without_machine_callees_everybody_is_a_person() -> None:
-    assert call("0  IVR Main<6200>  ANSWERED  0  17  in  sip", Reading()).outcome == "answered"
+    assert call("0  IVR Main<6200>  ANSWERED  0  17  in  sip", CallRules()).outcome == "answered"
 
 
 # --- what holds of any call ----------------------------------------------------------------------
@@ -361,7 +361,7 @@ def test_another_leg_never_makes_the_outcome_weaker(one: Leg, parts: list[Leg]) 
 
 # --- own numbers ---------------------------------------------------------------------------------
 
-NUMBERS = Reading(
+NUMBERS = CallRules(
     MACHINE_CALLEES,
     dids={"+49305551": "sales", "+49305552": "sales", "+49305553": "support"},
     queues={"6400": "support"},

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from cdr_exporter.calls import Answered
+from cdr_exporter.calls import ReachableTime
 
 LONGEST_CALL = 3600.0
 EVER = float("inf")
 
 
-def answered(*polls: tuple[float, bool], known: float = 100.0) -> Answered:
+def answered(*polls: tuple[float, bool], known: float = 100.0) -> ReachableTime:
     """Return the time after *polls*: when each began, and whether it succeeded."""
-    it = Answered(known, LONGEST_CALL)
+    it = ReachableTime(known, LONGEST_CALL)
     for at, succeeded in polls:
         it.begin(wall=1_000_000 + at, steady=at)
         if succeeded:

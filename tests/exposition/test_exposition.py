@@ -31,7 +31,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from cdr_exporter.calls import Reading, call_of
+from cdr_exporter.calls import CallRules, call_of
 from cdr_exporter.clock import Now
 from cdr_exporter.exposition import Body, Exposition
 from cdr_exporter.metrics.call_metrics import number_zeros, series_of_calls
@@ -46,7 +46,7 @@ from cdr_exporter.metrics.catalogue import (
     Family,
 )
 from cdr_exporter.metrics.row_metrics import PageCount, grouped
-from cdr_exporter.metrics.self_metrics import Vitals
+from cdr_exporter.metrics.self_metrics import SelfMetrics
 from cdr_exporter.metrics.snapshot import Snapshot
 from cdr_exporter.metrics.totals import Bounds, Series, Totals, Value, first_totals
 
@@ -77,7 +77,7 @@ def snapshot(
     return Snapshot(pbx=pbx, totals=totals, **{**usual, **fields})
 
 
-NUMBERS = Reading(
+NUMBERS = CallRules(
     dids={"1": "sales"}, queues={"6400": "support"}, destinations={"premium": ("0900",)}
 )
 CALLS = [
@@ -102,11 +102,16 @@ def full_snapshot(pbx: str = "hq", **fields: Any) -> Snapshot:
     count.add(grouped(rows))
     series = {**count.series(), **series_of_calls(CALLS, (), BOUNDS, count.trunks)}
     totals = first_totals(numbers=number_zeros(NUMBERS)).merged(series, count.trunks, 0.0)
-    vitals = Vitals(BOUNDS)
-    vitals.observe(INGEST_DELAY, [3, 4_000_000])
-    vitals.set(UP, 1)
-    vitals.set(PBX_RECORDS, 2579)
-    usual = {"own": vitals.own, "gauges": vitals.gauges, "shown": True, "fresh_until": 1_300.0}
+    self_metrics = SelfMetrics(BOUNDS)
+    self_metrics.observe(INGEST_DELAY, [3, 4_000_000])
+    self_metrics.set(UP, 1)
+    self_metrics.set(PBX_RECORDS, 2579)
+    usual = {
+        "own": self_metrics.own,
+        "gauges": self_metrics.gauges,
+        "shown": True,
+        "fresh_until": 1_300.0,
+    }
     return Snapshot(pbx=pbx, totals=totals, **{**usual, **fields})
 
 

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from msgspec.structs import asdict
 
-from cdr_exporter.calls import Calls, Reading, open_calls
+from cdr_exporter.calls import CallRules, TrackedCalls, open_calls
 from cdr_exporter.cdr import Answer
 from cdr_exporter.clock import Now
 from cdr_exporter.errors import TryAgain
-from cdr_exporter.ingest.call_assembly import Settling
-from cdr_exporter.ledger import Ledger, Verdict
+from cdr_exporter.ingest.call_assembly import CallAssembler
+from cdr_exporter.ledger import Ledger, PageVerdict
 from cdr_exporter.ledger.page import page_of, query
 from cdr_exporter.ledger.watermark import Watermark
 from cdr_exporter.metrics.row_metrics import grouped
@@ -257,12 +257,12 @@ def test_further_legs_of_a_call_from_before_the_start_are_rows_only(
 
 
 @pytest.mark.fault("H10")
-@pytest.mark.parametrize("nameless", [False, True], ids=["by-id", "by-time"])
+@pytest.mark.parametrize("without_id", [False, True], ids=["by-id", "by-time"])
 def test_a_baseline_is_as_many_calls_as_it_holds(
-    new_office: Callable[..., Office], nameless: bool
+    new_office: Callable[..., Office], without_id: bool
 ) -> None:
     it = new_office(start="all")
-    tell = it.pbx.call_nameless if nameless else it.pbx.call
+    tell = it.pbx.call_without_id if without_id else it.pbx.call
     for number in range(700):
         for leg in rows(f"{IVR}\n{QUEUE}\n{AGENT}"):
             began = int(it.clock.wall) - 200_000 + 250 * number
@@ -389,20 +389,20 @@ def test_what_came_after_the_poll_began_waits_for_the_next_poll(offset: int, ove
     settings = PBX(
         name="hq", base_url="http://127.0.0.1", client_id="me", secret=SecretSource(env="X")
     )
-    settling = Settling(settings, Reading(MACHINE_CALLEES), 0.0)
-    settling.begin_poll(now)
+    assembler = CallAssembler(settings, CallRules(MACHINE_CALLEES), 0.0)
+    assembler.begin_poll(now)
     now = Now(now.wall + 1, now.steady + 1)
-    calls = Calls()
+    calls = TrackedCalls()
     [row] = rows("0  IVR Main<6200>  ANSWERED  0  20  in  sip", first_id=77)
     page = page_of(query(offset // 20 + 1, 20), Answer(errcode=0, total=500, rows=[row]))
-    ledger = Ledger(high=77, mark=Watermark(newest=int(now.wall)))
-    verdict, whole = settling.after_page(
-        calls, Verdict(ledger, [row]), grouped([row]), page, now, high=76, shown=False
+    ledger = Ledger(newest_key=77, watermark=Watermark(newest=int(now.wall)))
+    verdict, whole = assembler.after_page(
+        calls, PageVerdict(ledger, [row]), grouped([row]), page, now, newest_key=76, shown=False
     )
     calls.apply(verdict.change)
 
     assert whole == []
-    assert len(settling.after_poll(calls, ledger, now, shown=False).finished) == over
+    assert len(assembler.after_poll(calls, ledger, now, shown=False).finished) == over
 
 
 @pytest.mark.fault("H4")

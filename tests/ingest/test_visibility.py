@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from cdr_exporter.clock import Now
-from cdr_exporter.ingest.visibility import Showing
-from cdr_exporter.metrics.totals import NOT_SHOWN_YET, THERE_ALWAYS, Series, Totals
+from cdr_exporter.ingest.visibility import Visibility
+from cdr_exporter.metrics.totals import NOT_SHOWN_YET, SHOWN_FROM_START, Series, Totals
 
 SERIES = Series("cdr_records_total", ("ANSWERED", "Inbound", "sip"))
 
@@ -13,8 +13,8 @@ def at(seconds: float) -> Now:
     return Now(wall=1_000_000 + seconds, steady=500 + seconds)
 
 
-def showing(*, shown: bool = True) -> Showing:
-    it = Showing(stale_after=300, birth_hold=120)
+def visibility(*, shown: bool = True) -> Visibility:
+    it = Visibility(stale_after=300, birth_hold=120)
     it.shown = shown
     it.note_page(at(0))
     return it
@@ -26,22 +26,22 @@ def born(when: float) -> Totals:
 
 @pytest.mark.parametrize(("seconds", "shown"), [(299, True), (300, False), (9999, False)])
 def test_silence_hides_until_caught_up(seconds: float, shown: bool) -> None:
-    it = showing()
-    it.mind_silence(at(seconds))
+    it = visibility()
+    it.hide_if_stale(at(seconds))
 
     assert it.shown == shown
 
 
 def test_a_page_puts_silence_off() -> None:
-    it = showing()
+    it = visibility()
     it.note_page(at(200))
-    it.mind_silence(at(499))
+    it.hide_if_stale(at(499))
 
     assert it.shown
 
 
 def test_what_comes_to_be_while_hidden_is_born_when_it_is_first_shown() -> None:
-    it = showing(shown=False)
+    it = visibility(shown=False)
     totals = born(it.birth(at(0)))
     hidden = it.settled(totals, at(50))
     it.shown = True
@@ -63,7 +63,7 @@ def test_what_comes_to_be_while_hidden_is_born_when_it_is_first_shown() -> None:
 )
 def test_the_end_of_a_hold_is_kept(seconds: float, over: bool) -> None:
     totals = born(at(0).wall)
-    settled = showing().settled(totals, at(seconds))
+    settled = visibility().settled(totals, at(seconds))
 
-    assert settled.born[SERIES] == (THERE_ALWAYS if over else at(0).wall)
+    assert settled.born[SERIES] == (SHOWN_FROM_START if over else at(0).wall)
     assert (settled is totals) != over

@@ -3,16 +3,23 @@ from __future__ import annotations
 import pytest
 
 from cdr_exporter.cdr import Garbled, Record, Rejected
-from cdr_exporter.ledger import Ledger, Terms, Verdict, by_time, from_now, from_the_beginning
+from cdr_exporter.ledger import (
+    Ledger,
+    LedgerLimits,
+    PageVerdict,
+    by_time,
+    from_now,
+    from_the_beginning,
+)
 from cdr_exporter.ledger.order import BY_ID, BY_TIME, Order
 from cdr_exporter.ledger.page import Page, page_of, query
 from cdr_exporter.ledger.watermark import Watermark
-from cdr_exporter.tail.anchor_search import Sounding
+from cdr_exporter.tail.anchor_search import AnchorSearch
 from cdr_exporter.tail.page_size import whole
 
 from ..support.fakes import FakePBX
 
-TERMS = Terms(late_window=600.0, longest_call=11_700.0)
+TERMS = LedgerLimits(late_window=600.0, longest_call=11_700.0)
 NOW = 1_700_001_000.0
 
 
@@ -21,11 +28,13 @@ def read(pbx: FakePBX, number: int = 1, size: int = 20, order: Order = BY_ID) ->
     return page_of(wanted, pbx.fetch(wanted))
 
 
-def judged(ledger: Ledger, page: Page, now: float = NOW, *, anchor: int | None = None) -> Verdict:
+def judged(
+    ledger: Ledger, page: Page, now: float = NOW, *, anchor: int | None = None
+) -> PageVerdict:
     return ledger.judge(page, now, TERMS, anchor=anchor)
 
 
-def ids(verdict: Verdict) -> list[int]:
+def ids(verdict: PageVerdict) -> list[int]:
     return [row.id for row in verdict.counted]
 
 
@@ -47,12 +56,12 @@ def test_a_page_read_twice_brings_nothing_new(pbx: FakePBX) -> None:
 
 def test_what_lies_below_a_first_page_is_a_hole_until_it_is_read(pbx: FakePBX) -> None:
     ledger = judged(from_the_beginning(), read(pbx)).ledger
-    holes = [ledger.holes]
+    unread = [ledger.unread]
     for number in (2, 3, 4, 5):
         ledger = judged(ledger, read(pbx, number)).ledger
-        holes.append(ledger.holes)
+        unread.append(ledger.unread)
 
-    assert holes == [((1, 80),), ((1, 60),), ((1, 40),), ((1, 20),), ()]
+    assert unread == [((1, 80),), ((1, 60),), ((1, 40),), ((1, 20),), ()]
 
 
 def test_rows_that_moved_down_come_twice_and_count_once(pbx: FakePBX) -> None:
@@ -68,14 +77,14 @@ def test_rows_that_moved_up_stay_a_hole(pbx: FakePBX) -> None:
     pbx.delete(100, 99, 98)
     ledger = judged(ledger, read(pbx, 2)).ledger
 
-    assert ledger.holes == ((78, 80), (1, 57))
+    assert ledger.unread == ((78, 80), (1, 57))
 
 
 def test_the_last_page_proves_what_lies_below_it(pbx: FakePBX) -> None:
     pbx.delete(*range(1, 60))
     ledger = judged(from_the_beginning(), read(pbx, size=41)).ledger
 
-    assert ledger.holes == ()
+    assert ledger.unread == ()
     assert not ledger.baseline
 
 
@@ -137,7 +146,7 @@ def test_a_first_page_proves_that_nothing_is_above_it(pbx: FakePBX) -> None:
     verdict = judged(ledger, read(pbx))
 
     assert [row.id for row in verdict.counted] == list(range(69, 49, -1))
-    assert verdict.ledger.holes == ((1, 49),)
+    assert verdict.ledger.unread == ((1, 49),)
 
 
 def test_a_rejected_row_is_rejected_once_and_does_not_keep_its_page_open(pbx: FakePBX) -> None:
@@ -150,8 +159,8 @@ def test_a_rejected_row_is_rejected_once_and_does_not_keep_its_page_open(pbx: Fa
 
     assert list(first.rejected) == rejected
     assert second.rejected == []
-    assert first.ledger.holes == ((1, 80),)
-    assert first.ledger.high == 101
+    assert first.ledger.unread == ((1, 80),)
+    assert first.ledger.newest_key == 101
 
 
 def test_memory_is_bounded_and_the_floor_rises(pbx: FakePBX) -> None:
@@ -160,19 +169,19 @@ def test_memory_is_bounded_and_the_floor_rises(pbx: FakePBX) -> None:
         pbx.call(100)
         ledger = judged(ledger, read(pbx, size=100)).ledger
 
-    assert len(ledger.recent) <= 2_500
-    assert ledger.floor == min(ledger.recent.values())
+    assert len(ledger.remembered) <= 2_500
+    assert ledger.remembered_from == min(ledger.remembered.values())
 
 
 # --- joining -------------------------------------------------------------------------------------
 
 
-def sound(ledger: Ledger, pbx: FakePBX, guess: int = 20) -> Sounding:
-    sounding = Sounding(ledger, read(pbx), guess)
-    while not sounding.done:
-        wanted = sounding.next_query()
-        sounding.heard(page_of(wanted, pbx.fetch(wanted)))
-    return sounding
+def sound(ledger: Ledger, pbx: FakePBX, guess: int = 20) -> AnchorSearch:
+    search = AnchorSearch(ledger, read(pbx), guess)
+    while not search.done:
+        wanted = search.next_query()
+        search.observe(page_of(wanted, pbx.fetch(wanted)))
+    return search
 
 
 @pytest.mark.fault("D10")
@@ -187,10 +196,10 @@ def test_the_anchor_of_an_outage_is_found_in_few_looks(
     ledger = from_now(read(pbx, size=200), NOW)
     pbx.call(new)
     before = pbx.rows_sent
-    sounding = sound(ledger, pbx, {"right": new, "none": 0, "twice": 2 * new}[guess])
-    read_again = 3000 - (sounding.anchor or 0)
+    search = sound(ledger, pbx, {"right": new, "none": 0, "twice": 2 * new}[guess])
+    read_again = 3000 - (search.anchor or 0)
 
-    assert sounding.anchor is not None
+    assert search.anchor is not None
     assert read_again <= max(16, new / 8)
     assert pbx.rows_sent - before <= 20 + 8 * (1 if guess == "right" else 26)
 
@@ -202,10 +211,10 @@ def test_what_lies_above_the_anchor_is_read_and_counted_once(pbx: FakePBX) -> No
     second = judged(ledger, read(pbx, 2))
     third = judged(second.ledger, read(pbx, 3))
 
-    assert ledger.holes == ((99, 130),)
+    assert ledger.unread == ((99, 130),)
     assert ids(second) == list(range(130, 110, -1))
     assert ids(third) == list(range(110, 100, -1))
-    assert third.ledger.holes == ()
+    assert third.ledger.unread == ()
     assert (second.late, second.reused, third.late, third.reused) == (0, 0, 0, 0)
 
 
@@ -225,14 +234,14 @@ def test_after_a_backup_was_put_back_only_new_rows_count(pbx: FakePBX) -> None:
     ledger = from_now(read(pbx, size=100), NOW)
     restored(pbx, 60)
     call_again(pbx, 30)
-    sounding = sound(ledger, pbx)
-    first = judged(ledger, read(pbx), anchor=sounding.anchor)
+    search = sound(ledger, pbx)
+    first = judged(ledger, read(pbx), anchor=search.anchor)
     second = judged(first.ledger, read(pbx, 2))
 
-    assert sounding.anchor == 60
+    assert search.anchor == 60
     assert sorted([*ids(first), *ids(second)]) == list(range(61, 91))
     assert first.reused + second.reused == 30
-    assert second.ledger.high == 90
+    assert second.ledger.newest_key == 90
 
 
 @pytest.mark.fault("D5")
@@ -246,7 +255,7 @@ def test_rows_that_a_backup_took_away_and_that_come_back_do_not_count(pbx: FakeP
     back = judged(ledger, read(pbx))
     after = judged(back.ledger, read(pbx, 2))
 
-    assert ledger.high == 93
+    assert ledger.newest_key == 93
     assert ids(back) == ids(after) == []
 
 
@@ -261,7 +270,7 @@ def test_of_another_table_nothing_is_found(pbx: FakePBX) -> None:
 
 def test_after_a_break_only_rows_that_ended_later_count(pbx: FakePBX) -> None:
     ledger = judged(from_the_beginning(), read(pbx, size=100)).ledger
-    newest = ledger.mark.newest
+    newest = ledger.watermark.newest
     other = another(10, started_at=newest - 60)
     other.insert(11, uid="later", started_at=newest - 59)
     verdict = judged(ledger.broken(TERMS), read(other))
@@ -337,16 +346,16 @@ def test_a_gap_is_forgotten_by_a_read_only_and_only_when_it_is_old(pbx: FakePBX)
     elsewhere = judged(young, read(pbx, 1, 20), NOW + 900).ledger
     old = judged(elsewhere, read(pbx, 2, 100), NOW + 900).ledger
 
-    assert [gap.span() for gap in young.gaps] == [(95, 95)]
-    assert [gap.span() for gap in elsewhere.gaps] == [(95, 95)]
-    assert old.gaps == ()
+    assert [gap.span() for gap in young.recheck] == [(95, 95)]
+    assert [gap.span() for gap in elsewhere.recheck] == [(95, 95)]
+    assert old.recheck == ()
 
 
 def test_a_late_row_in_a_gap_counts_though_none_of_its_neighbours_is_remembered(
     pbx: FakePBX,
 ) -> None:
     ledger = gap_of(pbx)
-    while ledger.floor <= 95:
+    while ledger.remembered_from <= 95:
         pbx.call(100)
         ledger = judged(ledger, read(pbx, size=100)).ledger
     pbx.insert(95)
@@ -365,7 +374,7 @@ def test_ids_that_were_missing_long_ago_are_no_gap() -> None:
     pbx.call(20)
     ledger = judged(from_the_beginning(), read(pbx, 1, 20)).ledger
 
-    assert judged(ledger, read(pbx, 2, 20)).ledger.gaps == ()
+    assert judged(ledger, read(pbx, 2, 20)).ledger.recheck == ()
 
 
 # --- by time -------------------------------------------------------------------------------------
@@ -373,7 +382,7 @@ def test_ids_that_were_missing_long_ago_are_no_gap() -> None:
 
 def calls_by_time(pbx: FakePBX, *starts: int, **fields: object) -> None:
     for start in starts:
-        pbx.call_nameless(started_at=start, **fields)
+        pbx.call_without_id(started_at=start, **fields)
 
 
 START = 1_700_000_000
@@ -398,7 +407,7 @@ def test_the_second_at_a_pages_end_is_not_done_with() -> None:
     ledger = judged(by_time(None, (), NOW, TERMS, "all", None), read(pbx, order=BY_TIME)).ledger
     rest = judged(ledger, read(pbx, 2, 20, BY_TIME))
 
-    assert ledger.holes == ((0, START),)
+    assert ledger.unread == ((0, START),)
     assert len(rest.counted) == 20
 
 
@@ -411,7 +420,7 @@ def test_seconds_in_which_no_call_can_have_begun_that_is_still_to_end_are_over()
     calls_by_time(pbx, START + 1, START + 10_000)
     verdict = judged(ledger, read(pbx, order=BY_TIME), now)
 
-    assert ledger.floor == START + 20_060 - 11_700
+    assert ledger.remembered_from == START + 20_060 - 11_700
     assert [row.started_at for row in verdict.counted] == [START + 10_000]
 
 
@@ -437,7 +446,7 @@ def test_by_time_the_second_of_the_anchor_is_read_again() -> None:
     calls_by_time(pbx, START + 9, *range(START + 20, START + 60))
     verdict = judged(ledger, read(pbx, order=BY_TIME), anchor=START + 9)
 
-    assert verdict.ledger.holes == ((START + 9, START + 40),)
+    assert verdict.ledger.unread == ((START + 9, START + 40),)
 
 
 def test_by_time_start_now_reads_the_whole_window_and_counts_nothing_of_it() -> None:
@@ -450,7 +459,7 @@ def test_by_time_start_now_reads_the_whole_window_and_counts_nothing_of_it() -> 
     after = judged(second.ledger, read(pbx, 1, 60, BY_TIME))
 
     assert (list(first.counted), list(second.counted)) == ([], [])
-    assert second.ledger.opening == ""
+    assert second.ledger.first_read == ""
     assert len(after.counted) == 2
 
 

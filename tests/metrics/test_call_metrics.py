@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 
-from cdr_exporter.calls import OUTCOMES, Reading, call_of
+from cdr_exporter.calls import OUTCOMES, CallRules, call_of
 from cdr_exporter.ingest import call_assembly
-from cdr_exporter.ingest.call_assembly import Settling, reading_of
+from cdr_exporter.ingest.call_assembly import CallAssembler, call_rules_of
 from cdr_exporter.metrics.call_metrics import number_zeros, series_of_calls
 from cdr_exporter.metrics.catalogue import CALL_FAMILIES
-from cdr_exporter.metrics.self_metrics import Vitals
+from cdr_exporter.metrics.self_metrics import SelfMetrics
 from cdr_exporter.metrics.totals import Series, Value
 from cdr_exporter.poller.poller import Poller
 from cdr_exporter.settings import MACHINE_CALLEES, PBX, SecretSource
@@ -35,8 +35,8 @@ NUMBERS = {
 TRUNKS = frozenset({"none", "sip", "PSTN"})
 
 
-def counted(trace: str, **reading: Any) -> Mapping[Series, Value]:
-    parts = legs(trace, Reading(MACHINE_CALLEES, **reading))
+def counted(trace: str, **call_rules: Any) -> Mapping[Series, Value]:
+    parts = legs(trace, CallRules(MACHINE_CALLEES, **call_rules))
     return series_of_calls([call_of(parts)], (), BOUNDS, TRUNKS)
 
 
@@ -123,7 +123,7 @@ def test_a_call_counts_under_the_numbers_that_the_user_named() -> None:
 
 
 def test_numbers_that_the_user_named_stand_at_0_with_other() -> None:
-    zeros = number_zeros(Reading(**NUMBERS))
+    zeros = number_zeros(CallRules(**NUMBERS))
 
     assert set(zeros.values()) == {(0,)}
     assert {key.labels for key in zeros if key.family == "cdr_did_calls_total"} == {
@@ -136,7 +136,7 @@ def test_numbers_that_the_user_named_stand_at_0_with_other() -> None:
 
 
 def test_nothing_of_numbers_is_there_where_none_is_named() -> None:
-    assert number_zeros(Reading()) == {}
+    assert number_zeros(CallRules()) == {}
 
 
 # --- the short way -------------------------------------------------------------------------------
@@ -182,13 +182,13 @@ def all_counted(rows: list[dict[str, Any]], numbers: Mapping[str, Any]) -> Mappi
         max_trunks=1,
         **numbers,
     )
-    store, vitals = MemoryStore(), Vitals(BOUNDS)
+    store, self_metrics = MemoryStore(), SelfMetrics(BOUNDS)
     poller = Poller(
         settings,
-        Reader(pbx, vitals, pbx.clock),  # type: ignore[arg-type]
+        Reader(pbx, self_metrics, pbx.clock),  # type: ignore[arg-type]
         store,  # type: ignore[arg-type]
-        reading=reading_of(settings, MACHINE_CALLEES),
-        vitals=vitals,
+        call_rules=call_rules_of(settings, MACHINE_CALLEES),
+        self_metrics=self_metrics,
         bounds=BOUNDS,
         clock=pbx.clock,  # type: ignore[arg-type]
         publish=lambda _: None,
@@ -216,7 +216,9 @@ def test_rows_that_are_whole_calls_count_as_their_legs_would(
         patch.setattr(page_size, "LARGEST", 5)
         patch.setattr(call_assembly, "_EDGE", 1)
         short = all_counted(rows, numbers)
-        patch.setattr(Settling, "_parted", lambda self, groups, manifold, at: ((), groups))
+        patch.setattr(
+            CallAssembler, "_split_whole_calls", lambda self, groups, several_legs, at: ((), groups)
+        )
         long = all_counted(rows, numbers)
 
     assert short == long

@@ -352,9 +352,9 @@ def test_a_row_with_unusable_fields_is_counted_like_any_other() -> None:
 
 
 def test_rows_without_id_are_counted_like_any_other() -> None:
-    nameless = [msgspec.structs.replace(record(n), id=0, new_id=f"2023-{n}") for n in (1, 2)]
+    without_id = [msgspec.structs.replace(record(n), id=0, new_id=f"2023-{n}") for n in (1, 2)]
 
-    assert count(nameless).series() == count([record(1), record(2)]).series()
+    assert count(without_id).series() == count([record(1), record(2)]).series()
 
 
 def test_each_rejected_row_is_told_by_its_reason() -> None:

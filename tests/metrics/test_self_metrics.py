@@ -19,24 +19,24 @@ from cdr_exporter.metrics.catalogue import (
     UP,
     UTC_OFFSET,
 )
-from cdr_exporter.metrics.self_metrics import Vitals
+from cdr_exporter.metrics.self_metrics import SelfMetrics
 from cdr_exporter.metrics.totals import Series
 
 from ..support.rows import BOUNDS
 
 
 @pytest.fixture
-def vitals() -> Vitals:
-    return Vitals(BOUNDS)
+def self_metrics() -> SelfMetrics:
+    return SelfMetrics(BOUNDS)
 
 
-def test_everything_known_stands_at_0_from_the_start(vitals: Vitals) -> None:
-    assert {value for numbers in vitals.own.values() for value in numbers} == {0}
-    assert set(vitals.gauges.values()) == {0.0}
+def test_everything_known_stands_at_0_from_the_start(self_metrics: SelfMetrics) -> None:
+    assert {value for numbers in self_metrics.own.values() for value in numbers} == {0}
+    assert set(self_metrics.gauges.values()) == {0.0}
 
 
 def test_each_family_that_is_not_durable_is_there_but_for_what_a_pbx_or_the_clock_has_to_say(
-    vitals: Vitals,
+    self_metrics: SelfMetrics,
 ) -> None:
     expected = {
         Series(family.name, labels)
@@ -47,55 +47,55 @@ def test_each_family_that_is_not_durable_is_there_but_for_what_a_pbx_or_the_cloc
         for labels in family.known_labels
     }
 
-    assert vitals.own.keys() | vitals.gauges.keys() == expected
-    assert not vitals.own.keys() & vitals.gauges.keys()
+    assert self_metrics.own.keys() | self_metrics.gauges.keys() == expected
+    assert not self_metrics.own.keys() & self_metrics.gauges.keys()
 
 
-def test_counters_add_up(vitals: Vitals) -> None:
-    vitals.add(POLLS)
-    vitals.add(POLLS, by=41)
-    vitals.add(POLL_FAILURES, "tls")
+def test_counters_add_up(self_metrics: SelfMetrics) -> None:
+    self_metrics.add(POLLS)
+    self_metrics.add(POLLS, by=41)
+    self_metrics.add(POLL_FAILURES, "tls")
 
-    assert vitals.own[Series("cdr_exporter_polls_total")] == (42,)
-    assert vitals.own[Series("cdr_exporter_poll_failures_total", ("tls",))] == (1,)
-    assert vitals.own[Series("cdr_exporter_poll_failures_total", ("connect",))] == (0,)
+    assert self_metrics.own[Series("cdr_exporter_polls_total")] == (42,)
+    assert self_metrics.own[Series("cdr_exporter_poll_failures_total", ("tls",))] == (1,)
+    assert self_metrics.own[Series("cdr_exporter_poll_failures_total", ("connect",))] == (0,)
 
 
-def test_a_label_outside_the_closed_set_is_a_defect(vitals: Vitals) -> None:
+def test_a_label_outside_the_closed_set_is_a_defect(self_metrics: SelfMetrics) -> None:
     with pytest.raises(KeyError):
-        vitals.add(API_ERRORS, "12345")
+        self_metrics.add(API_ERRORS, "12345")
 
 
-def test_gauges_are_set(vitals: Vitals) -> None:
-    vitals.set(UP, 1)
-    vitals.set(PBX_RECORDS, 2579)
+def test_gauges_are_set(self_metrics: SelfMetrics) -> None:
+    self_metrics.set(UP, 1)
+    self_metrics.set(PBX_RECORDS, 2579)
 
-    assert vitals.gauges[Series("cdr_up")] == 1
-    assert vitals.gauges[Series("cdr_pbx_records")] == 2579
+    assert self_metrics.gauges[Series("cdr_up")] == 1
+    assert self_metrics.gauges[Series("cdr_pbx_records")] == 2579
 
 
-def test_of_a_set_of_reasons_one_holds_or_none(vitals: Vitals) -> None:
+def test_of_a_set_of_reasons_one_holds_or_none(self_metrics: SelfMetrics) -> None:
     def blocked() -> set[str]:
         return {
             series.labels[0]
-            for series, value in vitals.gauges.items()
+            for series, value in self_metrics.gauges.items()
             if series.family == AUTH_BLOCKED.name and value
         }
 
-    vitals.set_one(AUTH_BLOCKED, "denied")
+    self_metrics.set_one(AUTH_BLOCKED, "denied")
     first = blocked()
-    vitals.set_one(AUTH_BLOCKED, "token_cap")
+    self_metrics.set_one(AUTH_BLOCKED, "token_cap")
     second = blocked()
-    vitals.set_one(AUTH_BLOCKED, None)
+    self_metrics.set_one(AUTH_BLOCKED, None)
 
     assert (first, second, blocked()) == ({"denied"}, {"token_cap"}, set())
 
 
-def test_what_was_handed_out_does_not_change(vitals: Vitals) -> None:
-    own, gauges = vitals.own, vitals.gauges
-    vitals.add(POLLS)
-    vitals.observe(INGEST_DELAY, [1])
-    vitals.set(UP, 1)
+def test_what_was_handed_out_does_not_change(self_metrics: SelfMetrics) -> None:
+    own, gauges = self_metrics.own, self_metrics.gauges
+    self_metrics.add(POLLS)
+    self_metrics.observe(INGEST_DELAY, [1])
+    self_metrics.set(UP, 1)
 
     assert own[Series(POLLS.name)] == (0,)
     assert own[Series(INGEST_DELAY.name)] == (0,) * (len(DELAY_BUCKETS) + 2)
@@ -104,12 +104,12 @@ def test_what_was_handed_out_does_not_change(vitals: Vitals) -> None:
 
 @given(st.lists(st.integers(0, 200_000) | st.sampled_from(DELAY_BUCKETS)))
 def test_observations_fall_where_prometheus_client_puts_them(seconds: list[int]) -> None:
-    vitals = Vitals(BOUNDS)
+    self_metrics = SelfMetrics(BOUNDS)
     judge = Histogram("judge", "", buckets=DELAY_BUCKETS, registry=CollectorRegistry())
     for each in seconds:
         judge.observe(each)
-    vitals.observe(INGEST_DELAY, seconds)
+    self_metrics.observe(INGEST_DELAY, seconds)
 
-    *counts, total = vitals.own[Series(INGEST_DELAY.name)]
+    *counts, total = self_metrics.own[Series(INGEST_DELAY.name)]
     assert counts == [bucket.get() for bucket in judge._buckets]
     assert total == judge._sum.get()

@@ -1,12 +1,12 @@
 """Deliberate bugs, each with the tests that must find it: `make mutants`.
 
     mutant      what one is, and how a tree is made wrong with it
-    edges       bugs in showing, snapshot, back-off, tally, pbx, exposition, web
-    once_each   bugs in what counts every row once: ledger, walk, tail, books, store
+    edges       bugs in visibility, snapshot, back-off, tally, pbx, exposition, web
+    once_each   bugs in what counts every row once: ledger, plan, tail, state, store
     calls       bugs in what makes calls of legs, and counts them
     __main__    the runner
 
-A test that nobody has seen fail proves little. The table cannot rot: a quick test holds that
+A test that nobody has seen fail evidence_for little. The table cannot rot: a quick test holds that
 every mutant's text is in its file exactly once, and that the tests it names are there.
 """
 

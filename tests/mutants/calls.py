@@ -105,8 +105,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a leg that comes in another poll replaces those before",
         BOOK,
-        "        return Open.of([*known.legs, *new], max(seen, known.seen))\n",
-        "        return Open.of(new, seen)\n",
+        "        return OpenCall.of([*known.legs, *new], max(seen, known.seen))\n",
+        "        return OpenCall.of(new, seen)\n",
         (*OVER, *MODEL),
     ),
     Mutant(
@@ -218,8 +218,10 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "calls are shown before they were counted, after a silence",
         "cdr_exporter/tail/tail.py",
-        "            self._books.settle_calls()\n            self._books.showing.shown = True\n",
-        "            self._books.showing.shown = True\n            self._books.settle_calls()\n",
+        "            self._state.count_finished_calls()\n"
+        "            self._state.visibility.shown = True\n",
+        "            self._state.visibility.shown = True\n"
+        "            self._state.count_finished_calls()\n",
         OVER,
     ),
     Mutant(
@@ -233,8 +235,9 @@ MUTANTS: tuple[Mutant, ...] = (
         "rows that are whole calls wait for nobody",
         SETTLING,
         "                if ended < row.started_at + row.duration <= latest and "
-        "row.uid not in manifold\n",
-        "                if ended < row.started_at + row.duration and row.uid not in manifold\n",
+        "row.uid not in several_legs\n",
+        "                if ended < row.started_at + row.duration "
+        "and row.uid not in several_legs\n",
         (*COUNTED, *OVER),
     ),
     Mutant(

@@ -50,7 +50,7 @@ _VIEW = (
         "a label set that comes to be while hidden stands at its value at once",
         _SHOWING,
         "return now.wall if self.shown else NOT_SHOWN_YET",
-        "return now.wall if self.shown else THERE_ALWAYS",
+        "return now.wall if self.shown else SHOWN_FROM_START",
         ("tests/ingest/test_visibility.py",),
     ),
     Mutant(
@@ -268,7 +268,7 @@ _EXPOSITION = (
         ),
     ),
     Mutant(
-        "calls are shown while holes of the start are read",
+        "calls are shown while unread of the start are read",
         _PBX_TEXT,
         "hidden = frozenset() if snapshot.shows_calls(now) else _TRAFFIC",
         "hidden = frozenset()",

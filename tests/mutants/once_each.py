@@ -1,17 +1,17 @@
-"""Bugs in what counts every row once: ledger, walk, tail, books, store."""
+"""Bugs in what counts every row once: ledger, plan, tail, state, store."""
 
 from __future__ import annotations
 
 from .mutant import Mutant
 
 LEDGER = "cdr_exporter/ledger/ledger.py"
-GAPS = "cdr_exporter/ledger/gaps.py"
+GAPS = "cdr_exporter/ledger/recheck_ranges.py"
 SOUNDING = "cdr_exporter/tail/anchor_search.py"
 WATERMARK = "cdr_exporter/ledger/watermark.py"
 BEGINNINGS = "cdr_exporter/ledger/first_ledger.py"
 PAGING = "cdr_exporter/ledger/page.py"
 ORDER = "cdr_exporter/ledger/order.py"
-ORDERS = "cdr_exporter/tail/missing_ids.py"
+ORDER_BY_FIELD = "cdr_exporter/tail/missing_ids.py"
 WALK = "cdr_exporter/tail/read_plan.py"
 ENDING = "cdr_exporter/tail/end_of_list.py"
 
@@ -71,12 +71,12 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "nobody looks for an anchor below a first page of strange rows",
         "cdr_exporter/tail/lineage.py",
-        "        while not sounding.done:\n",
+        "        while not search.done:\n",
         "        while False:\n",
         ("tests/poller/test_poller.py::test_an_outage_is_caught_up_once", *LINEAGE),
     ),
     Mutant(
-        "no hole is made down to the anchor",
+        "no wanted is made down to the anchor",
         LEDGER,
         "        if page.lowest <= anchor:\n",
         "        if page.lowest:\n",
@@ -97,17 +97,17 @@ MUTANTS: tuple[Mutant, ...] = (
         UNIT,
     ),
     Mutant(
-        "a page closes every hole above it, and not only what it spans",
+        "a page closes every wanted above it, and not only what it spans",
         LEDGER,
-        "        left = without(holes, *page.proof) if page.top else holes\n",
-        "        left = without(holes, page.lowest, 2**63) if page.top else holes\n",
+        "        left = without(unread, *page.evidence) if page.top else unread\n",
+        "        left = without(unread, page.lowest, 2**63) if page.top else unread\n",
         UNIT,
     ),
     Mutant(
-        "an empty page closes all holes",
+        "an empty page closes all unread",
         LEDGER,
-        "        left = without(holes, *page.proof) if page.top else holes\n",
-        "        left = without(holes, *page.proof)\n",
+        "        left = without(unread, *page.evidence) if page.top else unread\n",
+        "        left = without(unread, *page.evidence)\n",
         UNIT,
     ),
     Mutant(
@@ -139,22 +139,22 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "the floor does not rise with what is forgotten",
         LEDGER,
-        "        floor = live[0] if live else self.floor\n",
-        "        floor = self.floor\n",
+        "        floor = live[0] if live else self.remembered_from\n",
+        "        floor = self.remembered_from\n",
         (*UNIT, *MODEL),
     ),
     Mutant(
         "rows that turn up late are ignored",
         LEDGER,
         "        fresh = self._fresh(open_rows, now)\n",
-        "        fresh = self._fresh(inside(open_rows, holes, self.order.key), now)\n",
+        "        fresh = self._fresh(inside(open_rows, unread, self.order.key), now)\n",
         (*UNIT, *LINEAGE),
     ),
     Mutant(
         "a gap is forgotten by the clock, without a read",
         GAPS,
-        "    ripe = [gap for gap in gaps if not 0 <= now - gap.read < every]\n",
-        "    ripe = [gap for gap in gaps if 0 <= now - gap.since < 2 * every]\n",
+        "    ripe = [gap for gap in recheck if not 0 <= now - gap.read < every]\n",
+        "    ripe = [gap for gap in recheck if 0 <= now - gap.since < 2 * every]\n",
         (*UNIT, *LINEAGE),
     ),
     Mutant(
@@ -167,31 +167,31 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a late row leaves its gap open",
         LEDGER,
-        "            kept = gap.cut(kept, row_id, row_id)\n",
+        "            kept = recheck_ranges.cut(kept, row_id, row_id)\n",
         "            kept = tuple(kept)\n",
         UNIT,
     ),
     Mutant(
-        "gaps are not read after a start",
+        "recheck are not read after a start",
         "cdr_exporter/store/ledger_rows.py",
-        "        gaps=tuple(Gap(*gap) for gap in said.gaps),\n",
-        "        gaps=tuple(Gap(*gap, read=float(gap[2])) for gap in said.gaps),\n",
+        "        recheck=tuple(RecheckRange(*gap) for gap in said.recheck),\n",
+        "        recheck=tuple(RecheckRange(*gap, read=float(gap[2])) for gap in said.recheck),\n",
         LINEAGE,
     ),
     Mutant(
         "the newest key does not follow a backup that was put back",
         LEDGER,
-        "        high = top if page.first and top else max(self.high, top)\n",
-        "        high = max(self.high, top)\n",
+        "        high = top if page.first and top else max(self.newest_key, top)\n",
+        "        high = max(self.newest_key, top)\n",
         (*UNIT, *MODEL),
     ),
     Mutant(
         "identities above the newest key are forgotten at once",
         LEDGER,
-        "            recent={**self.recent, **seen} if seen else self.recent,\n",
-        "            recent={\n"
+        "            remembered={**self.remembered, **seen} if seen else self.remembered,\n",
+        "            remembered={\n"
         "                each: key\n"
-        "                for each, key in {**self.recent, **seen}.items()\n"
+        "                for each, key in {**self.remembered, **seen}.items()\n"
         "                if key <= high\n"
         "            },\n",
         UNIT,
@@ -234,28 +234,28 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "an empty list between two strange ones does not clear the suspicion",
         "cdr_exporter/tail/tail.py",
-        "        self._joiner.forget()\n",
-        "        self._joiner.join\n",
+        "        self._lineage.forget()\n",
+        "        self._lineage.join\n",
         LINEAGE,
     ),
     Mutant(
-        "a catch-up's hole goes down to id 0",
+        "a catch-up's wanted goes down to id 0",
         LEDGER,
-        "        lowest = anchor if self.order.open_ends else anchor + 1\n",
+        "        lowest = anchor if self.order.by_time else anchor + 1\n",
         "        lowest = 0\n",
         (*UNIT, *MODEL),
     ),
     Mutant(
         "the anchor's second is done with by time",
         LEDGER,
-        "        lowest = anchor if self.order.open_ends else anchor + 1\n",
+        "        lowest = anchor if self.order.by_time else anchor + 1\n",
         "        lowest = anchor + 1\n",
         UNIT,
     ),
     Mutant(
         "by time, the second at a page's end is done with",
         ORDER,
-        "        return (lowest + 1, top - 1) if self.open_ends else (lowest, top)\n",
+        "        return (lowest + 1, top - 1) if self.by_time else (lowest, top)\n",
         "        return (lowest, top)\n",
         UNIT,
     ),
@@ -276,8 +276,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a list that hides some rows ends above them",
         ENDING,
-        "        if self._total is not None and not (self.insists and self._nothing_at_total):\n",
-        "        if self._total is not None and not self.insists:\n",
+        " and not (self.distrusts_total and self._nothing_at_total):\n",
+        " and not self.distrusts_total:\n",
         END,
     ),
     Mutant(
@@ -290,8 +290,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a list that ends too early for a moment is believed",
         ENDING,
-        "        self.insists = False\n",
-        "        self.insists = True\n",
+        "        self.distrusts_total = False\n",
+        "        self.distrusts_total = True\n",
         (
             *END,
             "tests/poller/test_poller.py::"
@@ -301,7 +301,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a total that is too large keeps a first read going for ever",
         WALK,
-        "        self._ending.insists = True\n",
+        "        self._end_of_list.distrusts_total = True\n",
         "",
         (
             "tests/poller/test_poller.py::"
@@ -311,8 +311,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "the end is not made sure of where a window is read again",
         WALK,
-        "        if not holes and not due:\n",
-        "        if not holes:\n",
+        "        if not unread and not due:\n",
+        "        if not unread:\n",
         (
             "tests/tail/test_by_time.py::"
             "test_the_window_is_read_again_to_the_end_of_a_list_whose_total_does_not_tell_it",
@@ -321,8 +321,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "by time, no more is asked for of a second than an ordinary page holds",
         WALK,
-        "        self._crowds[hole[1]] = min(MAX_PAGE_SIZE, max(rows, self._largest, known))\n",
-        "        self._crowds[hole[1]] = self._largest\n",
+        "        self._crowds[wanted[1]] = min(MAX_PAGE_SIZE, max(rows, self._largest, known))\n",
+        "        self._crowds[wanted[1]] = self._largest\n",
         ("tests/tail/test_by_time.py::test_a_pbx_that_is_slow_is_asked_for_all_of_a_second_too",),
     ),
     Mutant(
@@ -338,28 +338,29 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "by time, no second is read again",
         LEDGER,
-        "        return gap.tidy([*kept, *(Gap(low, high, 0, now) for low, high in newly)])\n",
+        "        return recheck_ranges.tidy("
+        "[*kept, *(RecheckRange(low, high, 0, now) for low, high in newly)])\n",
         "        return kept\n",
         (*UNIT, *BY_TIME),
     ),
     Mutant(
         "by time, what was counted by id counts again",
         LEDGER,
-        "        return self.before is not None and isinstance(row, Record)"
-        " and self.before.has(row, now)\n",
+        "        return self.id_ledger is not None and isinstance(row, Record)"
+        " and self.id_ledger.has(row, now)\n",
         "        return False\n",
         (*UNIT, *BY_TIME),
     ),
     Mutant(
         "the order by time is forgotten at a restart",
         "cdr_exporter/store/ledger_rows.py",
-        "        order=ORDERS[said.order],\n",
-        '        order=ORDERS["id"],\n',
+        "        order=ORDER_BY_FIELD[said.order],\n",
+        '        order=ORDER_BY_FIELD["id"],\n',
         BY_TIME,
     ),
     Mutant(
         "rows without ids are never looked for",
-        ORDERS,
+        ORDER_BY_FIELD,
         "            rows = self._due(head)\n",
         "            rows = 0\n",
         (
@@ -369,14 +370,14 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "seldom rows without id are left to chance",
-        ORDERS,
+        ORDER_BY_FIELD,
         "        if head.total is None:\n            return False\n        grown",
         "        if True:\n            return False\n        grown",
         ("tests/tail/test_by_time.py::test_seldom_rows_without_id_on_a_busy_pbx_are_all_counted",),
     ),
     Mutant(
         "a row that is never shown is searched for again and again",
-        ORDERS,
+        ORDER_BY_FIELD,
         "        if grown and not found:\n            self._unnamed = self._measured(head)\n",
         "",
         (
@@ -386,7 +387,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "every poll of a busy PBX looks for rows without id",
-        ORDERS,
+        ORDER_BY_FIELD,
         "            return ago >= _OFTEN\n",
         "            return True\n",
         ("tests/tail/test_by_time.py::test_looking_for_rows_without_id_keeps_to_the_budget",),
@@ -404,7 +405,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "start: now by time counts what was there",
         LEDGER,
-        "self._since_start(fresh, self.seen_to or page.top, now), []\n",
+        "self._since_start(fresh, self.newest_at_start or page.top, now), []\n",
         "fresh, []\n",
         (*UNIT, *BY_TIME),
     ),
@@ -421,8 +422,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "start: now by time hides rows after its first read, too",
         LEDGER,
-        '            mark=mark if left or self.opening != "now" else mark.whole(),\n',
-        "            mark=mark,\n",
+        '            watermark=mark if left or self.first_read != "now" else mark.whole(),\n',
+        "            watermark=mark,\n",
         (
             "tests/tail/test_by_time.py::"
             "test_start_now_by_time_hides_nothing_later_of_a_pbx_whose_clock_is_set_back",
@@ -441,8 +442,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a row of a wrong clock that lies before the start counts when the order changes",
         LEDGER,
-        "        told = self.mark.reaches(row) or is_ahead(row, now)\n",
-        "        told = self.mark.reaches(row)\n",
+        "        told = self.watermark.reaches(row) or is_ahead(row, now)\n",
+        "        told = self.watermark.reaches(row)\n",
         (
             "tests/tail/test_by_time.py::"
             "test_a_row_from_before_the_start_with_a_clock_years_ahead_is_not_counted_by_time",
@@ -451,14 +452,14 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a process that was killed begins at the first page again",
         "cdr_exporter/store/ledger_rows.py",
-        "        holes=said.holes,\n",
-        "        holes=(),\n",
+        "        unread=said.unread,\n",
+        "        unread=(),\n",
         ("tests/poller/test_poller.py::test_a_process_killed_in_a_catch_up_goes_on_where_it_was",),
     ),
     Mutant(
-        "shown before the holes are read",
+        "shown before the unread are read",
         "cdr_exporter/tail/tail.py",
-        "        if not moving and not self._books.holes:\n",
+        "        if not moving and not self._state.unread:\n",
         "        if True:\n",
         ("tests/test_publication.py", "tests/poller/test_poller.py"),
     ),

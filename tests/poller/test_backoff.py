@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdr_exporter.errors import StateNotWritten, TryAgain, WaitLong
-from cdr_exporter.poller.backoff import NO_TROUBLE, after_failure, after_success
+from cdr_exporter.poller.backoff import NO_FAILURES, after_failure, after_success
 
 NETWORK = TryAgain("no route", reason="connect")
 chances = st.floats(0, 1, exclude_max=True)
@@ -83,18 +83,18 @@ def test_jitter_stays_within_a_tenth(interval: float, chance: float) -> None:
 
 
 def test_the_same_cause_adds_up_and_another_begins_anew() -> None:
-    once = NO_TROUBLE.again(TryAgain("refused", reason="connect"))
+    once = NO_FAILURES.again(TryAgain("refused", reason="connect"))
     twice = once.again(TryAgain("no route", reason="connect"))
     another = twice.again(StateNotWritten("disk full"))
 
-    assert [t.reason for t in (NO_TROUBLE, once, twice, another)] == [
+    assert [t.reason for t in (NO_FAILURES, once, twice, another)] == [
         "",
         "connect",
         "connect",
         "state",
     ]
-    assert [t.times for t in (NO_TROUBLE, once, twice, another)] == [0, 1, 2, 1]
-    assert [t.polls for t in (NO_TROUBLE, once, twice, another)] == [0, 1, 2, 3]
+    assert [t.times for t in (NO_FAILURES, once, twice, another)] == [0, 1, 2, 1]
+    assert [t.polls for t in (NO_FAILURES, once, twice, another)] == [0, 1, 2, 3]
     assert another.message == "disk full"
 
 
@@ -102,13 +102,13 @@ def test_the_same_reason_with_another_code_is_another_cause() -> None:
     capped = WaitLong("x", reason="auth", errcode=60002, blocked="token_cap", first=1, most=9)
     blocked = WaitLong("x", reason="auth", errcode=70004, blocked="ip_blocked", first=1, most=9)
 
-    assert NO_TROUBLE.again(capped).again(blocked).times == 1
+    assert NO_FAILURES.again(capped).again(blocked).times == 1
 
 
 def test_a_server_that_fails_in_turns_waits_ever_longer_and_a_person_is_not_punished_for_it() -> (
     None
 ):
-    trouble = NO_TROUBLE
+    trouble = NO_FAILURES
     for reason in ("connect", "timeout", "connect"):
         trouble = trouble.again(TryAgain("x", reason=reason))
     missing = WaitLong("x", reason="http", first=60, most=1800)

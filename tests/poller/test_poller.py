@@ -10,9 +10,9 @@ import pytest
 from cdr_exporter.cdr import Answer, Rejected
 from cdr_exporter.cdr.contract import CDRQuery
 from cdr_exporter.errors import TryAgain, WaitLong
-from cdr_exporter.ingest.call_assembly import reading_of
+from cdr_exporter.ingest.call_assembly import call_rules_of
 from cdr_exporter.metrics.call_metrics import number_zeros
-from cdr_exporter.metrics.self_metrics import Vitals
+from cdr_exporter.metrics.self_metrics import SelfMetrics
 from cdr_exporter.metrics.snapshot import Snapshot
 from cdr_exporter.metrics.totals import Series, Totals
 from cdr_exporter.poller.poller import Poller
@@ -49,15 +49,15 @@ class Bench:
     def restart(self) -> None:
         if self.store is not None:
             self.store.close()
-        self.reading = reading_of(self.settings, MACHINE_CALLEES)
-        self.store = Store(self.state_dir, "hq", "me", BOUNDS, number_zeros(self.reading))
-        self.vitals = Vitals(BOUNDS)
+        self.call_rules = call_rules_of(self.settings, MACHINE_CALLEES)
+        self.store = Store(self.state_dir, "hq", "me", BOUNDS, number_zeros(self.call_rules))
+        self.self_metrics = SelfMetrics(BOUNDS)
         self.poller = Poller(
             self.settings,
-            Reader(self.pbx, self.vitals, self.clock),  # type: ignore[arg-type]
+            Reader(self.pbx, self.self_metrics, self.clock),  # type: ignore[arg-type]
             self.store,
-            reading=self.reading,
-            vitals=self.vitals,
+            call_rules=self.call_rules,
+            self_metrics=self.self_metrics,
             bounds=BOUNDS,
             clock=self.clock,  # type: ignore[arg-type]
             publish=self.shown.append,
@@ -698,7 +698,7 @@ def test_positions_are_forgotten_with_their_holes(
         pbx.call()
         it.poll()
 
-    assert it.poller._tail._walk._marks == {}
+    assert it.poller._tail._plan._marks == {}
 
 
 def test_a_slow_search_does_not_keep_the_first_page_waiting(

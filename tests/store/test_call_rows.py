@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cdr_exporter.calls import Calls, Change, Closed, Leg, Open, Reading
+from cdr_exporter.calls import CallChange, CallRules, ClosedCall, Leg, OpenCall, TrackedCalls
 from cdr_exporter.errors import StateNotWritten
 from cdr_exporter.ledger import Ledger
 from cdr_exporter.metrics.call_metrics import number_zeros
@@ -20,61 +20,63 @@ from cdr_exporter.store import Store
 from ..support.rows import BOUNDS
 
 LEG = Leg(1_700_000_000, "answered", "Inbound", "sip", 60, 5, 55, "sales", "support", "", True)
-CALL = Open.of([LEG, Leg(1_700_000_060, "no_answer", "Internal", "none")], 123.5)
+CALL = OpenCall.of([LEG, Leg(1_700_000_060, "no_answer", "Internal", "none")], 123.5)
 DID = Series("cdr_did_calls_total", ("sales", "answered"))
 
 
-def opened(directory: Path, reading: Reading | None = None) -> closing[Store]:
-    return closing(Store(directory, "hq", "me", BOUNDS, number_zeros(reading) if reading else None))
+def opened(directory: Path, call_rules: CallRules | None = None) -> closing[Store]:
+    return closing(
+        Store(directory, "hq", "me", BOUNDS, number_zeros(call_rules) if call_rules else None)
+    )
 
 
-def kept(directory: Path, *changes: Change) -> Calls:
+def kept(directory: Path, *changes: CallChange) -> TrackedCalls:
     """Commit *changes* one after the other, and return what a new process finds."""
     with opened(directory) as store:
         for change in changes:
             store.commit(Ledger(), first_totals(), change)
-        here = Calls(dict(store.calls.open), dict(store.calls.closed))
+        here = TrackedCalls(dict(store.calls.open), dict(store.calls.closed))
     with opened(directory) as store:
         assert (store.calls.open, store.calls.closed) == (here.open, here.closed)
         return store.calls
 
 
 def test_an_open_call_is_found_again_as_it_was(tmp_path: Path) -> None:
-    assert kept(tmp_path, Change(opened={"a": CALL})).open == {"a": CALL}
+    assert kept(tmp_path, CallChange(opened={"a": CALL})).open == {"a": CALL}
 
 
 def test_a_call_that_was_counted_is_remembered_and_open_no_more(tmp_path: Path) -> None:
     calls = kept(
         tmp_path,
-        Change(opened={"a": CALL, "b": CALL}),
-        Change(closed={"a": Closed(77), "c": Closed(78, counted=False)}),
+        CallChange(opened={"a": CALL, "b": CALL}),
+        CallChange(closed={"a": ClosedCall(77), "c": ClosedCall(78, counted=False)}),
     )
 
     assert calls.open == {"b": CALL}
-    assert calls.closed == {"a": Closed(77), "c": Closed(78, counted=False)}
+    assert calls.closed == {"a": ClosedCall(77), "c": ClosedCall(78, counted=False)}
 
 
 def test_what_is_forgotten_is_gone(tmp_path: Path) -> None:
     calls = kept(
         tmp_path,
-        Change(opened={"a": CALL}, closed={"b": Closed(77)}),
-        Change(forgotten=["a", "b"]),
+        CallChange(opened={"a": CALL}, closed={"b": ClosedCall(77)}),
+        CallChange(forgotten=["a", "b"]),
     )
 
     assert (calls.open, calls.closed) == ({}, {})
 
 
 uids = st.sampled_from("abcdefgh")
-fates = st.sampled_from([CALL, Closed(7), Closed(8, counted=False), None])
+fates = st.sampled_from([CALL, ClosedCall(7), ClosedCall(8, counted=False), None])
 """What a change does to a uid; None: it is forgotten."""
 
 
 @st.composite
-def changes(draw: st.DrawFn) -> Change:
+def changes(draw: st.DrawFn) -> CallChange:
     fate = draw(st.dictionaries(uids, fates, max_size=6))
-    return Change(
-        opened={uid: each for uid, each in fate.items() if isinstance(each, Open)},
-        closed={uid: each for uid, each in fate.items() if isinstance(each, Closed)},
+    return CallChange(
+        opened={uid: each for uid, each in fate.items() if isinstance(each, OpenCall)},
+        closed={uid: each for uid, each in fate.items() if isinstance(each, ClosedCall)},
         forgotten=[uid for uid, each in fate.items() if each is None],
     )
 
@@ -82,17 +84,17 @@ def changes(draw: st.DrawFn) -> Change:
 @given(steps=st.lists(changes(), max_size=5))
 @settings(max_examples=40, deadline=None)
 def test_after_any_changes_the_file_holds_what_the_process_held(
-    tmp_path_factory: pytest.TempPathFactory, steps: list[Change]
+    tmp_path_factory: pytest.TempPathFactory, steps: list[CallChange]
 ) -> None:
     kept(tmp_path_factory.mktemp("state"), *steps)
 
 
 def test_a_commit_that_fails_changes_no_call(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
-        store.commit(Ledger(), first_totals(), Change(opened={"a": CALL}))
+        store.commit(Ledger(), first_totals(), CallChange(opened={"a": CALL}))
         store._db.execute("PRAGMA query_only=1")
         with pytest.raises(StateNotWritten):
-            store.commit(Ledger(), first_totals(), Change(closed={"a": Closed(77)}))
+            store.commit(Ledger(), first_totals(), CallChange(closed={"a": ClosedCall(77)}))
 
         assert store.calls.open == {"a": CALL}
 
@@ -101,7 +103,7 @@ def test_a_commit_that_fails_changes_no_call(tmp_path: Path) -> None:
     "legs", ["", "[]", "gone", "[[1]]", '[["x","answered","Inbound","sip"]]'], ids=repr
 )
 def test_calls_that_make_no_sense_are_set_aside_with_the_rest(tmp_path: Path, legs: str) -> None:
-    kept(tmp_path, Change(opened={"a": CALL}))
+    kept(tmp_path, CallChange(opened={"a": CALL}))
     with closing(sqlite3.connect(tmp_path / "hq.db")) as db:
         db.execute("UPDATE calls SET legs = ?", (legs,))
         db.commit()
@@ -114,17 +116,17 @@ def test_a_file_from_before_calls_is_brought_up_to_date(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
         known = first_totals(["sip"])
         rows = {key: (3,) for key in known.series if key.family == "cdr_records_total"}
-        store.commit(Ledger(high=7), Totals(rows, dict.fromkeys(rows, 0.0), known.trunks))
+        store.commit(Ledger(newest_key=7), Totals(rows, dict.fromkeys(rows, 0.0), known.trunks))
     with closing(sqlite3.connect(tmp_path / "hq.db")) as db:
         db.executescript("DROP TABLE calls; PRAGMA user_version=2;")
     with opened(tmp_path) as store:
-        assert store.ledger == Ledger(high=7)
+        assert store.ledger == Ledger(newest_key=7)
         assert store.totals.series.items() >= rows.items()
         assert store.totals.series[Series("cdr_calls_total", ("answered", "Inbound", "sip"))] == (
             0,
         )
         assert store.dropped == ()
-        store.commit(Ledger(high=8), store.totals, Change(opened={"a": CALL}))
+        store.commit(Ledger(newest_key=8), store.totals, CallChange(opened={"a": CALL}))
     with opened(tmp_path) as store:
         assert store.calls.open == {"a": CALL}
 
@@ -135,14 +137,14 @@ def test_a_file_from_before_calls_is_brought_up_to_date(tmp_path: Path) -> None:
 def test_a_number_that_is_named_later_stands_at_0_beside_what_was_counted(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
         store.commit(Ledger(), first_totals(["sip"]))
-    with opened(tmp_path, Reading(dids={"1": "sales"})) as store:
+    with opened(tmp_path, CallRules(dids={"1": "sales"})) as store:
         assert store.totals.series[DID] == (0,)
         assert store.totals.born[DID] == 0.0
 
 
 def test_a_number_that_is_no_longer_named_is_gone_and_begins_anew(tmp_path: Path) -> None:
-    named = Reading(dids={"1": "sales", "2": "support"})
-    fewer = Reading(dids={"2": "support"})
+    named = CallRules(dids={"1": "sales", "2": "support"})
+    fewer = CallRules(dids={"2": "support"})
     support = Series("cdr_did_calls_total", ("support", "answered"))
     with opened(tmp_path, named) as store:
         totals = store.totals.merged({DID: (3,), support: (4,)}, store.totals.trunks, 0.0)

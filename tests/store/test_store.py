@@ -22,9 +22,9 @@ from hypothesis import strategies as st
 
 from cdr_exporter.cdr import MAX_ID, Rejected
 from cdr_exporter.errors import StateInUse, StateNotWritten, StateUnusable
-from cdr_exporter.ledger import Ledger, Terms, from_the_beginning
-from cdr_exporter.ledger.gaps import Gap
+from cdr_exporter.ledger import Ledger, LedgerLimits, from_the_beginning
 from cdr_exporter.ledger.order import BY_ID, BY_TIME
+from cdr_exporter.ledger.recheck_ranges import RecheckRange
 from cdr_exporter.ledger.watermark import Watermark
 from cdr_exporter.metrics.catalogue import LATE_RECORDS, LINEAGE_BREAKS, PRE_BREAK_RECORDS, RECORDS
 from cdr_exporter.metrics.row_metrics import PageCount, grouped
@@ -37,7 +37,7 @@ from ..support.rows import BOUNDS, EPOCH, page, record
 
 NOBODY = 65534
 NOW = EPOCH + 10_000.0
-TERMS = Terms(late_window=600.0, longest_call=11_700.0)
+TERMS = LedgerLimits(late_window=600.0, longest_call=11_700.0)
 
 
 class State(NamedTuple):
@@ -118,7 +118,7 @@ def test_the_life_of_a_state(tmp_path: Path) -> None:
             add(store, 21 + number, src_trunk=f"trunk {number}", born_at=300.0 + number)
         second = state_of(store)
     assert second.ledger is not None
-    assert second.ledger.holes
+    assert second.ledger.unread
     assert counted(second.totals) == 18
     assert len(second.totals.series) > 200
     assert reopened(tmp_path) == second
@@ -128,11 +128,11 @@ def test_the_life_of_a_state(tmp_path: Path) -> None:
         add(store, *range(3_000, 17, -1))
         # Rows out of the hole, and one label set of many that grew.
         add(store, 10, 9, 8, src_trunk="gsm", number=2)
-        ledger = replace(store.ledger or Ledger(), rejects=(1, 2**63 - 1), opening="all")
+        ledger = replace(store.ledger or Ledger(), rejects=(1, 2**63 - 1), first_read="all")
         store.commit(ledger, store.totals)
         third = state_of(store)
     assert third.ledger is not None
-    assert third.ledger.floor > 1
+    assert third.ledger.remembered_from > 1
     assert (third.ledger.rejects, third.ledger.baseline) == ((1, 2**63 - 1), True)
     assert reopened(tmp_path) == third
     assert reopened(tmp_path) == third
@@ -174,7 +174,7 @@ def test_whatever_was_committed_is_there_after_any_restart(
         final = reopened(directory)
         assert counted(final.totals) == high
         assert final.ledger is not None
-        assert final.ledger.high == high
+        assert final.ledger.newest_key == high
 
 
 def test_births_are_durable(tmp_path: Path) -> None:
@@ -343,7 +343,7 @@ from pathlib import Path
 from tests.support.rows import BOUNDS
 from tests.store.test_store import Store, add
 store = Store(Path(sys.argv[1]), "hq", "me", BOUNDS)
-high = store.ledger.high if store.ledger else 0
+high = store.ledger.newest_key if store.ledger else 0
 while True:
     high += 1
     add(store, high, src_trunk=f"trunk {high % 50}")
@@ -371,8 +371,8 @@ def test_ledger_and_totals_agree_after_kill_9_in_the_middle_of_commits(tmp_path:
         after = reopened(tmp_path)
         assert process.returncode == -signal.SIGKILL
         assert after.ledger is not None
-        assert counted(after.totals) == after.ledger.high >= told
-        assert sorted(after.ledger.recent.values()) == [*range(1, after.ledger.high + 1)]
+        assert counted(after.totals) == after.ledger.newest_key >= told
+        assert sorted(after.ledger.remembered.values()) == [*range(1, after.ledger.newest_key + 1)]
     assert asides(tmp_path) == []
 
 
@@ -699,7 +699,7 @@ def test_a_log_cut_off_anywhere_leaves_what_some_commit_left(killed: Path) -> No
     for found in outcomes:
         assert isinstance(found, State)
         rows.append(counted(found.totals))
-        assert rows[-1] == (found.ledger.high if found.ledger else 0)
+        assert rows[-1] == (found.ledger.newest_key if found.ledger else 0)
     # A log that is longer never holds less.
     assert rows == sorted(rows)
     assert set(rows) == {0, 30, 31, 32}
@@ -734,8 +734,8 @@ def test_bad_bytes_anywhere_end_in_no_other_error(
         "UPDATE ledger SET facts = '{}'",
         """UPDATE ledger SET facts = replace(facts, '"order":"id"', '"order":"size"')""",
         """UPDATE ledger SET facts = replace(facts, '"high":2', '"high":"x"')""",
-        """UPDATE ledger SET facts = replace(facts, '"holes":[]', '"holes":[[1]]')""",
-        """UPDATE ledger SET facts = replace(facts, '"gaps":[]', '"gaps":[[1,2]]')""",
+        """UPDATE ledger SET facts = replace(facts, '"unread":[]', '"unread":[[1]]')""",
+        """UPDATE ledger SET facts = replace(facts, '"recheck":[]', '"recheck":[[1,2]]')""",
         "DROP TABLE recent",
         "UPDATE series SET labels = '[1]' WHERE number = 0",
         "UPDATE series SET labels = x'ff' WHERE number = 0",
@@ -904,41 +904,44 @@ def test_rejected_rows_are_remembered(tmp_path: Path) -> None:
     ledger = reopened(tmp_path).ledger
     assert ledger is not None
     assert ledger.rejects == (2**63 - 1,)
-    assert ledger.recent[BY_ID.identity(rejected[1])] == 9
+    assert ledger.remembered[BY_ID.identity(rejected[1])] == 9
 
 
 # --- the ledger, whole ---------------------------------------------------------------------------
 
 LEDGER_BY_ID = Ledger(
-    high=MAX_ID,
-    floor=17,
-    recent={BY_ID.identity(record(n)): n for n in (17, 18, 20, MAX_ID)},
-    holes=((30, 40), (5, 5)),
-    gaps=(Gap(41, 99, 1_700_000_000, 1_700_000_100.5), Gap(19, 19, 1_699_999_000)),
+    newest_key=MAX_ID,
+    remembered_from=17,
+    remembered={BY_ID.identity(record(n)): n for n in (17, 18, 20, MAX_ID)},
+    unread=((30, 40), (5, 5)),
+    recheck=(
+        RecheckRange(41, 99, 1_700_000_000, 1_700_000_100.5),
+        RecheckRange(19, 19, 1_699_999_000),
+    ),
     rejects=(0, 7, MAX_ID),
-    mark=Watermark(1_700_000_300, 1_700_000_200, (4, MAX_ID)),
-    opening="now",
+    watermark=Watermark(1_700_000_300, 1_700_000_200, (4, MAX_ID)),
+    first_read="now",
 )
 LEDGER_BY_TIME = Ledger(
     order=BY_TIME,
-    high=1_700_000_900,
-    floor=1_700_000_400,
-    recent={5: 1_700_000_400, 3: 1_700_000_400, MAX_ID: 1_700_000_900},
-    holes=((1_699_000_000, 1_699_000_000),),
-    gaps=(Gap(1_700_000_400, 1_700_000_900, 0, 1_700_000_950.0),),
+    newest_key=1_700_000_900,
+    remembered_from=1_700_000_400,
+    remembered={5: 1_700_000_400, 3: 1_700_000_400, MAX_ID: 1_700_000_900},
+    unread=((1_699_000_000, 1_699_000_000),),
+    recheck=(RecheckRange(1_700_000_400, 1_700_000_900, 0, 1_700_000_950.0),),
     rejects=(9,),
-    mark=Watermark(1_700_000_960),
-    opening="all",
-    seen_to=1_700_000_123,
-    before=LEDGER_BY_ID,
+    watermark=Watermark(1_700_000_960),
+    first_read="all",
+    newest_at_start=1_700_000_123,
+    id_ledger=LEDGER_BY_ID,
 )
 
 WHOLE = [
     pytest.param(Ledger(), id="blank"),
     pytest.param(LEDGER_BY_ID, id="by id"),
     pytest.param(LEDGER_BY_TIME, id="by time, after one by id"),
-    pytest.param(replace(LEDGER_BY_TIME, before=None), id="by time from the first start"),
-    pytest.param(replace(LEDGER_BY_TIME, before=Ledger()), id="by time, after a blank one"),
+    pytest.param(replace(LEDGER_BY_TIME, id_ledger=None), id="by time from the first start"),
+    pytest.param(replace(LEDGER_BY_TIME, id_ledger=Ledger()), id="by time, after a blank one"),
 ]
 
 
@@ -961,10 +964,10 @@ def test_a_ledger_comes_back_whole(tmp_path: Path, ledger: Ledger) -> None:
     found = with_ledger(tmp_path, ledger)
 
     assert found == ledger
-    assert (found.order, found.before) == (ledger.order, ledger.before)
+    assert (found.order, found.id_ledger) == (ledger.order, ledger.id_ledger)
     # What is left out of the comparison: it is found anew, and gaps are read once a start.
-    assert found.lowest == min([ledger.floor, *ledger.recent.values()])
-    assert [gap.read for gap in found.gaps] == [0.0] * len(ledger.gaps)
+    assert found.lowest == min([ledger.remembered_from, *ledger.remembered.values()])
+    assert [gap.read for gap in found.recheck] == [0.0] * len(ledger.recheck)
     assert kept_of(tmp_path) == ledger
 
 
@@ -984,8 +987,8 @@ def test_every_field_of_a_ledger_is_put_to_the_test_above() -> None:
     [
         pytest.param({"recent": {1: 1}}, id="identities gone and come"),
         pytest.param({"recent": {}}, id="all identities gone"),
-        pytest.param({"recent": dict.fromkeys(LEDGER_BY_ID.recent, 25)}, id="keys moved"),
-        pytest.param({"holes": (), "gaps": (), "rejects": ()}, id="nothing left to read"),
+        pytest.param({"remembered": dict.fromkeys(LEDGER_BY_ID.remembered, 25)}, id="keys moved"),
+        pytest.param({"unread": (), "recheck": (), "rejects": ()}, id="nothing left to read"),
         pytest.param({"mark": Watermark(), "opening": ""}, id="a mark that went back"),
     ],
 )
@@ -1003,18 +1006,18 @@ def test_a_ledger_by_time_takes_the_place_of_one_by_id(tmp_path: Path) -> None:
 
 
 def test_a_later_ledger_by_time_keeps_what_was_before(tmp_path: Path) -> None:
-    later = replace(LEDGER_BY_TIME, high=1_700_001_000, recent={8: 1_700_001_000})
+    later = replace(LEDGER_BY_TIME, newest_key=1_700_001_000, remembered={8: 1_700_001_000})
 
     assert with_ledger(tmp_path, LEDGER_BY_TIME, later) == later
     # Now the ledger before is the one that was read, and the file is written by another process.
     with opened(tmp_path) as store:
         assert store.ledger is not None
-        store.commit(replace(store.ledger, high=1_700_001_001), store.totals)
-    assert kept_of(tmp_path) == replace(later, high=1_700_001_001)
+        store.commit(replace(store.ledger, newest_key=1_700_001_001), store.totals)
+    assert kept_of(tmp_path) == replace(later, newest_key=1_700_001_001)
 
 
 def test_another_ledger_before_replaces_the_whole_of_the_first(tmp_path: Path) -> None:
-    later = replace(LEDGER_BY_TIME, before=replace(LEDGER_BY_ID, recent={1: 17}))
+    later = replace(LEDGER_BY_TIME, id_ledger=replace(LEDGER_BY_ID, remembered={1: 17}))
 
     assert with_ledger(tmp_path, LEDGER_BY_TIME, later) == later
 
@@ -1022,13 +1025,13 @@ def test_another_ledger_before_replaces_the_whole_of_the_first(tmp_path: Path) -
 def test_after_a_break_what_was_before_is_gone_for_good(tmp_path: Path) -> None:
     broken = LEDGER_BY_TIME.broken(TERMS)
 
-    assert broken.before is None
+    assert broken.id_ledger is None
     assert with_ledger(tmp_path, LEDGER_BY_TIME, broken) == broken
 
 
 def test_what_is_only_noted_is_used_and_not_written(tmp_path: Path) -> None:
-    read = tuple(replace(gap, read=1_700_009_999.0) for gap in LEDGER_BY_ID.gaps)
-    noted = replace(LEDGER_BY_ID, gaps=read)
+    read = tuple(replace(gap, read=1_700_009_999.0) for gap in LEDGER_BY_ID.recheck)
+    noted = replace(LEDGER_BY_ID, recheck=read)
     with opened(tmp_path) as store:
         store.commit(LEDGER_BY_ID, store.totals)
         before = store._db.total_changes
@@ -1036,18 +1039,18 @@ def test_what_is_only_noted_is_used_and_not_written(tmp_path: Path) -> None:
 
         assert store.ledger is noted
         assert store._db.total_changes == before
-    assert [gap.read for gap in kept_of(tmp_path).gaps] == [0.0, 0.0]
+    assert [gap.read for gap in kept_of(tmp_path).recheck] == [0.0, 0.0]
 
 
 def test_what_was_noted_goes_with_the_next_commit(tmp_path: Path) -> None:
-    more = {**LEDGER_BY_ID.recent, 77: 21}
+    more = {**LEDGER_BY_ID.remembered, 77: 21}
     with opened(tmp_path) as store:
         store.commit(LEDGER_BY_ID, store.totals)
-        store.note(replace(LEDGER_BY_ID, recent=more))
+        store.note(replace(LEDGER_BY_ID, remembered=more))
         assert store.ledger is not None
         store.commit(store.ledger, store.totals)
 
-    assert kept_of(tmp_path) == replace(LEDGER_BY_ID, recent=more)
+    assert kept_of(tmp_path) == replace(LEDGER_BY_ID, remembered=more)
 
 
 def test_a_part_that_makes_no_sense_is_set_aside_with_the_rest(tmp_path: Path) -> None:
@@ -1117,15 +1120,16 @@ def test_a_file_of_the_first_version_is_carried_over(
 
     assert found.ledger is not None
     # It did not note when calls ended: until now all may have been counted.
-    assert began <= found.ledger.mark.newest <= time.time()
+    assert began <= found.ledger.watermark.newest <= time.time()
     assert found.ledger == Ledger(
-        high=23,
-        floor=20,
-        recent={BY_ID.identity(record(n)): n for n in (20, 21, 23)} | {BY_ID.identity(BAD_ROW): 22},
-        holes=((10, 12), (3, 3)),
+        newest_key=23,
+        remembered_from=20,
+        remembered={BY_ID.identity(record(n)): n for n in (20, 21, 23)}
+        | {BY_ID.identity(BAD_ROW): 22},
+        unread=((10, 12), (3, 3)),
         rejects=(7, MAX_ID),
-        mark=Watermark(found.ledger.mark.newest),
-        opening=opening,
+        watermark=Watermark(found.ledger.watermark.newest),
+        first_read=opening,
     )
     assert counted(found.totals) == 24
     assert found.totals.trunks == {"none", "gsm"}
@@ -1172,7 +1176,7 @@ def test_what_the_first_version_counted_is_counted_on(tmp_path: Path) -> None:
     assert (verdict.rejected, verdict.late, verdict.reused) == ([], 0, 0)
     assert counted(after.totals) == 28
     assert after.ledger is not None
-    assert after.ledger.holes == ((3, 3),)
+    assert after.ledger.unread == ((3, 3),)
     assert reopened(tmp_path) == after
 
 
@@ -1274,7 +1278,7 @@ def test_carrying_over_survives_kill_9(tmp_path: Path, statement: str) -> None:
     assert killed == -signal.SIGKILL
     found = reopened(tmp_path)
     assert found.ledger is not None
-    assert (found.ledger.high, found.ledger.holes) == (23, ((10, 12), (3, 3)))
+    assert (found.ledger.newest_key, found.ledger.unread) == (23, ((10, 12), (3, 3)))
     assert counted(found.totals) == 24
     assert asides(tmp_path) == []
 

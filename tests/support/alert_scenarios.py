@@ -106,7 +106,7 @@ def always(_hour: float) -> float:
 
 
 @dataclass(frozen=True)
-class Trouble:
+class FailureStreak:
     """*rates* instead of those of the office, from *begin* to *end*, as busy as *profile* says."""
 
     rates: Rates
@@ -123,7 +123,7 @@ class Story:
     shown, *unscraped* ones in which nothing is. *begin* is when the exporter was first started.
     """
 
-    troubles: tuple[Trouble, ...] = ()
+    troubles: tuple[FailureStreak, ...] = ()
     profile: Profile = open_hours
     scale: float = 1.0
     begin: float = MONDAY - 2 * WEEK - DAY
@@ -217,7 +217,7 @@ class Firing:
 
 
 def by_day(rates: Rates) -> Story:
-    return Story((Trouble(rates),))
+    return Story((FailureStreak(rates),))
 
 
 AT_NIGHT = {rows("ANSWERED", "Outbound"): 30.0}
@@ -291,7 +291,7 @@ FRAUD = {
     ),
     "at-night": Firing(
         "CDROutboundOutOfHours",
-        Story((Trouble(AT_NIGHT, MONDAY + 1, MONDAY + 3, always),)),
+        Story((FailureStreak(AT_NIGHT, MONDAY + 1, MONDAY + 3, always),)),
         "30 outbound calls of {pbx} ended in the last hour, while it is night or weekend there, and"
         " far fewer are usual.",
         at=MONDAY + 3,
@@ -299,7 +299,7 @@ FRAUD = {
     ),
     "on-saturday": Firing(
         "CDROutboundOutOfHours",
-        Story((Trouble(AT_NIGHT, SATURDAY + 12, SATURDAY + 14, always),)),
+        Story((FailureStreak(AT_NIGHT, SATURDAY + 12, SATURDAY + 14, always),)),
         "30 outbound calls of {pbx} ended in the last hour, while it is night or weekend there, and"
         " far fewer are usual.",
         at=SATURDAY + 14,
@@ -309,7 +309,7 @@ FRAUD = {
     "at-night-far-away": Firing(
         "CDROutboundOutOfHours",
         Story(
-            (Trouble(AT_NIGHT, profile=always),),
+            (FailureStreak(AT_NIGHT, profile=always),),
             profile=lambda hour: open_hours(hour + 14),
             utc_offset=lambda _hour: 14 * 3600.0,
         ),
@@ -362,17 +362,17 @@ QUIET = {
     "restart": Story(unscraped=(MONDAY + 10, MONDAY + 10.5)),
     # 500 calls come at once, when all of them have been read.
     "silent-for-two-hours": Story(
-        (Trouble({name: rate * 2 for name, rate in USUAL.items()}, MONDAY + 9, MONDAY + 11),),
+        (FailureStreak({name: rate * 2 for name, rate in USUAL.items()}, MONDAY + 9, MONDAY + 11),),
         hidden=SILENCE,
         up=in_two_hours,
         backlog=lambda hour: 500.0 if MONDAY + 11 <= hour < SILENCE[1] else 0.0,
     ),
     # Nobody is there, and nobody calls.
-    "holiday": Story((Trouble(dict.fromkeys(USUAL, 0.0), MONDAY, MONDAY + DAY),)),
+    "holiday": Story((FailureStreak(dict.fromkeys(USUAL, 0.0), MONDAY, MONDAY + DAY),)),
     # Local time goes on as before; somebody stays in the evening.
     "clocks-change": Story(
         (
-            Trouble(
+            FailureStreak(
                 {rows("ANSWERED", "Internal", "none"): 12}, MONDAY + 17, MONDAY + 20, profile=always
             ),
         ),
@@ -386,7 +386,7 @@ QUIET = {
     # A few calls of each kind, all failing, on a weekend.
     "weekend": Story(
         (
-            Trouble(
+            FailureStreak(
                 {
                     rows("FAILED", "Outbound"): 4,
                     inbound("no_answer"): 6,

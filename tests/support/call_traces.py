@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from cdr_exporter.calls import Leg, LegReader, Reading
+from cdr_exporter.calls import CallRules, Leg, LegClassifier
 from cdr_exporter.cdr import Record, labels
 from cdr_exporter.settings import MACHINE_CALLEES
 
@@ -57,12 +57,12 @@ def _row(columns: Sequence[str], **fields: object) -> Record:
     )
 
 
-def legs(trace: str, reading: Reading | None = None) -> list[Leg]:
+def legs(trace: str, call_rules: CallRules | None = None) -> list[Leg]:
     """Return the legs of *trace*."""
-    return legs_of(rows(trace), reading)
+    return legs_of(rows(trace), call_rules)
 
 
-def legs_of(records: Iterable[Record], reading: Reading | None = None) -> list[Leg]:
+def legs_of(records: Iterable[Record], call_rules: CallRules | None = None) -> list[Leg]:
     """Return *records* as legs, as the default settings read them."""
-    reader = LegReader(reading or Reading(MACHINE_CALLEES))
+    reader = LegClassifier(call_rules or CallRules(MACHINE_CALLEES))
     return [reader.leg(row, labels.of(row)) for row in records]

@@ -64,14 +64,14 @@ class FakePBX:
     """The CDR list as a table in memory; an answer takes 20 ms of its *clock*.
 
     *before_answer* runs before each answer is made. Rows without id stand `first` or `last` by
-    id, or are `left_out`, as *nameless* says.
+    id, or are `left_out`, as *without_id* says.
     """
 
     def __init__(self, *, tells_total: bool = True) -> None:
         self.rows = {}
         self.next_id = 1
         self.tells_total = tells_total
-        self.nameless = "last"
+        self.without_id = "last"
         self.clock = FakeClock()
         self.queries: list[CDRQuery] = []
         self.rows_sent = 0
@@ -109,7 +109,7 @@ class FakePBX:
         }
         self.rows[row_id] = Record(**{"id": row_id, **defaults, **fields})
 
-    def call_nameless(self, times: int = 1, **fields: Any) -> None:
+    def call_without_id(self, times: int = 1, **fields: Any) -> None:
         """Let calls end whose rows have no id but a `new_id`."""
         for _ in range(times):
             self.insert(self.next_id, id=0, **{"new_id": f"A-{self.next_id}", **fields})
@@ -150,13 +150,17 @@ class FakePBX:
 
     def _by_id(self) -> list[Record]:
         orders = self.rows.orders
-        if self.nameless not in orders:
-            orders[self.nameless] = self._sort_by_id()
-        return orders[self.nameless]
+        if self.without_id not in orders:
+            orders[self.without_id] = self._sort_by_id()
+        return orders[self.without_id]
 
     def _sort_by_id(self) -> list[Record]:
-        nameless = [row for _, row in sorted(self.rows.items(), reverse=True) if not row.id]
+        without_id = [row for _, row in sorted(self.rows.items(), reverse=True) if not row.id]
         named = sorted((row for row in self.rows.values() if row.id), key=lambda row: -row.id)
-        places = {"first": (nameless, named), "last": (named, nameless), "left_out": (named, [])}
-        first, second = places[self.nameless]
+        places = {
+            "first": (without_id, named),
+            "last": (named, without_id),
+            "left_out": (named, []),
+        }
+        first, second = places[self.without_id]
         return [*first, *second]

@@ -20,9 +20,9 @@ from cdr_exporter.cdr import Answer
 from cdr_exporter.cdr.contract import CDRQuery
 from cdr_exporter.errors import TryAgain
 from cdr_exporter.exposition import Exposition
-from cdr_exporter.ingest.call_assembly import reading_of
+from cdr_exporter.ingest.call_assembly import call_rules_of
 from cdr_exporter.metrics.call_metrics import number_zeros
-from cdr_exporter.metrics.self_metrics import Vitals
+from cdr_exporter.metrics.self_metrics import SelfMetrics
 from cdr_exporter.metrics.snapshot import Snapshot
 from cdr_exporter.poller.poller import Poller
 from cdr_exporter.settings import MACHINE_CALLEES, PBX, SecretSource
@@ -97,16 +97,16 @@ class Exporter:
             queues={number: f"queue {number}" for number in QUEUES},
             destinations={"international": ("00",), "national": ("0",)},
         )
-        reading = reading_of(settings, MACHINE_CALLEES)
-        vitals = Vitals(BOUNDS)
+        call_rules = call_rules_of(settings, MACHINE_CALLEES)
+        self_metrics = SelfMetrics(BOUNDS)
         cut = Cut(self.pbx, lambda: name == "branch" and clock.wall in DOWN)
-        self.store = Store(state_dir, name, "me", BOUNDS, number_zeros(reading))
+        self.store = Store(state_dir, name, "me", BOUNDS, number_zeros(call_rules))
         self._poller = Poller(
             settings,
-            Reader(cut, vitals, clock),  # type: ignore[arg-type]
+            Reader(cut, self_metrics, clock),  # type: ignore[arg-type]
             self.store,
-            reading=reading,
-            vitals=vitals,
+            call_rules=call_rules,
+            self_metrics=self_metrics,
             bounds=BOUNDS,
             clock=clock,  # type: ignore[arg-type]
             publish=self._keep,

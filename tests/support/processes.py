@@ -71,8 +71,8 @@ class Process:
             errors="replace",
             env=env,
         )
-        self._reading = threading.Thread(target=self._read, daemon=True)
-        self._reading.start()
+        self._call_rules = threading.Thread(target=self._read, daemon=True)
+        self._call_rules.start()
 
     def _read(self) -> None:
         assert self._process.stdout is not None
@@ -93,7 +93,7 @@ class Process:
     def ended(self, patience: float = PATIENCE) -> int:
         """Wait for its end and return the exit code."""
         code = self._process.wait(patience)
-        self._reading.join(5)
+        self._call_rules.join(5)
         return code
 
     def kill(self) -> None:

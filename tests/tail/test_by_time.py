@@ -36,7 +36,7 @@ def bench(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
 @pytest.fixture(params=["first", "last", "left_out"])
 def pbx(request: pytest.FixtureRequest) -> FakePBX:
     pbx = FakePBX()
-    pbx.nameless = request.param
+    pbx.without_id = request.param
     return pbx
 
 
@@ -45,7 +45,7 @@ def end(pbx: FakePBX, times: int = 1, *, named: bool = False, duration: int = 60
     for _ in range(times):
         pbx.clock.pass_(1)
         fields = {"started_at": int(pbx.clock.wall) - duration, "duration": duration}
-        (pbx.call if named else pbx.call_nameless)(**fields)
+        (pbx.call if named else pbx.call_without_id)(**fields)
 
 
 def order_of(it: Bench) -> object:
@@ -165,7 +165,7 @@ def test_calls_that_began_in_the_same_second_are_told_apart(
 ) -> None:
     it = bench(pbx, start="all")
     for _ in range(150):
-        pbx.call_nameless(started_at=1_700_000_000)
+        pbx.call_without_id(started_at=1_700_000_000)
     poll(it, 3)
 
     assert it.counted == 150
@@ -176,7 +176,7 @@ def crowd(pbx: FakePBX, rows: int) -> None:
     """Let *rows* calls begin in one second, and end."""
     started_at = int(pbx.clock.wall) - 60
     for _ in range(rows):
-        pbx.call_nameless(started_at=started_at)
+        pbx.call_without_id(started_at=started_at)
 
 
 def changes_ties(pbx: FakePBX) -> None:
@@ -296,8 +296,8 @@ def test_a_row_without_id_that_the_order_by_id_leaves_out_keeps_no_first_read_fr
     bench: Callable[..., Bench],
 ) -> None:
     pbx = FakePBX()
-    pbx.nameless = "left_out"
-    pbx.call_nameless(new_id="", started_at=1_600_000_000)
+    pbx.without_id = "left_out"
+    pbx.call_without_id(new_id="", started_at=1_600_000_000)
     end(pbx, 700, named=True)
     it = bench(pbx, start="all")
     poll(it, 3)
@@ -319,8 +319,8 @@ def test_a_call_that_turns_up_in_a_crowded_second_later_is_found(
     second = max(row.started_at for row in pbx.rows.values())
     end(pbx, 100)
     poll(it, 3)
-    pbx.call_nameless(started_at=second)
-    pbx.call_nameless(started_at=second - 30)
+    pbx.call_without_id(started_at=second)
+    pbx.call_without_id(started_at=second - 30)
     poll(it, 12)
 
     assert it.counted == 1402
@@ -392,7 +392,7 @@ def test_rows_without_new_id_are_told_apart_by_what_they_say(
 ) -> None:
     it = bench(pbx, start="all")
     for leg in range(40):
-        pbx.call_nameless(new_id="", uid="one call", call_to=f"{leg}", started_at=1_700_000_000)
+        pbx.call_without_id(new_id="", uid="one call", call_to=f"{leg}", started_at=1_700_000_000)
     poll(it, 3)
 
     assert it.counted == 40
@@ -405,9 +405,9 @@ def test_one_row_whose_id_is_missing_does_not_change_the_order(
     end(pbx, 100, named=True)
     it = bench(pbx)
     it.poll()
-    pbx.call_nameless(new_id="", started_at=int(pbx.clock.wall) - 60)
+    pbx.call_without_id(new_id="", started_at=int(pbx.clock.wall) - 60)
     end(pbx, named=True)
-    pbx.nameless = "first"
+    pbx.without_id = "first"
     poll(it, 5)
 
     assert order_of(it) is BY_ID
@@ -509,7 +509,7 @@ def test_a_call_of_a_wrong_clock_does_not_hide_those_after_it(
     end(pbx, 100)
     it = bench(pbx, start="all")
     poll(it, 3)
-    pbx.call_nameless(started_at=int(pbx.clock.wall) + 43_000)
+    pbx.call_without_id(started_at=int(pbx.clock.wall) + 43_000)
     poll(it, 3)
     end(pbx, 50)
     poll(it, 25)
@@ -580,7 +580,7 @@ def test_start_now_by_time_hides_nothing_later_of_a_pbx_whose_clock_is_set_back(
     it = bench(pbx)
     poll(it, 2)
     for _ in range(50):
-        pbx.call_nameless(started_at=int(pbx.clock.wall) - 1000)
+        pbx.call_without_id(started_at=int(pbx.clock.wall) - 1000)
     poll(it, 15)
 
     assert it.counted == 50
@@ -610,7 +610,7 @@ def test_the_list_of_a_pbx_without_ids_that_is_still_starting_is_not_taken_for_i
     it = bench(pbx)
     poll(it, 2)
     for number in range(700):
-        pbx.call_nameless(started_at=1_699_990_000 + number)
+        pbx.call_without_id(started_at=1_699_990_000 + number)
     end(pbx, 3)
     poll(it, 25)
 
@@ -623,7 +623,7 @@ def test_the_list_of_a_pbx_that_mixes_and_is_still_starting_is_not_taken_for_its
     it = bench(pbx)
     poll(it, 2)
     for number in range(700):
-        call = pbx.call if number % 100 != 50 else pbx.call_nameless
+        call = pbx.call if number % 100 != 50 else pbx.call_without_id
         call(started_at=1_699_998_000 + number)
     poll(it, 25)
     end(pbx, 3)
@@ -762,9 +762,9 @@ def test_rows_that_are_counted_and_never_shown_cost_little_and_hide_no_others(
     bench: Callable[..., Bench], broken: int
 ) -> None:
     pbx = FakePBX()
-    pbx.nameless = "left_out"
+    pbx.without_id = "left_out"
     for _ in range(broken):
-        pbx.call_nameless(new_id="", started_at=1_600_000_000)
+        pbx.call_without_id(new_id="", started_at=1_600_000_000)
     end(pbx, 700, named=True)
     it = bench(pbx)
     poll(it, 2)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from cdr_exporter.cdr.contract import CDRQuery
 from cdr_exporter.ledger.order import BY_ID
 from cdr_exporter.ledger.page import Page, page_of, query
-from cdr_exporter.tail.end_of_list import Ending
+from cdr_exporter.tail.end_of_list import EndOfList
 
 from ..support.fakes import FakePBX
 
@@ -46,15 +46,15 @@ class OddPBX(FakePBX):
         return page_of(wanted, replace(answer, rows=rows, total=total))
 
 
-def insistent() -> Ending:
+def insistent() -> EndOfList:
     """Return what looks for the end after a poll has given up."""
-    ending = Ending()
-    ending.insists = True
+    ending = EndOfList()
+    ending.distrusts_total = True
     return ending
 
 
-def read(ending: Ending, pbx: OddPBX, page: int, size: int) -> Page:
-    return ending.heard(pbx.page(query(page, size)))
+def read(ending: EndOfList, pbx: OddPBX, page: int, size: int) -> Page:
+    return ending.observe(pbx.page(query(page, size)))
 
 
 STEPS = st.lists(
@@ -96,7 +96,7 @@ def test_no_page_is_taken_for_the_last_one_that_has_rows_below_it(
             pbx.call(number) if grows else pbx.delete(*sorted(pbx.rows)[-number:])
             continue
         wanted = ending.next_query(ending._end, BY_ID) if kind == "look" else None
-        page = ending.heard(pbx.page(wanted or query(number, size)))
+        page = ending.observe(pbx.page(wanted or query(number, size)))
         if page.last and page.size:
             assert page.lowest == min(pbx.rows)
             return
@@ -133,7 +133,9 @@ def test_a_list_that_hides_some_rows_does_not_end_above_them() -> None:
     read(ending, pbx, 2, 25)
     nothing = read(ending, pbx, 32, 1)
     pages = [read(ending, pbx, 1, 40)]
-    pages += [ending.heard(pbx.page(wanted)) for wanted in [ending.next_query(31, BY_ID)] if wanted]
+    pages += [
+        ending.observe(pbx.page(wanted)) for wanted in [ending.next_query(31, BY_ID)] if wanted
+    ]
     pages += [read(ending, pbx, 1, 40), read(ending, pbx, 2, 25)]
 
     assert nothing.size == 0
@@ -165,7 +167,7 @@ def test_the_end_is_found_in_a_few_reads(rows: int, more: int | None) -> None:
     while not pages[-1].last and len(pages) < 8:
         wanted = ending.next_query(rows, BY_ID)
         assert wanted is not None
-        pages.append(ending.heard(pbx.page(wanted)))
+        pages.append(ending.observe(pbx.page(wanted)))
 
     assert pages[-1].last
     assert pages[-1].lowest == 1
@@ -182,7 +184,7 @@ def test_rows_that_are_added_while_the_end_is_looked_for_do_not_hide_it(more: in
     position, pages = 30, []
     for _ in range(8):
         wanted = ending.next_query(position, BY_ID) or query(position // 9 + 1, 9)
-        pages.append(ending.heard(pbx.page(wanted)))
+        pages.append(ending.observe(pbx.page(wanted)))
         position = 55
 
     assert any(page.last for page in pages)
@@ -190,7 +192,7 @@ def test_rows_that_are_added_while_the_end_is_looked_for_do_not_hide_it(more: in
 
 def test_a_total_is_believed_until_a_poll_has_given_up() -> None:
     pbx = OddPBX(7, more=1)
-    ending = Ending()
+    ending = EndOfList()
     pages = [read(ending, pbx, 1, size) for size in (20, 30)]
 
     assert ending.next_query(7, BY_ID) is None

@@ -232,7 +232,7 @@ def test_a_row_that_is_visible_again_only_after_the_window_is_looked_for_no_more
 
     assert it.store is not None
     assert it.store.ledger is not None
-    assert [gap.span() for gap in it.store.ledger.gaps if gap.low == late] == []
+    assert [gap.span() for gap in it.store.ledger.recheck if gap.low == late] == []
     assert it.pbx.rows_sent - before <= 30 * 20 + 3 * 20
 
 

@@ -7,7 +7,7 @@ import pytest
 from cdr_exporter.cdr import Garbled
 from cdr_exporter.errors import TryAgain
 from cdr_exporter.ledger.page import query
-from cdr_exporter.metrics.self_metrics import Vitals
+from cdr_exporter.metrics.self_metrics import SelfMetrics
 from cdr_exporter.metrics.totals import Series
 from cdr_exporter.tail.page_reader import Reader, Stopped
 
@@ -22,11 +22,11 @@ class Bench:
     def __init__(self, rows: int = 100) -> None:
         self.pbx = FakePBX()
         self.pbx.call(rows)
-        self.vitals = Vitals(BOUNDS)
-        self.reader = Reader(self.pbx, self.vitals, self.pbx.clock)  # type: ignore[arg-type]
+        self.self_metrics = SelfMetrics(BOUNDS)
+        self.reader = Reader(self.pbx, self.self_metrics, self.pbx.clock)  # type: ignore[arg-type]
 
     def own(self, family: str, *labels: str) -> int:
-        return self.vitals.own[Series(family, labels)][0]
+        return self.self_metrics.own[Series(family, labels)][0]
 
 
 def test_a_page_further_down_waits_as_long_as_the_pbx_worked_for_the_one_before() -> None:
@@ -92,4 +92,4 @@ def test_the_size_of_the_table_is_what_the_pbx_says(tells_total: bool, gauge: An
     it.pbx.tells_total = tells_total
     it.reader.read(query(1, 20))
 
-    assert it.vitals.gauges.get(Series("cdr_pbx_records")) == gauge
+    assert it.self_metrics.gauges.get(Series("cdr_pbx_records")) == gauge
