@@ -3,52 +3,80 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
+from collections.abc import Iterator
 from functools import cache
-
-import pytest
+from pathlib import Path
 
 from .mutants import MUTANTS, ROOT, Mutant
 
-NAMES = [mutant.name for mutant in MUTANTS]
-
 
 @cache
-def names_in(file: str) -> frozenset[str]:
+def names_in(file: Path) -> frozenset[str]:
     """Return the names of the tests in *file*."""
     return frozenset(
         node.name
-        for node in ast.parse((ROOT / file).read_text()).body
+        for node in ast.parse(file.read_text()).body
         if isinstance(node, ast.FunctionDef | ast.ClassDef)
         if node.name.startswith(("test_", "Test"))
     )
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=NAMES)
-def test_the_place_of_a_mutant_is_there_exactly_once(mutant: Mutant) -> None:
-    text = (ROOT / mutant.file).read_text()
-    mutated = mutant.applied(text)
+def wrong_with(mutant: Mutant, root: Path) -> Iterator[str]:
+    """Yield why *mutant* cannot be tried in the tree at *root*, or not by its tests."""
+    try:
+        text = (root / mutant.file).read_text()
+        mutated = mutant.applied(text)
+        ast.parse(mutated)
+    except (OSError, LookupError, SyntaxError) as error:
+        yield str(error)
+    else:
+        if mutated == text:
+            yield "it changes nothing"
+    if not mutant.tests:
+        yield "it names no test"
+    for test in mutant.tests:
+        file, _, name = test.partition("::")
+        names = names_in(root / file) if (root / file).is_file() else ()
+        if not names or (name and name not in names):
+            yield f"there is no {test}"
 
-    assert mutated != text
-    ast.parse(mutated)
 
+def test_every_mutant_can_be_put_into_the_tree_and_names_tests_that_exist() -> None:
+    wrong = [f"{each.name}: {what}" for each in MUTANTS for what in wrong_with(each, ROOT)]
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=NAMES)
-def test_the_tests_of_a_mutant_are_there(mutant: Mutant) -> None:
-    named = [test.partition("::") for test in mutant.tests]
-
-    assert named
-    assert [test for file, _, test in named if test and test not in names_in(file)] == []
-    assert all(names_in(file) for file, _, _ in named)
+    assert wrong == []
 
 
 def test_no_two_mutants_have_the_same_name() -> None:
-    assert len(set(NAMES)) == len(NAMES)
+    assert [
+        name for name, times in Counter(each.name for each in MUTANTS).items() if times > 1
+    ] == []
 
 
-def test_a_place_that_is_not_there_just_once_is_an_error() -> None:
-    mutant = Mutant("", "a.py", "old", "new", ())
+def test_all_that_is_wrong_with_a_mutant_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("old = [1, 1]\n")
+    (tmp_path / "test_a.py").write_text("def test_a(): ...\n")
+    mutants = {
+        "sound": Mutant("", "a.py", "old", "new", ("test_a.py", "test_a.py::test_a")),
+        "not there": Mutant("", "a.py", "2", "3", ("test_a.py",)),
+        "there twice": Mutant("", "a.py", "1", "3", ("test_a.py",)),
+        "no change": Mutant("", "a.py", "old", "old", ("test_a.py",)),
+        "no Python": Mutant("", "a.py", "old", "(", ("test_a.py",)),
+        "no file": Mutant("", "b.py", "old", "new", ("test_a.py",)),
+        "no tests": Mutant("", "a.py", "old", "new", ()),
+        "unknown tests": Mutant("", "a.py", "old", "new", ("test_b.py", "test_a.py::test_b")),
+    }
 
-    assert mutant.applied("an old tree") == "an new tree"
-    for text in ("a tree", "an old, old tree"):
-        with pytest.raises(LookupError, match=r"a\.py"):
-            mutant.applied(text)
+    found = {name: list(wrong_with(each, tmp_path)) for name, each in mutants.items()}
+
+    assert found.pop("no Python")
+    assert found.pop("no file")
+    assert found == {
+        "sound": [],
+        "not there": ["a.py: the text to replace is there 0 times"],
+        "there twice": ["a.py: the text to replace is there 2 times"],
+        "no change": ["it changes nothing"],
+        "no tests": ["it names no test"],
+        "unknown tests": ["there is no test_b.py", "there is no test_a.py::test_b"],
+    }

@@ -1,0 +1,442 @@
+"""The deliberate bugs, one or two for each promise. *old* is as short as it can be and be found.
+
+A name says which promise the bug breaks; the test is the narrowest one that finds it.
+"""
+
+from __future__ import annotations
+
+from .mutant import Mutant
+
+_LEDGER = "cdr_exporter/ledger/ledger.py"
+_LINEAGE_CHECK = "cdr_exporter/tail/lineage.py"
+_END_OF_LIST = "cdr_exporter/tail/end_of_list.py"
+_MISSING_IDS = "cdr_exporter/tail/missing_ids.py"
+_STORE = "cdr_exporter/store/store.py"
+_LEDGER_ROWS = "cdr_exporter/store/ledger_rows.py"
+_OPEN_CALLS = "cdr_exporter/calls/open_calls.py"
+
+
+def _in(file: str, test: str) -> tuple[str]:
+    return (f"{file}::{test}",)
+
+
+EACH_ROW_COUNTS_ONCE = (
+    Mutant(
+        "what was remembered counts again",
+        _LEDGER,
+        " if not self.remembers(row, now)]",
+        "]",
+        _in("tests/ledger/test_ledger.py", "test_a_page_read_twice_brings_nothing_new"),
+    ),
+    Mutant(
+        "two rows that began in one second are taken for the same",
+        "cdr_exporter/cdr/record.py",
+        "return zlib.crc32(",
+        "return 0 * zlib.crc32(",
+        _in("tests/ledger/test_ledger.py", "test_a_late_row_and_a_reused_id_are_counted_as_such"),
+    ),
+    Mutant(
+        "what was forgotten counts again",
+        _LEDGER,
+        "live[0] if live else self.remembered_from",
+        "self.remembered_from",
+        _in("tests/ledger/test_ledger.py", "test_memory_is_bounded_and_the_floor_rises"),
+    ),
+    Mutant(
+        "rows that turn up late are ignored",
+        _LEDGER,
+        "self._fresh(open_rows, now)",
+        "self._fresh(inside(open_rows, unread, self.order.key), now)",
+        _in("tests/ledger/test_ledger.py", "test_a_row_that_turns_up_between_others_counts_once"),
+    ),
+    Mutant(
+        "what may bring late rows is read just once",
+        _LEDGER,
+        "each.read == now and now - each.since >= late_window",
+        "each.read == now",
+        _in(
+            "tests/ledger/test_ledger.py",
+            "test_a_gap_is_forgotten_by_a_read_only_and_only_when_it_is_old",
+        ),
+    ),
+    Mutant(
+        "what may bring late rows is not read after a start",
+        _LEDGER_ROWS,
+        "RecheckRange(*gap) for gap in said.recheck",
+        "RecheckRange(*gap, read=float(gap[2])) for gap in said.recheck",
+        _in(
+            "tests/tail/test_lineage.py",
+            "test_gaps_are_read_after_a_start_before_anything_is_shown",
+        ),
+    ),
+    Mutant(
+        "what lies between a first page and the rows known is not read",
+        _LEDGER,
+        "if page.lowest <= anchor",
+        "if page.lowest",
+        _in(
+            "tests/ledger/test_ledger.py",
+            "test_what_lies_above_the_anchor_is_read_and_counted_once",
+        ),
+    ),
+    Mutant(
+        "a page evidence_for that all above it was read",
+        _LEDGER,
+        "without(unread, *page.evidence)",
+        "without(unread, page.lowest, 2**63)",
+        _in("tests/ledger/test_ledger.py", "test_the_second_at_a_pages_end_is_not_done_with"),
+    ),
+    Mutant(
+        "an empty page evidence_for that all was read",
+        _LEDGER,
+        "*page.evidence) if page.top else unread",
+        "*page.evidence)",
+        _in("tests/ledger/test_ledger.py", "test_an_empty_answer_closes_no_hole"),
+    ),
+    Mutant(
+        "pages do not overlap",
+        "cdr_exporter/tail/page_size.py",
+        "if again >= overlap",
+        "if again == 0",
+        _in(
+            "tests/poller/test_poller.py",
+            "test_a_list_that_seems_to_end_too_early_for_a_moment_loses_nothing",
+        ),
+    ),
+)
+
+LINEAGE = (
+    Mutant(
+        "any first page is believed to be of our table",
+        _LEDGER,
+        "any(map(self.recognises, rows))",
+        "True",
+        _in("tests/ledger/test_ledger.py", "test_a_first_page_is_known_by_one_of_its_rows"),
+    ),
+    Mutant(
+        "another table is believed at once",
+        _LINEAGE_CHECK,
+        "if not rows & self._seen",
+        "if False",
+        _in("tests/tail/test_lineage.py", "test_the_first_sight_of_another_table_counts_nothing"),
+    ),
+    Mutant(
+        "after an outage the rows known are not looked for below the first page",
+        _LINEAGE_CHECK,
+        "while not search.done",
+        "while False",
+        _in(
+            "tests/tail/test_lineage.py",
+            "test_a_backup_from_before_anything_we_remember_doubles_nothing",
+        ),
+    ),
+    Mutant(
+        "any row is taken for one that is known",
+        "cdr_exporter/tail/anchor_search.py",
+        "if self._ledger.recognises(row)",
+        "if True",
+        _in("tests/ledger/test_ledger.py", "test_of_another_table_nothing_is_found"),
+    ),
+    Mutant(
+        "the newest id does not follow a backup that was put back",
+        _LEDGER,
+        "top if page.first and top else max(self.newest_key, top)",
+        "max(self.newest_key, top)",
+        _in("tests/ledger/test_ledger.py", "test_after_a_backup_was_put_back_only_new_rows_count"),
+    ),
+    Mutant(
+        "after a break, rows from before it count",
+        "cdr_exporter/ledger/watermark.py",
+        "broken_at=self.newest if at is None else at",
+        "broken_at=self.broken_at",
+        _in(
+            "tests/tail/test_lineage.py",
+            "test_rows_of_the_new_table_that_ended_before_are_left_out_and_told",
+        ),
+    ),
+)
+
+THE_ORDER_CHANGES = (
+    Mutant(
+        "rows without ids are never looked for",
+        _MISSING_IDS,
+        "rows = self._due(head)",
+        "rows = 0",
+        _in(
+            "tests/tail/test_by_time.py",
+            "test_start_now_on_an_empty_pbx_counts_its_first_calls_though_they_have_no_id",
+        ),
+    ),
+    Mutant(
+        "rare rows without ids are not looked for",
+        _MISSING_IDS,
+        "self._search(ledger) if grown else False",
+        "False",
+        _in(
+            "tests/tail/test_by_time.py",
+            "test_seldom_rows_without_id_on_a_busy_pbx_are_all_counted",
+        ),
+    ),
+    Mutant(
+        "what was counted by id counts again by time",
+        _LEDGER,
+        "self.id_ledger.has(row, now)",
+        "False",
+        _in("tests/ledger/test_ledger.py", "test_what_was_counted_by_id_is_not_counted_by_time"),
+    ),
+    Mutant(
+        "by time, the second at the end of a page is done with",
+        "cdr_exporter/ledger/order.py",
+        "(lowest + 1, top - 1) if self.by_time else (lowest, top)",
+        "(lowest, top)",
+        _in("tests/ledger/test_ledger.py", "test_the_second_at_a_pages_end_is_not_done_with"),
+    ),
+    Mutant(
+        "by time, no second is read again",
+        _LEDGER,
+        "[*kept, *(RecheckRange(low, high, 0, now) for low, high in newly)]",
+        "kept",
+        _in(
+            "tests/tail/test_by_time.py",
+            "test_a_long_call_that_ends_among_older_ones_is_counted_within_minutes",
+        ),
+    ),
+    Mutant(
+        "by time, what was there at a start from now counts",
+        _LEDGER,
+        "self._since_start(fresh, self.newest_at_start or page.top, now), []",
+        "fresh, []",
+        _in(
+            "tests/ledger/test_ledger.py",
+            "test_by_time_start_now_reads_the_whole_window_and_counts_nothing_of_it",
+        ),
+    ),
+    Mutant(
+        "a restart forgets that the list is read by time",
+        _LEDGER_ROWS,
+        "ORDER_BY_FIELD[said.order]",
+        'ORDER_BY_FIELD["id"]',
+        _in(
+            "tests/tail/test_by_time.py",
+            "test_a_restart_by_time_changes_nothing_and_goes_on_by_time",
+        ),
+    ),
+)
+
+THE_LIST_ENDS = (
+    Mutant(
+        "nobody looks below what seems to be the end of a list",
+        _END_OF_LIST,
+        "self._nothing_at is not None and self._are_unlike",
+        "self._are_unlike",
+        _in(
+            "tests/tail/test_end_of_list.py",
+            "test_what_was_looked_for_below_the_end_is_void_once_rows_were_deleted_above_it",
+        ),
+    ),
+    Mutant(
+        "pages cut after so many rows end a list",
+        _END_OF_LIST,
+        "len(self._lengths) > 1 or self._end <= 2",
+        "True",
+        _in(
+            "tests/tail/test_end_of_list.py",
+            "test_pages_that_are_all_cut_after_so_many_rows_are_no_end",
+        ),
+    ),
+    Mutant(
+        "a total that is too large keeps a first read going for ever",
+        "cdr_exporter/tail/read_plan.py",
+        "self._end_of_list.distrusts_total = True",
+        "pass",
+        _in(
+            "tests/poller/test_poller.py",
+            "test_a_total_that_is_too_large_for_ever_does_not_keep_a_first_read_from_its_end",
+        ),
+    ),
+)
+
+COMMIT_THEN_PUBLISH = (
+    Mutant(
+        "totals are shown before they are committed, and stay where that fails",
+        _STORE,
+        "ledger_rows.write(",
+        "self.totals = totals; ledger_rows.write(",
+        _in("tests/store/test_store.py", "test_a_commit_that_fails_in_the_middle_changes_nothing"),
+    ),
+    Mutant(
+        "ledger and totals are committed one after the other",
+        _STORE,
+        "call_rows.write(self._db, calls)",
+        'self._db.execute("COMMIT"), self._db.execute("BEGIN IMMEDIATE")',
+        _in(
+            "tests/test_faults_state.py",
+            "test_a_kill_at_any_statement_or_around_publishing_changes_nothing",
+        ),
+    ),
+    Mutant(
+        "a commit that failed changes the calls",
+        _STORE,
+        "raise StateNotWritten(",
+        "self.calls.apply(calls); raise StateNotWritten(",
+        _in("tests/store/test_call_rows.py", "test_a_commit_that_fails_changes_no_call"),
+    ),
+    Mutant(
+        "the legs of a page are committed without their calls",
+        "cdr_exporter/ingest/pbx_state.py",
+        "self._commit(verdict.ledger, after, calls.change)",
+        "self._commit(verdict.ledger, after)",
+        _in("tests/ingest/test_call_assembly.py", "test_a_late_leg_is_still_known_after_a_restart"),
+    ),
+    Mutant(
+        "open calls are not written down",
+        "cdr_exporter/store/call_rows.py",
+        "change.opened.items()",
+        "()",
+        _in("tests/store/test_call_rows.py", "test_an_open_call_is_found_again_as_it_was"),
+    ),
+    Mutant(
+        "a restart forgets what is still to be read",
+        _LEDGER_ROWS,
+        "unread=said.unread",
+        "unread=()",
+        _in(
+            "tests/poller/test_poller.py",
+            "test_a_process_killed_in_a_catch_up_goes_on_where_it_was",
+        ),
+    ),
+    Mutant(
+        "calls are shown before all that ended meanwhile was read",
+        "cdr_exporter/tail/tail.py",
+        "not moving and not self._state.unread",
+        "True",
+        _in(
+            "tests/test_publication.py",
+            "test_after_a_start_no_calls_are_shown_before_the_holes_of_the_start_are_read",
+        ),
+    ),
+    Mutant(
+        "a series that begins while hidden stands at its value at once",
+        "cdr_exporter/ingest/visibility.py",
+        "if self.shown else NOT_SHOWN_YET",
+        "if self.shown else SHOWN_FROM_START",
+        _in(
+            "tests/ingest/test_visibility.py",
+            "test_what_comes_to_be_while_hidden_is_born_when_it_is_first_shown",
+        ),
+    ),
+    Mutant(
+        "the calls of a silent PBX stay",
+        "cdr_exporter/metrics/snapshot.py",
+        "self.shown and now.steady < self.fresh_until",
+        "self.shown",
+        _in(
+            "tests/metrics/test_snapshot.py",
+            "test_calls_are_seen_until_the_pbx_was_silent_for_too_long",
+        ),
+    ),
+    Mutant(
+        "a clock that is set back takes a count back to 0",
+        "cdr_exporter/exposition/pbx_text.py",
+        "births - self._grown_up if",
+        "births if",
+        _in(
+            "tests/exposition/test_exposition.py",
+            "test_a_count_that_was_seen_is_not_taken_back_when_the_clock_is_set_back",
+        ),
+    ),
+)
+
+EACH_CALL_COUNTS_ONCE = (
+    Mutant(
+        "the last leg decides how a call went",
+        "cdr_exporter/calls/call.py",
+        "min((leg.outcome for leg in legs), key=_STRENGTH.__getitem__)",
+        "legs[-1].outcome",
+        _in(
+            "tests/calls/test_calls.py", "test_a_ring_group_of_three_phones_that_one_of_them_takes"
+        ),
+    ),
+    Mutant(
+        "machines are people",
+        "cdr_exporter/calls/leg.py",
+        'disposition == "ANSWERED" and called.is_machine:',
+        "False:",
+        _in(
+            "tests/calls/test_calls.py", "test_a_caller_who_gets_through_ivr_and_queue_to_an_agent"
+        ),
+    ),
+    Mutant(
+        "a leg that comes in another poll replaces those before",
+        _OPEN_CALLS,
+        "[*known.legs, *new]",
+        "new",
+        _in(
+            "tests/ingest/test_call_assembly.py",
+            "test_legs_that_turn_up_in_other_polls_are_of_the_same_call",
+        ),
+    ),
+    Mutant(
+        "a late leg is a call of its own",
+        _OPEN_CALLS,
+        "if closed is not None:",
+        "if closed is not None and not closed.counted:",
+        _in(
+            "tests/ingest/test_call_assembly.py",
+            "test_a_leg_that_comes_after_its_call_was_counted_is_a_row_only",
+        ),
+    ),
+    Mutant(
+        "a call is over at once",
+        _OPEN_CALLS,
+        "at.waited(call) >= wait",
+        "True",
+        _in("tests/ingest/test_call_assembly.py", "test_a_call_is_counted_once_it_was_waited_for"),
+    ),
+    Mutant(
+        "a call is over though older legs of it are still to be read",
+        _OPEN_CALLS,
+        "call.started_at <= self.began or call.ended_at <= self.ended",
+        "False",
+        _in(
+            "tests/ingest/test_call_assembly.py",
+            "test_a_page_that_ends_within_a_call_does_not_cut_it",
+        ),
+    ),
+    Mutant(
+        "a call from before the start is put together from its rest",
+        _OPEN_CALLS,
+        "if not self._has(uid, opened)",
+        "if False",
+        _in(
+            "tests/ingest/test_call_assembly.py",
+            "test_further_legs_of_a_call_from_before_the_start_are_rows_only",
+        ),
+    ),
+    Mutant(
+        "what is over is counted and stays open",
+        _OPEN_CALLS,
+        "self.open.pop(uid, None)",
+        "pass",
+        _in(
+            "tests/store/test_call_rows.py",
+            "test_a_call_that_was_counted_is_remembered_and_open_no_more",
+        ),
+    ),
+    Mutant(
+        "time without answers is time of waiting",
+        "cdr_exporter/calls/reachable_time.py",
+        "if self._succeeded:",
+        "if True:",
+        _in("tests/calls/test_reachable_time.py", "test_it_stands_still_after_a_poll_that_failed"),
+    ),
+)
+
+MUTANTS: tuple[Mutant, ...] = (
+    *EACH_ROW_COUNTS_ONCE,
+    *LINEAGE,
+    *THE_ORDER_CHANGES,
+    *THE_LIST_ENDS,
+    *COMMIT_THEN_PUBLISH,
+    *EACH_CALL_COUNTS_ONCE,
+)
