@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from cdr_exporter.cdr import Answer, decode
+from cdr_exporter.cdr import CDRAnswer, decode
 from cdr_exporter.cdr.contract import CDRQuery
 from cdr_exporter.ingest.call_assembly import call_rules_of
 from cdr_exporter.metrics.call_metrics import number_zeros
@@ -20,7 +20,7 @@ from cdr_exporter.metrics.self_metrics import SelfMetrics
 from cdr_exporter.poller.poller import Poller
 from cdr_exporter.settings import MACHINE_CALLEES, PBX, SecretSource
 from cdr_exporter.store import Store
-from cdr_exporter.tail.page_reader import Reader
+from cdr_exporter.tail.page_reader import PageReader
 from pbx_simulator import OfficeSettings, SimulatedPBX
 from pbx_simulator.directory import DIDS, QUEUES
 from pbx_simulator.http_messages import HTTPRequest
@@ -61,7 +61,7 @@ class InOneProcess:
         self._pbx = pbx
         self._kill = kill
 
-    def fetch(self, query: CDRQuery) -> Answer:
+    def fetch(self, query: CDRQuery) -> CDRAnswer:
         self.requests += 1
         self._kill.strike()
         token = self._pbx.tokens.log_in(CLIENT_ID, CLIENT_SECRET, "127.0.0.1").access_token
@@ -126,7 +126,7 @@ class Month:
         self_metrics = SelfMetrics(BOUNDS)
         self._poller = Poller(
             self.settings,
-            Reader(self._list, self_metrics, self.clock),  # type: ignore[arg-type]
+            PageReader(self._list, self_metrics, self.clock),  # type: ignore[arg-type]
             self.store,
             call_rules=call_rules,
             self_metrics=self_metrics,

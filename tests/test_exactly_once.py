@@ -32,7 +32,7 @@ from cdr_exporter.poller.poller import Poller
 from cdr_exporter.settings import MACHINE_CALLEES, PBX, SecretSource
 from cdr_exporter.store import Store
 from cdr_exporter.tail import anchor_search as anchor_search
-from cdr_exporter.tail.page_reader import Reader
+from cdr_exporter.tail.page_reader import PageReader
 
 from .support.fakes import FakePBX
 from .support.rows import BOUNDS
@@ -151,7 +151,7 @@ class APBX(RuleBasedStateMachine):
         self_metrics = SelfMetrics(BOUNDS)
         self.poller = Poller(
             self.settings,
-            Reader(self.pbx, self_metrics, self.clock),  # type: ignore[arg-type]
+            PageReader(self.pbx, self_metrics, self.clock),  # type: ignore[arg-type]
             self.store,
             call_rules=call_rules_of(self.settings, MACHINE_CALLEES),
             self_metrics=self_metrics,

@@ -23,7 +23,7 @@ from prometheus_client.openmetrics.parser import (
 )
 from prometheus_client.parser import text_string_to_metric_families as read_plain
 
-from cdr_exporter.cdr import Answer
+from cdr_exporter.cdr import CDRAnswer
 from cdr_exporter.cdr.contract import CDRQuery
 from cdr_exporter.errors import TryAgain
 from cdr_exporter.exposition import Exposition
@@ -82,7 +82,7 @@ class Wired:
     def errcodes(self) -> Mapping[int, int]:
         return self.client.errcodes
 
-    def fetch(self, query: CDRQuery) -> Answer:
+    def fetch(self, query: CDRQuery) -> CDRAnswer:
         return self.client.fetch(query)
 
 
@@ -372,11 +372,11 @@ def test_an_old_answer_of_a_cache_changes_nothing(bench: Callable[..., Bench]) -
     it.poll()
     true, cached = pbx.fetch, {}
 
-    def remember(query: CDRQuery) -> Answer:
+    def remember(query: CDRQuery) -> CDRAnswer:
         cached[query] = true(query)
         return cached[query]
 
-    def replay(query: CDRQuery) -> Answer:
+    def replay(query: CDRQuery) -> CDRAnswer:
         return cached.get(query) or true(query)
 
     pbx.fetch = remember  # type: ignore[method-assign]

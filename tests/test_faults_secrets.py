@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from cdr_exporter import cli, logs
-from cdr_exporter.cdr import Answer
+from cdr_exporter.cdr import CDRAnswer
 from cdr_exporter.cdr.contract import CDRQuery
 from cdr_exporter.errors import PBXError
 from cdr_exporter.exposition import Exposition
@@ -92,7 +92,7 @@ class Watched:
     def errcodes(self) -> Mapping[int, int]:
         return self.client.errcodes
 
-    def fetch(self, query: CDRQuery) -> Answer:
+    def fetch(self, query: CDRQuery) -> CDRAnswer:
         try:
             return self.client.fetch(query)
         except PBXError as error:

@@ -9,14 +9,14 @@ What the PBX leaves out is zero or empty: it sends no `duration` for a call that
 """
 
 from .decoding import decode
-from .record import LONGEST_SECONDS, MAX_ID, Answer, Flawed, Garbled, Record, Rejected
+from .record import LONGEST_SECONDS, MAX_ID, CDRAnswer, Flawed, Garbled, Record, Rejected
 from .repair import FIELDS
 
 __all__ = [
     "FIELDS",
     "LONGEST_SECONDS",
     "MAX_ID",
-    "Answer",
+    "CDRAnswer",
     "Flawed",
     "Garbled",
     "Record",

@@ -28,7 +28,7 @@ SORT_FIELDS = (
     "dod_number",
     "src_addr",
 )
-ORDERS = ("asc", "desc")
+SORT_DIRECTIONS = ("asc", "desc")
 
 DISPOSITIONS = ("ANSWERED", "NO ANSWER", "BUSY", "FAILED", "VOICEMAIL")
 CALL_TYPES = ("Inbound", "Outbound", "Internal")
@@ -60,7 +60,7 @@ class CDRQuery:
         _whole("page", self.page, None)
         _whole("page_size", self.page_size, MAX_PAGE_SIZE)
         _one_of("sort_by", self.sort_by, SORT_FIELDS)
-        _one_of("order_by", self.order_by, ORDERS)
+        _one_of("order_by", self.order_by, SORT_DIRECTIONS)
 
     @property
     def parameters(self) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
-from .record import MAX_ID, Answer, Record
+from .record import MAX_ID, CDRAnswer, Record
 from .repair import json_object, row_by_row
 
 
@@ -21,7 +21,7 @@ class _Envelope(Struct, gc=False):
 _contract = msgspec.json.Decoder(_Envelope)
 
 
-def decode(body: bytes) -> Answer:
+def decode(body: bytes) -> CDRAnswer:
     """Decode one response body; raises `Garbled` when it is no answer at all."""
     try:
         answer = _contract.decode(body)
@@ -30,7 +30,7 @@ def decode(body: bytes) -> Answer:
     if answer is None:
         # Out of the handler: its error holds text of the reply and would hang on to a Garbled.
         return row_by_row(json_object(body))
-    return Answer(
+    return CDRAnswer(
         errcode=answer.errcode,
         errmsg=answer.errmsg,
         total=answer.total_number,

@@ -33,7 +33,7 @@ _HOUR = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Reaction:
+class ErrorCode:
     """What one error code means to us.
 
     *name* is the vendor's, *remedy* is for the log. Where *first* is None the request is tried
@@ -52,27 +52,27 @@ class Reaction:
 _BUSY = "it goes away by itself"
 _WRONG_PATH = "check api_path and the PBX's firmware"
 
-REACTIONS: Mapping[int, Reaction] = MappingProxyType(
+ERROR_CODES: Mapping[int, ErrorCode] = MappingProxyType(
     {
-        -2: Reaction("INTERNAL SERVER ERROR", _BUSY),
+        -2: ErrorCode("INTERNAL SERVER ERROR", _BUSY),
         # On a login it means wrong credentials; that reaction is the login's own.
-        FAILURE: Reaction("FAILURE", "see the PBX's log"),
-        2: Reaction("PROCESSING", _BUSY),
-        10001: Reaction("INTERFACE NOT EXISTED", _WRONG_PATH, first=5 * _MINUTE, most=2 * _HOUR),
-        10002: Reaction(
+        FAILURE: ErrorCode("FAILURE", "see the PBX's log"),
+        2: ErrorCode("PROCESSING", _BUSY),
+        10001: ErrorCode("INTERFACE NOT EXISTED", _WRONG_PATH, first=5 * _MINUTE, most=2 * _HOUR),
+        10002: ErrorCode(
             "API VERSION OUT OF MAINTENANCE", _WRONG_PATH, first=5 * _MINUTE, most=2 * _HOUR
         ),
-        10003: Reaction("API VERSION UNSUPPORTED", _WRONG_PATH, first=5 * _MINUTE, most=2 * _HOUR),
+        10003: ErrorCode("API VERSION UNSUPPORTED", _WRONG_PATH, first=5 * _MINUTE, most=2 * _HOUR),
         # Reached only when a token is refused right after it was renewed: every further try
         # would cost one of the eight live tokens.
-        TOKEN_EXPIRED: Reaction(
+        TOKEN_EXPIRED: ErrorCode(
             "TOKEN EXPIRED",
             "it refuses new tokens; check its clock and the API's settings",
             reason="auth",
             first=5 * _MINUTE,
             most=30 * _MINUTE,
         ),
-        10005: Reaction(
+        10005: ErrorCode(
             "ACCESS DENIED",
             "give the API application the right to read CDRs",
             reason="auth",
@@ -81,7 +81,7 @@ REACTIONS: Mapping[int, Reaction] = MappingProxyType(
             most=2 * _HOUR,
         ),
         # A slot frees itself when a forgotten token dies, at most 30 minutes after its birth.
-        TOKEN_CAP: Reaction(
+        TOKEN_CAP: ErrorCode(
             "MAX LIMITATION EXCEEDED",
             "eight tokens of this client_id are alive; find who else logs in with it",
             reason="auth",
@@ -89,7 +89,7 @@ REACTIONS: Mapping[int, Reaction] = MappingProxyType(
             first=5 * _MINUTE,
             most=30 * _MINUTE,
         ),
-        70004: Reaction(
+        70004: ErrorCode(
             "ACCOUNT IP BLOCKED",
             "remove this host's address from the PBX's Blocked IPs",
             reason="auth",
@@ -97,8 +97,8 @@ REACTIONS: Mapping[int, Reaction] = MappingProxyType(
             first=_HOUR,
             most=_HOUR,
         ),
-        70082: Reaction("OVERLOAD_TASK_RUNNING", _BUSY),
-        70087: Reaction(
+        70082: ErrorCode("OVERLOAD_TASK_RUNNING", _BUSY),
+        70087: ErrorCode(
             "IP FORBIDDEN",
             "add this host's address to the API's allowed addresses",
             reason="auth",
@@ -106,7 +106,7 @@ REACTIONS: Mapping[int, Reaction] = MappingProxyType(
             first=15 * _MINUTE,
             most=2 * _HOUR,
         ),
-        70123: Reaction(
+        70123: ErrorCode(
             "API UNAVAILABLE",
             "switch the API on (Integrations > API)",
             reason="auth",
@@ -114,7 +114,7 @@ REACTIONS: Mapping[int, Reaction] = MappingProxyType(
             first=15 * _MINUTE,
             most=2 * _HOUR,
         ),
-        70656: Reaction(
+        70656: ErrorCode(
             "API NOT ENABLED",
             "switch the API on (Integrations > API)",
             reason="auth",
@@ -125,5 +125,5 @@ REACTIONS: Mapping[int, Reaction] = MappingProxyType(
     }
 )
 
-KNOWN_ERRCODES = tuple(REACTIONS)
+KNOWN_ERRCODES = tuple(ERROR_CODES)
 """Codes with a label of their own on `cdr_exporter_api_errors_total`; all others are `other`."""

@@ -49,7 +49,7 @@ _DISPOSITIONS = {_folded(name): name for name in DISPOSITIONS}
 _CALL_TYPES = {_folded(name): name for name in CALL_TYPES}
 
 
-def of(record: Record) -> Labels:
+def labels_of(record: Record) -> Labels:
     """Return the labels of *record*."""
     return _labels(record.disposition, record.call_type, record.src_trunk, record.dst_trunk)
 

@@ -90,7 +90,7 @@ class Rejected:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class CDRAnswer:
     """One decoded response: `errcode` 0 means that the rest holds.
 
     *total* is `total_number`, None where the PBX does not say. *rows* are in the PBX's order.

@@ -19,7 +19,7 @@ from .record import (
     LONGEST_SECONDS,
     MAX_ID,
     THIRTY_ONE_BITS,
-    Answer,
+    CDRAnswer,
     Flawed,
     Garbled,
     Record,
@@ -48,7 +48,7 @@ def json_object(body: bytes) -> dict[str, Any]:
     return value
 
 
-def row_by_row(answer: dict[str, Any]) -> Answer:
+def row_by_row(answer: dict[str, Any]) -> CDRAnswer:
     """Decode *answer*, rejecting what cannot be used, row by row and field by field."""
     errcode, total, data = answer.get("errcode"), answer.get("total_number"), answer.get("data")
     if type(errcode) is not int:
@@ -56,11 +56,11 @@ def row_by_row(answer: dict[str, Any]) -> Answer:
     errmsg = answer.get("errmsg")
     errmsg = _text(errmsg) if isinstance(errmsg, str) else None
     if errcode != SUCCESS:
-        return Answer(errcode=errcode, errmsg=errmsg)
+        return CDRAnswer(errcode=errcode, errmsg=errmsg)
     if data is not None and type(data) is not list:
         raise Garbled("the answer's data is not a list")
     decoded = [_row(raw) for raw in data or ()]
-    return Answer(
+    return CDRAnswer(
         errcode=errcode,
         errmsg=errmsg,
         total=_total(total),

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from operator import le, lt
 
-from ..cdr import MAX_ID, Answer, Garbled, Record, Rejected
+from ..cdr import MAX_ID, CDRAnswer, Garbled, Record, Rejected
 from ..cdr.contract import CDRQuery
 from .order import BY_ID, ORDER_BY_FIELD, Order
 
@@ -69,7 +69,7 @@ class Page:
         return replace(self, last=True)
 
 
-def page_of(query: CDRQuery, answer: Answer) -> Page:
+def page_of(query: CDRQuery, answer: CDRAnswer) -> Page:
     """Check *answer* against *query* and the contract; raises `Garbled`."""
     order = ORDER_BY_FIELD[query.sort_by or BY_ID.sort_by]
     rows, without_id = _split_by_id(answer.rows) if order is BY_ID else (answer.rows, ())
@@ -95,7 +95,7 @@ def page_of(query: CDRQuery, answer: Answer) -> Page:
     )
 
 
-def _check(query: CDRQuery, answer: Answer, size: int) -> None:
+def _check(query: CDRQuery, answer: CDRAnswer, size: int) -> None:
     if size > query.limit:
         raise Garbled(f"{size} rows came where {query.limit} were asked for")
     if answer.total is not None and size and query.offset + size > answer.total:

@@ -20,8 +20,8 @@ from functools import lru_cache
 from operator import add
 from typing import NamedTuple
 
-from ..cdr import Flawed, Record, Rejected, labels
-from ..cdr.labels import OTHER_TRUNK
+from ..cdr import Flawed, Record, Rejected
+from ..cdr.labels import OTHER_TRUNK, Labels, labels_of
 from .catalogue import (
     DURATION,
     FOLDED_TRUNKS,
@@ -45,7 +45,7 @@ _LONGEST_IN_TABLE = 86_400
 class RowGroup(NamedTuple):
     """Rows that count under the same *labels*."""
 
-    labels: labels.Labels
+    labels: Labels
     rows: Sequence[Record]
 
 
@@ -54,7 +54,7 @@ def grouped(rows: Iterable[Record]) -> Sequence[RowGroup]:
     groups: dict[tuple[str, ...], list[Record]] = defaultdict(list)
     for row in rows:
         groups[row.disposition, row.call_type, row.src_trunk, row.dst_trunk].append(row)
-    return [RowGroup(labels.of(group[0]), group) for group in groups.values()]
+    return [RowGroup(labels_of(group[0]), group) for group in groups.values()]
 
 
 class PageCount:

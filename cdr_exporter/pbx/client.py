@@ -15,14 +15,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from ..cdr import Answer, Garbled, decode
+from ..cdr import CDRAnswer, Garbled, decode
 from ..cdr.contract import DATA_NOT_FOUND, SUCCESS, TOKEN_EXPIRED, CDRQuery
 from ..errors import PBXError, TryAgain
 from ..secret import Secret
 from ..settings import PBX
 from . import failures
 from .login import Logins
-from .transport import Request, Transport
+from .transport import APIRequest, Transport
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ class Client:
         """How often each errcode other than 0 was answered, on tokens too."""
         return self._transport.errcodes
 
-    def fetch(self, query: CDRQuery) -> Answer:
+    def fetch(self, query: CDRQuery) -> CDRAnswer:
         """Return one page; its errcode is 0. May log in first.
 
         Raises `TryAgain` or `WaitLong`, nothing else. Each HTTP request that it takes (one, or up
@@ -102,8 +102,8 @@ class Client:
         """Stop for good. No connection outlives its request, so there is nothing else to close."""
         self.cancel()
 
-    def _page(self, query: CDRQuery, token: Secret) -> Answer:
-        request = Request("GET", "cdr/list", query.parameters, token)
+    def _page(self, query: CDRQuery, token: Secret) -> CDRAnswer:
+        request = APIRequest("GET", "cdr/list", query.parameters, token)
         try:
             answer = decode(self._transport.send(request, self._pbx.request_timeout))
         except Garbled as error:

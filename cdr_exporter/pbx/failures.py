@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
 
-from ..cdr.error_codes import REACTIONS, Reaction
+from ..cdr.error_codes import ERROR_CODES, ErrorCode
 from ..errors import PBXError, TryAgain, WaitLong
 
 LONGEST_RETRY_AFTER = 3600.0
 
-_UNKNOWN = Reaction("", "")
+_UNKNOWN = ErrorCode("", "")
 _LONGEST_TEXT = 80
 _LONGEST_WORD = 16
 
@@ -45,7 +45,7 @@ def of_status(status: int, headers: Mapping[str, str], now: float) -> PBXError |
 
 def of_errcode(errcode: int, errmsg: str | None = None, *, wait: float | None = None) -> PBXError:
     """Judge an error code that came with HTTP 200; *wait* replaces the table's first wait."""
-    reaction = REACTIONS.get(errcode, _UNKNOWN)
+    reaction = ERROR_CODES.get(errcode, _UNKNOWN)
     name = reaction.name or printable(errmsg)
     message = f"the PBX answered {errcode} {name}".rstrip()
     if reaction.remedy:
@@ -64,7 +64,7 @@ def of_errcode(errcode: int, errmsg: str | None = None, *, wait: float | None = 
 
 def of_hold(errcode: int, seconds: float) -> PBXError:
     """Say that we still stay away because of an earlier answer; *errcode* is not counted again."""
-    reaction = REACTIONS.get(errcode, _UNKNOWN)
+    reaction = ERROR_CODES.get(errcode, _UNKNOWN)
     return WaitLong(
         f"staying away since the PBX answered {errcode} {reaction.name}: {reaction.remedy}; "
         "the next try comes by itself, or at once when the token file is removed",

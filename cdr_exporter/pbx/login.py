@@ -17,7 +17,7 @@ import msgspec
 from msgspec.structs import replace
 
 from ..cdr.contract import FAILURE, SUCCESS, TOKEN_EXPIRED
-from ..cdr.error_codes import REACTIONS
+from ..cdr.error_codes import ERROR_CODES
 from ..errors import PBXError, TryAgain
 from ..secret import Secret
 from ..settings import PBX
@@ -25,7 +25,7 @@ from . import failures, token_rules
 from .credentials import read_secret
 from .token_file import TokenFile, revealed
 from .token_rules import Grant, Held, Reply
-from .transport import Request, Transport
+from .transport import APIRequest, Transport
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ class Logins:
 
     def failure(self, errcode: int, errmsg: str | None) -> PBXError:
         """Return the error for a refused request, its wait written down where it must last."""
-        reaction = REACTIONS.get(errcode)
+        reaction = ERROR_CODES.get(errcode)
         if reaction is not None and reaction.reason == "auth":
             try:
                 with self._locked():
@@ -103,7 +103,7 @@ class Logins:
         token = self._held and self._held.access
         if not token:
             return
-        request = Request("GET", "del_token", token=token.value)
+        request = APIRequest("GET", "del_token", token=token.value)
         reply = token_rules.read_reply(
             self._transport.send(request, timeout_seconds, even_if_cancelled=True), self._wall()
         )
@@ -165,7 +165,7 @@ class Logins:
 
     def _ask(self, path: str, fields: dict[str, str | Secret]) -> Reply:
         body = Secret(msgspec.json.encode(fields, enc_hook=revealed).decode())
-        request = Request("POST", path, body=body)
+        request = APIRequest("POST", path, body=body)
         reply = token_rules.read_reply(
             self._transport.send(request, self._pbx.request_timeout), self._wall()
         )
@@ -176,7 +176,7 @@ class Logins:
         return reply
 
     def _failed(self, held: Held, reply: Reply) -> PBXError:
-        if REACTIONS[reply.errcode].reason == "auth":
+        if ERROR_CODES[reply.errcode].reason == "auth":
             return self._stay_away(held, reply.errcode)
         self._keep(held)
         return failures.of_errcode(reply.errcode)
@@ -199,7 +199,7 @@ class Logins:
 
 def _has_own_reaction(errcode: int) -> bool:
     """Tell whether a token endpoint's answer is about something else than what we presented."""
-    return errcode in REACTIONS and errcode not in (FAILURE, TOKEN_EXPIRED)
+    return errcode in ERROR_CODES and errcode not in (FAILURE, TOKEN_EXPIRED)
 
 
 def _mind_budget(held: Held, wait: float) -> None:

@@ -25,7 +25,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ..cdr.contract import SUCCESS
-from ..cdr.error_codes import REACTIONS
+from ..cdr.error_codes import ERROR_CODES
 from ..secret import Secret
 
 REFUSED_WAITS = (15 * 60.0, 2 * 3600.0)
@@ -142,7 +142,7 @@ def granted(held: Held, grant: Grant) -> Held:
 
 def held_back(held: Held, errcode: int, now: float) -> Held:
     """Stay away for the wait of *errcode*, doubled where it comes again."""
-    reaction = REACTIONS[errcode]
+    reaction = ERROR_CODES[errcode]
     wait = reaction.first or 0.0
     if held.hold is not None and held.hold.errcode == errcode:
         wait = min(2 * held.hold.wait, reaction.most)

@@ -49,7 +49,7 @@ _HEADERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class APIRequest:
     """What to ask for: *path* is below `api_path`, *body* is JSON text."""
 
     method: str
@@ -86,7 +86,7 @@ class Transport:
         self._line: Line | None = None
 
     def send(
-        self, request: Request, timeout_seconds: float, *, even_if_cancelled: bool = False
+        self, request: APIRequest, timeout_seconds: float, *, even_if_cancelled: bool = False
     ) -> bytes:
         """Return the body of a 200; raises a `PBXError` that shows nothing of the request."""
         cancelled = threading.Event() if even_if_cancelled else self.cancelled
@@ -118,7 +118,7 @@ class Transport:
         if line is not None:
             line.hang_up()
 
-    def _exchange(self, request: Request, line: Line) -> bytes:
+    def _exchange(self, request: APIRequest, line: Line) -> bytes:
         line.left()
         adapter = LineAdapter(line, self._trust, request.token)
         response = adapter.send(self._prepared(request), stream=True)
@@ -132,7 +132,7 @@ class Transport:
             raise TryAgain("the answer is compressed, unasked", reason="garbled")
         return _body(response.raw)
 
-    def _prepared(self, request: Request) -> requests.PreparedRequest:
+    def _prepared(self, request: APIRequest) -> requests.PreparedRequest:
         fields = dict(request.fields)
         if request.token is not None:
             fields = {"access_token": PLACEHOLDER, **fields}

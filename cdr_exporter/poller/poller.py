@@ -30,7 +30,7 @@ from ..metrics.snapshot import Snapshot
 from ..metrics.totals import Bounds
 from ..settings import PBX
 from ..store import Store
-from ..tail.page_reader import Reader, Stopped
+from ..tail.page_reader import PageReader, Stopped
 from ..tail.tail import Tail
 from . import backoff
 
@@ -43,7 +43,7 @@ class Poller:
     def __init__(
         self,
         pbx: PBX,
-        reader: Reader,
+        reader: PageReader,
         store: Store,
         *,
         call_rules: CallRules,

@@ -24,7 +24,7 @@ from ..metrics.snapshot import Snapshot
 from ..metrics.totals import Bounds
 from ..settings import PBX
 from ..store import Store
-from ..tail.page_reader import CDRList, Reader
+from ..tail.page_reader import CDRList, PageReader
 from . import backoff
 from .board import SnapshotBoard
 from .poller import Poller
@@ -132,7 +132,7 @@ class Supervisor:
         try:
             Poller(
                 self._pbx,
-                Reader(self._client, self._self_metrics, self._clock),
+                PageReader(self._client, self._self_metrics, self._clock),
                 store,
                 call_rules=self._call_rules,
                 self_metrics=self._self_metrics,

@@ -16,7 +16,7 @@ from ..metrics.catalogue import LINEAGE_SUSPECT
 from ..metrics.self_metrics import SelfMetrics
 from ..settings import PBX
 from .anchor_search import AnchorSearch
-from .page_reader import Reader
+from .page_reader import PageReader
 from .read_plan import ReadPlan
 
 _STRANGE_ROWS = 200
@@ -41,7 +41,7 @@ class LineageCheck:
     """Of one PBX; remembers a strange table from one poll to the next."""
 
     def __init__(
-        self, pbx: PBX, reader: Reader, state: PBXState, self_metrics: SelfMetrics
+        self, pbx: PBX, reader: PageReader, state: PBXState, self_metrics: SelfMetrics
     ) -> None:
         self._pbx = pbx
         self._reader = reader

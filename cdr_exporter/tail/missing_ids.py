@@ -41,7 +41,7 @@ from ..ledger import Ledger
 from ..ledger.order import BY_ID, BY_TIME
 from ..ledger.page import HEAD_ROWS, Page, query
 from ..settings import PBX
-from .page_reader import Reader
+from .page_reader import PageReader
 from .page_size import LARGEST
 
 _HOUR, _IDLE, _OFTEN, _MINUTE = 3600.0, 600.0, 300.0, 60.0
@@ -58,7 +58,7 @@ log = logging.getLogger(__name__)
 class MissingIdDetector:
     """Of one PBX. *clean_at* is the newest end counted when no row was without id, or None."""
 
-    def __init__(self, pbx: PBX, reader: Reader, clock: Clock) -> None:
+    def __init__(self, pbx: PBX, reader: PageReader, clock: Clock) -> None:
         self.clean_at: int | None = None
         self._pbx = pbx
         self._reader = reader

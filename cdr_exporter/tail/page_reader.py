@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Protocol
 
-from ..cdr import Answer, Garbled
+from ..cdr import CDRAnswer, Garbled
 from ..cdr.contract import CDRQuery
 from ..clock import Clock
 from ..errors import TryAgain
@@ -40,11 +40,11 @@ class CDRList(Protocol):
     def errcodes(self) -> Mapping[int, int]:
         """How often each errcode other than 0 was answered so far."""
 
-    def fetch(self, query: CDRQuery) -> Answer:
+    def fetch(self, query: CDRQuery) -> CDRAnswer:
         """Return the answer to *query*; raises `PBXError`."""
 
 
-class Reader:
+class PageReader:
     """Reads pages of one PBX. *took* is how long the last request took, in seconds."""
 
     def __init__(self, cdr_list: CDRList, self_metrics: SelfMetrics, clock: Clock) -> None:

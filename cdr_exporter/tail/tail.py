@@ -12,7 +12,8 @@ import logging
 from collections.abc import Iterable
 from dataclasses import replace
 
-from ..cdr import Record, Rejected, labels
+from ..cdr import Record, Rejected
+from ..cdr.labels import labels_of
 from ..clock import Clock
 from ..errors import TryAgain
 from ..ingest.pbx_state import PBXState
@@ -24,7 +25,7 @@ from ..metrics.totals import Totals
 from ..settings import PBX
 from .lineage import KnownTable, LineageCheck
 from .missing_ids import MissingIdDetector
-from .page_reader import Reader
+from .page_reader import PageReader
 from .read_plan import ReadPlan
 
 FIRST_ROWS = 200
@@ -48,7 +49,13 @@ class Tail:
     """Follows one PBX from page to page, and has it put in the *state*."""
 
     def __init__(
-        self, pbx: PBX, reader: Reader, state: PBXState, *, self_metrics: SelfMetrics, clock: Clock
+        self,
+        pbx: PBX,
+        reader: PageReader,
+        state: PBXState,
+        *,
+        self_metrics: SelfMetrics,
+        clock: Clock,
     ) -> None:
         self._pbx = pbx
         self._reader = reader
@@ -249,7 +256,7 @@ class Tail:
 
     def _totals_of(self, old: Iterable[Record]) -> Totals:
         """Return totals at 0 for the trunks of *old* rows, the newest as far as there is room."""
-        trunks = dict.fromkeys(labels.of(row).trunk for row in old)
+        trunks = dict.fromkeys(labels_of(row).trunk for row in old)
         return self._state.first_totals(list(trunks)[: self._pbx.max_trunks])
 
     # --- any page --------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from ..metrics.snapshot import Snapshot
 from . import discovery, landing
 from .accept import accepts_gzip, wants_openmetrics
 from .html import CONTENT_SECURITY_POLICY, document, index
-from .wsgi import HTML, JSON, TEXT, Answer, Request, text
+from .wsgi import HTML, JSON, TEXT, HTTPRequest, HTTPResponse, text
 
 _log = logging.getLogger(__name__)
 
@@ -33,13 +33,13 @@ _METHODS = ("GET", "HEAD")
 _VARY = ("Vary", "Accept, Accept-Encoding")
 _CSP = ("Content-Security-Policy", CONTENT_SECURITY_POLICY)
 
-_NOT_ALLOWED = Answer(
+_NOT_ALLOWED = HTTPResponse(
     b"GET and HEAD only\n",
     status=HTTPStatus.METHOD_NOT_ALLOWED,
     headers=(("Allow", ", ".join(_METHODS)),),
 )
 
-Handler = Callable[[Request], Answer]
+Handler = Callable[[HTTPRequest], HTTPResponse]
 
 
 class App:
@@ -80,9 +80,9 @@ class App:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request (WSGI)."""
-        return self._answer(Request.read(environ)).send(environ, start_response)
+        return self._answer(HTTPRequest.read(environ)).send(environ, start_response)
 
-    def _answer(self, request: Request) -> Answer:
+    def _answer(self, request: HTTPRequest) -> HTTPResponse:
         handler = self._routes.get(request.path)
         if handler is None:
             return text("not found", HTTPStatus.NOT_FOUND)
@@ -96,11 +96,11 @@ class App:
         self._failures.worked(request.path)
         return answer
 
-    def _landing(self, request: Request) -> Answer:
+    def _landing(self, request: HTTPRequest) -> HTTPResponse:
         content = landing.content(self._snapshots(), self._now(), self._version)
         return _html(document("cdr-exporter", content))
 
-    def _metrics(self, request: Request) -> Answer:
+    def _metrics(self, request: HTTPRequest) -> HTTPResponse:
         names = request.values("pbx")
         openmetrics = wants_openmetrics(request.accept)
         if not names:
@@ -114,12 +114,12 @@ class App:
                 return _exposed(request, body, openmetrics)
         return text("no such pbx", HTTPStatus.NOT_FOUND)
 
-    def _healthy(self, request: Request) -> Answer:
+    def _healthy(self, request: HTTPRequest) -> HTTPResponse:
         if self._alive():
             return text("ok")
         return text("a poller has ended", HTTPStatus.SERVICE_UNAVAILABLE)
 
-    def _ready(self, request: Request) -> Answer:
+    def _ready(self, request: HTTPRequest) -> HTTPResponse:
         snapshots = self._snapshots()
         missing = [snapshot.pbx for snapshot in snapshots if not snapshot.attempted]
         if snapshots and not missing:
@@ -127,12 +127,12 @@ class App:
         waiting = f"not yet polled: {', '.join(missing)}"
         return text(waiting, HTTPStatus.SERVICE_UNAVAILABLE)
 
-    def _discovery(self, request: Request) -> Answer:
+    def _discovery(self, request: HTTPRequest) -> HTTPResponse:
         base = self._base or discovery.base_of_host(request.host)
         if base is None:
             return text("Host: not of the form host[:port]", HTTPStatus.BAD_REQUEST)
         names = [snapshot.pbx for snapshot in self._snapshots()]
-        return Answer(discovery.targets(names, base), JSON)
+        return HTTPResponse(discovery.targets(names, base), JSON)
 
 
 class _Failures:
@@ -168,15 +168,17 @@ def _place(error: Exception) -> str:
     return f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
 
 
-def _exposed(request: Request, body: Body, openmetrics: bool) -> Answer:
+def _exposed(request: HTTPRequest, body: Body, openmetrics: bool) -> HTTPResponse:
     content_type = OPENMETRICS_TYPE if openmetrics else TEXT_TYPE
     if accepts_gzip(request.accept_encoding):
-        return Answer(body.gzipped, content_type, headers=(_VARY, ("Content-Encoding", "gzip")))
-    return Answer(body.plain, content_type, headers=(_VARY,))
+        return HTTPResponse(
+            body.gzipped, content_type, headers=(_VARY, ("Content-Encoding", "gzip"))
+        )
+    return HTTPResponse(body.plain, content_type, headers=(_VARY,))
 
 
-def _html(page: str) -> Answer:
-    return Answer(page.encode(), HTML, headers=(_CSP,))
+def _html(page: str) -> HTTPResponse:
+    return HTTPResponse(page.encode(), HTML, headers=(_CSP,))
 
 
 def _files(
@@ -186,9 +188,9 @@ def _files(
     listing = _html(index(title, files))
     routes: dict[str, Handler] = {folder: partial(_same, listing)}
     for name, content in files.items():
-        routes[folder + name] = partial(_same, Answer(content, content_type))
+        routes[folder + name] = partial(_same, HTTPResponse(content, content_type))
     return routes
 
 
-def _same(answer: Answer, request: Request) -> Answer:
+def _same(answer: HTTPResponse, request: HTTPRequest) -> HTTPResponse:
     return answer

@@ -28,7 +28,7 @@ _ALWAYS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class HTTPRequest:
     """The parts of a request that matter to us."""
 
     method: str
@@ -39,7 +39,7 @@ class Request:
     host: str = ""
 
     @classmethod
-    def read(cls, environ: WSGIEnvironment) -> Request:
+    def read(cls, environ: WSGIEnvironment) -> HTTPRequest:
         """Read a request out of what waitress hands over."""
         path, _, query = environ["REQUEST_URI"].partition("?")
         return cls(
@@ -58,7 +58,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HTTPResponse:
     """Status, body and the headers that are not on every answer."""
 
     body: bytes
@@ -82,9 +82,9 @@ class Answer:
         return _chunks(environ, self.body)
 
 
-def text(words: str, status: HTTPStatus = HTTPStatus.OK) -> Answer:
+def text(words: str, status: HTTPStatus = HTTPStatus.OK) -> HTTPResponse:
     """Return one line of text for people and probes."""
-    return Answer(f"{words}\n".encode(), status=status)
+    return HTTPResponse(f"{words}\n".encode(), status=status)
 
 
 def _chunks(environ: WSGIEnvironment, body: bytes) -> Iterable[bytes]:

@@ -4,7 +4,13 @@ from typing import Any
 
 import pytest
 
-from cdr_exporter.cdr.contract import MAX_PAGE_SIZE, ORDERS, SORT_FIELDS, CDRQuery, QueryError
+from cdr_exporter.cdr.contract import (
+    MAX_PAGE_SIZE,
+    SORT_DIRECTIONS,
+    SORT_FIELDS,
+    CDRQuery,
+    QueryError,
+)
 
 VENDORS_SORT_FIELDS = [
     "id",
@@ -25,7 +31,7 @@ VENDORS_SORT_FIELDS = [
 
 def test_the_thirteen_sort_fields_and_two_orders_are_the_vendors() -> None:
     assert list(SORT_FIELDS) == VENDORS_SORT_FIELDS
-    assert ORDERS == ("asc", "desc")
+    assert SORT_DIRECTIONS == ("asc", "desc")
     assert MAX_PAGE_SIZE == 10_000
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cdr_exporter.cdr import FIELDS, LONGEST_SECONDS, Answer, Flawed, Garbled, Record, decode
+from cdr_exporter.cdr import FIELDS, LONGEST_SECONDS, CDRAnswer, Flawed, Garbled, Record, decode
 
 from ..support.rows import EPOCH, body, record, row
 
@@ -38,7 +38,7 @@ def raw_row(**fields: str) -> str:
     return f"{{{', '.join(members)}}}"
 
 
-def only(answer: Answer) -> Record:
+def only(answer: CDRAnswer) -> Record:
     [found] = answer.rows
     return found
 
@@ -48,7 +48,7 @@ def flawed(*faults: str, **fields: Any) -> Flawed:
     return Flawed(faults=faults, **msgspec.structs.asdict(record(**fields)))
 
 
-def is_clean(answer: Answer) -> bool:
+def is_clean(answer: CDRAnswer) -> bool:
     """Say whether every row could be used as it came."""
     return not answer.rejected and all(type(each) is Record for each in answer.rows)
 

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from cdr_exporter.cdr import labels
-from cdr_exporter.cdr.labels import LONGEST_TRUNK, Labels, trunk_label
+from cdr_exporter.cdr.labels import LONGEST_TRUNK, Labels, labels_of, trunk_label
 
 from ..support.rows import record
 
@@ -35,7 +34,7 @@ MARKED = re.compile(r"~[0-9a-f]{8}\Z")
     ],
 )
 def test_dispositions_are_folded_to_the_contracts_spelling(written: str, label: str) -> None:
-    assert labels.of(record(disposition=written)) == Labels(label, "Inbound", "sip")
+    assert labels_of(record(disposition=written)) == Labels(label, "Inbound", "sip")
 
 
 @pytest.mark.parametrize(
@@ -50,13 +49,13 @@ def test_dispositions_are_folded_to_the_contracts_spelling(written: str, label: 
     ],
 )
 def test_call_types_are_folded_to_the_contracts_spelling(written: str, label: str) -> None:
-    assert labels.of(record(call_type=written)) == Labels("ANSWERED", label, "sip")
+    assert labels_of(record(call_type=written)) == Labels("ANSWERED", label, "sip")
 
 
 @pytest.mark.fault("C9")
 @pytest.mark.parametrize("written", ["ABANDONED", "", "ANSWERED!", "ANSWEREDBUSY", "\x00", "Ω"])
 def test_a_disposition_outside_the_contract_is_other_and_named(written: str) -> None:
-    found = labels.of(record(disposition=written))
+    found = labels_of(record(disposition=written))
 
     assert found == Labels("OTHER", "Inbound", "sip", ("disposition",))
 
@@ -64,13 +63,13 @@ def test_a_disposition_outside_the_contract_is_other_and_named(written: str) -> 
 @pytest.mark.fault("C9")
 @pytest.mark.parametrize("written", ["Transit", "", "In bound call"])
 def test_a_call_type_outside_the_contract_is_other_and_named(written: str) -> None:
-    found = labels.of(record(call_type=written))
+    found = labels_of(record(call_type=written))
 
     assert found == Labels("ANSWERED", "Other", "sip", ("call_type",))
 
 
 def test_both_may_be_outside_the_contract() -> None:
-    found = labels.of(record(disposition="?", call_type="?"))
+    found = labels_of(record(disposition="?", call_type="?"))
 
     assert found == Labels("OTHER", "Other", "sip", ("disposition", "call_type"))
 
@@ -96,15 +95,15 @@ def test_the_trunk_is_the_one_the_call_went_through(
 ) -> None:
     row = record(call_type=call_type, src_trunk=src_trunk, dst_trunk=dst_trunk)
 
-    assert labels.of(row).trunk == label
+    assert labels_of(row).trunk == label
 
 
 def test_the_same_row_has_the_same_labels_whatever_came_before() -> None:
-    before = labels.of(record())
+    before = labels_of(record())
     for number in range(5_000):
-        labels.of(record(src_trunk=f"trunk {number}"))
+        labels_of(record(src_trunk=f"trunk {number}"))
 
-    assert labels.of(record()) == before
+    assert labels_of(record()) == before
 
 
 # --- trunk names ---------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import asdict
 
 from cdr_exporter.calls import CallRules, TrackedCalls, open_calls
-from cdr_exporter.cdr import Answer
+from cdr_exporter.cdr import CDRAnswer
 from cdr_exporter.clock import Now
 from cdr_exporter.errors import TryAgain
 from cdr_exporter.ingest.call_assembly import CallAssembler
@@ -394,7 +394,7 @@ def test_what_came_after_the_poll_began_waits_for_the_next_poll(offset: int, ove
     now = Now(now.wall + 1, now.steady + 1)
     calls = TrackedCalls()
     [row] = rows("0  IVR Main<6200>  ANSWERED  0  20  in  sip", first_id=77)
-    page = page_of(query(offset // 20 + 1, 20), Answer(errcode=0, total=500, rows=[row]))
+    page = page_of(query(offset // 20 + 1, 20), CDRAnswer(errcode=0, total=500, rows=[row]))
     ledger = Ledger(newest_key=77, watermark=Watermark(newest=int(now.wall)))
     verdict, whole = assembler.after_page(
         calls, PageVerdict(ledger, [row]), grouped([row]), page, now, newest_key=76, shown=False

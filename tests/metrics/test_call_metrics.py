@@ -20,7 +20,7 @@ from cdr_exporter.metrics.totals import Series, Value
 from cdr_exporter.poller.poller import Poller
 from cdr_exporter.settings import MACHINE_CALLEES, PBX, SecretSource
 from cdr_exporter.tail import page_size, read_plan, tail
-from cdr_exporter.tail.page_reader import Reader
+from cdr_exporter.tail.page_reader import PageReader
 
 from ..support.call_traces import legs
 from ..support.fakes import FakePBX
@@ -185,7 +185,7 @@ def all_counted(rows: list[dict[str, Any]], numbers: Mapping[str, Any]) -> Mappi
     store, self_metrics = MemoryStore(), SelfMetrics(BOUNDS)
     poller = Poller(
         settings,
-        Reader(pbx, self_metrics, pbx.clock),  # type: ignore[arg-type]
+        PageReader(pbx, self_metrics, pbx.clock),  # type: ignore[arg-type]
         store,  # type: ignore[arg-type]
         call_rules=call_rules_of(settings, MACHINE_CALLEES),
         self_metrics=self_metrics,

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdr_exporter.cdr.error_codes import BLOCKED_REASONS, KNOWN_ERRCODES, REACTIONS
+from cdr_exporter.cdr.error_codes import BLOCKED_REASONS, ERROR_CODES, KNOWN_ERRCODES
 from cdr_exporter.errors import TryAgain
 from cdr_exporter.pbx import Cancelled, token_rules
 from cdr_exporter.pbx.token_file import TokenFile
@@ -216,15 +216,15 @@ def test_a_clock_that_was_ahead_does_not_hold_us_for_years() -> None:
 
 
 def test_every_reason_that_blocks_is_of_the_closed_set() -> None:
-    blocked = {reaction.blocked for reaction in REACTIONS.values() if reaction.blocked}
+    blocked = {reaction.blocked for reaction in ERROR_CODES.values() if reaction.blocked}
 
     assert blocked | {"credentials"} == set(BLOCKED_REASONS)
-    assert set(KNOWN_ERRCODES) == set(REACTIONS)
+    assert set(KNOWN_ERRCODES) == set(ERROR_CODES)
 
 
 @pytest.mark.parametrize("errcode", [10006, 10013, 20002])
 def test_codes_of_other_products_have_no_reaction(errcode: int) -> None:
-    assert errcode not in REACTIONS
+    assert errcode not in ERROR_CODES
 
 
 # --- the file

@@ -19,7 +19,7 @@ from cdr_exporter.errors import ConfigError, PBXError, TryAgain, WaitLong
 from cdr_exporter.pbx import Cancelled
 from cdr_exporter.pbx.failures import printable, retry_after
 from cdr_exporter.pbx.tls import trust_of
-from cdr_exporter.pbx.transport import MAX_BODY, Request, Transport
+from cdr_exporter.pbx.transport import MAX_BODY, APIRequest, Transport
 from cdr_exporter.secret import Secret
 from cdr_exporter.settings import TLS
 
@@ -43,17 +43,17 @@ from ..support.socket_server import (
 )
 
 TOKEN = "64er0dvpIUiXhZEetXfvqaEj4XIY2rLj"
-LIST = Request("GET", "cdr/list", {"page": "1"}, Secret(TOKEN))
+LIST = APIRequest("GET", "cdr/list", {"page": "1"}, Secret(TOKEN))
 PROMPT, PATIENT = 0.6, 1.3
 """Seconds: the most after a cancel at 0.1, or a deadline at 0.3, on a busy machine."""
-LOGIN = Request("POST", "get_token", body=Secret('{"password":"canary-secret"}'))
+LOGIN = APIRequest("POST", "get_token", body=Secret('{"password":"canary-secret"}'))
 
 
 def transport(wire: Wire, tls: TLS = TLS()) -> Transport:  # noqa: B008 - frozen
     return Transport(f"{wire.url}/openapi/v1.0", tls)
 
 
-def failure(sender: Transport, request: Request = LIST, seconds: float = 5.0) -> PBXError:
+def failure(sender: Transport, request: APIRequest = LIST, seconds: float = 5.0) -> PBXError:
     with pytest.raises(PBXError) as caught:
         sender.send(request, seconds)
     return caught.value
@@ -104,7 +104,7 @@ def test_a_login_is_posted_as_json_and_has_no_token_in_its_url() -> None:
 @pytest.mark.parametrize("token", ["short", "a b c d e f g", "x" * 513, "12345678\r\nEvil: 1"])
 def test_a_token_that_could_change_the_request_is_not_sent(token: str) -> None:
     with Wire(say(ok(b"{}"))) as wire:
-        failure(transport(wire), Request("GET", "cdr/list", token=Secret(token)))
+        failure(transport(wire), APIRequest("GET", "cdr/list", token=Secret(token)))
 
     assert wire.received == b""
 
@@ -654,7 +654,7 @@ FAULTS: dict[str, Step] = {
 @pytest.mark.parametrize("step", FAULTS.values(), ids=FAULTS)
 def test_no_fault_shows_a_token_or_a_secret(
     step: Step,
-    request_: Request,
+    request_: APIRequest,
     caplog: pytest.LogCaptureFixture,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cdr_exporter.cdr import Answer, Rejected
+from cdr_exporter.cdr import CDRAnswer, Rejected
 from cdr_exporter.cdr.contract import CDRQuery
 from cdr_exporter.errors import TryAgain, WaitLong
 from cdr_exporter.ingest.call_assembly import call_rules_of
@@ -18,7 +18,7 @@ from cdr_exporter.metrics.totals import Series, Totals
 from cdr_exporter.poller.poller import Poller
 from cdr_exporter.settings import MACHINE_CALLEES, PBX, SecretSource
 from cdr_exporter.store import Store
-from cdr_exporter.tail.page_reader import Reader
+from cdr_exporter.tail.page_reader import PageReader
 
 from ..support.fakes import FakePBX
 from ..support.rows import BOUNDS
@@ -54,7 +54,7 @@ class Bench:
         self.self_metrics = SelfMetrics(BOUNDS)
         self.poller = Poller(
             self.settings,
-            Reader(self.pbx, self.self_metrics, self.clock),  # type: ignore[arg-type]
+            PageReader(self.pbx, self.self_metrics, self.clock),  # type: ignore[arg-type]
             self.store,
             call_rules=self.call_rules,
             self_metrics=self.self_metrics,
@@ -376,7 +376,7 @@ def short_pages(pbx: FakePBX, most: int) -> None:
     """Let *pbx* leave out what goes beyond *most* rows of a page, and tell the true total."""
     whole = pbx.fetch
 
-    def fetch(query: CDRQuery) -> Answer:
+    def fetch(query: CDRQuery) -> CDRAnswer:
         answer = whole(query)
         return replace(answer, rows=answer.rows[:most])
 
@@ -404,7 +404,7 @@ def test_rows_that_are_on_no_page_make_the_poll_fail_and_cost_little(
     it = bench(pbx, start="all")
     whole = pbx.fetch
 
-    def fetch(query: CDRQuery) -> Answer:
+    def fetch(query: CDRQuery) -> CDRAnswer:
         answer = whole(query)
         return replace(answer, rows=[row for row in answer.rows if not 3000 < row.id <= 4000])
 
@@ -424,7 +424,7 @@ def ends_early(pbx: FakePBX, rows: Callable[[], int]) -> None:
     """Let *pbx* list its newest *rows* only, and tell the total of all."""
     whole = pbx.fetch
 
-    def fetch(query: CDRQuery) -> Answer:
+    def fetch(query: CDRQuery) -> CDRAnswer:
         answer = whole(query)
         return replace(answer, rows=answer.rows[: max(0, rows() - query.offset)])
 
@@ -518,7 +518,7 @@ def test_a_row_without_a_usable_id_does_not_mislead_the_search(
     bad = 5000 - position
     whole = pbx.fetch
 
-    def fetch(query: CDRQuery) -> Answer:
+    def fetch(query: CDRQuery) -> CDRAnswer:
         answer = whole(query)
         good = [row for row in answer.rows if row.id != bad]
         lost = [Rejected("id", 4711)] * (len(answer.rows) - len(good))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cdr_exporter.cdr import Answer
+from cdr_exporter.cdr import CDRAnswer
 from cdr_exporter.cdr.contract import CDRQuery
 from cdr_exporter.metrics.snapshot import Snapshot
 from cdr_exporter.metrics.totals import Series
@@ -30,7 +30,7 @@ class Client(FakePBX):
         self.broken = broken
         self.revoked = 0
 
-    def fetch(self, query: CDRQuery) -> Answer:
+    def fetch(self, query: CDRQuery) -> CDRAnswer:
         if self.requests + 1 >= self.last:
             self.clock.stopping = True
         answer = super().fetch(query)

@@ -15,7 +15,8 @@ import re
 from collections.abc import Iterable, Sequence
 
 from cdr_exporter.calls import CallRules, Leg, LegClassifier
-from cdr_exporter.cdr import Record, labels
+from cdr_exporter.cdr import Record
+from cdr_exporter.cdr.labels import labels_of
 from cdr_exporter.settings import MACHINE_CALLEES
 
 BEGAN = 1_700_000_000
@@ -65,4 +66,4 @@ def legs(trace: str, call_rules: CallRules | None = None) -> list[Leg]:
 def legs_of(records: Iterable[Record], call_rules: CallRules | None = None) -> list[Leg]:
     """Return *records* as legs, as the default settings read them."""
     reader = LegClassifier(call_rules or CallRules(MACHINE_CALLEES))
-    return [reader.leg(row, labels.of(row)) for row in records]
+    return [reader.leg(row, labels_of(row)) for row in records]

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cdr_exporter.cdr import Answer, Record
+from cdr_exporter.cdr import CDRAnswer, Record
 from cdr_exporter.cdr.contract import CDRQuery
 from cdr_exporter.clock import Now
 
@@ -129,7 +129,7 @@ class FakePBX:
         for row_id in row_ids:
             self.rows.pop(row_id, None)
 
-    def fetch(self, query: CDRQuery) -> Answer:
+    def fetch(self, query: CDRQuery) -> CDRAnswer:
         self.queries.append(query)
         self.clock.pass_(0.02)
         self.before_answer()
@@ -139,7 +139,7 @@ class FakePBX:
         newest_first = self._by_time() if query.sort_by == "time" else self._by_id()
         page = newest_first[query.offset : query.offset + query.limit]
         self.rows_sent += len(page)
-        return Answer(errcode=0, total=len(self.rows) if self.tells_total else None, rows=page)
+        return CDRAnswer(errcode=0, total=len(self.rows) if self.tells_total else None, rows=page)
 
     def _by_time(self) -> list[Record]:
         orders = self.rows.orders

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from cdr_exporter.cdr import Answer
+from cdr_exporter.cdr import CDRAnswer
 from cdr_exporter.cdr.contract import CDRQuery
 from cdr_exporter.errors import TryAgain
 from cdr_exporter.exposition import Exposition
@@ -27,7 +27,7 @@ from cdr_exporter.metrics.snapshot import Snapshot
 from cdr_exporter.poller.poller import Poller
 from cdr_exporter.settings import MACHINE_CALLEES, PBX, SecretSource
 from cdr_exporter.store import Store
-from cdr_exporter.tail.page_reader import Reader
+from cdr_exporter.tail.page_reader import PageReader
 from pbx_simulator import OfficeSettings, SimulatedPBX
 from pbx_simulator.directory import DIDS, QUEUES
 
@@ -70,7 +70,7 @@ class Cut(InOneProcess):
         super().__init__(pbx, _NEVER)
         self._is_cut = is_cut
 
-    def fetch(self, query: CDRQuery) -> Answer:
+    def fetch(self, query: CDRQuery) -> CDRAnswer:
         if self._is_cut():
             raise TryAgain("refused", reason="connect")
         return super().fetch(query)
@@ -103,7 +103,7 @@ class Exporter:
         self.store = Store(state_dir, name, "me", BOUNDS, number_zeros(call_rules))
         self._poller = Poller(
             settings,
-            Reader(cut, self_metrics, clock),  # type: ignore[arg-type]
+            PageReader(cut, self_metrics, clock),  # type: ignore[arg-type]
             self.store,
             call_rules=call_rules,
             self_metrics=self_metrics,

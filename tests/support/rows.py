@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from cdr_exporter.cdr import Answer, Flawed, Record, Rejected
+from cdr_exporter.cdr import CDRAnswer, Flawed, Record, Rejected
 from cdr_exporter.ledger.page import Page, page_of, query
 from cdr_exporter.metrics.catalogue import DELAY_BUCKETS, LEGS_BUCKETS
 from cdr_exporter.settings import DURATION_BUCKETS, RING_BUCKETS, WAIT_BUCKETS
@@ -54,9 +54,9 @@ def answer(
     errcode: int = 0,
     total: int | None = None,
     rejected: Sequence[Rejected] = (),
-) -> Answer:
+) -> CDRAnswer:
     """Return a decoded response."""
-    return Answer(errcode=errcode, total=total, rows=rows, rejected=rejected)
+    return CDRAnswer(errcode=errcode, total=total, rows=rows, rejected=rejected)
 
 
 def page(

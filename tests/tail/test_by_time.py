@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from cdr_exporter.cdr import Answer, Garbled
+from cdr_exporter.cdr import CDRAnswer, Garbled
 from cdr_exporter.cdr.contract import CDRQuery
 from cdr_exporter.errors import TryAgain
 from cdr_exporter.ledger.order import BY_ID, BY_TIME
@@ -229,7 +229,7 @@ def test_the_end_is_found_where_the_total_does_not_tell_it(
         pbx.delete(serial)
     whole = pbx.fetch
 
-    def fetch(query: CDRQuery) -> Answer:
+    def fetch(query: CDRQuery) -> CDRAnswer:
         answer = whole(query)
         return replace(answer, total=answer.total and answer.total + 3)
 
@@ -253,7 +253,7 @@ def test_the_window_is_read_again_to_the_end_of_a_list_whose_total_does_not_tell
     pbx = FakePBX(tells_total=more is not None)
     whole = pbx.fetch
 
-    def fetch(query: CDRQuery) -> Answer:
+    def fetch(query: CDRQuery) -> CDRAnswer:
         answer = whole(query)
         return replace(answer, total=None if more is None else (answer.total or 0) + more)
 
@@ -350,7 +350,7 @@ def test_of_a_crowded_second_no_more_is_asked_for_than_the_pbx_can_send_in_time(
     pbx = FakePBX()
     whole = pbx.fetch
 
-    def fetch(query: CDRQuery) -> Answer:
+    def fetch(query: CDRQuery) -> CDRAnswer:
         if query.limit > 3100:
             pbx.queries.append(query)
             raise TryAgain("no answer in time", reason="timeout")
@@ -422,7 +422,7 @@ def test_a_pbx_that_does_not_sort_by_time_is_followed_by_id(
     end(pbx, 100, named=True)
     whole = pbx.fetch
 
-    def fetch(query: CDRQuery) -> Answer:
+    def fetch(query: CDRQuery) -> CDRAnswer:
         if query.sort_by == "time":
             raise Garbled("not sorted")
         return whole(query)
@@ -787,7 +787,7 @@ def test_a_total_that_grows_by_more_than_the_rows_changes_no_order(
     pbx = FakePBX()
     whole = pbx.fetch
 
-    def fetch(query: CDRQuery) -> Answer:
+    def fetch(query: CDRQuery) -> CDRAnswer:
         answer = whole(query)
         return replace(answer, total=(answer.total or 0) + (pbx.next_id - 700) // 40)
 

@@ -15,7 +15,7 @@ DOWN = {"cdr_up": 0.0}
 VOID = {"meta"}
 
 
-class Reader(HTMLParser):
+class PageReader(HTMLParser):
     """Reads a page as a list of rows of text, and notes what is not closed."""
 
     def __init__(self, page):
@@ -42,7 +42,7 @@ class Reader(HTMLParser):
 
 
 def read(*snapshots, now=NOW):
-    reader = Reader(document("t", content(snapshots, now, "1.2.3")))
+    reader = PageReader(document("t", content(snapshots, now, "1.2.3")))
     assert reader.open == []
     return reader
 
@@ -238,7 +238,7 @@ def test_pages_have_no_script_and_load_nothing():
 def test_a_list_of_files_is_escaped_too():
     page = index("<T>", ['a"<.yml'])
 
-    assert Reader(page).hrefs == ["../", "a%22%3C.yml"]
+    assert PageReader(page).hrefs == ["../", "a%22%3C.yml"]
     assert "<T>" not in page
 
 
