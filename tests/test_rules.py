@@ -152,8 +152,9 @@ def test_what_is_about_calls_says_so_and_nothing_else_does():
     assert all("about" not in ALERTS[each]["labels"] for each in alerts_of("cdr-exporter.yml"))
 
 
-def test_the_rules_do_what_their_tests_say():
-    promtool("test", "rules", *(path.name for path in TEST_FILES), cwd=FOLDER / "tests")
+@pytest.mark.parametrize("path", TEST_FILES, ids=lambda path: path.name)
+def test_the_rules_do_what_their_tests_say(path):
+    promtool("test", "rules", path.name, cwd=FOLDER / "tests")
 
 
 TESTS = [

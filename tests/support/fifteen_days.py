@@ -9,12 +9,15 @@ Bounds are fewer than usual, and only what the dashboards ask for is kept: it is
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
+
+import yaml
 
 from cdr_exporter.cdr import CDRAnswer
 from cdr_exporter.cdr.contract import CDRQuery
@@ -187,24 +190,53 @@ class Past:
         )
         return Prometheus(self._directory, "", *flags)
 
-    def record(self, rules: Path) -> None:
-        """Add what recording rules would have recorded at the end.
+    def record(self, path: Path, wanted: Collection[str]) -> None:
+        """Add what the rules at *path* would have recorded at the end under the *wanted* names.
 
-        promtool sees only what was there before; so it is asked again for rules that build upon
-        others, and once more for those that build upon these.
+        promtool sees only what was there before; so it is asked once for the rules that read the
+        counters, then for those that build upon these, and so on. All are evaluated at the same
+        moment, which depends on the names of the group and its file.
         """
-        for _ in range(3):
-            with self.prometheus() as prometheus:
-                _promtool(
-                    "rules",
-                    f"--url={prometheus.url}",
-                    f"--start={END - SCRAPE_INTERVAL}",
-                    f"--end={END}",
-                    f"--eval-interval={SCRAPE_INTERVAL}s",
-                    f"--output-dir={self._directory / 'data'}",
-                    rules,
-                )
-                prometheus.stop()
+        rules = _needed(_rules_of(path), wanted)
+        while rules:
+            ready = {name: rule for name, rule in rules.items() if not _reads(rule) & rules.keys()}
+            rules = {name: rule for name, rule in rules.items() if name not in ready}
+            self._record(list(ready.values()))
+
+    def _record(self, rules: list[dict[str, str]]) -> None:
+        path = self._directory / "rules.yml"
+        path.write_text(json.dumps({"groups": [{"name": "recorded", "rules": rules}]}))
+        with self.prometheus() as prometheus:
+            _promtool(
+                "rules",
+                f"--url={prometheus.url}",
+                f"--start={END - SCRAPE_INTERVAL}",
+                f"--end={END}",
+                f"--eval-interval={SCRAPE_INTERVAL}s",
+                f"--output-dir={self._directory / 'data'}",
+                path,
+            )
+            prometheus.stop()
+
+
+def _rules_of(path: Path) -> dict[str, dict[str, str]]:
+    groups = yaml.safe_load(path.read_text())["groups"]
+    return {rule["record"]: rule for group in groups for rule in group["rules"]}
+
+
+def _reads(rule: Mapping[str, str]) -> set[str]:
+    """Return the names of recorded metrics, `level:metric:operation`, in an expression."""
+    return set(re.findall(r"\w+:\w+:\w+", rule["expr"]))
+
+
+def _needed(
+    rules: Mapping[str, dict[str, str]], wanted: Collection[str]
+) -> dict[str, dict[str, str]]:
+    """Return the rules of the *wanted* names, and those that they read."""
+    if not wanted:
+        return {}
+    found = {name: rules[name] for name in wanted}
+    return _needed(rules, set().union(*map(_reads, found.values()))) | found
 
 
 def _promtool(kind: str, *arguments: str | Path) -> None:
