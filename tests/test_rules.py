@@ -9,6 +9,7 @@ and for Prometheus 3; another version is tried by putting its folder in front:
 import json
 import re
 import subprocess
+from functools import cache
 
 import pytest
 import yaml
@@ -157,25 +158,26 @@ def test_the_rules_do_what_their_tests_say(path):
     promtool("test", "rules", path.name, cwd=FOLDER / "tests")
 
 
-TESTS = [
-    test
-    for document in (
+@cache
+def rule_tests():
+    """Return the tests of the files, and those that `test_alerts` runs."""
+    documents = (
         *(yaml.safe_load(path.read_text()) for path in TEST_FILES),
         *alert_scenarios.documents(ALERTS).values(),
     )
-    for test in document["tests"]
-]
-"""Those of the files, and those that `test_alerts` runs."""
+    return [test for document in documents for test in document["tests"]]
 
-CASES = [case for test in TESTS for case in test.get("alert_rule_test", ())]
+
+def alert_cases():
+    return [case for test in rule_tests() for case in test.get("alert_rule_test", ())]
 
 
 def cases():
-    return [(case["alertname"], bool(case.get("exp_alerts"))) for case in CASES]
+    return [(case["alertname"], bool(case.get("exp_alerts"))) for case in alert_cases()]
 
 
 def test_what_is_told_says_all_that_it_means_to_say():
-    for case in CASES:
+    for case in alert_cases():
         for told in case.get("exp_alerts", ()):
             assert told["exp_annotations"].keys() == ALERTS[case["alertname"]]["annotations"].keys()
             assert not re.search(r"no value|NaN|Inf\b|\{\{|  ", str(told["exp_annotations"]))
@@ -188,7 +190,7 @@ def test_each_alert_is_seen_to_fire_and_to_keep_quiet(name):
 
 def expected():
     """Yield the recorded metric that a test looks at, and the samples it should have."""
-    for test in TESTS:
+    for test in rule_tests():
         for case in test.get("promql_expr_test", ()):
             (name,) = metrics_in(case["expr"])
             yield name, case["exp_samples"]
