@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import msgspec
 from msgspec import Struct, convert
 
 from ..cdr import MAX_ID
 from ..ledger import Ledger
-from ..ledger.order import BY_ID, ORDER_BY_FIELD
+from ..ledger.order import ORDER_BY_FIELD
 from ..ledger.recheck_ranges import RecheckRange
 from ..ledger.watermark import Watermark
 
-_PARTS = {"now": "recent", "before": "recent_before"}
+_PARTS = {"now": "remembered", "id_ledger": "remembered_by_id"}
 """The table of identities of each part."""
 
 
@@ -41,7 +39,7 @@ def read(db: sqlite3.Connection) -> Ledger | None:
     rows = dict(db.execute("SELECT part, facts FROM ledger"))
     if "now" not in rows:
         return None
-    before = _ledger(db, "before", rows["before"], None) if "before" in rows else None
+    before = _ledger(db, "id_ledger", rows["id_ledger"], None) if "id_ledger" in rows else None
     return _ledger(db, "now", rows["now"], before)
 
 
@@ -50,32 +48,10 @@ def write(db: sqlite3.Connection, after: Ledger, known: Ledger | None) -> None:
     _write_part(db, "now", after, known.remembered if known is not None else {})
     if known is not None and known.id_ledger is after.id_ledger:
         return
-    db.execute("DELETE FROM recent_before")
-    db.execute("DELETE FROM ledger WHERE part = 'before'")
+    db.execute("DELETE FROM remembered_by_id")
+    db.execute("DELETE FROM ledger WHERE part = 'id_ledger'")
     if after.id_ledger is not None:
-        _write_part(db, "before", after.id_ledger, {})
-
-
-def read_version_1(db: sqlite3.Connection) -> Ledger | None:
-    """Return the ledger of a file of the first version, which knew ids only.
-
-    It did not note when calls ended: all that ended until now may have been counted.
-    """
-    row = db.execute("SELECT high, floor, holes, rejects, baseline FROM ledger").fetchone()
-    if row is None:
-        return None
-    high, floor, unread, rejects, baseline = convert(row, tuple[int, int, Any, Any, int])
-    known = convert(dict(db.execute("SELECT id, fingerprint FROM recent")), dict[int, int])
-    return Ledger(
-        newest_key=high,
-        remembered_from=floor,
-        remembered={BY_ID.known(row_id, fp): row_id for row_id, fp in known.items()},
-        unread=msgspec.json.decode(unread, type=tuple[tuple[int, int], ...]),
-        rejects=msgspec.json.decode(rejects, type=tuple[int, ...]),
-        watermark=Watermark(newest=int(time.time())),
-        first_read="all" if baseline else "",
-        lowest=min([floor, *known]),
-    )
+        _write_part(db, "id_ledger", after.id_ledger, {})
 
 
 def _ledger(db: sqlite3.Connection, part: str, facts: str, before: Ledger | None) -> Ledger:

@@ -15,7 +15,6 @@ from ..ledger import Ledger
 from ..metrics.catalogue import RECORDS, STATE_RESETS
 from ..metrics.totals import Bounds, Series, Totals
 from . import call_rows, ledger_rows
-from .schema import SINCE_CALLS
 
 
 class Contents(NamedTuple):
@@ -33,10 +32,7 @@ def contents(db: sqlite3.Connection) -> Contents:
     meta = meta_of(db)
     bounds = msgspec.json.decode(meta.get("bounds", "{}"), type=dict[str, tuple[int, ...]])
     resets = {reason: float(meta.get(f"reset_{reason}", 0)) for reason in STATE_RESETS}
-    [[version]] = db.execute("PRAGMA user_version")
-    ledger = ledger_rows.read_version_1(db) if version == 1 else ledger_rows.read(db)
-    calls = call_rows.read(db) if version >= SINCE_CALLS else TrackedCalls()
-    return Contents(bounds, resets, ledger, _totals(db), calls)
+    return Contents(bounds, resets, ledger_rows.read(db), _totals(db), call_rows.read(db))
 
 
 def meta_of(db: sqlite3.Connection) -> dict[str, Any]:

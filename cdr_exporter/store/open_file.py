@@ -15,18 +15,8 @@ from pathlib import Path
 import msgspec
 
 from ..errors import StateInUse, StateUnusable
-from . import ledger_rows
 from .load import contents, meta_of
-from .schema import (
-    APPLICATION_ID,
-    CALLS,
-    LEDGER,
-    PRAGMAS,
-    SCHEMA,
-    SINCE_CALLS,
-    SINCE_ENDS,
-    VERSION,
-)
+from .schema import APPLICATION_ID, PRAGMAS, SCHEMA, VERSION
 
 
 def identity(client_id: str) -> str:
@@ -77,35 +67,6 @@ def create(path: Path, client: str, reset_reason: str | None) -> None:
     _sync_directory(path.parent)
 
 
-def bring_up_to_date(db: sqlite3.Connection) -> None:
-    """Make a file of an older version one of this, in one transaction."""
-    [[version]] = db.execute("PRAGMA user_version")
-    if version == VERSION:
-        return
-    db.execute("BEGIN IMMEDIATE")
-    for since, change in _CHANGES.items():
-        if version < since:
-            change(db)
-    db.execute(f"PRAGMA user_version={VERSION}")
-    db.execute("COMMIT")
-
-
-def _ledger_by_ends(db: sqlite3.Connection) -> None:
-    ledger = ledger_rows.read_version_1(db)
-    for statement in ("DROP TABLE ledger", "DROP TABLE recent", *LEDGER):
-        db.execute(statement)
-    if ledger is not None:
-        ledger_rows.write(db, ledger, None)
-
-
-def _calls(db: sqlite3.Connection) -> None:
-    db.execute(CALLS)
-
-
-_CHANGES = {SINCE_ENDS: _ledger_by_ends, SINCE_CALLS: _calls}
-"""By the version that brought it."""
-
-
 def _sync_directory(directory: Path) -> None:
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -138,7 +99,7 @@ def why_unusable(path: Path, client: str) -> str | None:
 def _judge(db: sqlite3.Connection, path: Path, client: str) -> str | None:
     [[application]] = db.execute("PRAGMA application_id")
     [[version]] = db.execute("PRAGMA user_version")
-    if application != APPLICATION_ID:
+    if application != APPLICATION_ID or version < VERSION:
         return "foreign"
     if version > VERSION:
         raise StateUnusable(

@@ -1,30 +1,26 @@
-"""How a state file is laid out; a change here is a new `VERSION` and a way from the old one."""
+"""How a state file is laid out; a change here is a new `VERSION`.
+
+A file of an older version is set aside, and counting begins anew: none was released yet.
+"""
 
 from __future__ import annotations
 
-VERSION = 3
-SINCE_ENDS, SINCE_CALLS = 2, 3
-"""The versions that brought the ledger by ends of calls, and the calls."""
+VERSION = 4
 
 APPLICATION_ID = 0x43445245  # "CDRE"
 
-# What the ledger knows, but for the identities: a JSON object, see `ledgers`. part is 'now', or
-# 'before' for that by id which went before one by time.
-LEDGER = (
-    "CREATE TABLE ledger (part TEXT PRIMARY KEY, facts TEXT NOT NULL) WITHOUT ROWID",
-    "CREATE TABLE recent (identity INTEGER PRIMARY KEY, key INTEGER NOT NULL)",
-    "CREATE TABLE recent_before (identity INTEGER PRIMARY KEY, key INTEGER NOT NULL)",
-)
-
-# The calls by uid, see `open_calls`: legs is a JSON list of legs while the call is open, and since
-# is when the newest was seen (answered time). Otherwise legs is 'counted' or 'passed', and since
-# is when the call ended (epoch seconds).
-CALLS = "CREATE TABLE calls (uid TEXT PRIMARY KEY, legs TEXT NOT NULL, since REAL NOT NULL)"
-
-SCHEMA = f"""
+SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-{";".join(LEDGER)};
-{CALLS};
+-- What the ledger knows but for the identities, as a JSON object (see ledger_rows). part is 'now',
+-- or 'id_ledger' for the ledger by id that came before one by time
+CREATE TABLE ledger (part TEXT PRIMARY KEY, facts TEXT NOT NULL) WITHOUT ROWID;
+-- The identities that each of the two remembers
+CREATE TABLE remembered (identity INTEGER PRIMARY KEY, key INTEGER NOT NULL);
+CREATE TABLE remembered_by_id (identity INTEGER PRIMARY KEY, key INTEGER NOT NULL);
+-- The calls by uid (see call_rows). legs is a JSON list of legs while the call is open, and since
+-- is when the newest was seen (reachable time, seconds). Otherwise legs is 'counted' or 'passed',
+-- and since is when the call ended (epoch seconds)
+CREATE TABLE calls (uid TEXT PRIMARY KEY, legs TEXT NOT NULL, since REAL NOT NULL);
 -- What a number stands for. labels: JSON list in the catalogue's order; born: epoch seconds
 CREATE TABLE series (
     number INTEGER PRIMARY KEY,

@@ -18,7 +18,7 @@ from ..metrics.catalogue import FAMILIES, HISTOGRAM, NUMBER_FAMILIES
 from ..metrics.totals import Bounds, Series, Totals, Value, first_totals
 from . import call_rows, ledger_rows
 from .load import contents
-from .open_file import bring_up_to_date, connect, create, identity, locked, unusable, why_unusable
+from .open_file import connect, create, identity, locked, unusable, why_unusable
 from .schema import CHUNK
 
 _json = msgspec.json.encode
@@ -70,7 +70,6 @@ class Store:
                 if reason or not self.path.exists():
                     create(self.path, identity(client_id), reason)
                 self._db = held.enter_context(closing(connect(self.path)))
-                bring_up_to_date(self._db)
                 self._load(bounds)
                 self._held = held.pop_all()
         except sqlite3.Error as error:

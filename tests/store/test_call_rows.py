@@ -14,7 +14,7 @@ from cdr_exporter.calls import CallChange, CallRules, ClosedCall, Leg, OpenCall,
 from cdr_exporter.errors import StateNotWritten
 from cdr_exporter.ledger import Ledger
 from cdr_exporter.metrics.call_metrics import number_zeros
-from cdr_exporter.metrics.totals import Series, Totals, first_totals
+from cdr_exporter.metrics.totals import Series, first_totals
 from cdr_exporter.store import Store
 
 from ..support.rows import BOUNDS
@@ -110,25 +110,6 @@ def test_calls_that_make_no_sense_are_set_aside_with_the_rest(tmp_path: Path, le
     with opened(tmp_path) as store:
         assert store.ledger is None
         assert store.resets["corrupt"]
-
-
-def test_a_file_from_before_calls_is_brought_up_to_date(tmp_path: Path) -> None:
-    with opened(tmp_path) as store:
-        known = first_totals(["sip"])
-        rows = {key: (3,) for key in known.series if key.family == "cdr_records_total"}
-        store.commit(Ledger(newest_key=7), Totals(rows, dict.fromkeys(rows, 0.0), known.trunks))
-    with closing(sqlite3.connect(tmp_path / "hq.db")) as db:
-        db.executescript("DROP TABLE calls; PRAGMA user_version=2;")
-    with opened(tmp_path) as store:
-        assert store.ledger == Ledger(newest_key=7)
-        assert store.totals.series.items() >= rows.items()
-        assert store.totals.series[Series("cdr_calls_total", ("answered", "Inbound", "sip"))] == (
-            0,
-        )
-        assert store.dropped == ()
-        store.commit(Ledger(newest_key=8), store.totals, CallChange(opened={"a": CALL}))
-    with opened(tmp_path) as store:
-        assert store.calls.open == {"a": CALL}
 
 
 # --- numbers that the user named -----------------------------------------------------------------

@@ -26,11 +26,10 @@ from cdr_exporter.ledger import Ledger, LedgerLimits, from_the_beginning
 from cdr_exporter.ledger.order import BY_ID, BY_TIME
 from cdr_exporter.ledger.recheck_ranges import RecheckRange
 from cdr_exporter.ledger.watermark import Watermark
-from cdr_exporter.metrics.catalogue import LATE_RECORDS, LINEAGE_BREAKS, PRE_BREAK_RECORDS, RECORDS
+from cdr_exporter.metrics.catalogue import LATE_RECORDS, RECORDS
 from cdr_exporter.metrics.row_metrics import PageCount, grouped
 from cdr_exporter.metrics.totals import Bounds, Series, Totals, first_totals
 from cdr_exporter.store import VERSION, Store
-from cdr_exporter.store.open_file import bring_up_to_date, connect
 
 from ..support.paths import ROOT
 from ..support.rows import BOUNDS, EPOCH, page, record
@@ -541,12 +540,18 @@ def make_foreign(path: Path) -> None:
         db.commit()
 
 
-@pytest.mark.fault("E6")
+def make_older(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(f"PRAGMA user_version={VERSION - 1}")
+
+
+@pytest.mark.fault("E6", "E9")
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
         pytest.param(lambda path: path.write_bytes(b""), "empty", id="no bytes"),
         pytest.param(make_foreign, "foreign", id="another program's"),
+        pytest.param(make_older, "foreign", id="an older version's"),
         pytest.param(lambda path: path.write_bytes(b"\x00" * 8192), "corrupt", id="zeros"),
         pytest.param(lambda path: path.write_bytes(b"not a db" * 999), "corrupt", id="garbage"),
         pytest.param(lambda path: path.write_bytes(b"x"), "foreign", id="one byte"),
@@ -733,17 +738,17 @@ def test_bad_bytes_anywhere_end_in_no_other_error(
         "UPDATE ledger SET facts = x'ff'",
         "UPDATE ledger SET facts = '{}'",
         """UPDATE ledger SET facts = replace(facts, '"order":"id"', '"order":"size"')""",
-        """UPDATE ledger SET facts = replace(facts, '"high":2', '"high":"x"')""",
+        """UPDATE ledger SET facts = replace(facts, '"newest_key":2', '"newest_key":"x"')""",
         """UPDATE ledger SET facts = replace(facts, '"unread":[]', '"unread":[[1]]')""",
         """UPDATE ledger SET facts = replace(facts, '"recheck":[]', '"recheck":[[1,2]]')""",
-        "DROP TABLE recent",
+        "DROP TABLE remembered",
         "UPDATE series SET labels = '[1]' WHERE number = 0",
         "UPDATE series SET labels = x'ff' WHERE number = 0",
         "UPDATE series SET family = CAST(x'ff' AS TEXT) WHERE number = 0",
         "UPDATE meta SET value = 'x' WHERE key = 'bounds'",
         "UPDATE meta SET value = x'00' WHERE key = 'bounds'",
         "INSERT INTO meta VALUES ('reset_corrupt', 'long ago')",
-        "UPDATE recent SET key = 'x'",
+        "UPDATE remembered SET key = 'x'",
     ],
 )
 def test_a_file_whose_content_makes_no_sense_is_set_aside(kept: Path, statement: str) -> None:
@@ -979,17 +984,17 @@ def fields_of(ledger: Ledger) -> set[str]:
 
 def test_every_field_of_a_ledger_is_put_to_the_test_above() -> None:
     assert fields_of(LEDGER_BY_TIME) | {"lowest"} == set(Ledger.__dataclass_fields__)
-    assert fields_of(LEDGER_BY_ID) == fields_of(LEDGER_BY_TIME) - {"order", "before", "seen_to"}
+    assert fields_of(LEDGER_BY_ID) == fields_of(LEDGER_BY_TIME) - {"order", "id_ledger", "newest_at_start"}
 
 
 @pytest.mark.parametrize(
     "changed",
     [
-        pytest.param({"recent": {1: 1}}, id="identities gone and come"),
-        pytest.param({"recent": {}}, id="all identities gone"),
+        pytest.param({"remembered": {1: 1}}, id="identities gone and come"),
+        pytest.param({"remembered": {}}, id="all identities gone"),
         pytest.param({"remembered": dict.fromkeys(LEDGER_BY_ID.remembered, 25)}, id="keys moved"),
         pytest.param({"unread": (), "recheck": (), "rejects": ()}, id="nothing left to read"),
-        pytest.param({"mark": Watermark(), "opening": ""}, id="a mark that went back"),
+        pytest.param({"watermark": Watermark(), "first_read": ""}, id="a mark that went back"),
     ],
 )
 def test_a_later_ledger_replaces_the_whole_of_an_earlier_one(
@@ -1057,259 +1062,7 @@ def test_a_part_that_makes_no_sense_is_set_aside_with_the_rest(tmp_path: Path) -
     directory = tmp_path / "state"
     assert with_ledger(directory, LEDGER_BY_TIME) == LEDGER_BY_TIME
     with closing(sqlite3.connect(directory / "hq.db")) as db:
-        db.execute("UPDATE ledger SET facts = '{}' WHERE part = 'before'")
+        db.execute("UPDATE ledger SET facts = '{}' WHERE part = 'id_ledger'")
         db.commit()
 
     assert outcome(directory) == "set aside"
-
-
-# --- files of the first version ------------------------------------------------------------------
-
-OLD_LEDGER = """
-CREATE TABLE ledger (
-    one INTEGER PRIMARY KEY CHECK (one = 1),
-    high INTEGER NOT NULL, floor INTEGER NOT NULL,
-    holes TEXT NOT NULL, rejects TEXT NOT NULL, baseline INTEGER NOT NULL
-);
-CREATE TABLE recent (id INTEGER PRIMARY KEY, fingerprint INTEGER NOT NULL);
-"""
-BAD_ROW = Rejected("number", 5, 22)
-OLD_ROWS = {n: record(n).fingerprint for n in (20, 21, 23)} | {22: BAD_ROW.fingerprint}
-
-
-def make_old(directory: Path, *, baseline: bool = False, pages: int = 1) -> Path:
-    """Make the state of `hq` as the first version left it after *pages* (0 or 1); return it."""
-    with opened(directory) as store:
-        if pages:
-            ledger, totals = judged(store, *range(24, 0, -1), src_trunk="gsm")
-            # That version did not know these counters.
-            new = {PRE_BREAK_RECORDS.name, LINEAGE_BREAKS.name}
-            series = {key: v for key, v in totals.series.items() if key.family not in new}
-            store.commit(ledger, Totals(series, totals.born, totals.trunks))
-    path = directory / "hq.db"
-    with closing(sqlite3.connect(path)) as db:
-        db.executescript(
-            "DROP TABLE ledger; DROP TABLE recent; DROP TABLE recent_before; DROP TABLE calls;"
-            f"{OLD_LEDGER} PRAGMA user_version=1;"
-        )
-        if pages:
-            values = (1, 23, 20, "[[10,12],[3,3]]", f"[7,{MAX_ID}]", baseline)
-            db.execute("INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?)", values)
-            db.executemany("INSERT INTO recent VALUES (?, ?)", OLD_ROWS.items())
-        db.commit()
-        db.execute("VACUUM")  # no page is left over from the tables of now
-    return path
-
-
-def said(path: Path) -> list[str]:
-    """Return all that a file says, as SQL, and its version."""
-    with closing(sqlite3.connect(path)) as db:
-        [[version]] = db.execute("PRAGMA user_version")
-        return [f"version {version}", *db.iterdump()]
-
-
-@pytest.mark.parametrize(
-    ("baseline", "opening"), [(False, ""), (True, "all")], ids=["following", "first read"]
-)
-def test_a_file_of_the_first_version_is_carried_over(
-    tmp_path: Path, baseline: bool, opening: str
-) -> None:
-    path, began = make_old(tmp_path, baseline=baseline), int(time.time())
-
-    found = reopened(tmp_path)
-
-    assert found.ledger is not None
-    # It did not note when calls ended: until now all may have been counted.
-    assert began <= found.ledger.watermark.newest <= time.time()
-    assert found.ledger == Ledger(
-        newest_key=23,
-        remembered_from=20,
-        remembered={BY_ID.identity(record(n)): n for n in (20, 21, 23)}
-        | {BY_ID.identity(BAD_ROW): 22},
-        unread=((10, 12), (3, 3)),
-        rejects=(7, MAX_ID),
-        watermark=Watermark(found.ledger.watermark.newest),
-        first_read=opening,
-    )
-    assert counted(found.totals) == 24
-    assert found.totals.trunks == {"none", "gsm"}
-    assert not any(found.resets.values())
-    assert said(path)[0] == f"version {VERSION}"
-    assert asides(tmp_path) == []
-    assert reopened(tmp_path) == found
-
-
-def test_a_file_carried_over_is_laid_out_like_a_new_one(tmp_path: Path) -> None:
-    def tables(path: Path) -> list[tuple[str, str]]:
-        with closing(sqlite3.connect(path)) as db:
-            return db.execute("SELECT name, sql FROM sqlite_schema ORDER BY name").fetchall()
-
-    old = make_old(tmp_path / "old")
-    reopened(tmp_path / "old")
-    reopened(tmp_path / "new")
-
-    assert tables(old) == tables(tmp_path / "new" / "hq.db")
-
-
-def test_a_file_of_the_first_version_without_a_page_is_still_a_first_start(tmp_path: Path) -> None:
-    make_old(tmp_path, pages=0)
-
-    assert reopened(tmp_path) == State(
-        None, first_totals(), {"corrupt": 0.0, "empty": 0.0, "foreign": 0.0}
-    )
-    with opened(tmp_path) as store:
-        add(store, 2, 1)
-    assert counted(reopened(tmp_path).totals) == 2
-
-
-def test_what_the_first_version_counted_is_counted_on(tmp_path: Path) -> None:
-    make_old(tmp_path)
-
-    with opened(tmp_path) as store:
-        # 22 was rejected; 12 to 10 are a hole, what lies around it was counted.
-        found = replace(page(24, 23, 21, 20, *range(19, 3, -1)), rejected=(BAD_ROW,))
-        verdict = (store.ledger or Ledger()).judge(found, NOW, TERMS)
-        add(store, 24, 23, *range(21, 3, -1))
-        after = state_of(store)
-
-    assert [row.id for row in verdict.counted] == [24, 12, 11, 10]
-    assert (verdict.rejected, verdict.late, verdict.reused) == ([], 0, 0)
-    assert counted(after.totals) == 28
-    assert after.ledger is not None
-    assert after.ledger.unread == ((3, 3),)
-    assert reopened(tmp_path) == after
-
-
-def test_what_the_first_version_did_not_count_stands_at_0(tmp_path: Path) -> None:
-    path = make_old(tmp_path)
-    new = [Series(PRE_BREAK_RECORDS.name), Series(LINEAGE_BREAKS.name)]
-    assert not any(series.family in line for series in new for line in said(path))
-
-    with opened(tmp_path) as store:
-        assert [store.totals.series[series] for series in new] == [(0,), (0,)]
-        count = PageCount(BOUNDS, store.totals.trunks, 200)
-        count.event(PRE_BREAK_RECORDS, 5)
-        count.event(LINEAGE_BREAKS, 1)
-        totals = store.totals.merged(count.series(), count.trunks, 100.0)
-        store.commit(store.ledger or Ledger(), totals)
-
-    after = reopened(tmp_path).totals
-    assert [after.series[series] for series in new] == [(5,), (1,)]
-    assert counted(after) == 24
-
-
-def test_a_file_of_the_first_version_may_change_its_buckets_at_once(tmp_path: Path) -> None:
-    make_old(tmp_path)
-
-    with opened(tmp_path, bounds={**BOUNDS, "ring": (7,)}) as store:
-        assert store.dropped == ("cdr_ring_duration_seconds",)
-        after = state_of(store)
-
-    assert counted(after.totals) == 24
-    assert reopened(tmp_path, bounds={**BOUNDS, "ring": (7,)}) == after
-
-
-def test_carrying_over_cut_off_at_any_step_leaves_the_old_state(tmp_path: Path) -> None:
-    path = make_old(tmp_path)
-    before = said(path)
-    cut_off, step = 0, 1
-    while True:
-        with closing(connect(path)) as db:
-            fail_at(db, step)
-            try:
-                bring_up_to_date(db)
-            except sqlite3.OperationalError:
-                cut_off, step = cut_off + 1, step + 1 + step // 7
-            else:
-                break
-        assert said(path) == before
-
-    assert cut_off > 20
-    assert said(path)[0] == f"version {VERSION}"
-    assert counted(reopened(tmp_path).totals) == 24
-
-
-def test_carrying_over_on_a_full_disk_is_refused_and_done_once_there_is_room(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = make_old(tmp_path)
-    before = said(path)
-
-    def full(path: Path) -> sqlite3.Connection:
-        db = connect(path)
-        [[pages]] = db.execute("PRAGMA page_count")
-        db.execute(f"PRAGMA max_page_count={pages}")
-        return db
-
-    with monkeypatch.context() as patched:
-        patched.setattr("cdr_exporter.store.store.connect", full)
-        for _ in range(2):
-            with pytest.raises(StateUnusable, match="full"):
-                Store(tmp_path, "hq", "me", BOUNDS)
-            assert said(path) == before
-
-    assert counted(reopened(tmp_path).totals) == 24
-    assert asides(tmp_path) == []
-
-
-MORTAL = """
-import os, signal, sys
-from pathlib import Path
-from cdr_exporter.store.open_file import bring_up_to_date, connect
-db = connect(Path(sys.argv[1]))
-def die_before(statement):
-    if statement.startswith(sys.argv[2]):
-        os.kill(os.getpid(), signal.SIGKILL)
-db.set_trace_callback(die_before)
-bring_up_to_date(db)
-"""
-
-
-@pytest.mark.parametrize(
-    "statement",
-    ["DROP TABLE recent", "CREATE TABLE recent_before", "PRAGMA user_version=", "COMMIT"],
-)
-def test_carrying_over_survives_kill_9(tmp_path: Path, statement: str) -> None:
-    path = make_old(tmp_path)
-    command = [sys.executable, "-c", MORTAL, str(path), statement]
-
-    killed = subprocess.run(command, check=False, timeout=60, cwd=ROOT).returncode
-
-    assert killed == -signal.SIGKILL
-    found = reopened(tmp_path)
-    assert found.ledger is not None
-    assert (found.ledger.newest_key, found.ledger.unread) == (23, ((10, 12), (3, 3)))
-    assert counted(found.totals) == 24
-    assert asides(tmp_path) == []
-
-
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "DROP TABLE ledger",
-        "DROP TABLE recent",
-        "UPDATE ledger SET holes = 'x'",
-        "UPDATE ledger SET rejects = '[\"x\"]'",
-        "UPDATE ledger SET high = 'x'",
-        "UPDATE recent SET fingerprint = 'x'",
-    ],
-)
-def test_a_file_of_the_first_version_that_makes_no_sense_is_set_aside(
-    tmp_path: Path, statement: str
-) -> None:
-    directory = tmp_path / "state"
-    with closing(sqlite3.connect(make_old(directory))) as db:
-        db.execute(statement)
-        db.commit()
-
-    assert outcome(directory) == "set aside"
-
-
-def test_a_file_of_the_first_version_of_another_client_is_left_alone(tmp_path: Path) -> None:
-    path = make_old(tmp_path)
-    before = said(path)
-
-    with pytest.raises(StateUnusable, match="another client_id"):
-        Store(tmp_path, "hq", "you", BOUNDS)
-
-    assert said(path) == before
