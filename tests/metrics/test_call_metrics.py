@@ -22,10 +22,10 @@ from cdr_exporter.settings import MACHINE_CALLEES, PBX, SecretSource
 from cdr_exporter.tail import page_size, read_plan, tail
 from cdr_exporter.tail.page_reader import PageReader
 
+from ..poller.test_exactly_once import MemoryStore
 from ..support.call_traces import legs
 from ..support.fakes import FakePBX
 from ..support.rows import BOUNDS
-from ..test_exactly_once import MemoryStore
 
 NUMBERS = {
     "dids": {"1": "sales"},

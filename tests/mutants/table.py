@@ -270,7 +270,7 @@ COMMIT_THEN_PUBLISH = (
         "call_rows.write(self._db, calls)",
         'self._db.execute("COMMIT"), self._db.execute("BEGIN IMMEDIATE")',
         _in(
-            "tests/test_faults_state.py",
+            "tests/faults/test_state.py",
             "test_a_kill_at_any_statement_or_around_publishing_changes_nothing",
         ),
     ),
@@ -311,7 +311,7 @@ COMMIT_THEN_PUBLISH = (
         "not moving and not self._state.unread",
         "True",
         _in(
-            "tests/test_publication.py",
+            "tests/e2e/test_publication.py",
             "test_after_a_start_no_calls_are_shown_before_the_holes_of_the_start_are_read",
         ),
     ),

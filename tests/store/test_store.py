@@ -984,7 +984,11 @@ def fields_of(ledger: Ledger) -> set[str]:
 
 def test_every_field_of_a_ledger_is_put_to_the_test_above() -> None:
     assert fields_of(LEDGER_BY_TIME) | {"lowest"} == set(Ledger.__dataclass_fields__)
-    assert fields_of(LEDGER_BY_ID) == fields_of(LEDGER_BY_TIME) - {"order", "id_ledger", "newest_at_start"}
+    assert fields_of(LEDGER_BY_ID) == fields_of(LEDGER_BY_TIME) - {
+        "order",
+        "id_ledger",
+        "newest_at_start",
+    }
 
 
 @pytest.mark.parametrize(

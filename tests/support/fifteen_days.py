@@ -34,7 +34,7 @@ from cdr_exporter.tail.page_reader import PageReader
 from pbx_simulator import OfficeSettings, SimulatedPBX
 from pbx_simulator.directory import DIDS, QUEUES
 
-from ..test_calls_of_a_month import Chance, InOneProcess
+from ..e2e.test_calls_of_a_month import Chance, InOneProcess
 from .fakes import FakeClock
 from .processes import Prometheus
 from .programs import require

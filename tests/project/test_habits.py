@@ -16,7 +16,8 @@ import yaml
 
 import cdr_exporter
 
-ROOT = Path(__file__).parent.parent
+from ..support.paths import ROOT
+
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 TEXTS = ("CONTRIBUTING.md", "SECURITY.md", ".github/PULL_REQUEST_TEMPLATE.md")
 WORKFLOWS = {

@@ -3,7 +3,7 @@
 promtool is the first one in PATH. The rules and their tests are meant for Prometheus 2.42 and later
 and for Prometheus 3; another version is tried by putting its folder in front:
 
-    PATH=/opt/prometheus-3.5/bin:$PATH pytest tests/test_rules.py tests/test_alerts.py
+    PATH=/opt/prometheus-3.5/bin:$PATH pytest tests/prometheus
 """
 
 import json
@@ -20,10 +20,10 @@ from cdr_exporter.cdr.error_codes import BLOCKED_REASONS
 from cdr_exporter.cdr.labels import NO_TRUNK
 from cdr_exporter.metrics.catalogue import ALL_DISPOSITIONS, FAMILIES, HISTOGRAM
 
-from .support import alert_scenarios
-from .support.each import for_each
-from .support.paths import ROOT
-from .support.programs import require
+from ..support import alert_scenarios
+from ..support.each import for_each
+from ..support.paths import ROOT
+from ..support.programs import require
 
 FOLDER = ROOT / "prometheus"
 RULE_FILES = sorted((FOLDER / "rules").glob("*.yml"))

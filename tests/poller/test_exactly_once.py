@@ -34,8 +34,8 @@ from cdr_exporter.store import Store
 from cdr_exporter.tail import anchor_search as anchor_search
 from cdr_exporter.tail.page_reader import PageReader
 
-from .support.fakes import FakePBX
-from .support.rows import BOUNDS
+from ..support.fakes import FakePBX
+from ..support.rows import BOUNDS
 
 LATE_WINDOW = 600.0
 RECORDS = "cdr_records_total"

@@ -14,8 +14,8 @@ import pytest
 
 from cdr_exporter.web import ListenAddress, Server
 
-from .support.paths import ROOT
-from .support.web import app, snapshot
+from ..support.paths import ROOT
+from ..support.web import app, snapshot
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 

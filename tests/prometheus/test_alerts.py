@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from .support import alert_scenarios
-from .support.programs import require
+from ..support import alert_scenarios
+from ..support.programs import require
 from .test_rules import ALERTS, alerts_of
 
 ABOUT = ("telephony", "fraud", "quiet")

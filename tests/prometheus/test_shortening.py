@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
-from .support.paths import ROOT
-from .support.programs import require
-from .support.shortening import shortened
+from ..support.paths import ROOT
+from ..support.programs import require
+from ..support.shortening import shortened
 
 FOLDER = ROOT / "prometheus"
 RULE_FILES = sorted((FOLDER / "rules").glob("*.yml"))

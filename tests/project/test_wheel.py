@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from .support.paths import ROOT
+from ..support.paths import ROOT
 
 
 @pytest.fixture(scope="session")

@@ -32,11 +32,11 @@ from cdr_exporter.pbx import Client
 from cdr_exporter.secret import Secret
 from cdr_exporter.settings import PBX, TLS, SecretSource
 
-from .pbx.test_client import HEAD, Office, failure
-from .poller.test_poller import Bench
-from .support.fakes import FakeClock, FakePBX
-from .support.rows import BOUNDS, body, row
-from .support.socket_server import (
+from ..pbx.test_client import HEAD, Office, failure
+from ..poller.test_poller import Bench
+from ..support.fakes import FakeClock, FakePBX
+from ..support.rows import BOUNDS, body, row
+from ..support.socket_server import (
     Certificate,
     Step,
     Wire,
@@ -50,7 +50,7 @@ from .support.socket_server import (
     reset,
     say,
 )
-from .support.socket_server import FakePBX as TokenPBX
+from ..support.socket_server import FakePBX as TokenPBX
 
 FAILURES = "cdr_exporter_poll_failures_total"
 API_ERRORS = "cdr_exporter_api_errors_total"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from .mutants import MUTANTS, ROOT, Mutant
+from ..mutants import MUTANTS, ROOT, Mutant
 
 
 @cache

@@ -19,8 +19,8 @@ from pbx_simulator.http_server import PBXServer
 from pbx_simulator.scenarios import SCENARIOS
 from pbx_simulator.serving import serve
 
-from .support.processes import Exporter, Process, Prometheus, eventually, get
-from .support.programs import require
+from ..support.processes import Exporter, Process, Prometheus, eventually, get
+from ..support.programs import require
 
 pytestmark = pytest.mark.e2e
 

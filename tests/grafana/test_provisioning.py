@@ -4,7 +4,7 @@ import re
 
 import yaml
 
-from .support.paths import ROOT
+from ..support.paths import ROOT
 
 FOLDER = ROOT / "grafana" / "provisioning"
 DATA_SOURCES, DASHBOARDS = FOLDER / "datasources", FOLDER / "dashboards"

@@ -12,8 +12,8 @@ from cdr_exporter import config
 from cdr_exporter.cli import _parser
 from cdr_exporter.metrics.catalogue import FAMILIES, Family
 
-from .support.each import for_each
-from .support.paths import ROOT
+from ..support.each import for_each
+from ..support.paths import ROOT
 
 README = (ROOT / "README.md").read_text()
 ROW = re.compile(r"^\| `(cdr_[a-z_]+)`( D)? \| (\w+) \| ([^|]*) \| (.*) \|$", re.MULTILINE)

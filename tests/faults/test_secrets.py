@@ -29,11 +29,11 @@ from pbx_simulator import APISettings, SimulatedPBX
 from pbx_simulator.http_server import PBXServer
 from pbx_simulator.serving import serve
 
-from .pbx.test_transport import told
-from .poller.test_poller import Bench
-from .support.fakes import FakeClock
-from .support.rows import BOUNDS
-from .support.web import ask
+from ..pbx.test_transport import told
+from ..poller.test_poller import Bench
+from ..support.fakes import FakeClock
+from ..support.rows import BOUNDS
+from ..support.web import ask
 
 SECRET = "canary-secret-5cf1e07a"
 PERSON = "Kristin Canary"

@@ -21,10 +21,10 @@ from pbx_simulator import APISettings, SimulatedPBX
 from pbx_simulator.background import repeating
 from pbx_simulator.serving import serve
 
-from .poller.test_poller import Bench
-from .support.fakes import FakePBX
-from .support.processes import Exporter, Process, eventually
-from .test_end_to_end import SECRET, calls_counted, config, counted
+from ..poller.test_poller import Bench
+from ..support.fakes import FakePBX
+from ..support.processes import Exporter, Process, eventually
+from .test_program import SECRET, calls_counted, config, counted
 
 KILLS = 200
 MISSED = (0, 0, 40, 600, 3000)

@@ -17,9 +17,9 @@ from cdr_exporter import cli
 from cdr_exporter.config import load
 from pbx_simulator.command_line import listen_address
 
-from .support.paths import ROOT
-from .support.programs import require
-from .test_grafana_provisioning import DASHBOARDS, DATA_SOURCES, environment, the_only
+from ..grafana.test_provisioning import DASHBOARDS, DATA_SOURCES, environment, the_only
+from ..support.paths import ROOT
+from ..support.programs import require
 
 FOLDER = ROOT / "deploy"
 COMPOSE = yaml.safe_load((FOLDER / "compose.yml").read_text())

@@ -18,11 +18,11 @@ import yaml
 from pbx_simulator import APISettings, SimulatedPBX
 from pbx_simulator.serving import serve
 
-from .support.paths import ROOT
-from .support.processes import Alertmanager, Exporter, Prometheus, Webhook, eventually
-from .support.shortening import shortened
-from .test_end_to_end import SECRET
-from .test_rules import ALERTS
+from ..prometheus.test_rules import ALERTS
+from ..support.paths import ROOT
+from ..support.processes import Alertmanager, Exporter, Prometheus, Webhook, eventually
+from ..support.shortening import shortened
+from .test_program import SECRET
 
 pytestmark = pytest.mark.e2e
 

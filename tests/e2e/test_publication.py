@@ -14,8 +14,8 @@ from cdr_exporter.errors import TryAgain
 from pbx_simulator import APISettings, SimulatedPBX
 from pbx_simulator.serving import serve
 
-from .support.processes import Process, Prometheus, eventually, free_port
-from .support.scrape_history import HOUR, MINUTE, Page, World, calls_of, total
+from ..support.processes import Process, Prometheus, eventually, free_port
+from ..support.scrape_history import HOUR, MINUTE, Page, World, calls_of, total
 
 RECORDS = "cdr_records_total"
 COUNTS = (

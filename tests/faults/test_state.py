@@ -27,17 +27,17 @@ from cdr_exporter.tail.page_reader import Stopped
 from pbx_simulator import APISettings, SimulatedPBX
 from pbx_simulator.serving import serve
 
-from .pbx.test_client import HEAD, Office
-from .poller.test_poller import Bench, records
-from .poller.test_supervisor import UP, Client, Watching, run
-from .store.test_store import State, counted, outcome, reopened, spoilt_copies, truncated
-from .support.fakes import FakePBX
-from .support.processes import Exporter, eventually
-from .support.socket_server import FakePBX as TokenPBX
-from .support.socket_server import Wire
-from .test_end_to_end import SECRET
-from .test_end_to_end import config as config_of
-from .test_end_to_end import counted as shown_by
+from ..e2e.test_program import SECRET
+from ..e2e.test_program import config as config_of
+from ..e2e.test_program import counted as shown_by
+from ..pbx.test_client import HEAD, Office
+from ..poller.test_poller import Bench, records
+from ..poller.test_supervisor import UP, Client, Watching, run
+from ..store.test_store import State, counted, outcome, reopened, spoilt_copies, truncated
+from ..support.fakes import FakePBX
+from ..support.processes import Exporter, eventually
+from ..support.socket_server import FakePBX as TokenPBX
+from ..support.socket_server import Wire
 
 WRITE_OK = "cdr_exporter_state_write_ok"
 RESET = "cdr_exporter_state_reset_timestamp_seconds"

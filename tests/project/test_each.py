@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from .support.each import for_each
+from ..support.each import for_each
 
 CASES = [pytest.param(number, number % 2, id=f"case {number}") for number in range(4)]
 

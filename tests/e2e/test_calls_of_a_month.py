@@ -26,8 +26,8 @@ from pbx_simulator.directory import DIDS, QUEUES
 from pbx_simulator.http_messages import HTTPRequest
 from pbx_simulator.pbx import API_PATH, CLIENT_ID, CLIENT_SECRET
 
-from .support.fakes import FakeClock
-from .support.rows import BOUNDS
+from ..support.fakes import FakeClock
+from ..support.rows import BOUNDS
 
 DAY, MINUTE = 86_400, 60
 SUNDAY_AT_3 = 1_700_362_800.0
