@@ -20,7 +20,8 @@ EXAMPLE = Path(__file__).parent / "data" / "query-cdr-list-response.txt"
 BOM = b"\xef\xbb\xbf"
 """In front of a body it makes msgspec refuse it, so that it is taken apart row by row."""
 
-DEEP = 100_000
+DEEP = 3_000_000
+"""So deep that no version of Python gets through; 3.14 does at 200,000."""
 INTEGERS = ("timestamp", "duration", "ring_duration", "talk_duration")
 DURATIONS = INTEGERS[1:]
 TEXTS = tuple(name for name in FIELDS if name not in INTEGERS)

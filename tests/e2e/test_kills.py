@@ -12,7 +12,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -102,19 +102,19 @@ def test_a_poller_that_dies_before_any_answer_counts_every_row_once(
     chance = random.Random(seed)
     pbx = FakePBX()
     pbx.call(1000)
-    it = Bench(tmp_path, pbx, start="all")
-    it.poll()
-    for _ in range(30):
-        pbx.call(chance.choice(MISSED))
-        pbx.before_answer = _death(pbx, chance)
-        with suppress(SystemExit):
-            it.poll(6)
-        it.restart()
-        assert it.counted <= len(pbx.rows)
-    pbx.before_answer = lambda: None
-    it.poll(3)
+    with closing(Bench(tmp_path, pbx, start="all")) as it:
+        it.poll()
+        for _ in range(30):
+            pbx.call(chance.choice(MISSED))
+            pbx.before_answer = _death(pbx, chance)
+            with suppress(SystemExit):
+                it.poll(6)
+            it.restart()
+            assert it.counted <= len(pbx.rows)
+        pbx.before_answer = lambda: None
+        it.poll(3)
 
-    assert it.counted == len(pbx.rows)
+        assert it.counted == len(pbx.rows)
 
 
 def _death(pbx: FakePBX, chance: random.Random) -> Callable[[], None]:

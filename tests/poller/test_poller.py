@@ -46,9 +46,12 @@ class Bench:
         self.store: Store | None = None
         self.restart()
 
-    def restart(self) -> None:
+    def close(self) -> None:
         if self.store is not None:
             self.store.close()
+
+    def restart(self) -> None:
+        self.close()
         self.call_rules = call_rules_of(self.settings, MACHINE_CALLEES)
         self.store = Store(self.state_dir, "hq", "me", BOUNDS, number_zeros(self.call_rules))
         self.self_metrics = SelfMetrics(BOUNDS)
