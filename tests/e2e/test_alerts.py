@@ -8,6 +8,7 @@ covers and what not. The exporter is not shortened: it polls each second, the le
 from __future__ import annotations
 
 import json
+import threading
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,12 @@ import pytest
 import yaml
 
 from pbx_simulator import APISettings, SimulatedPBX
+from pbx_simulator.http_messages import HTTPReply, HTTPRequest
 from pbx_simulator.serving import serve
 
 from ..prometheus.test_rules import ALERTS
 from ..support.paths import ROOT
-from ..support.processes import Alertmanager, Exporter, Prometheus, Webhook, eventually
+from ..support.processes import PATIENCE, Alertmanager, Exporter, Prometheus, Webhook, eventually
 from ..support.shortening import shortened
 from .test_program import SECRET
 
@@ -67,7 +69,10 @@ def exporter_config(directory: Path, **base_urls: str) -> Path:
         for name, url in base_urls.items()
     )
     path = directory / "exporter.yml"
-    path.write_text(f"poll_interval: 1s\nbirth_hold: 2s\ncall_settle: 5s\npbxs:\n{pbxs}")
+    path.write_text(
+        "poll_interval: 1s\nrequest_timeout: 2m\nstale_after: 5m\nbirth_hold: 2s\n"
+        f"call_settle: 5s\npbxs:\n{pbxs}"
+    )
     return path
 
 
@@ -83,16 +88,28 @@ def steer(base_url: str, command: str, **arguments: object) -> None:
 FAILED = {"call_type": "Outbound", "disposition": "FAILED"}
 
 
+class HangingPBX(SimulatedPBX):
+    """A PBX that takes requests and answers none until it is well again.
+
+    Failures would make the exporter wait longer and longer, so that its return would take a time of
+    chance.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.well_again = threading.Event()
+
+    def answer(self, request: HTTPRequest) -> HTTPReply:
+        self.well_again.wait(PATIENCE)
+        return super().answer(request)
+
+
 def test_a_failing_trunk_and_a_dead_pbx_are_told_and_then_that_they_are_well_again(
     tmp_path: Path,
 ) -> None:
     write_rules(tmp_path)
-    pbx, branch = (
-        SimulatedPBX(api=APISettings(client_secret=SECRET)),
-        SimulatedPBX(api=APISettings(client_secret=SECRET)),
-    )
-    # Slow refusals, so that there are few: the exporter waits longer after each.
-    branch.faults.fail_next(times=1000, status=503, delay_seconds=2.0)
+    pbx = SimulatedPBX(api=APISettings(client_secret=SECRET))
+    branch = HangingPBX(api=APISettings(client_secret=SECRET))
     with (
         serve(pbx, with_control=True) as server,
         serve(branch) as starting,
@@ -131,7 +148,7 @@ def test_a_failing_trunk_and_a_dead_pbx_are_told_and_then_that_they_are_well_aga
             "the dead PBX is told", lambda: webhook.first("firing", "CDRPBXDown", "branch")
         )
         assert told["annotations"]["description"].startswith("No poll of branch has succeeded")
-        branch.faults.heal()
+        branch.well_again.set()
         for alertname, name in (("CDRPBXDown", "branch"), ("CDRTrunkFailures", "hq")):
             eventually(
                 f"{alertname} is over",
