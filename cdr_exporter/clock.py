@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass
+from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,21 @@ class Now:
     steady: float
 
 
-class Clock:
+class Clock(Protocol):
+    """What is needed of a clock; tests move one by hand."""
+
+    def now(self) -> Now:
+        """Return this instant."""
+
+    def wait(self, seconds: float) -> None:
+        """Wait *seconds*, or until stopping."""
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the program is to end."""
+
+
+class SystemClock:
     """The machine's clocks; waiting ends early when *stop* is set."""
 
     def __init__(self, stop: threading.Event) -> None:

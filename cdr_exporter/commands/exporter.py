@@ -13,7 +13,7 @@ from importlib.metadata import version
 from zoneinfo import ZoneInfo
 
 from .. import bundled
-from ..clock import Clock
+from ..clock import SystemClock
 from ..exposition import Exposition
 from ..metrics.catalogue import DELAY_BUCKETS, LEGS_BUCKETS
 from ..metrics.totals import Bounds
@@ -49,7 +49,7 @@ class Exporter:
     ) -> None:
         preflight.check_environment(settings, secrets=False)
         self._stopping = stop
-        clock = Clock(stop)
+        clock = SystemClock(stop)
         bounds = bounds_of(settings)
         board = SnapshotBoard()
         self._supervisors = [
