@@ -37,8 +37,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.poller.test_poller import Bench
-from tests.support.fakes import FakePBX
+from tests.support.fake_pbx import FakePBX
+from tests.support.poller_harness import PollerHarness
 
 RUNS = 40
 POLLS, QUIET_POLLS = 12, 25
@@ -243,27 +243,25 @@ class Ours:
     """The poller of the exporter. How often a row was counted is what its trunk's counter says."""
 
     def __init__(self, pbx: FakePBX, directory: Path) -> None:
-        self._bench = Bench(directory, pbx, max_trunks=1_000_000, poll_interval=INTERVAL)
+        self._harness = PollerHarness(directory, pbx, max_trunks=1_000_000, poll_interval=INTERVAL)
 
     def poll(self) -> None:
         """Poll, whatever comes of it."""
-        self._bench.poll()
+        self._harness.poll()
 
     def counted(self) -> Counter[int]:
         """Return how often each row was counted, by id."""
-        assert self._bench.store is not None
         return Counter(
             {
                 int(key.labels[2].removeprefix("row-")): value[0]
-                for key, value in self._bench.store.totals.series.items()
+                for key, value in self._harness.store.totals.series.items()
                 if key.family == "cdr_records_total" and value[0]
             }
         )
 
     def close(self) -> None:
         """Let the state file go."""
-        assert self._bench.store is not None
-        self._bench.store.close()
+        self._harness.store.close()
 
 
 Tailer = Simple | Ours

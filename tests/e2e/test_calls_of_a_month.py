@@ -26,7 +26,7 @@ from pbx_simulator.directory import DIDS, QUEUES
 from pbx_simulator.http_messages import HTTPRequest
 from pbx_simulator.pbx import API_PATH, CLIENT_ID, CLIENT_SECRET
 
-from ..support.fakes import FakeClock
+from ..support.fake_clock import FakeClock
 from ..support.rows import BOUNDS
 
 DAY, MINUTE = 86_400, 60
@@ -126,12 +126,12 @@ class Month:
         self_metrics = SelfMetrics(BOUNDS)
         self._poller = Poller(
             self.settings,
-            PageReader(self._list, self_metrics, self.clock),  # type: ignore[arg-type]
+            PageReader(self._list, self_metrics, self.clock),
             self.store,
             call_rules=call_rules,
             self_metrics=self_metrics,
             bounds=BOUNDS,
-            clock=self.clock,  # type: ignore[arg-type]
+            clock=self.clock,
             publish=lambda _: None,
             chance=lambda: 0.5,
         )

@@ -21,8 +21,8 @@ from pbx_simulator import APISettings, SimulatedPBX
 from pbx_simulator.background import repeating
 from pbx_simulator.serving import serve
 
-from ..poller.test_poller import Bench
-from ..support.fakes import FakePBX
+from ..support.fake_pbx import FakePBX
+from ..support.poller_harness import PollerHarness
 from ..support.processes import Exporter, Process, eventually
 from .test_program import SECRET, calls_counted, config, counted
 
@@ -102,7 +102,7 @@ def test_a_poller_that_dies_before_any_answer_counts_every_row_once(
     chance = random.Random(seed)
     pbx = FakePBX()
     pbx.call(1000)
-    with closing(Bench(tmp_path, pbx, start="all")) as it:
+    with closing(PollerHarness(tmp_path, pbx, start="all")) as it:
         it.poll()
         for _ in range(30):
             pbx.call(chance.choice(MISSED))

@@ -10,7 +10,7 @@ import datetime
 import gzip
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,8 +33,9 @@ from cdr_exporter.secret import Secret
 from cdr_exporter.settings import PBX, TLS, SecretSource
 
 from ..pbx.test_client import HEAD, Office, failure
-from ..poller.test_poller import Bench
-from ..support.fakes import FakeClock, FakePBX
+from ..support.fake_clock import FakeClock
+from ..support.fake_pbx import FakePBX
+from ..support.poller_harness import MakeHarness
 from ..support.rows import BOUNDS, body, row
 from ..support.socket_server import (
     Certificate,
@@ -60,7 +61,7 @@ HOUR, DAY = 3600.0, 86_400.0
 
 
 class Wired:
-    """The real client where `Bench` expects a PBX; its clock is the poller's."""
+    """The real client for a `PollerHarness`; its clock is the poller's."""
 
     def __init__(self, wire: Wire, directory: Path, password: str = "") -> None:
         self.clock = FakeClock()
@@ -69,7 +70,7 @@ class Wired:
             base_url=wire.url,
             client_id="client",
             secret=SecretSource(value=Secret(password or "right-secret")),
-            request_timeout=0.3,
+            request_timeout=1.0,
         )
         directory.mkdir(parents=True, exist_ok=True)
         self.client = Client(settings, directory / "hq.token", wall=lambda: self.clock.wall)
@@ -90,20 +91,6 @@ class Wired:
 def wire() -> Iterator[Wire]:
     with Wire(TokenPBX()) as wire:
         yield wire
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
-    benches: list[Bench] = []
-
-    def make(pbx: Any = None, **settings: object) -> Bench:
-        benches.append(Bench(tmp_path / "state", pbx, **settings))
-        return benches[-1]
-
-    yield make
-    for each in benches:
-        assert each.store is not None
-        each.store.close()
 
 
 def calls(*row_ids: int, **fields: Any) -> list[dict[str, Any]]:
@@ -180,10 +167,10 @@ FAULTS = {
 @pytest.mark.fault("C1", "C2", "C3", "C5", "C7", "C8")
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 def test_a_fault_is_counted_by_its_reason_and_the_next_answer_counts(
-    wire: Wire, bench: Callable[..., Bench], tmp_path: Path, fault: Fault
+    wire: Wire, make_harness: MakeHarness, tmp_path: Path, fault: Fault
 ) -> None:
     pbx: TokenPBX = wire.script[0]  # type: ignore[assignment]
-    it = bench(Wired(wire, tmp_path / "token"))
+    it = make_harness(cdr_list=Wired(wire, tmp_path / "token"))
     pbx.rows = calls(1)
     it.poll()
     pbx.rows = calls(3, 2, 1)
@@ -214,12 +201,10 @@ REASONS = sorted({each.reason for each in FAULTS.values()} | {"tls", "state"})
 
 
 @pytest.mark.fault("B1")
-def test_a_refused_connection_is_counted_as_such(
-    bench: Callable[..., Bench], tmp_path: Path
-) -> None:
+def test_a_refused_connection_is_counted_as_such(make_harness: MakeHarness, tmp_path: Path) -> None:
     with Wire(TokenPBX()) as gone:
         nobody = Wired(gone, tmp_path / "token")
-    it = bench(nobody)
+    it = make_harness(cdr_list=nobody)
     it.poll()
 
     assert (it.own(FAILURES, "connect"), it.gauge("cdr_up")) == (1, 0)
@@ -227,16 +212,16 @@ def test_a_refused_connection_is_counted_as_such(
 
 @pytest.mark.fault("A4")
 def test_wrong_credentials_are_seen_and_tried_no_more_than_three_times(
-    wire: Wire, bench: Callable[..., Bench], tmp_path: Path
+    wire: Wire, make_harness: MakeHarness, tmp_path: Path
 ) -> None:
     pbx: TokenPBX = wire.script[0]  # type: ignore[assignment]
-    it = bench(Wired(wire, tmp_path / "token", password="wrong"))
+    it = make_harness(cdr_list=Wired(wire, tmp_path / "token", password="wrong"))
     for _ in range(200):
         it.clock.pass_(it.poll())
         if len(it.shown) % 9 == 0:
             # A crash loop has no more tries than a process that lives.
-            it.pbx = Wired(wire, tmp_path / "token", password="wrong")  # type: ignore[assignment]
-            it.pbx.clock = it.clock
+            it.cdr_list = Wired(wire, tmp_path / "token", password="wrong")
+            it.cdr_list.clock = it.clock
             it.restart()
     blocked = it.gauge(BLOCKED, "credentials")
     pbx.secret = "wrong"
@@ -249,10 +234,10 @@ def test_wrong_credentials_are_seen_and_tried_no_more_than_three_times(
 
 @pytest.mark.fault("A1", "A2")
 def test_a_token_that_expires_before_every_answer_is_no_data_gap(
-    wire: Wire, bench: Callable[..., Bench], tmp_path: Path
+    wire: Wire, make_harness: MakeHarness, tmp_path: Path
 ) -> None:
     pbx: TokenPBX = wire.script[0]  # type: ignore[assignment]
-    it = bench(Wired(wire, tmp_path / "token"))
+    it = make_harness(cdr_list=Wired(wire, tmp_path / "token"))
     it.poll()
     ups = []
     for number in range(1, 9):
@@ -328,11 +313,11 @@ def test_an_expired_certificate_is_refused_and_its_pin_is_believed(tmp_path: Pat
 
 @pytest.mark.fault("B7")
 def test_no_trouble_with_tls_is_taken_for_a_refused_login(
-    bench: Callable[..., Bench], tmp_path: Path
+    make_harness: MakeHarness, tmp_path: Path
 ) -> None:
     stranger = certificate(tmp_path, "stranger")
     with Wire(TokenPBX(), tls=stranger.server) as wire, Wire(as_plain_http) as plain:
-        it = bench(Wired(wire, tmp_path / "token"))
+        it = make_harness(cdr_list=Wired(wire, tmp_path / "token"))
         it.poll(5)
         other = Office(plain, TokenPBX(), tmp_path)
         reasons = {
@@ -365,31 +350,29 @@ def test_good_json_of_another_content_type_is_taken(
 
 
 @pytest.mark.fault("B14")
-def test_an_old_answer_of_a_cache_changes_nothing(bench: Callable[..., Bench]) -> None:
+def test_an_old_answer_of_a_cache_changes_nothing(make_harness: MakeHarness) -> None:
     pbx = FakePBX()
     pbx.call(100)
-    it = bench(pbx)
+    it = make_harness(pbx)
     it.poll()
-    true, cached = pbx.fetch, {}
+    true = pbx.edit_answer
+    cached: dict[CDRQuery, CDRAnswer] = {}
 
-    def remember(query: CDRQuery) -> CDRAnswer:
-        cached[query] = true(query)
-        return cached[query]
+    def remember(query: CDRQuery, answer: CDRAnswer) -> CDRAnswer:
+        cached[query] = answer
+        return answer
 
-    def replay(query: CDRQuery) -> CDRAnswer:
-        return cached.get(query) or true(query)
-
-    pbx.fetch = remember  # type: ignore[method-assign]
+    pbx.edit_answer = remember
     pbx.call(5)
     it.poll()
     pbx.call(300)
     it.poll()
     before = it.counted
     pbx.call(40)
-    pbx.fetch = replay  # type: ignore[method-assign]
+    pbx.edit_answer = cached.get
     it.poll(3)
     stale = (it.counted, it.gauge("cdr_up"), it.gauge("cdr_exporter_lineage_suspect"))
-    pbx.fetch = true  # type: ignore[method-assign]
+    pbx.edit_answer = true
     it.poll(2)
 
     assert before == 305
@@ -399,11 +382,11 @@ def test_an_old_answer_of_a_cache_changes_nothing(bench: Callable[..., Bench]) -
 
 @pytest.mark.fault("B15")
 def test_a_reboot_in_the_middle_of_a_catch_up_goes_on_where_it_was(
-    bench: Callable[..., Bench],
+    make_harness: MakeHarness,
 ) -> None:
     pbx = FakePBX()
     pbx.call(5000)
-    it = bench(pbx, start="all")
+    it = make_harness(pbx, start="all")
     backlogs = []
     for requests in (3, 5, 8, 13):
         last = len(pbx.queries) + requests
@@ -442,10 +425,10 @@ POISON = [
 @pytest.mark.fault("C4", "C6", "C16")
 @pytest.mark.parametrize(("poison", "reason"), POISON)
 def test_a_poison_row_in_every_page_stops_nothing(
-    wire: Wire, bench: Callable[..., Bench], tmp_path: Path, poison: str, reason: str
+    wire: Wire, make_harness: MakeHarness, tmp_path: Path, poison: str, reason: str
 ) -> None:
     pbx: TokenPBX = wire.script[0]  # type: ignore[assignment]
-    it = bench(Wired(wire, tmp_path / "token"))
+    it = make_harness(cdr_list=Wired(wire, tmp_path / "token"))
     pbx.rows = calls(2)
     it.poll()
     for newest in range(4, 10):
@@ -474,10 +457,10 @@ HOSTILE = {
 
 @pytest.mark.fault("C11", "C12", "C13")
 def test_hostile_names_are_counted_kept_and_shown(
-    wire: Wire, bench: Callable[..., Bench], tmp_path: Path
+    wire: Wire, make_harness: MakeHarness, tmp_path: Path
 ) -> None:
     pbx: TokenPBX = wire.script[0]  # type: ignore[assignment]
-    it = bench(Wired(wire, tmp_path / "token"))
+    it = make_harness(cdr_list=Wired(wire, tmp_path / "token"))
     it.poll()
     names = list(HOSTILE.values())
     pbx.rows = [
@@ -513,10 +496,10 @@ def _records(families: Any) -> list[tuple[dict[str, str], float]]:
 
 @pytest.mark.fault("C14", "E15")
 def test_twenty_thousand_trunk_names_are_no_more_series_than_allowed(
-    bench: Callable[..., Bench],
+    make_harness: MakeHarness,
 ) -> None:
     pbx = FakePBX()
-    it = bench(pbx, max_trunks=20)
+    it = make_harness(pbx, max_trunks=20)
     it.poll()
     for number in range(20_000):
         pbx.call(src_trunk=f"trunk {number}")
@@ -538,12 +521,12 @@ def test_twenty_thousand_trunk_names_are_no_more_series_than_allowed(
 @pytest.mark.parametrize("order", ["first", "last", "left_out"])
 @pytest.mark.parametrize("start", ["now", "all"])
 def test_rows_without_an_id_count_once_when_the_firmware_is_new(
-    bench: Callable[..., Bench], start: str, order: str
+    make_harness: MakeHarness, start: str, order: str
 ) -> None:
     pbx = FakePBX()
     pbx.without_id = order
     pbx.call(300)
-    it = bench(pbx, start=start)
+    it = make_harness(pbx, start=start)
     it.poll(3)
     before = it.counted
     for _ in range(150):
@@ -561,9 +544,9 @@ def test_rows_without_an_id_count_once_when_the_firmware_is_new(
 
 
 @pytest.mark.fault("C15")
-def test_rows_of_one_uid_count_each(bench: Callable[..., Bench]) -> None:
+def test_rows_of_one_uid_count_each(make_harness: MakeHarness) -> None:
     pbx = FakePBX()
-    it = bench(pbx)
+    it = make_harness(pbx)
     it.poll()
     pbx.call(9, uid="the same", started_at=1_700_000_000)
     it.poll()

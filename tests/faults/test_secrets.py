@@ -30,8 +30,8 @@ from pbx_simulator.http_server import PBXServer
 from pbx_simulator.serving import serve
 
 from ..pbx.test_transport import told
-from ..poller.test_poller import Bench
-from ..support.fakes import FakeClock
+from ..support.fake_clock import FakeClock
+from ..support.poller_harness import PollerHarness
 from ..support.rows import BOUNDS
 from ..support.web import ask
 
@@ -117,7 +117,7 @@ FAULTS: dict[str, dict[str, Any]] = {
 }
 
 
-def poll_until_up(it: Bench) -> None:
+def poll_until_up(it: PollerHarness) -> None:
     for _ in range(12):
         it.poll()
         if it.gauge("cdr_up"):
@@ -126,7 +126,7 @@ def poll_until_up(it: Bench) -> None:
     raise AssertionError(f"still down: {it.last.trouble}")
 
 
-def pages(it: Bench) -> str:
+def pages(it: PollerHarness) -> str:
     app = App(
         snapshots=lambda: [it.last],
         exposition=Exposition(BOUNDS, version="1.2.3"),
@@ -158,7 +158,7 @@ def test_no_fault_at_any_endpoint_shows_a_secret_or_a_person(
 ) -> None:
     pbx, serving = server
     client, path = Watched(serving.base_url, tmp_path), tmp_path / "hq.token"
-    it = Bench(tmp_path / "state", client)  # type: ignore[arg-type]
+    it = PollerHarness(tmp_path / "state", cdr_list=client)
     poll_until_up(it)
     canaries = {SECRET, PERSON, NUMBER, "canary-token", "canary token"} | tokens_of(path)
     pbx.office.call(
@@ -176,7 +176,6 @@ def test_no_fault_at_any_endpoint_shows_a_secret_or_a_person(
     poll_until_up(it)
     canaries |= tokens_of(path)
     client.client.revoke(0.5)
-    assert it.store is not None
     it.store.close()
 
     seen += pages(it) + client.shown + logged.getvalue() + repr(client.client.__dict__)

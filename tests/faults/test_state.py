@@ -21,7 +21,6 @@ import pytest
 
 from cdr_exporter.metrics.snapshot import Snapshot
 from cdr_exporter.metrics.totals import Series
-from cdr_exporter.pbx import token_file
 from cdr_exporter.poller.board import SnapshotBoard
 from cdr_exporter.tail.page_reader import Stopped
 from pbx_simulator import APISettings, SimulatedPBX
@@ -31,10 +30,10 @@ from ..e2e.test_program import SECRET
 from ..e2e.test_program import config as config_of
 from ..e2e.test_program import counted as shown_by
 from ..pbx.test_client import HEAD, Office
-from ..poller.test_poller import Bench, records
 from ..poller.test_supervisor import UP, Client, Watching, run
 from ..store.test_store import State, counted, outcome, reopened, spoilt_copies, truncated
-from ..support.fakes import FakePBX
+from ..support.counts import records
+from ..support.poller_harness import MakeHarness, PollerHarness
 from ..support.processes import Exporter, eventually
 from ..support.socket_server import FakePBX as TokenPBX
 from ..support.socket_server import Wire
@@ -45,27 +44,13 @@ FAILURES = "cdr_exporter_poll_failures_total"
 DAY = 86_400.0
 
 
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
-    benches: list[Bench] = []
-
-    def make(name: str = "state", pbx: FakePBX | None = None, **settings: object) -> Bench:
-        benches.append(Bench(tmp_path / name, pbx, **settings))
-        return benches[-1]
-
-    yield make
-    for each in benches:
-        assert each.store is not None
-        each.store.close()
-
-
-def shown(bench: Bench) -> list[int]:
+def shown(harness: PollerHarness) -> list[int]:
     """Return what scrapes could have seen of `cdr_records_total`, one after the other."""
-    return seen(bench.shown, bench)
+    return seen(harness.shown, harness)
 
 
-def seen(snapshots: list[Snapshot], bench: Bench) -> list[int]:
-    return [records(each.totals) for each in snapshots if each.shows_calls(bench.clock.now())]
+def seen(snapshots: list[Snapshot], harness: PollerHarness) -> list[int]:
+    return [records(each.totals) for each in snapshots if each.shows_calls(harness.clock.now())]
 
 
 # --- E1: killed at every point -------------------------------------------------------------------
@@ -74,45 +59,43 @@ def seen(snapshots: list[Snapshot], bench: Bench) -> list[int]:
 class Kills:
     """Copies the state at each point of a poll, and notes what a scrape had seen by then."""
 
-    def __init__(self, bench: Bench, directory: Path) -> None:
-        self.bench = bench
+    def __init__(self, harness: PollerHarness, directory: Path) -> None:
+        self.harness = harness
         self.directory = directory
         self.points: list[tuple[str, Path, int]] = []
-        assert bench.store is not None
-        bench.store._db.set_trace_callback(lambda statement: self.at(statement.split()[0]))
-        publish = bench.poller._show
+        harness.store._db.set_trace_callback(lambda statement: self.at(statement.split()[0]))
+        publish = harness.poller._show
 
         def publishing(snapshot: Snapshot) -> None:
             self.at("publish")
             publish(snapshot)
             self.at("published")
 
-        bench.poller._show = publishing
+        harness.poller._show = publishing
 
     def at(self, point: str) -> None:
         copy = self.directory / f"kill-{len(self.points)}"
-        shutil.copytree(self.bench.state_dir, copy)
-        self.points.append((point, copy, max(shown(self.bench), default=0)))
+        shutil.copytree(self.harness.state_dir, copy)
+        self.points.append((point, copy, max(shown(self.harness), default=0)))
 
 
 @pytest.mark.fault("E1")
 def test_a_kill_at_any_statement_or_around_publishing_changes_nothing(
-    bench: Callable[..., Bench], tmp_path: Path
+    make_harness: MakeHarness, tmp_path: Path
 ) -> None:
-    it = bench()
+    it = make_harness()
     it.pbx.call(30)
     it.poll()
     it.pbx.call(70, src_trunk="gsm")
     kills = Kills(it, tmp_path)
     it.poll()
-    assert it.store is not None
     it.store._db.set_trace_callback(None)
     final = it.counted
 
     assert final == 70
     assert {"BEGIN", "INSERT", "COMMIT", "publish", "published"} <= {p for p, _, _ in kills.points}
     for point, copy, seen_before in kills.points:
-        after = bench(copy.name, it.pbx)
+        after = make_harness(it.pbx, state_dir=copy)
         start = after.counted
         after.poll(3)
         assert start >= seen_before, point
@@ -124,7 +107,8 @@ def test_a_kill_at_any_statement_or_around_publishing_changes_nothing(
 def test_a_kill_at_any_step_of_a_login_makes_no_second_login_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pbx, copies = TokenPBX(), []
+    pbx = TokenPBX()
+    copies: list[tuple[Path, int]] = []
     directory = tmp_path / "state"
     directory.mkdir()
 
@@ -140,7 +124,7 @@ def test_a_kill_at_any_step_of_a_login_makes_no_second_login_at_once(
     with Wire(pbx) as wire:
         office = Office(wire, pbx, directory)
         with monkeypatch.context() as patched:
-            patched.setattr(token_file.os, "fsync", kill_around(os.fsync))
+            patched.setattr(os, "fsync", kill_around(os.fsync))
             patched.setattr(Path, "replace", kill_around(Path.replace))
             office.client().fetch(HEAD)
         outcomes = [_logins_after(Office(wire, pbx, copy), asked) for copy, asked in copies]
@@ -162,12 +146,11 @@ def _logins_after(office: Office, _asked: int) -> int:
 # --- E2: what a power cut leaves of the log ------------------------------------------------------
 
 
-def logged_after_a_checkpoint(bench: Callable[..., Bench], calls: int) -> Path:
+def logged_after_a_checkpoint(make_harness: MakeHarness, calls: int) -> Path:
     """Return a killed state: 30 rows in the file itself, and *calls* more, each in the log."""
-    it = bench("alive", start="all")
+    it = make_harness(start="all")
     it.pbx.call(30)
     it.poll()
-    assert it.store is not None
     it.store._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     for number in range(calls):
         it.pbx.call(src_trunk=f"trunk {number}")
@@ -177,9 +160,9 @@ def logged_after_a_checkpoint(bench: Callable[..., Bench], calls: int) -> Path:
 
 @pytest.mark.fault("E2")
 def test_a_cut_log_never_leaves_less_than_the_last_checkpoint(
-    bench: Callable[..., Bench], tmp_path: Path
+    make_harness: MakeHarness, tmp_path: Path
 ) -> None:
-    killed = logged_after_a_checkpoint(bench, 4)
+    killed = logged_after_a_checkpoint(make_harness, 4)
     whole = outcome(shutil.copytree(killed, tmp_path / "whole"))
     states = list(spoilt_copies(killed, "hq.db-wal", truncated, 512))
     rows = [counted(each.totals) for each in states if isinstance(each, State)]
@@ -197,8 +180,8 @@ def torn(text: bytes, at: int) -> bytes:
 
 
 @pytest.mark.fault("E2")
-def test_a_torn_log_leaves_what_some_commit_left(bench: Callable[..., Bench]) -> None:
-    killed = logged_after_a_checkpoint(bench, 3)
+def test_a_torn_log_leaves_what_some_commit_left(make_harness: MakeHarness) -> None:
+    killed = logged_after_a_checkpoint(make_harness, 3)
     states = list(spoilt_copies(killed, "hq.db-wal", torn, 512))
     rows = {counted(each.totals) for each in states if isinstance(each, State)}
 
@@ -224,14 +207,13 @@ def limited(limit: int) -> Iterator[None]:
 
 
 @pytest.mark.fault("E3")
-def test_a_full_disk_shows_what_was_and_then_all(bench: Callable[..., Bench]) -> None:
-    it = bench()
+def test_a_full_disk_shows_what_was_and_then_all(make_harness: MakeHarness) -> None:
+    it = make_harness()
     it.pbx.call(5)
     it.poll()
     it.pbx.call(2)
     it.poll()
     it.pbx.call(15, src_trunk="gsm")
-    assert it.store is not None
     [[pages]] = it.store._db.execute("PRAGMA page_count")
     it.store._db.execute(f"PRAGMA max_page_count={pages}")
     # Many new series, so that there is no room left on the pages that exist.
@@ -252,9 +234,9 @@ def test_a_full_disk_shows_what_was_and_then_all(bench: Callable[..., Bench]) ->
 @pytest.mark.fault("E11")
 @pytest.mark.parametrize("room", [0, 100, 4096, 9000])
 def test_a_disk_that_fails_in_a_write_is_tried_again_and_nothing_is_counted_twice(
-    bench: Callable[..., Bench], room: int
+    make_harness: MakeHarness, room: int
 ) -> None:
-    it = bench()
+    it = make_harness()
     it.pbx.call(5)
     it.poll()
     it.pbx.call(3, src_trunk="gsm")
@@ -264,7 +246,7 @@ def test_a_disk_that_fails_in_a_write_is_tried_again_and_nothing_is_counted_twic
         broken = (it.gauge(WRITE_OK), it.own(FAILURES, "state"), shown(it)[-1])
     copy = shutil.copytree(it.state_dir, it.state_dir.with_name("copy"))
     it.poll()
-    after = bench(copy.name, it.pbx)
+    after = make_harness(it.pbx, state_dir=copy)
     after.poll()
 
     assert broken == (0, 2, 0)
@@ -298,12 +280,11 @@ class Failing:
     "message", ["disk I/O error", "attempt to write a readonly database", "database is locked"]
 )
 def test_an_error_at_any_statement_is_a_failed_write_and_no_more(
-    bench: Callable[..., Bench], message: str
+    make_harness: MakeHarness, message: str
 ) -> None:
-    it = bench()
+    it = make_harness()
     it.pbx.call(5)
     it.poll()
-    assert it.store is not None
     real, failed, at = it.store._db, 0, 1
     while True:
         it.pbx.call(1, src_trunk=f"trunk {at}")
@@ -408,14 +389,13 @@ def test_a_newer_state_is_not_polled_and_not_touched(
 @pytest.mark.parametrize("start", ["now", "all"])
 @pytest.mark.parametrize("lost", [1, 19, 60, 700, 2500])
 def test_an_older_copy_put_back_shows_nothing_lower(
-    bench: Callable[..., Bench], lost: int, start: str
+    make_harness: MakeHarness, lost: int, start: str
 ) -> None:
-    it = bench(start=start)
+    it = make_harness(start=start)
     it.pbx.call(400)
     it.poll()
     it.pbx.call(40)
     it.poll()
-    assert it.store is not None
     it.store.close()
     older = shutil.copytree(it.state_dir, it.state_dir.with_name("older"))
     it.restart()
@@ -441,15 +421,14 @@ def test_an_older_copy_put_back_shows_nothing_lower(
 @pytest.mark.fault("E10")
 @pytest.mark.parametrize("wait", [5.0, 300.0, 3600.0])
 def test_an_older_copy_put_back_finds_rows_again_that_were_late(
-    bench: Callable[..., Bench], wait: float
+    make_harness: MakeHarness, wait: float
 ) -> None:
-    it = bench(late_window=600.0)
+    it = make_harness(late_window=600.0)
     it.pbx.call(100)
     it.poll()
     it.pbx.call(40)
     it.pbx.delete(120, 131)
     it.poll()
-    assert it.store is not None
     it.store.close()
     older = shutil.copytree(it.state_dir, it.state_dir.with_name("older"))
     it.restart()
@@ -476,9 +455,9 @@ def test_an_older_copy_put_back_finds_rows_again_that_were_late(
 @pytest.mark.fault("E10")
 @pytest.mark.parametrize("lost", [1, 60, 400])
 def test_an_older_copy_put_back_counts_rows_without_an_id_once(
-    bench: Callable[..., Bench], lost: int
+    make_harness: MakeHarness, lost: int
 ) -> None:
-    it = bench()
+    it = make_harness()
     for number in range(50):
         it.pbx.call_without_id(started_at=int(it.clock.wall) - 3600 + number)
     it.poll(2)
@@ -490,7 +469,6 @@ def test_an_older_copy_put_back_counts_rows_without_an_id_once(
         it.poll(3)
 
     live(20)
-    assert it.store is not None
     it.store.close()
     older = shutil.copytree(it.state_dir, it.state_dir.with_name("older"))
     it.restart()
@@ -514,8 +492,8 @@ def test_an_older_copy_put_back_counts_rows_without_an_id_once(
 
 
 @pytest.mark.fault("E12")
-def test_no_shared_memory_is_needed_beside_the_log(bench: Callable[..., Bench]) -> None:
-    it = bench(start="all")
+def test_no_shared_memory_is_needed_beside_the_log(make_harness: MakeHarness) -> None:
+    it = make_harness(start="all")
     it.pbx.call(2)
     it.poll()
 
@@ -528,8 +506,8 @@ def test_no_shared_memory_is_needed_beside_the_log(bench: Callable[..., Bench]) 
 
 
 @pytest.mark.fault("E13")
-def test_a_stop_between_any_two_pages_keeps_what_was_committed(bench: Callable[..., Bench]) -> None:
-    it = bench(start="all")
+def test_a_stop_between_any_two_pages_keeps_what_was_committed(make_harness: MakeHarness) -> None:
+    it = make_harness(start="all")
     it.pbx.call(3000)
     for requests in range(1, 30):
         last = len(it.pbx.queries) + requests
@@ -573,9 +551,9 @@ def test_a_stop_in_the_middle_of_a_catch_up_ends_in_time_and_loses_nothing(tmp_p
 @pytest.mark.fault("E14")
 @pytest.mark.parametrize("jump", [DAY, -DAY, 400 * DAY, -400 * DAY], ids=["+1d", "-1d", "+", "-"])
 def test_a_jump_of_the_hosts_clock_neither_counts_nor_polls_more(
-    bench: Callable[..., Bench], jump: float
+    make_harness: MakeHarness, jump: float
 ) -> None:
-    it = bench()
+    it = make_harness()
     it.pbx.call(50)
     waits = [it.poll()]
     it.pbx.call(3)

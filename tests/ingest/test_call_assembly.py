@@ -22,9 +22,9 @@ from cdr_exporter.metrics.row_metrics import grouped
 from cdr_exporter.metrics.totals import Series
 from cdr_exporter.settings import MACHINE_CALLEES, PBX, SecretSource
 
-from ..poller.test_poller import Bench
 from ..support.call_traces import BEGAN, rows
-from ..support.fakes import FakePBX
+from ..support.fake_pbx import FakePBX
+from ..support.poller_harness import PollerHarness
 
 OPEN = Series("cdr_exporter_open_calls")
 
@@ -33,8 +33,8 @@ QUEUE = "20  Queue Support<6400>  ANSWERED  5  60  in  sip  connected"
 AGENT = "20  Ada Ahorn<2001>  ANSWERED  5  60  in  sip  hangup"
 
 
-class Office(Bench):
-    """A bench whose PBX shows legs; *calls* are those counted, by outcome."""
+class Office(PollerHarness):
+    """A harness whose PBX shows legs; *calls* are those counted, by outcome."""
 
     def show(self, *lines: str, uid: str = "a-call", ago: int = 0) -> None:
         """Show the legs of a trace whose last one ends now, or *ago* seconds before."""
@@ -57,7 +57,6 @@ class Office(Bench):
 
     @property
     def calls(self) -> dict[str, int]:
-        assert self.store is not None
         found: dict[str, int] = {}
         for key, value in self.store.totals.series.items():
             if key.family == "cdr_calls_total" and value[0]:
@@ -504,7 +503,6 @@ def test_closed_calls_are_remembered_in_bounds(
         it.show(AGENT, uid=f"call-{number}")
         it.run(30)
     it.run(120)
-    assert it.store is not None
     closed = list(it.store.calls.closed)
     it.restart()
 
@@ -517,7 +515,6 @@ def test_a_call_is_forgotten_once_no_leg_of_it_can_come(office: Callable[..., Of
     it = office(longest_call=3600.0)
     it.show(AGENT)
     it.run(3000)
-    assert it.store is not None
     remembered = set(it.store.calls.closed)
     it.run(1200)
     it.show(AGENT, uid="another")

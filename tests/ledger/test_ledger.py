@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from cdr_exporter.cdr import Garbled, Record, Rejected
@@ -17,7 +19,7 @@ from cdr_exporter.ledger.watermark import Watermark
 from cdr_exporter.tail.anchor_search import AnchorSearch
 from cdr_exporter.tail.page_size import whole
 
-from ..support.fakes import FakePBX
+from ..support.fake_pbx import FakePBX
 
 TERMS = LedgerLimits(late_window=600.0, longest_call=11_700.0)
 NOW = 1_700_001_000.0
@@ -218,12 +220,6 @@ def test_what_lies_above_the_anchor_is_read_and_counted_once(pbx: FakePBX) -> No
     assert (second.late, second.reused, third.late, third.reused) == (0, 0, 0, 0)
 
 
-def restored(pbx: FakePBX, to: int) -> None:
-    """Put back a backup of when *to* was the newest id; what comes then takes ids again."""
-    pbx.delete(*range(to + 1, pbx.next_id))
-    pbx.next_id = to + 1
-
-
 def call_again(pbx: FakePBX, times: int) -> None:
     for _ in range(times):
         pbx.call(uid=f"again-{pbx.next_id}", started_at=1_700_000_500 + pbx.next_id)
@@ -232,7 +228,7 @@ def call_again(pbx: FakePBX, times: int) -> None:
 @pytest.mark.fault("D5")
 def test_after_a_backup_was_put_back_only_new_rows_count(pbx: FakePBX) -> None:
     ledger = from_now(read(pbx, size=100), NOW)
-    restored(pbx, 60)
+    pbx.roll_back(60)
     call_again(pbx, 30)
     search = sound(ledger, pbx)
     first = judged(ledger, read(pbx), anchor=search.anchor)
@@ -247,11 +243,11 @@ def test_after_a_backup_was_put_back_only_new_rows_count(pbx: FakePBX) -> None:
 @pytest.mark.fault("D5")
 def test_rows_that_a_backup_took_away_and_that_come_back_do_not_count(pbx: FakePBX) -> None:
     ledger = judged(from_the_beginning(), read(pbx, size=100)).ledger
-    rows, next_id = dict(pbx.rows), pbx.next_id
-    restored(pbx, 90)
+    backup = pbx.backup()
+    pbx.roll_back(90)
     call_again(pbx, 3)
     ledger = judged(ledger, read(pbx)).ledger
-    pbx.rows, pbx.next_id = rows, next_id
+    pbx.restore(backup)
     back = judged(ledger, read(pbx))
     after = judged(back.ledger, read(pbx, 2))
 
@@ -380,7 +376,7 @@ def test_ids_that_were_missing_long_ago_are_no_gap() -> None:
 # --- by time -------------------------------------------------------------------------------------
 
 
-def calls_by_time(pbx: FakePBX, *starts: int, **fields: object) -> None:
+def calls_by_time(pbx: FakePBX, *starts: int, **fields: Any) -> None:
     for start in starts:
         pbx.call_without_id(started_at=start, **fields)
 

@@ -22,9 +22,9 @@ from cdr_exporter.settings import MACHINE_CALLEES, PBX, SecretSource
 from cdr_exporter.tail import page_size, read_plan, tail
 from cdr_exporter.tail.page_reader import PageReader
 
-from ..poller.test_exactly_once import MemoryStore
 from ..support.call_traces import legs
-from ..support.fakes import FakePBX
+from ..support.fake_pbx import FakePBX
+from ..support.memory_store import MemoryStore
 from ..support.rows import BOUNDS
 
 NUMBERS = {
@@ -182,15 +182,15 @@ def all_counted(rows: list[dict[str, Any]], numbers: Mapping[str, Any]) -> Mappi
         max_trunks=1,
         **numbers,
     )
-    store, self_metrics = MemoryStore(), SelfMetrics(BOUNDS)
+    store, self_metrics = MemoryStore().loaded(), SelfMetrics(BOUNDS)
     poller = Poller(
         settings,
-        PageReader(pbx, self_metrics, pbx.clock),  # type: ignore[arg-type]
-        store,  # type: ignore[arg-type]
+        PageReader(pbx, self_metrics, pbx.clock),
+        store,
         call_rules=call_rules_of(settings, MACHINE_CALLEES),
         self_metrics=self_metrics,
         bounds=BOUNDS,
-        clock=pbx.clock,  # type: ignore[arg-type]
+        clock=pbx.clock,
         publish=lambda _: None,
     )
     for _ in range(8):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from cdr_exporter.calls import NO_CHANGE, CallChange, TrackedCalls
+from cdr_exporter.calls import NO_CHANGE, CallChange
 from cdr_exporter.cdr import Record
 from cdr_exporter.errors import StateNotWritten, TryAgain
 from cdr_exporter.ingest.call_assembly import call_rules_of
@@ -27,14 +27,16 @@ from cdr_exporter.ledger import ledger as ledger_module
 from cdr_exporter.ledger.page import Page
 from cdr_exporter.metrics.self_metrics import SelfMetrics
 from cdr_exporter.metrics.snapshot import Snapshot
-from cdr_exporter.metrics.totals import Totals, first_totals
+from cdr_exporter.metrics.totals import Totals
 from cdr_exporter.poller.poller import Poller
 from cdr_exporter.settings import MACHINE_CALLEES, PBX, SecretSource
 from cdr_exporter.store import Store
 from cdr_exporter.tail import anchor_search as anchor_search
 from cdr_exporter.tail.page_reader import PageReader
 
-from ..support.fakes import FakePBX
+from ..support.counts import counted, observed
+from ..support.fake_pbx import Backup, FakePBX
+from ..support.memory_store import MemoryStore
 from ..support.rows import BOUNDS
 
 LATE_WINDOW = 600.0
@@ -45,49 +47,8 @@ class Killed(BaseException):
     """The process is gone."""
 
 
-class MemoryStore:
-    """What a store holds, over restarts, without a disk. A load forgets what no commit kept."""
-
-    def __init__(self) -> None:
-        self.ledger: Ledger | None = None
-        self.totals: Totals = first_totals()
-        self.resets: Mapping[str, float] = {}
-        self.calls = TrackedCalls()
-        self._kept: Ledger | None = None
-
-    def commit(self, ledger: Ledger, totals: Totals, calls: CallChange) -> None:
-        self._kept, self.ledger, self.totals = ledger, ledger, totals
-        self.calls.apply(calls)
-
-    def note(self, ledger: Ledger) -> None:
-        self.ledger = ledger
-
-    def loaded(self) -> MemoryStore:
-        kept = self._kept
-        if kept is not None:
-            recheck = tuple(type(gap)(gap.low, gap.high, gap.since) for gap in kept.recheck)
-            kept = type(kept)(
-                **{name: getattr(kept, name) for name in kept.__slots__} | {"recheck": recheck}
-            )
-        self.ledger = self._kept = kept
-        return self
-
-    def close(self) -> None:
-        pass
-
-
-def counted(totals: Totals, family: str) -> int:
-    return sum(value[0] for key, value in totals.series.items() if key.family == family)
-
-
-def observed(totals: Totals, family: str) -> tuple[int, int]:
-    """Return how often a histogram was observed, and the sum of that."""
-    values = [value for key, value in totals.series.items() if key.family == family]
-    return sum(sum(each[:-1]) for each in values), sum(each[-1] for each in values)
-
-
-class APBX(RuleBasedStateMachine):
-    """A PBX that is telephoned on, cleaned up, restored, reset, upgraded, and polled."""
+class ExactlyOnce(RuleBasedStateMachine):
+    """A PBX to whose table everything happens, and a poller that dies at any step."""
 
     durable = False
 
@@ -103,7 +64,7 @@ class APBX(RuleBasedStateMachine):
         self.reserved: list[tuple[int, int]] = []
         self.before_start: set[int] = set()
         self.given_before: set[int] = set()
-        self.snapshot: tuple[dict[int, Record], int] | None = None
+        self.backup: Backup | None = None
         self.nameless_share = 0.0
         self.calls_made = 0
         self.rows_only = 0
@@ -151,12 +112,12 @@ class APBX(RuleBasedStateMachine):
         self_metrics = SelfMetrics(BOUNDS)
         self.poller = Poller(
             self.settings,
-            PageReader(self.pbx, self_metrics, self.clock),  # type: ignore[arg-type]
+            PageReader(self.pbx, self_metrics, self.clock),
             self.store,
             call_rules=call_rules_of(self.settings, MACHINE_CALLEES),
             self_metrics=self_metrics,
             bounds=BOUNDS,
-            clock=self.clock,  # type: ignore[arg-type]
+            clock=self.clock,
             publish=self.publish,
             chance=lambda: 0.5,
         )
@@ -295,17 +256,17 @@ class APBX(RuleBasedStateMachine):
 
     @rule(skipped=st.integers(1, 3))
     def ids_are_rolled_back(self, skipped: int) -> None:
-        self.pbx.next_id += skipped
+        self.pbx.skip_ids(skipped)
 
     @rule()
     def a_row_is_begun(self) -> None:
         """Its id is given now, and it will be visible later."""
-        self.reserved.append((self.pbx.next_id, int(self.clock.wall)))
+        row_id = self.pbx.reserve_id()
+        self.reserved.append((row_id, int(self.clock.wall)))
         # An id that had a row is no gap: a second row of it that is late, too, is looked for by
         # nobody.
-        if self.store.ledger is None or self.pbx.next_id in self.given_before:
-            self.before_start.add(self.pbx.next_id)
-        self.pbx.next_id += 1
+        if self.store.ledger is None or row_id in self.given_before:
+            self.before_start.add(row_id)
 
     @precondition(lambda self: self.reserved)
     @rule()
@@ -321,27 +282,25 @@ class APBX(RuleBasedStateMachine):
         """The newest rows are deleted, and their ids given to the next ones."""
         newest = sorted(self.pbx.rows)[-4:]
         if newest and not self.reserved and not self.nameless_share:
-            self.pbx.delete(*newest)
             self.given_before |= {*range(newest[0], self.pbx.next_id)}
-            self.pbx.next_id = newest[0]
+            self.pbx.roll_back(newest[0] - 1)
 
     @rule()
     def a_backup_is_made(self) -> None:
-        self.snapshot = (dict(self.pbx.rows), self.pbx.next_id)
+        self.backup = self.pbx.backup()
 
-    @precondition(lambda self: self.snapshot is not None)
+    @precondition(lambda self: self.backup is not None)
     @rule()
     def the_backup_is_put_back(self) -> None:
-        assert self.snapshot is not None
-        rows, next_id = self.snapshot
+        assert self.backup is not None
         self.clock.pass_(2)
-        self.pbx.rows, self.pbx.next_id = dict(rows), next_id
+        self.pbx.restore(self.backup)
         self.reserved.clear()
 
     @rule()
     def it_is_reset(self) -> None:
         self.clock.pass_(2)
-        self.pbx.rows, self.pbx.next_id = {}, 1
+        self.pbx.reset()
         self.reserved.clear()
 
     @rule(share=st.sampled_from([0.4, 1.0]))
@@ -350,8 +309,8 @@ class APBX(RuleBasedStateMachine):
 
     @rule(rows=st.integers(0, 40))
     def another_pbx_answers_one_poll(self, rows: int) -> None:
-        ours, before = self.pbx.rows, self.pbx.next_id
-        self.pbx.rows, self.pbx.next_id = {}, 1
+        ours = self.pbx.backup()
+        self.pbx.reset()
         for number in range(rows):
             name = f"foreign-{self.serial}-{number}"
             self.foreign.add(name)
@@ -359,7 +318,7 @@ class APBX(RuleBasedStateMachine):
         if self.store.ledger is not None:
             with suppress(Killed):
                 self.poller.poll()
-        self.pbx.rows, self.pbx.next_id = ours, before
+        self.pbx.restore(ours)
         self.poller.poll()
 
     # --- what must hold --------------------------------------------------------------------------
@@ -423,23 +382,23 @@ class APBX(RuleBasedStateMachine):
 
 
 @pytest.mark.fault("D1", "D2", "D4", "H6", "H7")
-class TestQuickly(APBX.TestCase):  # type: ignore[misc]
+class TestQuickly(ExactlyOnce.TestCase):  # type: ignore[misc]
     settings = settings(max_examples=250, stateful_step_count=25, deadline=None)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3000)
-class TestForLong(APBX.TestCase):  # type: ignore[misc]
+class TestForLong(ExactlyOnce.TestCase):  # type: ignore[misc]
     settings = settings(max_examples=4000, stateful_step_count=50, deadline=None)
 
 
-class ADurablePBX(APBX):
+class ExactlyOnceOnDisk(ExactlyOnce):
     durable = True
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3000)
-class TestWithTheRealStoreForLong(ADurablePBX.TestCase):  # type: ignore[misc]
+class TestWithTheRealStoreForLong(ExactlyOnceOnDisk.TestCase):  # type: ignore[misc]
     settings = settings(max_examples=600, stateful_step_count=40, deadline=None)
 
 

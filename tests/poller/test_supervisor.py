@@ -15,7 +15,7 @@ from cdr_exporter.poller.supervisor import Supervisor
 from cdr_exporter.settings import MACHINE_CALLEES, PBX, SecretSource
 from cdr_exporter.store import Store
 
-from ..support.fakes import FakePBX
+from ..support.fake_pbx import FakePBX
 from ..support.rows import BOUNDS
 
 UP = Series("cdr_up")
@@ -66,7 +66,7 @@ def supervised(
         state_dir,
         machines=MACHINE_CALLEES,
         bounds=BOUNDS,
-        clock=client.clock,  # type: ignore[arg-type]
+        clock=client.clock,
         board=board,
     )
 

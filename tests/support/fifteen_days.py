@@ -35,7 +35,7 @@ from pbx_simulator import OfficeSettings, SimulatedPBX
 from pbx_simulator.directory import DIDS, QUEUES
 
 from ..e2e.test_calls_of_a_month import Chance, InOneProcess
-from .fakes import FakeClock
+from .fake_clock import FakeClock
 from .processes import Prometheus
 from .programs import require
 
@@ -106,12 +106,12 @@ class Exporter:
         self.store = Store(state_dir, name, "me", BOUNDS, number_zeros(call_rules))
         self._poller = Poller(
             settings,
-            PageReader(cut, self_metrics, clock),  # type: ignore[arg-type]
+            PageReader(cut, self_metrics, clock),
             self.store,
             call_rules=call_rules,
             self_metrics=self_metrics,
             bounds=BOUNDS,
-            clock=clock,  # type: ignore[arg-type]
+            clock=clock,
             publish=self._keep,
             chance=lambda: 0.5,
         )

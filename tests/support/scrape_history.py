@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,8 +27,9 @@ from cdr_exporter.metrics.catalogue import FAMILIES, HISTOGRAM
 from cdr_exporter.metrics.snapshot import Snapshot
 from cdr_exporter.store import Store
 
-from ..poller.test_poller import Bench
-from .fakes import FakeClock, FakePBX
+from .fake_clock import FakeClock
+from .fake_pbx import FakePBX
+from .poller_harness import PollerHarness
 from .programs import require
 from .rows import BOUNDS
 
@@ -193,12 +195,12 @@ def _notation(values: list[float | None]) -> str:
 class World:
     """An exporter with its PBX, its users and its Prometheus; the exporter runs from the start."""
 
-    def __init__(self, directory: Path, **settings: object) -> None:
+    def __init__(self, directory: Path, **settings: Any) -> None:
         self.clock = Timeline()
         self.pbx = FakePBX()
         self.pbx.clock = self.clock
         self.history = History()
-        self.bench = Bench(directory / "state", self.pbx, **settings)
+        self.harness = PollerHarness(directory / "state", self.pbx, **settings)
         self._aside = directory / "aside"
         self._exposition: Exposition | None = None
         self._next_poll = 0.0
@@ -214,18 +216,17 @@ class World:
 
     def start(self) -> None:
         """Start it again as a new process."""
-        self.bench.restart()
+        self.harness.restart()
         self._start()
 
     def _start(self) -> None:
         self._exposition = Exposition(BOUNDS, "1.2.3")
         self._next_poll = self.clock.steady
-        self.bench.poller.publish()
+        self.harness.poller.publish()
 
     @property
     def store(self) -> Store:
-        assert self.bench.store is not None
-        return self.bench.store
+        return self.harness.store
 
     def kill_after(self, answers: int) -> None:
         """Run until the exporter is killed while it waits for the answer so many from now."""
@@ -238,17 +239,17 @@ class World:
 
     def set_aside(self) -> None:
         """Keep a copy of the state as it is now, of a closed store."""
-        shutil.copytree(self.bench.state_dir, self._aside)
+        shutil.copytree(self.harness.state_dir, self._aside)
 
     def bring_back(self) -> None:
         """Put the copy in the place of the state: what was committed since is lost."""
-        shutil.rmtree(self.bench.state_dir)
-        shutil.copytree(self._aside, self.bench.state_dir)
+        shutil.rmtree(self.harness.state_dir)
+        shutil.copytree(self._aside, self.harness.state_dir)
 
     def durable(self, directory: Path) -> Page:
         """Return what a process would find and show that starts after a kill at this instant."""
         shutil.rmtree(directory, ignore_errors=True)
-        shutil.copytree(self.bench.state_dir, directory)
+        shutil.copytree(self.harness.state_dir, directory)
         store = Store(directory, "hq", "me", BOUNDS)
         store.close()
         found = Snapshot(pbx="hq", totals=store.totals, shown=True, fresh_until=float("inf"))
@@ -264,7 +265,7 @@ class World:
                 self.clock.pass_(end - self.clock.steady)
             elif self.clock.steady >= self._next_poll:
                 self._next_poll = float("inf")
-                self._next_poll = self.bench.poll() + self.clock.steady
+                self._next_poll = self.harness.poll() + self.clock.steady
             else:
                 self.clock.pass_(min(end, self._next_poll) - self.clock.steady)
 
@@ -292,7 +293,7 @@ class World:
         """Return what a scrape at this instant gets; nothing where nobody listens."""
         if self._exposition is None:
             return {}
-        return self._rendered(self.bench.last, self._exposition)
+        return self._rendered(self.harness.last, self._exposition)
 
     def scrape(self) -> None:
         """Keep the page of this instant."""

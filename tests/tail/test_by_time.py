@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from random import Random
 
 import pytest
@@ -15,22 +13,8 @@ from cdr_exporter.cdr.contract import CDRQuery
 from cdr_exporter.errors import TryAgain
 from cdr_exporter.ledger.order import BY_ID, BY_TIME
 
-from ..poller.test_poller import Bench, short_pages
-from ..support.fakes import FakePBX
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
-    benches: list[Bench] = []
-
-    def make(pbx: FakePBX | None = None, **settings: object) -> Bench:
-        benches.append(Bench(tmp_path / str(len(benches)), pbx, **settings))
-        return benches[-1]
-
-    yield make
-    for each in benches:
-        assert each.store is not None
-        each.store.close()
+from ..support.fake_pbx import FakePBX
+from ..support.poller_harness import MakeHarness, PollerHarness, shorten_pages
 
 
 @pytest.fixture(params=["first", "last", "left_out"])
@@ -48,13 +32,12 @@ def end(pbx: FakePBX, times: int = 1, *, named: bool = False, duration: int = 60
         (pbx.call if named else pbx.call_without_id)(**fields)
 
 
-def order_of(it: Bench) -> object:
-    assert it.store is not None
+def order_of(it: PollerHarness) -> object:
     assert it.store.ledger is not None
     return it.store.ledger.order
 
 
-def poll(it: Bench, times: int, every: float = 30.0) -> None:
+def poll(it: PollerHarness, times: int, every: float = 30.0) -> None:
     for _ in range(times):
         it.poll()
         it.clock.pass_(every)
@@ -63,10 +46,10 @@ def poll(it: Bench, times: int, every: float = 30.0) -> None:
 @pytest.mark.parametrize("start", ["now", "all"])
 @pytest.mark.parametrize("rows", [1, 2, 30, 700])
 def test_a_table_without_ids_is_followed_by_time_from_the_start(
-    bench: Callable[..., Bench], pbx: FakePBX, start: str, rows: int
+    make_harness: MakeHarness, pbx: FakePBX, start: str, rows: int
 ) -> None:
     end(pbx, rows)
-    it = bench(pbx, start=start)
+    it = make_harness(pbx, start=start)
     poll(it, 2)
     before = it.counted
     end(pbx, 5)
@@ -79,10 +62,10 @@ def test_a_table_without_ids_is_followed_by_time_from_the_start(
 
 @pytest.mark.parametrize("new", [1, 40, 900])
 def test_an_upgrade_while_the_exporter_runs_loses_and_doubles_nothing(
-    bench: Callable[..., Bench], pbx: FakePBX, new: int
+    make_harness: MakeHarness, pbx: FakePBX, new: int
 ) -> None:
     end(pbx, 300, named=True)
-    it = bench(pbx, start="all")
+    it = make_harness(pbx, start="all")
     poll(it, 2)
     it.clock.pass_(120)
     end(pbx, new)
@@ -95,10 +78,10 @@ def test_an_upgrade_while_the_exporter_runs_loses_and_doubles_nothing(
 
 
 def test_a_pbx_that_mixes_both_kinds_loses_and_doubles_nothing(
-    bench: Callable[..., Bench], pbx: FakePBX
+    make_harness: MakeHarness, pbx: FakePBX
 ) -> None:
     end(pbx, 300, named=True)
-    it = bench(pbx)
+    it = make_harness(pbx)
     poll(it, 2)
     for number in range(200):
         end(pbx, named=number % 3 != 0)
@@ -111,10 +94,10 @@ def test_a_pbx_that_mixes_both_kinds_loses_and_doubles_nothing(
 
 
 def test_a_long_call_that_ends_among_older_ones_is_counted_within_minutes(
-    bench: Callable[..., Bench], pbx: FakePBX
+    make_harness: MakeHarness, pbx: FakePBX
 ) -> None:
     end(pbx, 50)
-    it = bench(pbx)
+    it = make_harness(pbx)
     poll(it, 2)
     end(pbx, 300)
     end(pbx, duration=10_000)
@@ -124,11 +107,11 @@ def test_a_long_call_that_ends_among_older_ones_is_counted_within_minutes(
 
 
 def test_a_restart_by_time_changes_nothing_and_goes_on_by_time(
-    bench: Callable[..., Bench], pbx: FakePBX
+    make_harness: MakeHarness, pbx: FakePBX
 ) -> None:
     end(pbx, 300, named=True)
     end(pbx, 100)
-    it = bench(pbx, start="all")
+    it = make_harness(pbx, start="all")
     poll(it, 2)
     end(pbx, 100)
     it.restart()
@@ -142,10 +125,10 @@ def test_a_restart_by_time_changes_nothing_and_goes_on_by_time(
 
 @pytest.mark.parametrize("killed_after", [1, 2, 3, 5, 8, 13])
 def test_a_process_killed_while_it_changes_over_goes_on_where_it_was(
-    bench: Callable[..., Bench], pbx: FakePBX, killed_after: int
+    make_harness: MakeHarness, pbx: FakePBX, killed_after: int
 ) -> None:
     end(pbx, 600, named=True)
-    it = bench(pbx, start="all")
+    it = make_harness(pbx, start="all")
     poll(it, 2)
     it.clock.pass_(120)
     end(pbx, 1500)
@@ -161,9 +144,9 @@ def test_a_process_killed_while_it_changes_over_goes_on_where_it_was(
 
 
 def test_calls_that_began_in_the_same_second_are_told_apart(
-    bench: Callable[..., Bench], pbx: FakePBX
+    make_harness: MakeHarness, pbx: FakePBX
 ) -> None:
-    it = bench(pbx, start="all")
+    it = make_harness(pbx, start="all")
     for _ in range(150):
         pbx.call_without_id(started_at=1_700_000_000)
     poll(it, 3)
@@ -179,14 +162,6 @@ def crowd(pbx: FakePBX, rows: int) -> None:
         pbx.call_without_id(started_at=started_at)
 
 
-def changes_ties(pbx: FakePBX) -> None:
-    """Let *pbx* list what began in one second in another order in each answer."""
-    by_time, chance = pbx._by_time, Random(1)
-    pbx._by_time = lambda: sorted(  # type: ignore[method-assign]
-        by_time(), key=lambda row: (row.started_at, chance.random()), reverse=True
-    )
-
-
 @pytest.mark.fault("C17")
 @pytest.mark.parametrize(
     ("start", "below"),
@@ -198,12 +173,12 @@ def changes_ties(pbx: FakePBX) -> None:
 )
 @pytest.mark.parametrize("rows", [499, 500, 501, 1300, 4900])
 def test_a_second_with_more_calls_than_a_page_holds_is_read_in_one_answer(
-    bench: Callable[..., Bench], rows: int, below: int, start: str
+    make_harness: MakeHarness, rows: int, below: int, start: str
 ) -> None:
     pbx = FakePBX()
-    changes_ties(pbx)
+    pbx.shuffle = Random(1)
     end(pbx, below)
-    it = bench(pbx, start=start)
+    it = make_harness(pbx, start=start)
     poll(it, 2)
     before = it.counted
     crowd(pbx, rows)
@@ -220,21 +195,15 @@ def test_a_second_with_more_calls_than_a_page_holds_is_read_in_one_answer(
 @pytest.mark.parametrize("tells", ["too-much", "nothing"])
 @pytest.mark.parametrize("rows", [1, 2, 30, 700])
 def test_the_end_is_found_where_the_total_does_not_tell_it(
-    bench: Callable[..., Bench], rows: int, tells: str
+    make_harness: MakeHarness, rows: int, tells: str
 ) -> None:
     pbx = FakePBX(tells_total=tells == "too-much")
     end(pbx, 30)
     crowd(pbx, rows)
     for serial in range(1, 31):
         pbx.delete(serial)
-    whole = pbx.fetch
-
-    def fetch(query: CDRQuery) -> CDRAnswer:
-        answer = whole(query)
-        return replace(answer, total=answer.total and answer.total + 3)
-
-    pbx.fetch = fetch  # type: ignore[method-assign]
-    it = bench(pbx, start="all")
+    pbx.edit_answer = lambda query, answer: replace(answer, total=answer.total and answer.total + 3)
+    it = make_harness(pbx, start="all")
     poll(it, 3)
     end(pbx, 5)
     poll(it, 3)
@@ -248,18 +217,13 @@ def test_the_end_is_found_where_the_total_does_not_tell_it(
 @pytest.mark.parametrize("more", [None, 3], ids=["no-total", "too-large"])
 @pytest.mark.parametrize("start", ["now", "all"])
 def test_the_window_is_read_again_to_the_end_of_a_list_whose_total_does_not_tell_it(
-    bench: Callable[..., Bench], start: str, more: int | None
+    make_harness: MakeHarness, start: str, more: int | None
 ) -> None:
     pbx = FakePBX(tells_total=more is not None)
-    whole = pbx.fetch
-
-    def fetch(query: CDRQuery) -> CDRAnswer:
-        answer = whole(query)
-        return replace(answer, total=None if more is None else (answer.total or 0) + more)
-
-    pbx.fetch = fetch  # type: ignore[method-assign]
+    if more is not None:
+        pbx.edit_answer = lambda query, answer: replace(answer, total=(answer.total or 0) + more)
     end(pbx, 100)
-    it = bench(pbx, start=start)
+    it = make_harness(pbx, start=start)
     poll(it, 3)
     before = it.counted
     for _ in range(4):
@@ -278,14 +242,14 @@ def test_the_window_is_read_again_to_the_end_of_a_list_whose_total_does_not_tell
 
 
 def test_a_second_that_pages_cut_short_cannot_show_whole_is_no_end(
-    bench: Callable[..., Bench],
+    make_harness: MakeHarness,
 ) -> None:
     pbx = FakePBX(tells_total=False)
     end(pbx, 300)
     crowd(pbx, 100)
     end(pbx, 30)
-    short_pages(pbx, 15)
-    it = bench(pbx, start="all")
+    shorten_pages(pbx, 15)
+    it = make_harness(pbx, start="all")
     poll(it, 20)
 
     assert it.gauge("cdr_up") == 0
@@ -293,13 +257,13 @@ def test_a_second_that_pages_cut_short_cannot_show_whole_is_no_end(
 
 
 def test_a_row_without_id_that_the_order_by_id_leaves_out_keeps_no_first_read_from_its_end(
-    bench: Callable[..., Bench],
+    make_harness: MakeHarness,
 ) -> None:
     pbx = FakePBX()
     pbx.without_id = "left_out"
     pbx.call_without_id(new_id="", started_at=1_600_000_000)
     end(pbx, 700, named=True)
-    it = bench(pbx, start="all")
+    it = make_harness(pbx, start="all")
     poll(it, 3)
 
     assert order_of(it) is BY_ID
@@ -309,11 +273,11 @@ def test_a_row_without_id_that_the_order_by_id_leaves_out_keeps_no_first_read_fr
 
 
 def test_a_call_that_turns_up_in_a_crowded_second_later_is_found(
-    bench: Callable[..., Bench],
+    make_harness: MakeHarness,
 ) -> None:
     pbx = FakePBX()
     end(pbx, 100)
-    it = bench(pbx)
+    it = make_harness(pbx)
     poll(it, 2)
     crowd(pbx, 1300)
     second = max(row.started_at for row in pbx.rows.values())
@@ -327,11 +291,11 @@ def test_a_call_that_turns_up_in_a_crowded_second_later_is_found(
 
 
 def test_a_pbx_that_is_slow_is_asked_for_all_of_a_second_too(
-    bench: Callable[..., Bench],
+    make_harness: MakeHarness,
 ) -> None:
     pbx = FakePBX()
     pbx.before_answer = lambda: it.clock.pass_(6)
-    it = bench(pbx, start="all")
+    it = make_harness(pbx, start="all")
     end(pbx, 900)
     poll(it, 40, 1)
     before = len(pbx.queries)
@@ -345,20 +309,18 @@ def test_a_pbx_that_is_slow_is_asked_for_all_of_a_second_too(
 
 
 def test_of_a_crowded_second_no_more_is_asked_for_than_the_pbx_can_send_in_time(
-    bench: Callable[..., Bench],
+    make_harness: MakeHarness,
 ) -> None:
     pbx = FakePBX()
-    whole = pbx.fetch
 
-    def fetch(query: CDRQuery) -> CDRAnswer:
+    def in_time(query: CDRQuery, answer: CDRAnswer) -> CDRAnswer:
         if query.limit > 3100:
-            pbx.queries.append(query)
             raise TryAgain("no answer in time", reason="timeout")
-        return whole(query)
+        return answer
 
-    pbx.fetch = fetch  # type: ignore[method-assign]
+    pbx.edit_answer = in_time
     end(pbx, 100)
-    it = bench(pbx, start="all")
+    it = make_harness(pbx, start="all")
     poll(it, 2)
     crowd(pbx, 2100)
     end(pbx, 30)
@@ -370,11 +332,11 @@ def test_of_a_crowded_second_no_more_is_asked_for_than_the_pbx_can_send_in_time(
 
 @pytest.mark.fault("C17")
 def test_a_second_with_more_calls_than_the_contract_lets_us_ask_for_fails_the_poll(
-    bench: Callable[..., Bench],
+    make_harness: MakeHarness,
 ) -> None:
     pbx = FakePBX()
     end(pbx, 100)
-    it = bench(pbx, start="all")
+    it = make_harness(pbx, start="all")
     poll(it, 2)
     crowd(pbx, 10_001)
     poll(it, 4)
@@ -388,9 +350,9 @@ def test_a_second_with_more_calls_than_the_contract_lets_us_ask_for_fails_the_po
 
 
 def test_rows_without_new_id_are_told_apart_by_what_they_say(
-    bench: Callable[..., Bench], pbx: FakePBX
+    make_harness: MakeHarness, pbx: FakePBX
 ) -> None:
-    it = bench(pbx, start="all")
+    it = make_harness(pbx, start="all")
     for leg in range(40):
         pbx.call_without_id(new_id="", uid="one call", call_to=f"{leg}", started_at=1_700_000_000)
     poll(it, 3)
@@ -399,11 +361,11 @@ def test_rows_without_new_id_are_told_apart_by_what_they_say(
 
 
 def test_one_row_whose_id_is_missing_does_not_change_the_order(
-    bench: Callable[..., Bench],
+    make_harness: MakeHarness,
 ) -> None:
     pbx = FakePBX()
     end(pbx, 100, named=True)
-    it = bench(pbx)
+    it = make_harness(pbx)
     it.poll()
     pbx.call_without_id(new_id="", started_at=int(pbx.clock.wall) - 60)
     end(pbx, named=True)
@@ -416,19 +378,18 @@ def test_one_row_whose_id_is_missing_does_not_change_the_order(
 
 
 def test_a_pbx_that_does_not_sort_by_time_is_followed_by_id(
-    bench: Callable[..., Bench],
+    make_harness: MakeHarness,
 ) -> None:
     pbx = FakePBX()
     end(pbx, 100, named=True)
-    whole = pbx.fetch
 
-    def fetch(query: CDRQuery) -> CDRAnswer:
+    def by_id_only(query: CDRQuery, answer: CDRAnswer) -> CDRAnswer:
         if query.sort_by == "time":
             raise Garbled("not sorted")
-        return whole(query)
+        return answer
 
-    pbx.fetch = fetch  # type: ignore[method-assign]
-    it = bench(pbx)
+    pbx.edit_answer = by_id_only
+    it = make_harness(pbx)
     it.poll()
     end(pbx, 3, named=True)
     it.poll()
@@ -437,10 +398,10 @@ def test_a_pbx_that_does_not_sort_by_time_is_followed_by_id(
     assert it.gauge("cdr_up") == 1
 
 
-def test_looking_for_rows_without_id_costs_a_page_an_hour(bench: Callable[..., Bench]) -> None:
+def test_looking_for_rows_without_id_costs_a_page_an_hour(make_harness: MakeHarness) -> None:
     pbx = FakePBX()
     end(pbx, 100, named=True)
-    it = bench(pbx)
+    it = make_harness(pbx)
     it.poll()
     before = len(pbx.queries)
     for _ in range(130):
@@ -453,11 +414,11 @@ def test_looking_for_rows_without_id_costs_a_page_an_hour(bench: Callable[..., B
 
 
 def test_by_time_the_window_is_read_again_every_few_minutes_and_not_at_each_poll(
-    bench: Callable[..., Bench],
+    make_harness: MakeHarness,
 ) -> None:
     pbx = FakePBX()
     end(pbx, 600)
-    it = bench(pbx)
+    it = make_harness(pbx)
     poll(it, 2)
     before = pbx.rows_sent
     poll(it, 20)
@@ -467,28 +428,28 @@ def test_by_time_the_window_is_read_again_every_few_minutes_and_not_at_each_poll
 
 @pytest.mark.parametrize("start", ["now", "all"])
 def test_rows_that_vanish_and_come_back_are_not_counted_again(
-    bench: Callable[..., Bench], pbx: FakePBX, start: str
+    make_harness: MakeHarness, pbx: FakePBX, start: str
 ) -> None:
     end(pbx, 80)
-    it = bench(pbx, start=start)
+    it = make_harness(pbx, start=start)
     poll(it, 2)
     end(pbx, 10)
     poll(it, 2)
-    before, rows = it.counted, dict(pbx.rows)
+    before, backup = it.counted, pbx.backup()
     pbx.delete(*sorted(pbx.rows)[-30:])
     poll(it, 2)
-    pbx.rows = rows
+    pbx.restore(backup)
     poll(it, 15)
 
     assert it.counted == before
 
 
 def test_rows_counted_by_id_that_vanish_and_come_back_by_time_count_once(
-    bench: Callable[..., Bench],
+    make_harness: MakeHarness,
 ) -> None:
     pbx = FakePBX()
     end(pbx, 100, named=True)
-    it = bench(pbx, start="all")
+    it = make_harness(pbx, start="all")
     poll(it, 2)
     end(pbx, 10, named=True)
     poll(it, 2)
@@ -504,10 +465,10 @@ def test_rows_counted_by_id_that_vanish_and_come_back_by_time_count_once(
 
 
 def test_a_call_of_a_wrong_clock_does_not_hide_those_after_it(
-    bench: Callable[..., Bench], pbx: FakePBX
+    make_harness: MakeHarness, pbx: FakePBX
 ) -> None:
     end(pbx, 100)
-    it = bench(pbx, start="all")
+    it = make_harness(pbx, start="all")
     poll(it, 3)
     pbx.call_without_id(started_at=int(pbx.clock.wall) + 43_000)
     poll(it, 3)
@@ -518,11 +479,11 @@ def test_a_call_of_a_wrong_clock_does_not_hide_those_after_it(
 
 
 def test_a_window_that_takes_long_to_read_does_not_keep_calls_hidden(
-    bench: Callable[..., Bench],
+    make_harness: MakeHarness,
 ) -> None:
     pbx = FakePBX()
     end(pbx, 3000)
-    it = bench(pbx)
+    it = make_harness(pbx)
     poll(it, 3)
     it.restart()
     pbx.before_answer = lambda: it.clock.pass_(6)
@@ -533,11 +494,11 @@ def test_a_window_that_takes_long_to_read_does_not_keep_calls_hidden(
 
 @pytest.mark.parametrize("killed_after", [4, 5, 6, 8])
 def test_start_now_by_time_counts_what_ends_while_its_first_read_is_interrupted(
-    bench: Callable[..., Bench], killed_after: int
+    make_harness: MakeHarness, killed_after: int
 ) -> None:
     pbx = FakePBX()
     end(pbx, 2000)
-    it = bench(pbx)
+    it = make_harness(pbx)
     pbx.kill_after(killed_after)
     with suppress(SystemExit):
         it.poll()
@@ -550,11 +511,11 @@ def test_start_now_by_time_counts_what_ends_while_its_first_read_is_interrupted(
 
 
 def test_start_now_by_time_counts_a_call_that_began_before_and_ends_in_the_first_read(
-    bench: Callable[..., Bench],
+    make_harness: MakeHarness,
 ) -> None:
     pbx = FakePBX()
     end(pbx, 2000)
-    it = bench(pbx)
+    it = make_harness(pbx)
 
     def some_end() -> None:
         if pbx.queries[-1].sort_by == "time" and pbx.queries[-1].offset:
@@ -573,11 +534,11 @@ def test_start_now_by_time_counts_a_call_that_began_before_and_ends_in_the_first
 
 
 def test_start_now_by_time_hides_nothing_later_of_a_pbx_whose_clock_is_set_back(
-    bench: Callable[..., Bench],
+    make_harness: MakeHarness,
 ) -> None:
     pbx = FakePBX()
     end(pbx, 2000)
-    it = bench(pbx)
+    it = make_harness(pbx)
     poll(it, 2)
     for _ in range(50):
         pbx.call_without_id(started_at=int(pbx.clock.wall) - 1000)
@@ -590,10 +551,10 @@ def test_start_now_by_time_hides_nothing_later_of_a_pbx_whose_clock_is_set_back(
 @pytest.mark.parametrize("tells_total", [True, False], ids=["total-told", "no-total"])
 @pytest.mark.parametrize("first", [1, 2, 30])
 def test_start_now_on_an_empty_pbx_counts_its_first_calls_though_they_have_no_id(
-    bench: Callable[..., Bench], pbx: FakePBX, first: int, tells_total: bool
+    make_harness: MakeHarness, pbx: FakePBX, first: int, tells_total: bool
 ) -> None:
     pbx.tells_total = tells_total
-    it = bench(pbx)
+    it = make_harness(pbx)
     poll(it, 3)
     end(pbx, first)
     poll(it, 25)
@@ -605,9 +566,9 @@ def test_start_now_on_an_empty_pbx_counts_its_first_calls_though_they_have_no_id
 
 
 def test_the_list_of_a_pbx_without_ids_that_is_still_starting_is_not_taken_for_its_table(
-    bench: Callable[..., Bench], pbx: FakePBX
+    make_harness: MakeHarness, pbx: FakePBX
 ) -> None:
-    it = bench(pbx)
+    it = make_harness(pbx)
     poll(it, 2)
     for number in range(700):
         pbx.call_without_id(started_at=1_699_990_000 + number)
@@ -618,9 +579,9 @@ def test_the_list_of_a_pbx_without_ids_that_is_still_starting_is_not_taken_for_i
 
 
 def test_the_list_of_a_pbx_that_mixes_and_is_still_starting_is_not_taken_for_its_table(
-    bench: Callable[..., Bench], pbx: FakePBX
+    make_harness: MakeHarness, pbx: FakePBX
 ) -> None:
-    it = bench(pbx)
+    it = make_harness(pbx)
     poll(it, 2)
     for number in range(700):
         call = pbx.call if number % 100 != 50 else pbx.call_without_id
@@ -636,13 +597,13 @@ def test_the_list_of_a_pbx_that_mixes_and_is_still_starting_is_not_taken_for_its
 @pytest.mark.fault("D9")
 @pytest.mark.parametrize("rows", [30, 3000])
 def test_a_row_from_before_the_start_with_a_clock_years_ahead_is_not_counted_by_time(
-    bench: Callable[..., Bench], rows: int
+    make_harness: MakeHarness, rows: int
 ) -> None:
     pbx = FakePBX()
     ahead = int(pbx.clock.wall) + 10 * 365 * 86_400
     pbx.call(5, started_at=ahead)
     end(pbx, rows, named=True)
-    it = bench(pbx)
+    it = make_harness(pbx)
     poll(it, 2)
     end(pbx, 40, named=True)
     poll(it, 2)
@@ -656,11 +617,11 @@ def test_a_row_from_before_the_start_with_a_clock_years_ahead_is_not_counted_by_
 
 @pytest.mark.fault("D9")
 def test_a_clock_that_was_hours_ahead_once_does_not_hide_rows_when_the_order_changes(
-    bench: Callable[..., Bench],
+    make_harness: MakeHarness,
 ) -> None:
     pbx = FakePBX()
     end(pbx, 100, named=True)
-    it = bench(pbx)
+    it = make_harness(pbx)
     poll(it, 2)
     pbx.call(started_at=int(pbx.clock.wall) + 43_000)
     poll(it, 12)
@@ -674,7 +635,7 @@ def test_a_clock_that_was_hours_ahead_once_does_not_hide_rows_when_the_order_cha
     assert it.counted == 72
 
 
-def busy(it: Bench, hours: float, *, one_in: int = 0, keeps: int = 0) -> int:
+def busy(it: PollerHarness, hours: float, *, one_in: int = 0, keeps: int = 0) -> int:
     """Let a call end every 10 seconds, *one_in* so many without id, and poll every 30.
 
     The PBX *keeps* so many rows. Return the most rows that a poll by id read beyond its budget.
@@ -696,10 +657,10 @@ def busy(it: Bench, hours: float, *, one_in: int = 0, keeps: int = 0) -> int:
 @pytest.mark.fault("C17")
 @pytest.mark.parametrize("keeps", [0, 300], ids=["grows", "is-cleaned-up"])
 def test_seldom_rows_without_id_on_a_busy_pbx_are_all_counted(
-    bench: Callable[..., Bench], pbx: FakePBX, keeps: int
+    make_harness: MakeHarness, pbx: FakePBX, keeps: int
 ) -> None:
     end(pbx, 300, named=True)
-    it = bench(pbx, longest_call=600.0)
+    it = make_harness(pbx, longest_call=600.0)
     poll(it, 2)
     before = pbx.next_id
     busy(it, 1.5, one_in=150, keeps=keeps)
@@ -710,10 +671,10 @@ def test_seldom_rows_without_id_on_a_busy_pbx_are_all_counted(
 
 
 def test_one_row_without_id_is_noticed_within_minutes_wherever_it_stands(
-    bench: Callable[..., Bench], pbx: FakePBX
+    make_harness: MakeHarness, pbx: FakePBX
 ) -> None:
     end(pbx, 700, named=True)
-    it = bench(pbx)
+    it = make_harness(pbx)
     poll(it, 2)
     busy(it, 0.5)
     before, counted = pbx.next_id, it.counted
@@ -726,12 +687,12 @@ def test_one_row_without_id_is_noticed_within_minutes_wherever_it_stands(
 
 
 def test_rows_without_id_from_before_the_start_are_noticed_and_not_counted(
-    bench: Callable[..., Bench], pbx: FakePBX
+    make_harness: MakeHarness, pbx: FakePBX
 ) -> None:
     end(pbx, 700, named=True)
     end(pbx, 3)
     end(pbx, 100, named=True)
-    it = bench(pbx)
+    it = make_harness(pbx)
     poll(it, 3)
     end(pbx, 5)
     poll(it, 3)
@@ -740,10 +701,10 @@ def test_rows_without_id_from_before_the_start_are_noticed_and_not_counted(
     assert it.counted == 5
 
 
-def test_looking_for_rows_without_id_keeps_to_the_budget(bench: Callable[..., Bench]) -> None:
+def test_looking_for_rows_without_id_keeps_to_the_budget(make_harness: MakeHarness) -> None:
     pbx = FakePBX()
     end(pbx, 700, named=True)
-    it = bench(pbx)
+    it = make_harness(pbx)
     poll(it, 2)
     before = len(pbx.queries)
     over = busy(it, 0.9)
@@ -759,14 +720,14 @@ def test_looking_for_rows_without_id_keeps_to_the_budget(bench: Callable[..., Be
 @pytest.mark.fault("C17")
 @pytest.mark.parametrize("broken", [1, 3])
 def test_rows_that_are_counted_and_never_shown_cost_little_and_hide_no_others(
-    bench: Callable[..., Bench], broken: int
+    make_harness: MakeHarness, broken: int
 ) -> None:
     pbx = FakePBX()
     pbx.without_id = "left_out"
     for _ in range(broken):
         pbx.call_without_id(new_id="", started_at=1_600_000_000)
     end(pbx, 700, named=True)
-    it = bench(pbx)
+    it = make_harness(pbx)
     poll(it, 2)
     start, before = len(pbx.queries), it.counted
     busy(it, 4.5)
@@ -782,18 +743,14 @@ def test_rows_that_are_counted_and_never_shown_cost_little_and_hide_no_others(
 
 
 def test_a_total_that_grows_by_more_than_the_rows_changes_no_order(
-    bench: Callable[..., Bench],
+    make_harness: MakeHarness,
 ) -> None:
     pbx = FakePBX()
-    whole = pbx.fetch
-
-    def fetch(query: CDRQuery) -> CDRAnswer:
-        answer = whole(query)
-        return replace(answer, total=(answer.total or 0) + (pbx.next_id - 700) // 40)
-
-    pbx.fetch = fetch  # type: ignore[method-assign]
+    pbx.edit_answer = lambda query, answer: replace(
+        answer, total=(answer.total or 0) + (pbx.next_id - 700) // 40
+    )
     end(pbx, 700, named=True)
-    it = bench(pbx)
+    it = make_harness(pbx)
     poll(it, 2)
     busy(it, 3)
 

@@ -13,7 +13,7 @@ from cdr_exporter.ledger.order import BY_ID
 from cdr_exporter.ledger.page import Page, page_of, query
 from cdr_exporter.tail.end_of_list import EndOfList
 
-from ..support.fakes import FakePBX
+from ..support.fake_pbx import FakePBX
 
 
 class OddPBX(FakePBX):

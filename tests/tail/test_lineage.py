@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cdr_exporter.errors import TryAgain
 
-from ..poller.test_poller import Bench
-from ..support.fakes import FakePBX
+from ..support.fake_pbx import FakePBX
+from ..support.poller_harness import PollerHarness
 
 BREAKS = "cdr_exporter_lineage_breaks_total"
 LEFT_OUT = "cdr_exporter_pre_break_records_total"
@@ -18,44 +19,42 @@ SUSPECT = "cdr_exporter_lineage_suspect"
 
 
 @pytest.fixture
-def it(tmp_path: Path) -> Iterator[Bench]:
-    """Return a bench that has counted 500 rows, and then 100 that ended one a second."""
+def it(tmp_path: Path) -> Iterator[PollerHarness]:
+    """Return a harness that has counted 500 rows, and then 100 that ended one a second."""
     pbx = FakePBX()
     pbx.call(500, started_at=1_600_000_000)
-    bench = Bench(tmp_path, pbx, start="all")
-    bench.poll()
+    harness = PollerHarness(tmp_path, pbx, start="all")
+    harness.poll()
     end(pbx, 100)
-    bench.poll()
-    yield bench
-    assert bench.store is not None
-    bench.store.close()
+    harness.poll()
+    yield harness
+    harness.close()
 
 
-def end(pbx: FakePBX, times: int = 1, **fields: object) -> None:
+def end(pbx: FakePBX, times: int = 1, **fields: Any) -> None:
     for _ in range(times):
         pbx.clock.pass_(1)
         started = {"started_at": int(pbx.clock.wall) - 60, "uid": f"at-{pbx.clock.wall}"}
         pbx.call(**{**started, **fields})
 
 
-def poll(it: Bench, times: int = 1) -> None:
+def poll(it: PollerHarness, times: int = 1) -> None:
     for _ in range(times):
         it.poll()
         it.clock.pass_(30)
 
 
 @pytest.fixture
-def reset(it: Bench) -> FakePBX:
+def reset(it: PollerHarness) -> FakePBX:
     """Return its PBX after a factory reset and 30 calls."""
     it.clock.pass_(100)
-    it.pbx.rows.clear()
-    it.pbx.next_id = 1
+    it.pbx.reset()
     end(it.pbx, 30)
     return it.pbx
 
 
 @pytest.mark.fault("D7")
-def test_the_first_sight_of_another_table_counts_nothing(it: Bench, reset: FakePBX) -> None:
+def test_the_first_sight_of_another_table_counts_nothing(it: PollerHarness, reset: FakePBX) -> None:
     poll(it)
 
     assert it.counted == 600
@@ -66,7 +65,7 @@ def test_the_first_sight_of_another_table_counts_nothing(it: Bench, reset: FakeP
 
 @pytest.mark.fault("D6")
 def test_the_second_sight_begins_a_new_lineage_and_counts_its_rows(
-    it: Bench, reset: FakePBX
+    it: PollerHarness, reset: FakePBX
 ) -> None:
     poll(it, 2)
     end(reset, 5)
@@ -79,34 +78,33 @@ def test_the_second_sight_begins_a_new_lineage_and_counts_its_rows(
 
 
 @pytest.mark.fault("D7")
-def test_two_strange_tables_without_a_row_in_common_are_no_confirmation(it: Bench) -> None:
-    ours = it.pbx.rows
+def test_two_strange_tables_without_a_row_in_common_are_no_confirmation(it: PollerHarness) -> None:
     for number in range(4):
-        it.pbx.rows = {}
-        it.pbx.next_id = 1
+        it.pbx.reset()
         end(it.pbx, 30, src_trunk=f"strange-{number}")
         poll(it)
-        it.pbx.rows = {}
 
     assert it.counted == 600
     assert it.total(BREAKS) == 0
     assert it.gauge(SUSPECT) == 1
-    it.pbx.rows = ours
 
 
 @pytest.mark.fault("D7")
 @pytest.mark.parametrize("between", ["ours", "empty"])
-def test_a_table_that_comes_and_goes_is_never_counted(it: Bench, between: str) -> None:
-    ours, next_id = it.pbx.rows, it.pbx.next_id
-    it.pbx.rows, it.pbx.next_id = {}, 1
+def test_a_table_that_comes_and_goes_is_never_counted(it: PollerHarness, between: str) -> None:
+    ours = it.pbx.backup()
+    it.pbx.reset()
     end(it.pbx, 30)
-    strange = it.pbx.rows
+    strange = it.pbx.backup()
     for _ in range(5):
-        it.pbx.rows = strange
+        it.pbx.restore(strange)
         poll(it)
-        it.pbx.rows = dict(ours) if between == "ours" else {}
+        if between == "ours":
+            it.pbx.restore(ours)
+        else:
+            it.pbx.reset()
         poll(it)
-    it.pbx.rows, it.pbx.next_id = ours, next_id
+    it.pbx.restore(ours)
     end(it.pbx, 3)
     poll(it)
 
@@ -117,7 +115,7 @@ def test_a_table_that_comes_and_goes_is_never_counted(it: Bench, between: str) -
 
 @pytest.mark.fault("D6")
 def test_rows_of_the_new_table_that_ended_before_are_left_out_and_told(
-    it: Bench, reset: FakePBX
+    it: PollerHarness, reset: FakePBX
 ) -> None:
     for number in range(200):
         reset.call(uid=f"old-{number}", started_at=1_650_000_000 + number)
@@ -128,12 +126,11 @@ def test_rows_of_the_new_table_that_ended_before_are_left_out_and_told(
 
 
 @pytest.mark.fault("D6", "D11")
-def test_a_backup_from_before_anything_we_remember_doubles_nothing(it: Bench) -> None:
-    backup = {row_id: it.pbx.rows[row_id] for row_id in range(1, 501)}
+def test_a_backup_from_before_anything_we_remember_doubles_nothing(it: PollerHarness) -> None:
     end(it.pbx, 4000)
     poll(it, 2)
     before = it.counted
-    it.pbx.rows, it.pbx.next_id = backup, 501
+    it.pbx.roll_back(500)
     it.clock.pass_(60)
     end(it.pbx, 30)
     poll(it, 3)
@@ -145,10 +142,9 @@ def test_a_backup_from_before_anything_we_remember_doubles_nothing(it: Bench) ->
 
 
 @pytest.mark.fault("D5")
-def test_a_backup_within_what_we_remember_is_no_break(it: Bench) -> None:
+def test_a_backup_within_what_we_remember_is_no_break(it: PollerHarness) -> None:
     it.clock.pass_(60)
-    it.pbx.delete(*range(551, 601))
-    it.pbx.next_id = 551
+    it.pbx.roll_back(550)
     end(it.pbx, 80)
     poll(it, 2)
 
@@ -159,7 +155,7 @@ def test_a_backup_within_what_we_remember_is_no_break(it: Bench) -> None:
 
 @pytest.mark.fault("D8")
 @pytest.mark.parametrize("rows", [1, 19, 20, 25, 300])
-def test_a_list_that_was_cleared_goes_on_with_what_comes(it: Bench, rows: int) -> None:
+def test_a_list_that_was_cleared_goes_on_with_what_comes(it: PollerHarness, rows: int) -> None:
     it.pbx.rows.clear()
     poll(it, 3)
     it.clock.pass_(60)
@@ -170,7 +166,7 @@ def test_a_list_that_was_cleared_goes_on_with_what_comes(it: Bench, rows: int) -
     assert it.gauge("cdr_exporter_backlog") == 0
 
 
-def test_a_restart_between_two_sights_waits_for_two_more(it: Bench, reset: FakePBX) -> None:
+def test_a_restart_between_two_sights_waits_for_two_more(it: PollerHarness, reset: FakePBX) -> None:
     poll(it)
     it.restart()
     poll(it)
@@ -180,7 +176,7 @@ def test_a_restart_between_two_sights_waits_for_two_more(it: Bench, reset: FakeP
     assert (one, it.counted) == (600, 630)
 
 
-def test_a_failed_poll_between_two_sights_says_nothing(it: Bench, reset: FakePBX) -> None:
+def test_a_failed_poll_between_two_sights_says_nothing(it: PollerHarness, reset: FakePBX) -> None:
     poll(it)
     it.pbx.failures = [TryAgain("x", reason="connect")]
     it.poll()
@@ -189,10 +185,9 @@ def test_a_failed_poll_between_two_sights_says_nothing(it: Bench, reset: FakePBX
     assert it.counted == 630
 
 
-def test_a_break_is_confirmed_on_a_busy_table_too(it: Bench) -> None:
+def test_a_break_is_confirmed_on_a_busy_table_too(it: PollerHarness) -> None:
     it.clock.pass_(60)
-    it.pbx.rows.clear()
-    it.pbx.next_id = 1
+    it.pbx.reset()
     for _ in range(6):
         end(it.pbx, 25)
         poll(it)
@@ -206,10 +201,9 @@ def test_a_break_is_confirmed_on_a_busy_table_too(it: Bench) -> None:
 
 @pytest.mark.fault("D3")
 def test_a_late_row_far_below_the_first_page_is_counted_within_half_the_window(
-    it: Bench,
+    it: PollerHarness,
 ) -> None:
-    late = it.pbx.next_id
-    it.pbx.next_id += 1
+    late = it.pbx.reserve_id()
     end(it.pbx, 300)
     poll(it, 2)
     it.pbx.insert(late, started_at=int(it.clock.wall) - 400)
@@ -221,25 +215,22 @@ def test_a_late_row_far_below_the_first_page_is_counted_within_half_the_window(
 
 @pytest.mark.fault("D3")
 def test_a_row_that_is_visible_again_only_after_the_window_is_looked_for_no_more(
-    it: Bench,
+    it: PollerHarness,
 ) -> None:
-    late = it.pbx.next_id
-    it.pbx.next_id += 1
+    late = it.pbx.reserve_id()
     end(it.pbx, 300)
     poll(it, 40)
     before = it.pbx.rows_sent
     poll(it, 30)
 
-    assert it.store is not None
     assert it.store.ledger is not None
     assert [gap.span() for gap in it.store.ledger.recheck if gap.low == late] == []
     assert it.pbx.rows_sent - before <= 30 * 20 + 3 * 20
 
 
 @pytest.mark.fault("D3")
-def test_downtime_forgets_no_gap(it: Bench) -> None:
-    late = it.pbx.next_id
-    it.pbx.next_id += 1
+def test_downtime_forgets_no_gap(it: PollerHarness) -> None:
+    late = it.pbx.reserve_id()
     end(it.pbx, 300)
     poll(it)
     it.pbx.insert(late, started_at=int(it.clock.wall) - 400)
@@ -249,9 +240,8 @@ def test_downtime_forgets_no_gap(it: Bench) -> None:
     assert it.counted == 901
 
 
-def test_gaps_are_read_after_a_start_before_anything_is_shown(it: Bench) -> None:
-    late = it.pbx.next_id
-    it.pbx.next_id += 1
+def test_gaps_are_read_after_a_start_before_anything_is_shown(it: PollerHarness) -> None:
+    late = it.pbx.reserve_id()
     end(it.pbx, 300)
     poll(it)
     it.pbx.insert(late, started_at=int(it.clock.wall) - 400)
@@ -267,7 +257,7 @@ def test_gaps_are_read_after_a_start_before_anything_is_shown(it: Bench) -> None
     assert counts == {901}
 
 
-def test_without_a_gap_nothing_is_read_twice(it: Bench) -> None:
+def test_without_a_gap_nothing_is_read_twice(it: PollerHarness) -> None:
     poll(it, 25)
     before = it.pbx.rows_sent
     poll(it, 15)

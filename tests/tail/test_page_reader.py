@@ -11,7 +11,7 @@ from cdr_exporter.metrics.self_metrics import SelfMetrics
 from cdr_exporter.metrics.totals import Series
 from cdr_exporter.tail.page_reader import PageReader, Stopped
 
-from ..support.fakes import FakePBX
+from ..support.fake_pbx import FakePBX
 from ..support.rows import BOUNDS
 
 TOOK = 0.02
@@ -23,7 +23,7 @@ class Bench:
         self.pbx = FakePBX()
         self.pbx.call(rows)
         self.self_metrics = SelfMetrics(BOUNDS)
-        self.reader = PageReader(self.pbx, self.self_metrics, self.pbx.clock)  # type: ignore[arg-type]
+        self.reader = PageReader(self.pbx, self.self_metrics, self.pbx.clock)
 
     def own(self, family: str, *labels: str) -> int:
         return self.self_metrics.own[Series(family, labels)][0]

@@ -1,35 +1,21 @@
-"""A PBX and a clock that tests move by hand."""
+"""The one PBX that runs inside a test's process: its CDR list, and all that can happen to it.
+
+It is the poller's `CDRList`. Calls end, rows turn up late, are deleted, get used ids again; the
+table is reset, or replaced by a backup. Each of these is one method here, so that a test says what
+happens and not how a table shows it. `pbx_simulator` is another PBX: a product, that speaks HTTP.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any
+from random import Random
+from typing import Any, NamedTuple
 
 from cdr_exporter.cdr import CDRAnswer, Record
 from cdr_exporter.cdr.contract import CDRQuery
-from cdr_exporter.clock import Now
 
-
-class FakeClock:
-    """Both clocks of a poller; waiting moves them and takes no time."""
-
-    def __init__(self, wall: float = 1_700_000_000.0) -> None:
-        self.wall = wall
-        self.steady = 1_000.0
-        self.waited: list[float] = []
-        self.stopping = False
-
-    def now(self) -> Now:
-        return Now(self.wall, self.steady)
-
-    def wait(self, seconds: float) -> None:
-        self.waited.append(seconds)
-        self.pass_(seconds)
-
-    def pass_(self, seconds: float) -> None:
-        self.wall += seconds
-        self.steady += seconds
+from .fake_clock import FakeClock
 
 
 def _forgetting_orders(change: Callable[..., Any]) -> Callable[..., Any]:
@@ -60,43 +46,55 @@ class Table(dict[int, Record]):
     update = _forgetting_orders(dict.update)
 
 
+class Backup(NamedTuple):
+    """The table as it was once, and the id that the next row would have got."""
+
+    rows: dict[int, Record]
+    next_id: int
+
+
 class FakePBX:
     """The CDR list as a table in memory; an answer takes 20 ms of its *clock*.
 
-    *before_answer* runs before each answer is made. Rows without id stand `first` or `last` by
-    id, or are `left_out`, as *without_id* says.
+    *before_answer* runs before each answer is made, and *edit_answer* returns what is sent in its
+    place, or raises. Each of the *failures* is raised once instead of an answer. Rows without id
+    stand `first` or `last` by id, or are `left_out`, as *without_id* says. With *shuffle*, what
+    began in one second stands in another order in each answer by time.
     """
 
     def __init__(self, *, tells_total: bool = True) -> None:
-        self.rows = {}
+        self._rows = Table()
         self.next_id = 1
         self.tells_total = tells_total
         self.without_id = "last"
+        self.shuffle: Random | None = None
         self.clock = FakeClock()
         self.queries: list[CDRQuery] = []
         self.rows_sent = 0
         self.errcodes: Counter[int] = Counter()
         self.before_answer: Callable[[], None] = lambda: None
+        self.edit_answer: Callable[[CDRQuery, CDRAnswer], CDRAnswer] = lambda query, answer: answer
         self.failures: list[Exception] = []
 
     @property
-    def rows(self) -> Table:
+    def rows(self) -> dict[int, Record]:
+        """Return the table, by serial number; it may be changed."""
         return self._rows
-
-    @rows.setter
-    def rows(self, rows: Mapping[int, Record]) -> None:
-        self._rows = rows if isinstance(rows, Table) else Table(rows)
 
     @property
     def requests(self) -> int:
         return len(self.queries)
 
+    # --- what happens to the table ---------------------------------------------------------------
+
     def call(self, times: int = 1, **fields: Any) -> None:
+        """Let calls end: each gets a row with the next id."""
         for _ in range(times):
             self.insert(self.next_id, **fields)
             self.next_id += 1
 
     def insert(self, row_id: int, **fields: Any) -> None:
+        """Put a row into the table, also in the place of another: late, or with a used id."""
         defaults = {
             "uid": f"uid-{row_id}",
             "started_at": 1_700_000_000 + row_id,
@@ -115,6 +113,39 @@ class FakePBX:
             self.insert(self.next_id, id=0, **{"new_id": f"A-{self.next_id}", **fields})
             self.next_id += 1
 
+    def reserve_id(self) -> int:
+        """Return the id of a row that is being written: it is visible when it is inserted."""
+        self.next_id += 1
+        return self.next_id - 1
+
+    def skip_ids(self, count: int) -> None:
+        """Use up ids for rows that were never committed."""
+        self.next_id += count
+
+    def delete(self, *row_ids: int) -> None:
+        """Delete the rows that are there."""
+        for row_id in row_ids:
+            self.rows.pop(row_id, None)
+
+    def roll_back(self, newest: int) -> None:
+        """Be as when *newest* was the newest id; the ids above it are given again."""
+        self.delete(*range(newest + 1, self.next_id))
+        self.next_id = newest + 1
+
+    def reset(self) -> None:
+        """Empty the table and number from 1 again, as a factory reset does."""
+        self._rows, self.next_id = Table(), 1
+
+    def backup(self) -> Backup:
+        """Return the table as it is now."""
+        return Backup(dict(self.rows), self.next_id)
+
+    def restore(self, backup: Backup) -> None:
+        """Put the table of a backup in the place of this one."""
+        self._rows, self.next_id = Table(backup.rows), backup.next_id
+
+    # --- what it answers -------------------------------------------------------------------------
+
     def kill_after(self, requests: int) -> None:
         """Let the process die while it waits for the answer so many requests from now."""
         last = len(self.queries) + requests
@@ -125,11 +156,8 @@ class FakePBX:
 
         self.before_answer = kill
 
-    def delete(self, *row_ids: int) -> None:
-        for row_id in row_ids:
-            self.rows.pop(row_id, None)
-
     def fetch(self, query: CDRQuery) -> CDRAnswer:
+        """Return a page; raises the first of *failures*, if there is one."""
         self.queries.append(query)
         self.clock.pass_(0.02)
         self.before_answer()
@@ -139,28 +167,32 @@ class FakePBX:
         newest_first = self._by_time() if query.sort_by == "time" else self._by_id()
         page = newest_first[query.offset : query.offset + query.limit]
         self.rows_sent += len(page)
-        return CDRAnswer(errcode=0, total=len(self.rows) if self.tells_total else None, rows=page)
+        total = len(self.rows) if self.tells_total else None
+        return self.edit_answer(query, CDRAnswer(errcode=0, total=total, rows=page))
 
     def _by_time(self) -> list[Record]:
-        orders = self.rows.orders
+        orders = self._rows.orders
         if "time" not in orders:
             serials = sorted(self.rows, key=lambda each: (self.rows[each].started_at, each))
             orders["time"] = [self.rows[each] for each in reversed(serials)]
-        return orders["time"]
+        if self.shuffle is None:
+            return orders["time"]
+        chance = self.shuffle.random
+        return sorted(orders["time"], key=lambda row: (row.started_at, chance()), reverse=True)
 
     def _by_id(self) -> list[Record]:
-        orders = self.rows.orders
+        orders = self._rows.orders
         if self.without_id not in orders:
             orders[self.without_id] = self._sort_by_id()
         return orders[self.without_id]
 
     def _sort_by_id(self) -> list[Record]:
         without_id = [row for _, row in sorted(self.rows.items(), reverse=True) if not row.id]
-        named = sorted((row for row in self.rows.values() if row.id), key=lambda row: -row.id)
+        with_id = sorted((row for row in self.rows.values() if row.id), key=lambda row: -row.id)
         places = {
-            "first": (without_id, named),
-            "last": (named, without_id),
-            "left_out": (named, []),
+            "first": (without_id, with_id),
+            "last": (with_id, without_id),
+            "left_out": (with_id, []),
         }
         first, second = places[self.without_id]
         return [*first, *second]

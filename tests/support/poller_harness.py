@@ -1,0 +1,124 @@
+"""The real poller, store and ledger, and a PBX and a clock that a test moves by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from cdr_exporter.ingest.call_assembly import call_rules_of
+from cdr_exporter.metrics.call_metrics import number_zeros
+from cdr_exporter.metrics.self_metrics import SelfMetrics
+from cdr_exporter.metrics.snapshot import Snapshot
+from cdr_exporter.metrics.totals import Series
+from cdr_exporter.poller.poller import Poller
+from cdr_exporter.settings import MACHINE_CALLEES, PBX, SecretSource
+from cdr_exporter.store import Store
+from cdr_exporter.tail.page_reader import CDRList, PageReader
+
+from .counts import records
+from .fake_clock import FakeClock
+from .fake_pbx import FakePBX
+from .rows import BOUNDS
+
+
+class TimedCDRList(CDRList, Protocol):
+    """A CDR list with a clock, which is then the poller's too."""
+
+    clock: FakeClock
+
+
+class PollerHarness:
+    """A poller with all that it needs; `restart` is a new process that finds the same state.
+
+    It asks *pbx*, unless a test gives it another *cdr_list*. *shown* holds what was published.
+    """
+
+    def __init__(
+        self,
+        state_dir: Path,
+        pbx: FakePBX | None = None,
+        *,
+        cdr_list: TimedCDRList | None = None,
+        **settings: Any,
+    ) -> None:
+        self.pbx = pbx or FakePBX()
+        self.cdr_list = cdr_list or self.pbx
+        self.clock = self.cdr_list.clock
+        self.shown: list[Snapshot] = []
+        self.settings = PBX(
+            name="hq",
+            base_url="http://127.0.0.1",
+            client_id="me",
+            secret=SecretSource(env="X"),
+            **settings,
+        )
+        self.state_dir = state_dir
+        self.call_rules = call_rules_of(self.settings, MACHINE_CALLEES)
+        self._start()
+
+    def _start(self) -> None:
+        self.store = Store(self.state_dir, "hq", "me", BOUNDS, number_zeros(self.call_rules))
+        self.self_metrics = SelfMetrics(BOUNDS)
+        self.poller = Poller(
+            self.settings,
+            PageReader(self.cdr_list, self.self_metrics, self.clock),
+            self.store,
+            call_rules=self.call_rules,
+            self_metrics=self.self_metrics,
+            bounds=BOUNDS,
+            clock=self.clock,
+            publish=self.shown.append,
+            chance=lambda: 0.5,
+        )
+
+    def restart(self) -> None:
+        """End this process and begin another."""
+        self.close()
+        self.call_rules = call_rules_of(self.settings, MACHINE_CALLEES)
+        self._start()
+
+    def close(self) -> None:
+        """Let the state file go."""
+        self.store.close()
+
+    def poll(self, times: int = 1) -> float:
+        """Poll so often, without waiting; return the wait asked for at last, in seconds."""
+        for _ in range(times):
+            wait = self.poller.poll()
+        return wait
+
+    @property
+    def last(self) -> Snapshot:
+        """Return what was published last."""
+        return self.shown[-1]
+
+    @property
+    def counted(self) -> int:
+        """Return how many rows are counted in the store."""
+        return records(self.store.totals)
+
+    def own(self, family: str, *labels: str) -> int:
+        """Return a counter about the exporter itself, as published last."""
+        return self.last.own[Series(family, labels)][0]
+
+    def total(self, family: str, *labels: str) -> int:
+        """Return a durable counter, as published last."""
+        return self.last.totals.series[Series(family, labels)][0]
+
+    def gauge(self, family: str, *labels: str) -> float:
+        """Return a gauge, as published last."""
+        return self.last.gauges[Series(family, labels)]
+
+
+MakeHarness = Callable[..., PollerHarness]
+"""What the fixture `make_harness` is: makes a harness of the arguments of `PollerHarness`.
+
+*state_dir* may be left out: each has a directory of its own then. All are closed at the end.
+"""
+
+
+def shorten_pages(pbx: FakePBX, most: int) -> None:
+    """Let *pbx* leave out what goes beyond *most* rows of a page, and tell the true total."""
+    pbx.edit_answer = lambda query, answer: replace(answer, rows=answer.rows[:most])
