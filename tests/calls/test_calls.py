@@ -13,8 +13,8 @@ from cdr_exporter.calls import OUTCOMES, Call, CallRules, Leg, call_of
 from cdr_exporter.cdr import decode
 from cdr_exporter.settings import MACHINE_CALLEES
 
-from ..cdr.test_decoding import EXAMPLE
 from ..support.call_traces import legs, legs_of, rows
+from ..support.paths import PRINTED_ANSWER
 
 
 def call(trace: str, reading: CallRules | None = None) -> Call:
@@ -236,7 +236,7 @@ def test_a_failed_outbound_call_counts_under_the_trunk_that_failed_first() -> No
 
 
 def test_the_four_rows_of_the_contracts_example_are_four_calls() -> None:
-    printed = EXAMPLE.read_text()
+    printed = PRINTED_ANSWER.read_text()
     body = printed[: printed.index(",\n       ... ...")] + "]}"
     found = [call_of([leg]) for leg in legs_of(decode(body.encode()).rows)]
 

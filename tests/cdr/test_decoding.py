@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -13,9 +12,8 @@ from hypothesis import strategies as st
 
 from cdr_exporter.cdr import FIELDS, LONGEST_SECONDS, CDRAnswer, Flawed, Garbled, Record, decode
 
+from ..support.paths import PRINTED_ANSWER
 from ..support.rows import EPOCH, body, record, row
-
-EXAMPLE = Path(__file__).parent / "data" / "query-cdr-list-response.txt"
 
 BOM = b"\xef\xbb\xbf"
 """In front of a body it makes msgspec refuse it, so that it is taken apart row by row."""
@@ -59,7 +57,7 @@ def is_clean(answer: CDRAnswer) -> bool:
 
 @pytest.fixture
 def example_rows() -> list[Record]:
-    printed = EXAMPLE.read_text()
+    printed = PRINTED_ANSWER.read_text()
     # The page ends its list with an ellipsis and the comma before it; that is all it is cut by.
     assert printed.count("        },\n       ... ...\n    ]") == 1
     sent = printed.replace("        },\n       ... ...\n    ]", "        }\n    ]")

@@ -20,11 +20,11 @@ from pbx_simulator import APISettings, SimulatedPBX
 from pbx_simulator.http_messages import HTTPReply, HTTPRequest
 from pbx_simulator.serving import serve
 
-from ..prometheus.test_rules import ALERTS
+from ..support.exporter_and_simulator import SECRET
 from ..support.paths import ROOT
 from ..support.processes import PATIENCE, Alertmanager, Exporter, Prometheus, Webhook, eventually
+from ..support.prometheus_rules import ALERTS
 from ..support.shortening import shortened
-from .test_program import SECRET
 
 pytestmark = pytest.mark.e2e
 

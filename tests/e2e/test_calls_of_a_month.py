@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import random
 import tempfile
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 import pytest
 
-from cdr_exporter.cdr import CDRAnswer, decode
-from cdr_exporter.cdr.contract import CDRQuery
 from cdr_exporter.ingest.call_assembly import call_rules_of
 from cdr_exporter.metrics.call_metrics import number_zeros
 from cdr_exporter.metrics.self_metrics import SelfMetrics
@@ -23,10 +19,9 @@ from cdr_exporter.store import Store
 from cdr_exporter.tail.page_reader import PageReader
 from pbx_simulator import OfficeSettings, SimulatedPBX
 from pbx_simulator.directory import DIDS, QUEUES
-from pbx_simulator.http_messages import HTTPRequest
-from pbx_simulator.pbx import API_PATH, CLIENT_ID, CLIENT_SECRET
 
 from ..support.fake_clock import FakeClock
+from ..support.in_process_cdr_list import InProcessCDRList
 from ..support.rows import BOUNDS
 
 DAY, MINUTE = 86_400, 60
@@ -50,33 +45,6 @@ class Chance:
     def strike(self) -> None:
         if self._jitter.random() < self.share:
             raise Killed
-
-
-class InOneProcess:
-    """The CDR list of a simulated PBX without a network; a kill may come before an answer."""
-
-    def __init__(self, pbx: SimulatedPBX, kill: Chance) -> None:
-        self.requests = 0
-        self.errcodes: Counter[int] = Counter()
-        self._pbx = pbx
-        self._kill = kill
-
-    def fetch(self, query: CDRQuery) -> CDRAnswer:
-        self.requests += 1
-        self._kill.strike()
-        token = self._pbx.tokens.log_in(CLIENT_ID, CLIENT_SECRET, "127.0.0.1").access_token
-        asked = {
-            "page": query.page,
-            "page_size": query.page_size,
-            "sort_by": query.sort_by,
-            "order_by": query.order_by,
-            "access_token": token,
-        }
-        headers = {"user-agent": "OpenAPI"}
-        path = f"/{API_PATH}/cdr/list"
-        response = self._pbx.answer(HTTPRequest("GET", path, urlencode(asked), headers=headers))
-        self._pbx.tokens.revoke(token)
-        return decode(response.body)
 
 
 class KilledStore(Store):
@@ -112,7 +80,7 @@ class Month:
             queues={number: f"queue {number}" for number in QUEUES},
         )
         self._state_dir = state_dir
-        self._list = InOneProcess(self.pbx, self.kill)
+        self._list = InProcessCDRList(self.pbx, self.kill.strike)
         self.store: Store | None = None
         self._begin()
 

@@ -21,10 +21,10 @@ from pbx_simulator import APISettings, SimulatedPBX
 from pbx_simulator.background import repeating
 from pbx_simulator.serving import serve
 
+from ..support.exporter_and_simulator import SECRET, calls_shown, records_shown, write_config
 from ..support.fake_pbx import FakePBX
 from ..support.poller_harness import PollerHarness
 from ..support.processes import Exporter, Process, eventually
-from .test_program import SECRET, calls_counted, config, counted
 
 KILLS = 200
 MISSED = (0, 0, 40, 600, 3000)
@@ -51,14 +51,14 @@ class Victim(Exporter):
         if listens is None:
             return {}
         self.port = int(listens[1])
-        return counted(self)
+        return records_shown(self)
 
 
 def judged(exporter: Exporter, pbx: SimulatedPBX) -> tuple[float, float]:
     """Return how many rows are missing and how many were counted once too often."""
     eventually("a few polls", lambda: (exporter.value("cdr_exporter_polls_total", "pbx0") or 0) > 3)
     eventually("no backlog", lambda: exporter.value("cdr_exporter_backlog", "pbx0") == 0)
-    ours = eventually("calls", lambda: counted(exporter))
+    ours = eventually("calls", lambda: records_shown(exporter))
     surplus = _surplus(ours, pbx.expected.totals()).values()
     return -sum(n for n in surplus if n < 0), sum(n for n in surplus if n > 0)
 
@@ -66,7 +66,7 @@ def judged(exporter: Exporter, pbx: SimulatedPBX) -> tuple[float, float]:
 def calls_amiss(exporter: Exporter, pbx: SimulatedPBX) -> Counts:
     """Return by how much the calls counted differ from those that were made, once all are over."""
     eventually("all over", lambda: exporter.value("cdr_exporter_open_calls", "pbx0") == 0)
-    return _surplus(calls_counted(exporter), pbx.expected.outcomes())
+    return _surplus(calls_shown(exporter), pbx.expected.outcomes())
 
 
 def _surplus(ours: Counts, theirs: Mapping[tuple[str, ...], float]) -> Counts:
@@ -140,7 +140,7 @@ def test_two_hundred_kills_at_random_instants_under_load_change_nothing(tmp_path
     seen: Counts = {}
     scrapes = 0
     with serve(pbx) as server:
-        path = config(tmp_path, server.base_url)
+        path = write_config(tmp_path, server.base_url)
         lifetime = first_life(path, pbx) + 1.0
         with repeating(lambda: pbx.office.whole_calls(chance.randint(1, 4)), 0.02):
             for _ in range(KILLS):
@@ -155,7 +155,7 @@ def test_two_hundred_kills_at_random_instants_under_load_change_nothing(tmp_path
                     seen, scrapes = shown, scrapes + 1
         with Exporter(path) as exporter:
             missing, doubled = judged(exporter, pbx)
-            assert steps_back(seen, counted(exporter)) == {}
+            assert steps_back(seen, records_shown(exporter)) == {}
             amiss = calls_amiss(exporter, pbx)
             late = exporter.value("cdr_exporter_late_legs_total", "pbx0")
     records, logins = sum(pbx.expected.totals().values()), pbx.request_log.count("get_token")
@@ -184,7 +184,7 @@ def test_a_baseline_of_200000_rows_is_read_about_once_however_often_it_is_killed
     chance = random.Random(7)
     instants = sorted(chance.uniform(0, 0.95) * BASELINE for _ in range(BASELINE_KILLS))
     with serve(pbx) as server:
-        path = config(tmp_path, server.base_url)
+        path = write_config(tmp_path, server.base_url)
         for instant in instants:
             with Victim(path) as victim:
                 eventually(
@@ -196,7 +196,7 @@ def test_a_baseline_of_200000_rows_is_read_about_once_however_often_it_is_killed
             assert shown == {}
         pbx.office.calls(77)
         with Exporter(path) as exporter:
-            eventually("calls", lambda: counted(exporter), patience=300)
+            eventually("calls", lambda: records_shown(exporter), patience=300)
             missing, doubled = judged(exporter, pbx)
     read, logins = pbx.request_log.rows_served / BASELINE, pbx.request_log.count("get_token")
     print(  # noqa: T201 - figures are what a long test is run for

@@ -19,12 +19,11 @@ from pbx_simulator.http_server import PBXServer
 from pbx_simulator.scenarios import SCENARIOS
 from pbx_simulator.serving import serve
 
+from ..support.exporter_and_simulator import SECRET, calls_shown, records_shown, write_config
 from ..support.processes import Exporter, Process, Prometheus, eventually, get
 from ..support.programs import require
 
 pytestmark = pytest.mark.e2e
-
-SECRET = "canary-secret-5cf1e07a"
 
 
 @pytest.fixture
@@ -36,43 +35,6 @@ def pbx() -> SimulatedPBX:
 def server(pbx: SimulatedPBX) -> Iterator[PBXServer]:
     with serve(pbx) as server:
         yield server
-
-
-def config(directory: Path, *base_urls: str, start: str = "all", extra: str = "") -> Path:
-    """Write a configuration for PBXs named pbx0, pbx1, …"""
-    secret = directory / "secret"
-    secret.write_text(SECRET + "\n")
-    pbxs = "".join(
-        f"  - {{name: pbx{number}, base_url: '{url}', client_id: simulated,"
-        " client_secret_file: secret}\n"
-        for number, url in enumerate(base_urls)
-    )
-    path = directory / "exporter.yml"
-    path.write_text(
-        "poll_interval: 1s\nstale_after: 5m\nbirth_hold: 2s\ncall_settle: 5s\n"
-        f"start: {start}\n{extra}pbxs:\n{pbxs}"
-    )
-    return path
-
-
-def counted(exporter: Exporter) -> dict[tuple[str, ...], float]:
-    """Return what is exposed, as the simulated PBX counts its own table."""
-    samples = exporter.samples("cdr_records_total")
-    return {
-        (disposition, call_type, trunk): value
-        for (call_type, disposition, _, trunk), value in samples.items()
-        if value
-    }
-
-
-def calls_counted(exporter: Exporter) -> dict[tuple[str, ...], float]:
-    """Return the calls that are exposed, as the simulated PBX knows them."""
-    samples = exporter.samples("cdr_calls_total")
-    return {
-        (outcome, call_type, trunk): value
-        for (call_type, outcome, _, trunk), value in samples.items()
-        if value
-    }
 
 
 def scraped(prometheus: Prometheus) -> dict[tuple[str, ...], float]:
@@ -90,7 +52,7 @@ def test_prometheus_holds_what_the_pbx_holds(
 ) -> None:
     pbx.office.calls(3000)
     with (
-        Exporter(config(tmp_path, server.base_url)) as exporter,
+        Exporter(write_config(tmp_path, server.base_url)) as exporter,
         Prometheus(tmp_path, exporter.address) as prometheus,
     ):
         for _ in range(5):
@@ -104,15 +66,15 @@ def test_prometheus_holds_what_the_pbx_holds(
 def test_the_exporter_holds_the_calls_that_were_made(
     tmp_path: Path, pbx: SimulatedPBX, server: PBXServer
 ) -> None:
-    with Exporter(config(tmp_path, server.base_url)) as exporter:
+    with Exporter(write_config(tmp_path, server.base_url)) as exporter:
         for _ in range(4):
             pbx.office.whole_calls(100)
             time.sleep(0.3)
         for scenario in SCENARIOS:
             pbx.office.whole_calls(1, scenario)
-        eventually("the rows", lambda: sum(counted(exporter).values()) == len(pbx.table))
+        eventually("the rows", lambda: sum(records_shown(exporter).values()) == len(pbx.table))
         waited_for = exporter.value("cdr_exporter_open_calls", "pbx0")
-        eventually("the calls", lambda: calls_counted(exporter) == pbx.expected.outcomes())
+        eventually("the calls", lambda: calls_shown(exporter) == pbx.expected.outcomes())
 
         assert waited_for
         assert exporter.value("cdr_exporter_late_legs_total", "pbx0") == 0
@@ -124,7 +86,7 @@ def test_start_now_holds_what_came_after(
     pbx.office.calls(500)
     before = pbx.expected.totals()
     with (
-        Exporter(config(tmp_path, server.base_url, start="now")) as exporter,
+        Exporter(write_config(tmp_path, server.base_url, start="now")) as exporter,
         Prometheus(tmp_path, exporter.address) as prometheus,
     ):
         eventually("the first poll", lambda: exporter.value("cdr_up", "pbx0"))
@@ -139,7 +101,7 @@ def test_the_first_call_of_a_new_trunk_is_seen_by_increase(
     tmp_path: Path, pbx: SimulatedPBX, server: PBXServer
 ) -> None:
     with (
-        Exporter(config(tmp_path, server.base_url, start="now")) as exporter,
+        Exporter(write_config(tmp_path, server.base_url, start="now")) as exporter,
         Prometheus(tmp_path, exporter.address) as prometheus,
     ):
         eventually("the first poll", lambda: exporter.value("cdr_up", "pbx0"))
@@ -158,8 +120,8 @@ def test_promtool_has_nothing_to_say_about_the_live_page(
 ) -> None:
     promtool = require("promtool")
     pbx.office.calls(500)
-    with Exporter(config(tmp_path, server.base_url)) as exporter:
-        eventually("calls", lambda: counted(exporter) == pbx.expected.totals())
+    with Exporter(write_config(tmp_path, server.base_url)) as exporter:
+        eventually("calls", lambda: records_shown(exporter) == pbx.expected.totals())
         page = exporter.get("/metrics")
     verdict = subprocess.run(
         [promtool, "check", "metrics"], input=page, text=True, capture_output=True, check=False
@@ -174,7 +136,7 @@ def test_kills_in_the_middle_of_a_catch_up_of_50000_rows_change_nothing(
     tmp_path: Path, pbx: SimulatedPBX, server: PBXServer
 ) -> None:
     pbx.office.calls(50_000)
-    path = config(tmp_path, server.base_url)
+    path = write_config(tmp_path, server.base_url)
     chance = random.Random(7)
     backlogs = []
     for _ in range(6):
@@ -183,15 +145,15 @@ def test_kills_in_the_middle_of_a_catch_up_of_50000_rows_change_nothing(
         with Exporter(path) as exporter:
             eventually("some pages", lambda enough=enough: pbx.request_log.rows_served > enough)
             backlogs.append(exporter.value("cdr_exporter_backlog", "pbx0"))
-            shown = counted(exporter)
+            shown = records_shown(exporter)
             exporter.kill()
         assert shown == {}
     pbx.office.calls(77)
     with Exporter(path) as exporter:
-        eventually("caught up", lambda: counted(exporter) == pbx.expected.totals())
+        eventually("caught up", lambda: records_shown(exporter) == pbx.expected.totals())
         assert exporter.stop() == 0
     with Exporter(path) as exporter:
-        eventually("calls again", lambda: counted(exporter) == pbx.expected.totals())
+        eventually("calls again", lambda: records_shown(exporter) == pbx.expected.totals())
 
     assert all(backlogs)
     assert pbx.request_log.count("get_token") <= 2
@@ -201,7 +163,7 @@ def test_kills_in_the_middle_of_a_catch_up_of_50000_rows_change_nothing(
 def test_a_stopped_process_gives_its_token_back_and_a_killed_one_reuses_it(
     tmp_path: Path, pbx: SimulatedPBX, server: PBXServer
 ) -> None:
-    path = config(tmp_path, server.base_url)
+    path = write_config(tmp_path, server.base_url)
     for _ in range(10):
         with Exporter(path) as exporter:
             eventually("a poll", lambda: exporter.value("cdr_up", "pbx0"))
@@ -223,7 +185,7 @@ def test_a_stopped_process_gives_its_token_back_and_a_killed_one_reuses_it(
 def test_a_pbx_that_hangs_does_not_delay_the_end(tmp_path: Path, pbx: SimulatedPBX) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        with Exporter(config(tmp_path, url)) as exporter:
+        with Exporter(write_config(tmp_path, url)) as exporter:
             eventually("ready to be asked", lambda: "cdr_up" in exporter.get("/metrics"))
             began = time.monotonic()
             code = exporter.stop()
@@ -238,8 +200,8 @@ def test_one_dead_pbx_leaves_the_others_alone(
     pbx.office.calls(50)
     with socket.create_server(("127.0.0.1", 0)) as dead:
         nowhere = f"http://127.0.0.1:{dead.getsockname()[1]}"
-    with Exporter(config(tmp_path, nowhere, server.base_url)) as exporter:
-        eventually("one works", lambda: counted(exporter) == pbx.expected.totals())
+    with Exporter(write_config(tmp_path, nowhere, server.base_url)) as exporter:
+        eventually("one works", lambda: records_shown(exporter) == pbx.expected.totals())
         eventually("ready", lambda: "ready" in exporter.get("/-/ready"))
 
         assert exporter.value("cdr_up", "pbx0") == 0
@@ -266,14 +228,14 @@ def test_a_bad_answer_is_counted_and_the_next_good_one_too(
     tmp_path: Path, pbx: SimulatedPBX, server: PBXServer, fault: dict[str, object], reason: str
 ) -> None:
     pbx.office.calls(30)
-    path = config(tmp_path, server.base_url, extra="request_timeout: 2s\n")
+    path = write_config(tmp_path, server.base_url, extra="request_timeout: 2s\n")
     with Exporter(path, "--log.level", "debug") as exporter:
-        eventually("all well", lambda: counted(exporter) == pbx.expected.totals())
+        eventually("all well", lambda: records_shown(exporter) == pbx.expected.totals())
         pbx.faults.fail_next(**fault)  # type: ignore[arg-type]
         failures = "cdr_exporter_poll_failures_total"
         eventually("failed", lambda: exporter.value(failures, "pbx0", reason) == 1)
         pbx.office.calls(5)
-        eventually("all well again", lambda: counted(exporter) == pbx.expected.totals())
+        eventually("all well again", lambda: records_shown(exporter) == pbx.expected.totals())
         tokens = _tokens(tmp_path)
         pages = [exporter.get(path) for path in ("/", "/metrics", "/sd", "/-/ready")]
         exporter.stop()
@@ -308,7 +270,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_a_taken_port_is_exit_1(tmp_path: Path, server: PBXServer) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        path = str(config(tmp_path, server.base_url))
+        path = str(write_config(tmp_path, server.base_url))
         done = run("--config.file", path, "--web.listen-address", address)
 
     assert done.returncode == 1
@@ -317,7 +279,7 @@ def test_a_taken_port_is_exit_1(tmp_path: Path, server: PBXServer) -> None:
 
 @pytest.mark.fault("E7")
 def test_state_in_use_is_exit_3(tmp_path: Path, server: PBXServer) -> None:
-    path = config(tmp_path, server.base_url)
+    path = write_config(tmp_path, server.base_url)
     with Exporter(path):
         done = run("--config.file", str(path), "--web.listen-address", "127.0.0.1:0")
 
@@ -355,7 +317,7 @@ def test_check_says_what_each_pbx_answers(
     tmp_path: Path, pbx: SimulatedPBX, server: PBXServer
 ) -> None:
     pbx.office.calls(12)
-    path = str(config(tmp_path, server.base_url))
+    path = str(write_config(tmp_path, server.base_url))
     plain, connected = (
         run("check", "--config.file", path),
         run("check", "--config.file", path, "--connect"),
@@ -371,7 +333,7 @@ def test_check_says_what_each_pbx_answers(
 def test_check_shares_the_login_budget_with_the_exporter(
     tmp_path: Path, pbx: SimulatedPBX, server: PBXServer
 ) -> None:
-    path = config(tmp_path, server.base_url)
+    path = write_config(tmp_path, server.base_url)
     (tmp_path / "secret").write_text("wrong")
     codes = [run("check", "--config.file", str(path), "--connect").returncode for _ in range(4)]
     with Exporter(path) as exporter:
@@ -429,7 +391,7 @@ def test_the_demo_takes_a_free_port_where_the_usual_one_is_taken() -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["int", "term"])
 def test_a_check_of_a_silent_pbx_can_be_ended(tmp_path: Path, number: int) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        path = config(tmp_path, f"http://127.0.0.1:{silent.getsockname()[1]}")
+        path = write_config(tmp_path, f"http://127.0.0.1:{silent.getsockname()[1]}")
         command = (sys.executable, "-m", "cdr_exporter", "check", "--connect")
         with Process(*command, "--config.file", str(path)) as checking:
             silent.settimeout(20)
@@ -446,9 +408,9 @@ def test_an_upgrade_to_rows_without_ids_loses_and_doubles_nothing(
     tmp_path: Path, pbx: SimulatedPBX, server: PBXServer, order: str
 ) -> None:
     pbx.office.calls(2000)
-    path = config(tmp_path, server.base_url)
+    path = write_config(tmp_path, server.base_url)
     with Exporter(path) as exporter:
-        eventually("all before", lambda: counted(exporter) == pbx.expected.totals())
+        eventually("all before", lambda: records_shown(exporter) == pbx.expected.totals())
         pbx.maintenance.upgrade(order)
         for _ in range(4):
             pbx.office.calls(60)
@@ -456,7 +418,7 @@ def test_an_upgrade_to_rows_without_ids_loses_and_doubles_nothing(
         exporter.kill()
     pbx.office.calls(300)
     with Exporter(path) as exporter:
-        eventually("all after", lambda: counted(exporter) == pbx.expected.totals())
+        eventually("all after", lambda: records_shown(exporter) == pbx.expected.totals())
         assert exporter.stop() == 0
 
 
@@ -465,18 +427,18 @@ def test_a_backup_put_back_and_a_clean_up_lose_and_double_nothing(
     tmp_path: Path, pbx: SimulatedPBX, server: PBXServer
 ) -> None:
     pbx.office.calls(1500)
-    with Exporter(config(tmp_path, server.base_url)) as exporter:
-        eventually("all before", lambda: counted(exporter) == pbx.expected.ever())
+    with Exporter(write_config(tmp_path, server.base_url)) as exporter:
+        eventually("all before", lambda: records_shown(exporter) == pbx.expected.ever())
         backup = pbx.maintenance.snapshot()
         pbx.office.calls(300)
-        eventually("all of it", lambda: counted(exporter) == pbx.expected.ever())
+        eventually("all of it", lambda: records_shown(exporter) == pbx.expected.ever())
         pbx.maintenance.restore(backup)
         pbx.maintenance.limit(1200)
         for _ in range(3):
             pbx.office.calls(100)
             time.sleep(0.3)
 
-        eventually("what came since", lambda: counted(exporter) == pbx.expected.ever())
+        eventually("what came since", lambda: records_shown(exporter) == pbx.expected.ever())
         breaks = exporter.value("cdr_exporter_lineage_breaks_total", "pbx0")
     assert breaks == 0
 
@@ -486,12 +448,12 @@ def test_a_factory_reset_is_a_break_of_lineage_and_counting_goes_on(
     tmp_path: Path, pbx: SimulatedPBX, server: PBXServer
 ) -> None:
     pbx.office.calls(3000)
-    with Exporter(config(tmp_path, server.base_url)) as exporter:
-        eventually("all before", lambda: counted(exporter) == pbx.expected.ever())
+    with Exporter(write_config(tmp_path, server.base_url)) as exporter:
+        eventually("all before", lambda: records_shown(exporter) == pbx.expected.ever())
         time.sleep(1.1)  # what ends in the same second as the last call before is left out
         pbx.maintenance.factory_reset()
         pbx.office.calls(40)
 
-        eventually("what came since", lambda: counted(exporter) == pbx.expected.ever())
+        eventually("what came since", lambda: records_shown(exporter) == pbx.expected.ever())
         breaks = exporter.value("cdr_exporter_lineage_breaks_total", "pbx0")
     assert breaks == 1

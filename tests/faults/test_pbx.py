@@ -32,7 +32,7 @@ from cdr_exporter.pbx import Client
 from cdr_exporter.secret import Secret
 from cdr_exporter.settings import PBX, TLS, SecretSource
 
-from ..pbx.test_client import HEAD, Office, failure
+from ..support.client_harness import FIRST_PAGE, ClientHarness, failure
 from ..support.fake_clock import FakeClock
 from ..support.fake_pbx import FakePBX
 from ..support.poller_harness import MakeHarness
@@ -51,7 +51,7 @@ from ..support.socket_server import (
     reset,
     say,
 )
-from ..support.socket_server import FakePBX as TokenPBX
+from ..support.token_server import TokenServer
 
 FAILURES = "cdr_exporter_poll_failures_total"
 API_ERRORS = "cdr_exporter_api_errors_total"
@@ -88,8 +88,13 @@ class Wired:
 
 
 @pytest.fixture
-def wire() -> Iterator[Wire]:
-    with Wire(TokenPBX()) as wire:
+def server() -> TokenServer:
+    return TokenServer()
+
+
+@pytest.fixture
+def wire(server: TokenServer) -> Iterator[Wire]:
+    with Wire(server) as wire:
         yield wire
 
 
@@ -167,20 +172,19 @@ FAULTS = {
 @pytest.mark.fault("C1", "C2", "C3", "C5", "C7", "C8")
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 def test_a_fault_is_counted_by_its_reason_and_the_next_answer_counts(
-    wire: Wire, make_harness: MakeHarness, tmp_path: Path, fault: Fault
+    wire: Wire, server: TokenServer, make_harness: MakeHarness, tmp_path: Path, fault: Fault
 ) -> None:
-    pbx: TokenPBX = wire.script[0]  # type: ignore[assignment]
     it = make_harness(cdr_list=Wired(wire, tmp_path / "token"))
-    pbx.rows = calls(1)
+    server.rows = calls(1)
     it.poll()
-    pbx.rows = calls(3, 2, 1)
+    server.rows = calls(3, 2, 1)
     counted, up = it.counted, it.gauge("cdr_up")
     if fault.step is not None:
         wire.script = [fault.step]
     else:
-        pbx.says["cdr/list"] = [fault.errcode or 0]
+        server.says["cdr/list"] = [fault.errcode or 0]
     it.poll()
-    wire.script = [pbx]
+    wire.script = [server]
 
     assert (counted, up) == (0, 1)
     assert (it.counted, it.gauge("cdr_up")) == (0, 0)
@@ -202,7 +206,7 @@ REASONS = sorted({each.reason for each in FAULTS.values()} | {"tls", "state"})
 
 @pytest.mark.fault("B1")
 def test_a_refused_connection_is_counted_as_such(make_harness: MakeHarness, tmp_path: Path) -> None:
-    with Wire(TokenPBX()) as gone:
+    with Wire(TokenServer()) as gone:
         nobody = Wired(gone, tmp_path / "token")
     it = make_harness(cdr_list=nobody)
     it.poll()
@@ -212,9 +216,8 @@ def test_a_refused_connection_is_counted_as_such(make_harness: MakeHarness, tmp_
 
 @pytest.mark.fault("A4")
 def test_wrong_credentials_are_seen_and_tried_no_more_than_three_times(
-    wire: Wire, make_harness: MakeHarness, tmp_path: Path
+    wire: Wire, server: TokenServer, make_harness: MakeHarness, tmp_path: Path
 ) -> None:
-    pbx: TokenPBX = wire.script[0]  # type: ignore[assignment]
     it = make_harness(cdr_list=Wired(wire, tmp_path / "token", password="wrong"))
     for _ in range(200):
         it.clock.pass_(it.poll())
@@ -224,27 +227,26 @@ def test_wrong_credentials_are_seen_and_tried_no_more_than_three_times(
             it.cdr_list.clock = it.clock
             it.restart()
     blocked = it.gauge(BLOCKED, "credentials")
-    pbx.secret = "wrong"
+    server.secret = "wrong"
     it.clock.pass_(DAY)
     it.poll()
 
-    assert pbx.counted() == {"get_token": 3}
+    assert server.counted() == {"get_token": 3}
     assert blocked == 1
 
 
 @pytest.mark.fault("A1", "A2")
 def test_a_token_that_expires_before_every_answer_is_no_data_gap(
-    wire: Wire, make_harness: MakeHarness, tmp_path: Path
+    wire: Wire, server: TokenServer, make_harness: MakeHarness, tmp_path: Path
 ) -> None:
-    pbx: TokenPBX = wire.script[0]  # type: ignore[assignment]
     it = make_harness(cdr_list=Wired(wire, tmp_path / "token"))
     it.poll()
     ups = []
     for number in range(1, 9):
-        pbx.rows = calls(*range(number, 0, -1))
-        pbx.alive.clear()
+        server.rows = calls(*range(number, 0, -1))
+        server.alive.clear()
         if number % 2:
-            pbx.refreshable.clear()
+            server.refreshable.clear()
         it.poll()
         it.clock.pass_(60)
         ups.append(it.gauge("cdr_up"))
@@ -252,25 +254,24 @@ def test_a_token_that_expires_before_every_answer_is_no_data_gap(
     assert ups == [1.0] * 8
     assert it.counted == 8
     assert it.own(API_ERRORS, "10004") >= 8
-    assert pbx.counted()["get_token"] <= 5
+    assert server.counted()["get_token"] <= 5
 
 
 @pytest.mark.fault("A11")
 def test_an_unreadable_secret_file_does_not_end_a_token_that_lives(
-    wire: Wire, tmp_path: Path
+    wire: Wire, server: TokenServer, tmp_path: Path
 ) -> None:
-    pbx: TokenPBX = wire.script[0]  # type: ignore[assignment]
-    office = Office(wire, pbx, tmp_path)
+    harness = ClientHarness(wire, server, tmp_path)
     secret = tmp_path / "secret"
     secret.write_text("right-secret\n")
-    client = office.client(secret=SecretSource(file=secret))
-    client.fetch(HEAD)
+    client = harness.client(secret=SecretSource(file=secret))
+    client.fetch(FIRST_PAGE)
     secret.unlink()
-    client.fetch(HEAD)
-    office.clock.now += 1500
-    client.fetch(HEAD)
+    client.fetch(FIRST_PAGE)
+    harness.clock.now += 1500
+    client.fetch(FIRST_PAGE)
 
-    assert pbx.counted() == {"get_token": 1, "refresh_token": 1, "cdr/list": 3}
+    assert server.counted() == {"get_token": 1, "refresh_token": 1, "cdr/list": 3}
 
 
 # --- B7: certificates ----------------------------------------------------------------------------
@@ -299,16 +300,16 @@ def expired(directory: Path, ca: Certificate) -> Certificate:
 def test_an_expired_certificate_is_refused_and_its_pin_is_believed(tmp_path: Path) -> None:
     ca = certificate(tmp_path, "ca")
     late = expired(tmp_path, ca)
-    pbx = TokenPBX()
+    pbx = TokenServer()
     with Wire(pbx, tls=late.server) as wire:
-        office = Office(wire, pbx, tmp_path)
-        error = failure(office.client(tls=TLS(ca_file=ca.file)))
+        harness = ClientHarness(wire, pbx, tmp_path)
+        error = failure(harness.client(tls=TLS(ca_file=ca.file)))
 
         assert error.reason == "tls"
         assert "expired" in str(error)
         assert wire.received == b""
 
-        office.client(tls=TLS(fingerprint_sha256=late.fingerprint)).fetch(HEAD)
+        harness.client(tls=TLS(fingerprint_sha256=late.fingerprint)).fetch(FIRST_PAGE)
 
 
 @pytest.mark.fault("B7")
@@ -316,10 +317,10 @@ def test_no_trouble_with_tls_is_taken_for_a_refused_login(
     make_harness: MakeHarness, tmp_path: Path
 ) -> None:
     stranger = certificate(tmp_path, "stranger")
-    with Wire(TokenPBX(), tls=stranger.server) as wire, Wire(as_plain_http) as plain:
+    with Wire(TokenServer(), tls=stranger.server) as wire, Wire(as_plain_http) as plain:
         it = make_harness(cdr_list=Wired(wire, tmp_path / "token"))
         it.poll(5)
-        other = Office(plain, TokenPBX(), tmp_path)
+        other = ClientHarness(plain, TokenServer(), tmp_path)
         reasons = {
             failure(other.client(base_url=plain.url.replace("http", "https"))).reason
             for _ in range(5)
@@ -337,11 +338,10 @@ def test_no_trouble_with_tls_is_taken_for_a_refused_login(
 @pytest.mark.fault("B13")
 @pytest.mark.parametrize("content_type", ["text/html", "application/octet-stream", ";;;"])
 def test_good_json_of_another_content_type_is_taken(
-    wire: Wire, tmp_path: Path, content_type: str
+    wire: Wire, server: TokenServer, tmp_path: Path, content_type: str
 ) -> None:
-    pbx: TokenPBX = wire.script[0]  # type: ignore[assignment]
-    pbx.says["cdr/list"] = [ok(body(calls(2, 1)), Content_Type=content_type)]
-    answer = Wired(wire, tmp_path / "token").fetch(HEAD)
+    server.says["cdr/list"] = [ok(body(calls(2, 1)), Content_Type=content_type)]
+    answer = Wired(wire, tmp_path / "token").fetch(FIRST_PAGE)
 
     assert [each.id for each in answer.rows] == [2, 1]
 
@@ -425,16 +425,20 @@ POISON = [
 @pytest.mark.fault("C4", "C6", "C16")
 @pytest.mark.parametrize(("poison", "reason"), POISON)
 def test_a_poison_row_in_every_page_stops_nothing(
-    wire: Wire, make_harness: MakeHarness, tmp_path: Path, poison: str, reason: str
+    wire: Wire,
+    server: TokenServer,
+    make_harness: MakeHarness,
+    tmp_path: Path,
+    poison: str,
+    reason: str,
 ) -> None:
-    pbx: TokenPBX = wire.script[0]  # type: ignore[assignment]
     it = make_harness(cdr_list=Wired(wire, tmp_path / "token"))
-    pbx.rows = calls(2)
+    server.rows = calls(2)
     it.poll()
     for newest in range(4, 10):
         good = json.dumps(calls(*range(newest, 3, -1), 2))[1:-1]
         text = f'{{"errcode": 0, "total_number": {newest - 1}, "data": [{good}, {poison}]}}'
-        pbx.says["cdr/list"] = [ok(text.encode())]
+        server.says["cdr/list"] = [ok(text.encode())]
         it.poll()
 
     assert it.counted == 6
@@ -457,13 +461,12 @@ HOSTILE = {
 
 @pytest.mark.fault("C11", "C12", "C13")
 def test_hostile_names_are_counted_kept_and_shown(
-    wire: Wire, make_harness: MakeHarness, tmp_path: Path
+    wire: Wire, server: TokenServer, make_harness: MakeHarness, tmp_path: Path
 ) -> None:
-    pbx: TokenPBX = wire.script[0]  # type: ignore[assignment]
     it = make_harness(cdr_list=Wired(wire, tmp_path / "token"))
     it.poll()
     names = list(HOSTILE.values())
-    pbx.rows = [
+    server.rows = [
         row(number, src_trunk=name, call_from=name, uid=f"{name}{number}", reason=name)
         for number, name in reversed(list(enumerate(names, start=1)))
     ]
@@ -557,15 +560,14 @@ def test_rows_of_one_uid_count_each(make_harness: MakeHarness) -> None:
 
 
 @pytest.mark.fault("A10")
-def test_one_refresh_however_many_ask(wire: Wire, tmp_path: Path) -> None:
-    pbx: TokenPBX = wire.script[0]  # type: ignore[assignment]
+def test_one_refresh_however_many_ask(wire: Wire, server: TokenServer, tmp_path: Path) -> None:
     client = Wired(wire, tmp_path / "token").client
-    client.fetch(HEAD)
-    pbx.alive.clear()
-    threads = [threading.Thread(target=client.fetch, args=(HEAD,)) for _ in range(6)]
+    client.fetch(FIRST_PAGE)
+    server.alive.clear()
+    threads = [threading.Thread(target=client.fetch, args=(FIRST_PAGE,)) for _ in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
 
-    assert (pbx.counted()["get_token"], pbx.counted()["refresh_token"]) == (1, 1)
+    assert (server.counted()["get_token"], server.counted()["refresh_token"]) == (1, 1)

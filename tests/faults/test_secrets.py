@@ -29,7 +29,7 @@ from pbx_simulator import APISettings, SimulatedPBX
 from pbx_simulator.http_server import PBXServer
 from pbx_simulator.serving import serve
 
-from ..pbx.test_transport import told
+from ..support.error_text import everything_in
 from ..support.fake_clock import FakeClock
 from ..support.poller_harness import PollerHarness
 from ..support.rows import BOUNDS
@@ -96,7 +96,7 @@ class Watched:
         try:
             return self.client.fetch(query)
         except PBXError as error:
-            self.shown += told(error)
+            self.shown += everything_in(error)
             raise
 
 

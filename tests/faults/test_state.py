@@ -26,17 +26,15 @@ from cdr_exporter.tail.page_reader import Stopped
 from pbx_simulator import APISettings, SimulatedPBX
 from pbx_simulator.serving import serve
 
-from ..e2e.test_program import SECRET
-from ..e2e.test_program import config as config_of
-from ..e2e.test_program import counted as shown_by
-from ..pbx.test_client import HEAD, Office
-from ..poller.test_supervisor import UP, Client, Watching, run
-from ..store.test_store import State, counted, outcome, reopened, spoilt_copies, truncated
+from ..support.client_harness import FIRST_PAGE, ClientHarness
 from ..support.counts import records
+from ..support.exporter_and_simulator import SECRET, records_shown, write_config
 from ..support.poller_harness import MakeHarness, PollerHarness
 from ..support.processes import Exporter, eventually
-from ..support.socket_server import FakePBX as TokenPBX
 from ..support.socket_server import Wire
+from ..support.store_states import State, outcome, reopened, spoilt_copies, truncated
+from ..support.supervisor_harness import UP, EndingPBX, RecordingBoard, run_supervisor
+from ..support.token_server import TokenServer
 
 WRITE_OK = "cdr_exporter_state_write_ok"
 RESET = "cdr_exporter_state_reset_timestamp_seconds"
@@ -107,7 +105,7 @@ def test_a_kill_at_any_statement_or_around_publishing_changes_nothing(
 def test_a_kill_at_any_step_of_a_login_makes_no_second_login_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pbx = TokenPBX()
+    pbx = TokenServer()
     copies: list[tuple[Path, int]] = []
     directory = tmp_path / "state"
     directory.mkdir()
@@ -122,12 +120,12 @@ def test_a_kill_at_any_step_of_a_login_makes_no_second_login_at_once(
         return acting
 
     with Wire(pbx) as wire:
-        office = Office(wire, pbx, directory)
+        harness = ClientHarness(wire, pbx, directory)
         with monkeypatch.context() as patched:
             patched.setattr(os, "fsync", kill_around(os.fsync))
             patched.setattr(Path, "replace", kill_around(Path.replace))
-            office.client().fetch(HEAD)
-        outcomes = [_logins_after(Office(wire, pbx, copy), asked) for copy, asked in copies]
+            harness.client().fetch(FIRST_PAGE)
+        outcomes = [_logins_after(ClientHarness(wire, pbx, copy), asked) for copy, asked in copies]
 
     # Two writes: before the login, and with the token it brought.
     assert len(copies) == 12
@@ -135,12 +133,12 @@ def test_a_kill_at_any_step_of_a_login_makes_no_second_login_at_once(
     assert all(before + after <= 1 for (_, before), after in zip(copies, outcomes, strict=True))
 
 
-def _logins_after(office: Office, _asked: int) -> int:
+def _logins_after(harness: ClientHarness, _asked: int) -> int:
     """Start again from what a kill left; return how often that logs in within a minute."""
-    before = office.logins()
+    before = harness.logins()
     with suppress(Exception):
-        office.client().fetch(HEAD)
-    return office.logins() - before
+        harness.client().fetch(FIRST_PAGE)
+    return harness.logins() - before
 
 
 # --- E2: what a power cut leaves of the log ------------------------------------------------------
@@ -165,10 +163,10 @@ def test_a_cut_log_never_leaves_less_than_the_last_checkpoint(
     killed = logged_after_a_checkpoint(make_harness, 4)
     whole = outcome(shutil.copytree(killed, tmp_path / "whole"))
     states = list(spoilt_copies(killed, "hq.db-wal", truncated, 512))
-    rows = [counted(each.totals) for each in states if isinstance(each, State)]
+    rows = [records(each.totals) for each in states if isinstance(each, State)]
 
     assert isinstance(whole, State)
-    assert counted(whole.totals) == 34
+    assert records(whole.totals) == 34
     assert len(rows) == len(states) > 20
     assert rows == sorted(rows)
     assert {30, 31, 32, 33} <= set(rows) <= {30, 31, 32, 33, 34}
@@ -183,7 +181,7 @@ def torn(text: bytes, at: int) -> bytes:
 def test_a_torn_log_leaves_what_some_commit_left(make_harness: MakeHarness) -> None:
     killed = logged_after_a_checkpoint(make_harness, 3)
     states = list(spoilt_copies(killed, "hq.db-wal", torn, 512))
-    rows = {counted(each.totals) for each in states if isinstance(each, State)}
+    rows = {records(each.totals) for each in states if isinstance(each, State)}
 
     assert len(states) > 20
     assert {30, 31, 32} <= rows <= {30, 31, 32, 33}
@@ -300,7 +298,7 @@ def test_an_error_at_any_statement_is_a_failed_write_and_no_more(
         assert (it.counted, it.gauge(WRITE_OK)) == (failed, 1)
         # What a restart would find is the same.
         copy = shutil.copytree(it.state_dir, it.state_dir.with_name(f"copy-{at}"))
-        assert counted(reopened(copy).totals) == failed
+        assert records(reopened(copy).totals) == failed
 
     assert failed >= 4
     assert it.own(FAILURES, "state") == failed
@@ -329,15 +327,15 @@ def foreign(path: Path) -> None:
 def test_a_state_that_was_set_aside_is_told_by_reason_and_time(
     tmp_path: Path, spoil: Callable[[Path], Any], reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    first, board = Client(3), SnapshotBoard()
+    first, board = EndingPBX(3), SnapshotBoard()
     first.call(30)
-    run(first, tmp_path, board)
+    run_supervisor(first, tmp_path, board)
     before = board.of("hq").gauges
     spoil(tmp_path / "hq.db")
     began = time.time()
-    again, after = Client(4), SnapshotBoard()
+    again, after = EndingPBX(4), SnapshotBoard()
     again.call(30)
-    run(again, tmp_path, after)
+    run_supervisor(again, tmp_path, after)
     last = after.of("hq")
     when = {name: last.gauges[Series(RESET, (name,))] for name in ("corrupt", "empty", "foreign")}
 
@@ -363,16 +361,16 @@ def newer(path: Path) -> None:
 def test_a_newer_state_is_not_polled_and_not_touched(
     tmp_path: Path, keeps_running: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    first = Client(3)
+    first = EndingPBX(3)
     first.call(30)
-    run(first, tmp_path, SnapshotBoard())
+    run_supervisor(first, tmp_path, SnapshotBoard())
     newer(tmp_path / "hq.db")
     before = (tmp_path / "hq.db").read_bytes()
-    client, board = Client(99), Watching()
+    client, board = EndingPBX(99), RecordingBoard()
     client.clock.wait = lambda seconds: setattr(  # type: ignore[method-assign]
         client.clock, "stopping", len(board.seen) > keeps_running
     )
-    run(client, tmp_path, board)
+    run_supervisor(client, tmp_path, board)
     last = board.of("hq")
 
     assert client.requests == 0
@@ -530,7 +528,7 @@ def test_a_stop_in_the_middle_of_a_catch_up_ends_in_time_and_loses_nothing(tmp_p
     pbx = SimulatedPBX(api=APISettings(client_secret=SECRET))
     pbx.office.calls(20_000)
     with serve(pbx) as server:
-        path = config_of(tmp_path, server.base_url)
+        path = write_config(tmp_path, server.base_url)
         with Exporter(path) as exporter:
             eventually("some pages", lambda: pbx.request_log.rows_served > 2000)
             began = time.monotonic()
@@ -538,7 +536,7 @@ def test_a_stop_in_the_middle_of_a_catch_up_ends_in_time_and_loses_nothing(tmp_p
             took = time.monotonic() - began
         early = pbx.request_log.rows_served
         with Exporter(path) as exporter:
-            eventually("caught up", lambda: shown_by(exporter) == pbx.expected.totals())
+            eventually("caught up", lambda: records_shown(exporter) == pbx.expected.totals())
 
     assert early < 20_000
     assert (code, took < 5) == (0, True)

@@ -21,10 +21,10 @@ from cdr_exporter.metrics.catalogue import ALL_DISPOSITIONS, FAMILIES
 from grafana.generator.__main__ import FILES
 from grafana.generator.dashboard import VARIABLES, panel_row
 
-from ..prometheus.test_rules import SAMPLES, metrics_in
 from ..support.each import for_each
 from ..support.paths import ROOT
 from ..support.programs import require
+from ..support.prometheus_rules import SAMPLES, metrics_in
 
 FOLDER = ROOT / "grafana" / "dashboards"
 DASHBOARDS = {path.name: json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))}

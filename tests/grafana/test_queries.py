@@ -8,10 +8,10 @@ import pytest
 from cdr_exporter.cdr.contract import CALL_TYPES, DISPOSITIONS
 from pbx_simulator.directory import TRUNKS
 
-from ..prometheus.test_rules import FOLDER as PROMETHEUS
-from ..prometheus.test_rules import metrics_in
 from ..support.fifteen_days import BEGIN, DAY, END, HOUR, SCRAPE_INTERVAL, Past
 from ..support.programs import require
+from ..support.prometheus_rules import FOLDER as PROMETHEUS
+from ..support.prometheus_rules import metrics_in
 from .test_dashboards import DASHBOARDS, VARIABLE_CASES, filled_in, panels, targets
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]

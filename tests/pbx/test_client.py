@@ -6,20 +6,20 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from cdr_exporter.cdr.contract import CDRQuery
-from cdr_exporter.errors import PBXError, TryAgain, WaitLong
-from cdr_exporter.pbx import Cancelled, Client
+from cdr_exporter.errors import TryAgain, WaitLong
+from cdr_exporter.pbx import Cancelled
 from cdr_exporter.secret import Secret
-from cdr_exporter.settings import PBX, TLS, SecretSource
+from cdr_exporter.settings import TLS, SecretSource
 
+from ..support.client_harness import FIRST_PAGE, ClientHarness, failure
+from ..support.error_text import everything_in
 from ..support.socket_server import (
     Call,
-    FakePBX,
     Step,
     Wire,
     certificate,
@@ -28,80 +28,35 @@ from ..support.socket_server import (
     ok,
     say,
 )
-from .test_transport import told
+from ..support.token_server import TokenServer
 
-HEAD = CDRQuery(page=1, page_size=20, sort_by="id", order_by="desc")
 MINUTE, HOUR = 60.0, 3600.0
 EMPTY = ok(b'{"errcode": 0, "total_number": 0, "data": []}')
 
 
-class Clock:
-    """A wall clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.now = 1_700_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class Office:
-    """A PBX on a wire, a clock, and clients that share one token file."""
-
-    def __init__(self, wire: Wire, pbx: FakePBX, directory: Path) -> None:
-        self.wire = wire
-        self.pbx = pbx
-        self.path = directory / "hq.token"
-        self.clock = Clock()
-        self.settings = PBX(
-            name="hq",
-            base_url=wire.url,
-            client_id="client",
-            secret=SecretSource(value=Secret("right-secret")),
-            request_timeout=5.0,
-        )
-
-    def client(self, **changed: object) -> Client:
-        """A new process, as it were."""
-        settings = replace(self.settings, **changed)  # type: ignore[arg-type]
-        return Client(settings, self.path, wall=self.clock)
-
-    def with_secret(self, secret: str) -> Client:
-        return self.client(secret=SecretSource(value=Secret(secret)))
-
-    def logins(self) -> int:
-        return self.pbx.calls.count("get_token")
-
-
 @pytest.fixture
-def office(tmp_path: Path):  # type: ignore[no-untyped-def]
-    pbx = FakePBX()
-    with Wire(pbx) as wire:
-        yield Office(wire, pbx, tmp_path)
-
-
-def failure(client: Client) -> PBXError:
-    with pytest.raises(PBXError) as caught:
-        client.fetch(HEAD)
-    return caught.value
+def harness(tmp_path: Path) -> Iterator[ClientHarness]:
+    server = TokenServer()
+    with Wire(server) as wire:
+        yield ClientHarness(wire, server, tmp_path)
 
 
 # --- pages
 
 
-def test_a_page_is_fetched_with_the_parameters_asked_for(office: Office) -> None:
-    office.pbx.rows = [{"id": 7, "uid": "u"}]
-    client = office.client()
-    answer = client.fetch(HEAD)
+def test_a_page_is_fetched_with_the_parameters_asked_for(harness: ClientHarness) -> None:
+    harness.server.rows = [{"id": 7, "uid": "u"}]
+    client = harness.client()
+    answer = client.fetch(FIRST_PAGE)
 
     assert (answer.errcode, answer.total, [row.id for row in answer.rows]) == (0, 1, [7])
-    assert b"&page=1&page_size=20&sort_by=id&order_by=desc HTTP/1.1" in office.wire.requests[-1]
+    assert b"&page=1&page_size=20&sort_by=id&order_by=desc HTTP/1.1" in harness.wire.requests[-1]
     assert client.requests == 2
 
 
-def test_data_not_found_is_an_empty_list(office: Office) -> None:
-    office.pbx.says["cdr/list"] = [60001]
-    answer = office.client().fetch(HEAD)
+def test_data_not_found_is_an_empty_list(harness: ClientHarness) -> None:
+    harness.server.says["cdr/list"] = [60001]
+    answer = harness.client().fetch(FIRST_PAGE)
 
     assert (answer.errcode, answer.total, list(answer.rows)) == (0, None, [])
 
@@ -110,15 +65,15 @@ def test_data_not_found_is_an_empty_list(office: Office) -> None:
     "body",
     [b"<html>login</html>", b"{}", b'{"errcode": "0"}', b'{"errcode": true}', b"[]", b"\xff\xfe"],
 )
-def test_an_answer_that_is_no_answer_is_garbled(office: Office, body: bytes) -> None:
-    office.pbx.says["cdr/list"] = [ok(body)]
-    error = failure(office.client())
+def test_an_answer_that_is_no_answer_is_garbled(harness: ClientHarness, body: bytes) -> None:
+    harness.server.says["cdr/list"] = [ok(body)]
+    error = failure(harness.client())
 
     assert (type(error), error.reason) == (TryAgain, "garbled")
 
 
 @pytest.mark.fault("A10")
-def test_one_request_at_a_time(office: Office) -> None:
+def test_one_request_at_a_time(harness: ClientHarness) -> None:
     running, most = [0], [0]
 
     def slow(call: Call) -> None:
@@ -126,167 +81,167 @@ def test_one_request_at_a_time(office: Office) -> None:
         most[0] = max(most[0], running[0])
         call.wait(0.02)
         running[0] -= 1
-        office.pbx(call)
+        harness.server(call)
 
-    office.wire.script = [slow]
-    client = office.client()
-    threads = [threading.Thread(target=client.fetch, args=(HEAD,)) for _ in range(5)]
+    harness.wire.script = [slow]
+    client = harness.client()
+    threads = [threading.Thread(target=client.fetch, args=(FIRST_PAGE,)) for _ in range(5)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
 
     assert most == [1]
-    assert office.pbx.counted() == {"get_token": 1, "cdr/list": 5}
+    assert harness.server.counted() == {"get_token": 1, "cdr/list": 5}
 
 
 # --- a token's life
 
 
 @pytest.mark.fault("A6", "A7")
-def test_twenty_restarts_need_one_login(office: Office) -> None:
+def test_twenty_restarts_need_one_login(harness: ClientHarness) -> None:
     for _ in range(20):
-        office.client().fetch(HEAD)
-        office.clock.now += 60
+        harness.client().fetch(FIRST_PAGE)
+        harness.clock.now += 60
 
-    assert office.pbx.counted() == {"get_token": 1, "cdr/list": 20}
+    assert harness.server.counted() == {"get_token": 1, "cdr/list": 20}
 
 
-def test_a_token_is_refreshed_at_80_percent_of_its_life(office: Office) -> None:
-    client = office.client()
-    client.fetch(HEAD)
-    office.clock.now += 1439
-    client.fetch(HEAD)
+def test_a_token_is_refreshed_at_80_percent_of_its_life(harness: ClientHarness) -> None:
+    client = harness.client()
+    client.fetch(FIRST_PAGE)
+    harness.clock.now += 1439
+    client.fetch(FIRST_PAGE)
 
-    assert "refresh_token" not in office.pbx.calls
+    assert "refresh_token" not in harness.server.calls
 
-    office.clock.now += 1
-    client.fetch(HEAD)
+    harness.clock.now += 1
+    client.fetch(FIRST_PAGE)
 
-    assert office.pbx.calls[-2:] == ["refresh_token", "cdr/list"]
-    assert office.logins() == 1
+    assert harness.server.calls[-2:] == ["refresh_token", "cdr/list"]
+    assert harness.logins() == 1
 
 
 @pytest.mark.fault("A1")
 def test_a_token_that_expired_early_is_refreshed_once_and_the_request_repeated(
-    office: Office,
+    harness: ClientHarness,
 ) -> None:
-    client = office.client()
-    client.fetch(HEAD)
-    office.pbx.alive.clear()
-    client.fetch(HEAD)
+    client = harness.client()
+    client.fetch(FIRST_PAGE)
+    harness.server.alive.clear()
+    client.fetch(FIRST_PAGE)
 
-    assert office.pbx.calls[2:] == ["cdr/list", "refresh_token", "cdr/list"]
+    assert harness.server.calls[2:] == ["cdr/list", "refresh_token", "cdr/list"]
 
 
 @pytest.mark.fault("A2", "A3")
 @pytest.mark.parametrize("answer", [10004, -1, 40002], ids=["expired", "failure", "unknown"])
-def test_a_refused_refresh_is_followed_by_one_login(office: Office, answer: int) -> None:
-    client = office.client()
-    client.fetch(HEAD)
-    office.pbx.alive.clear()
-    office.pbx.says["refresh_token"] = [answer]
-    client.fetch(HEAD)
+def test_a_refused_refresh_is_followed_by_one_login(harness: ClientHarness, answer: int) -> None:
+    client = harness.client()
+    client.fetch(FIRST_PAGE)
+    harness.server.alive.clear()
+    harness.server.says["refresh_token"] = [answer]
+    client.fetch(FIRST_PAGE)
 
-    assert office.pbx.calls[2:] == ["cdr/list", "refresh_token", "get_token", "cdr/list"]
+    assert harness.server.calls[2:] == ["cdr/list", "refresh_token", "get_token", "cdr/list"]
 
 
 @pytest.mark.fault("A2")
-def test_a_refresh_token_that_has_expired_is_not_sent(office: Office) -> None:
-    client = office.client()
-    client.fetch(HEAD)
-    office.clock.now += 25 * HOUR
-    client.fetch(HEAD)
+def test_a_refresh_token_that_has_expired_is_not_sent(harness: ClientHarness) -> None:
+    client = harness.client()
+    client.fetch(FIRST_PAGE)
+    harness.clock.now += 25 * HOUR
+    client.fetch(FIRST_PAGE)
 
-    assert office.pbx.calls[2:] == ["get_token", "cdr/list"]
+    assert harness.server.calls[2:] == ["get_token", "cdr/list"]
 
 
 @pytest.mark.fault("A3")
 @pytest.mark.parametrize("answer", [-2, 2, 70082])
-def test_a_refresh_that_met_a_busy_pbx_is_tried_again(office: Office, answer: int) -> None:
-    client = office.client()
-    client.fetch(HEAD)
-    office.clock.now += 1500
-    office.pbx.says["refresh_token"] = [answer]
+def test_a_refresh_that_met_a_busy_pbx_is_tried_again(harness: ClientHarness, answer: int) -> None:
+    client = harness.client()
+    client.fetch(FIRST_PAGE)
+    harness.clock.now += 1500
+    harness.server.says["refresh_token"] = [answer]
 
     assert failure(client).reason == "api"
 
-    client.fetch(HEAD)
+    client.fetch(FIRST_PAGE)
 
-    assert office.logins() == 1
+    assert harness.logins() == 1
 
 
 @pytest.mark.fault("A8")
-def test_a_new_token_that_is_refused_at_once_starts_no_storm(office: Office) -> None:
-    client = office.client()
-    client.fetch(HEAD)
-    office.pbx.says["cdr/list"] = [10004] * 10
-    calls = len(office.pbx.calls)
+def test_a_new_token_that_is_refused_at_once_starts_no_storm(harness: ClientHarness) -> None:
+    client = harness.client()
+    client.fetch(FIRST_PAGE)
+    harness.server.says["cdr/list"] = [10004] * 10
+    calls = len(harness.server.calls)
     error = failure(client)
 
     assert (type(error), error.reason, error.errcode) == (WaitLong, "auth", 10004)
-    assert office.pbx.calls[calls:] == ["cdr/list", "refresh_token", "cdr/list"]
+    assert harness.server.calls[calls:] == ["cdr/list", "refresh_token", "cdr/list"]
 
     for _ in range(5):
-        assert failure(office.client()).reason == "auth"
+        assert failure(harness.client()).reason == "auth"
 
-    assert len(office.pbx.calls) == calls + 3
+    assert len(harness.server.calls) == calls + 3
 
 
-def test_a_token_that_another_process_renewed_is_used(office: Office) -> None:
-    running, check = office.client(), office.client()
-    running.fetch(HEAD)
-    office.pbx.alive.clear()
-    check.fetch(HEAD)
-    before = len(office.pbx.calls)
-    running.fetch(HEAD)
+def test_a_token_that_another_process_renewed_is_used(harness: ClientHarness) -> None:
+    running, check = harness.client(), harness.client()
+    running.fetch(FIRST_PAGE)
+    harness.server.alive.clear()
+    check.fetch(FIRST_PAGE)
+    before = len(harness.server.calls)
+    running.fetch(FIRST_PAGE)
 
-    assert office.pbx.calls[before:] == ["cdr/list", "cdr/list"]
+    assert harness.server.calls[before:] == ["cdr/list", "cdr/list"]
 
 
 @pytest.mark.fault("A10")
-def test_two_processes_do_not_log_in_at_the_same_time(office: Office) -> None:
-    clients = [office.client() for _ in range(4)]
-    threads = [threading.Thread(target=client.fetch, args=(HEAD,)) for client in clients]
+def test_two_processes_do_not_log_in_at_the_same_time(harness: ClientHarness) -> None:
+    clients = [harness.client() for _ in range(4)]
+    threads = [threading.Thread(target=client.fetch, args=(FIRST_PAGE,)) for client in clients]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
 
-    assert office.logins() == 1
+    assert harness.logins() == 1
 
 
 @pytest.mark.fault("A12")
-def test_a_life_of_nothing_does_not_log_in_for_each_request(office: Office) -> None:
-    office.pbx.life = 0
-    client = office.client()
+def test_a_life_of_nothing_does_not_log_in_for_each_request(harness: ClientHarness) -> None:
+    harness.server.life = 0
+    client = harness.client()
     for _ in range(5):
-        client.fetch(HEAD)
+        client.fetch(FIRST_PAGE)
 
-    assert office.logins() == 1
+    assert harness.logins() == 1
 
 
 @pytest.mark.fault("A13")
 def test_a_token_of_a_wrong_form_is_garbled_and_not_asked_for_again_at_once(
-    office: Office,
+    harness: ClientHarness,
 ) -> None:
     grant = {"errcode": 0, "access_token": "with blank & more", "access_token_expire_time": 1800}
-    office.pbx.says["get_token"] = [ok(json.dumps(grant).encode())]
-    client = office.client()
+    harness.server.says["get_token"] = [ok(json.dumps(grant).encode())]
+    client = harness.client()
 
     assert failure(client).reason == "garbled"
     assert failure(client).reason == "auth"
-    assert office.pbx.calls == ["get_token"]
+    assert harness.server.calls == ["get_token"]
 
-    office.clock.now += MINUTE
-    client.fetch(HEAD)
+    harness.clock.now += MINUTE
+    client.fetch(FIRST_PAGE)
 
 
-def test_another_base_url_gets_no_token_of_this_one(office: Office, tmp_path: Path) -> None:
-    office.client().fetch(HEAD)
-    other = FakePBX(serial=500)
+def test_another_base_url_gets_no_token_of_this_one(harness: ClientHarness, tmp_path: Path) -> None:
+    harness.client().fetch(FIRST_PAGE)
+    other = TokenServer(serial=500)
     with Wire(other) as wire:
-        office.client(base_url=wire.url).fetch(HEAD)
+        harness.client(base_url=wire.url).fetch(FIRST_PAGE)
 
         assert b"access-token-0001" not in wire.received
 
@@ -295,26 +250,28 @@ def test_another_base_url_gets_no_token_of_this_one(office: Office, tmp_path: Pa
 
 
 @pytest.mark.fault("A4")
-def test_wrong_credentials_are_tried_three_times_across_restarts(office: Office) -> None:
+def test_wrong_credentials_are_tried_three_times_across_restarts(harness: ClientHarness) -> None:
     tries: list[float] = []
-    start = office.clock.now
+    start = harness.clock.now
     for _ in range(3 * 60):
-        error = failure(office.with_secret("wrong"))
+        error = failure(harness.with_secret("wrong"))
         assert (type(error), error.reason, error.blocked) == (WaitLong, "auth", "credentials")
-        if office.logins() > len(tries):
+        if harness.logins() > len(tries):
             assert error.errcode == -1
-            tries.append((office.clock.now - start) / MINUTE)
-        office.clock.now += MINUTE
-    office.clock.now += 365 * 24 * HOUR
-    failure(office.with_secret("wrong"))
+            tries.append((harness.clock.now - start) / MINUTE)
+        harness.clock.now += MINUTE
+    harness.clock.now += 365 * 24 * HOUR
+    failure(harness.with_secret("wrong"))
 
     assert tries == [0, 15, 135]
-    assert office.logins() == 3
-    assert set(office.pbx.calls) == {"get_token"}
+    assert harness.logins() == 3
+    assert set(harness.server.calls) == {"get_token"}
 
 
-def test_a_refused_client_asks_us_to_look_for_a_new_secret_each_minute(office: Office) -> None:
-    client = office.with_secret("wrong")
+def test_a_refused_client_asks_us_to_look_for_a_new_secret_each_minute(
+    harness: ClientHarness,
+) -> None:
+    client = harness.with_secret("wrong")
     first, second = failure(client), failure(client)
 
     assert isinstance(first, WaitLong)
@@ -325,41 +282,41 @@ def test_a_refused_client_asks_us_to_look_for_a_new_secret_each_minute(office: O
 
 @pytest.mark.fault("A11")
 def test_a_changed_secret_is_tried_at_once_without_a_restart(
-    office: Office, tmp_path: Path
+    harness: ClientHarness, tmp_path: Path
 ) -> None:
     secret = tmp_path / "secret"
     secret.write_text("wrong\n")
-    client = office.client(secret=SecretSource(file=secret))
+    client = harness.client(secret=SecretSource(file=secret))
     for hours in (0, 1, 3):
-        office.clock.now += hours * HOUR
+        harness.clock.now += hours * HOUR
         failure(client)
-    office.clock.now += 24 * HOUR
+    harness.clock.now += 24 * HOUR
     failure(client)
-    assert office.logins() == 3
+    assert harness.logins() == 3
 
     secret.write_text("right-secret\n")
-    client.fetch(HEAD)
+    client.fetch(FIRST_PAGE)
 
-    assert office.logins() == 4
-
-
-def test_a_changed_client_id_is_tried_at_once(office: Office) -> None:
-    failure(office.with_secret("wrong"))
-    office.client(client_id="another").fetch(HEAD)
+    assert harness.logins() == 4
 
 
-def test_a_login_is_written_down_before_it_is_sent(office: Office) -> None:
+def test_a_changed_client_id_is_tried_at_once(harness: ClientHarness) -> None:
+    failure(harness.with_secret("wrong"))
+    harness.client(client_id="another").fetch(FIRST_PAGE)
+
+
+def test_a_login_is_written_down_before_it_is_sent(harness: ClientHarness) -> None:
     seen = []
 
     def look(call: Call) -> None:
-        seen.append(json.loads(office.path.read_bytes())["unanswered"])
-        office.pbx(call)
+        seen.append(json.loads(harness.path.read_bytes())["unanswered"])
+        harness.server(call)
 
-    office.wire.script = [look, office.pbx]
-    office.client().fetch(HEAD)
+    harness.wire.script = [look, harness.server]
+    harness.client().fetch(FIRST_PAGE)
 
-    assert seen == [[office.clock.now]]
-    assert json.loads(office.path.read_bytes())["unanswered"] == []
+    assert seen == [[harness.clock.now]]
+    assert json.loads(harness.path.read_bytes())["unanswered"] == []
 
 
 LOG_IN = """
@@ -376,7 +333,7 @@ Client(pbx, pathlib.Path(path), wall=lambda: float(now)).fetch(CDRQuery())
 
 
 @pytest.mark.fault("A7")
-def test_a_kill_in_the_middle_of_a_login_does_not_forget_it(office: Office) -> None:
+def test_a_kill_in_the_middle_of_a_login_does_not_forget_it(harness: ClientHarness) -> None:
     asked = threading.Event()
 
     def silent(call: Call) -> None:
@@ -384,18 +341,18 @@ def test_a_kill_in_the_middle_of_a_login_does_not_forget_it(office: Office) -> N
         asked.set()
         call.wait()
 
-    office.wire.script = [silent]
-    arguments = [office.wire.url, str(office.path), str(office.clock.now)]
+    harness.wire.script = [silent]
+    arguments = [harness.wire.url, str(harness.path), str(harness.clock.now)]
     with subprocess.Popen([sys.executable, "-c", LOG_IN, *arguments]) as child:
         assert asked.wait(10)
         child.kill()
-    office.wire.script = [office.pbx]
-    error = failure(office.client())
+    harness.wire.script = [harness.server]
+    error = failure(harness.client())
 
-    assert (type(error), error.reason, office.pbx.calls) == (TryAgain, "auth", [])
+    assert (type(error), error.reason, harness.server.calls) == (TryAgain, "auth", [])
 
-    office.clock.now += MINUTE
-    office.client().fetch(HEAD)
+    harness.clock.now += MINUTE
+    harness.client().fetch(FIRST_PAGE)
 
 
 NEVER_JUDGED: dict[str, Step] = {
@@ -411,25 +368,27 @@ NEVER_JUDGED: dict[str, Step] = {
 
 @pytest.mark.fault("B12")
 @pytest.mark.parametrize("step", NEVER_JUDGED.values(), ids=NEVER_JUDGED)
-def test_a_login_that_was_turned_away_unjudged_may_be_repeated(office: Office, step: Step) -> None:
-    office.wire.script = [step, office.pbx]
-    failure(office.client())
-    office.client().fetch(HEAD)
+def test_a_login_that_was_turned_away_unjudged_may_be_repeated(
+    harness: ClientHarness, step: Step
+) -> None:
+    harness.wire.script = [step, harness.server]
+    failure(harness.client())
+    harness.client().fetch(FIRST_PAGE)
 
 
-def test_a_login_that_never_left_may_be_repeated(office: Office, tmp_path: Path) -> None:
+def test_a_login_that_never_left_may_be_repeated(harness: ClientHarness, tmp_path: Path) -> None:
     other = certificate(tmp_path, "other")
-    with Wire(office.pbx, tls=other.server) as wire:
+    with Wire(harness.server, tls=other.server) as wire:
         url = f"https://127.0.0.1:{wire.port}"
-        unpinned = office.client(base_url=url)
+        unpinned = harness.client(base_url=url)
 
         assert failure(unpinned).reason == "tls"
         assert wire.received == b""
 
         tls = TLS(fingerprint_sha256=other.fingerprint)
-        office.client(base_url=url, tls=tls).fetch(HEAD)
+        harness.client(base_url=url, tls=tls).fetch(FIRST_PAGE)
 
-    refused = office.client(base_url=f"http://127.0.0.1:{closed_port()}")
+    refused = harness.client(base_url=f"http://127.0.0.1:{closed_port()}")
     assert [failure(refused).reason for _ in range(3)] == ["connect"] * 3
 
 
@@ -442,20 +401,22 @@ UNANSWERED: dict[str, Step] = {
 
 
 @pytest.mark.parametrize("step", UNANSWERED.values(), ids=UNANSWERED)
-def test_a_login_without_an_answer_is_not_repeated_at_once(office: Office, step: Step) -> None:
-    office.wire.script = [step]
-    failure(office.client(request_timeout=0.2))
-    second = failure(office.client())
+def test_a_login_without_an_answer_is_not_repeated_at_once(
+    harness: ClientHarness, step: Step
+) -> None:
+    harness.wire.script = [step]
+    failure(harness.client(request_timeout=0.2))
+    second = failure(harness.client())
 
     assert isinstance(second, TryAgain)
-    assert (second.reason, second.retry_after, office.wire.connections) == ("auth", 60, 1)
+    assert (second.reason, second.retry_after, harness.wire.connections) == ("auth", 60, 1)
 
 
-def test_a_login_that_cannot_be_written_down_is_not_made(office: Office) -> None:
-    office.path = office.path.parent / "missing" / "hq.token"
+def test_a_login_that_cannot_be_written_down_is_not_made(harness: ClientHarness) -> None:
+    harness.path = harness.path.parent / "missing" / "hq.token"
 
-    assert failure(office.client()).reason == "state"
-    assert office.wire.connections == 0
+    assert failure(harness.client()).reason == "state"
+    assert harness.wire.connections == 0
 
 
 # --- the client secret
@@ -475,25 +436,25 @@ def test_a_login_that_cannot_be_written_down_is_not_made(office: Office) -> None
     ids=["bare", "newline", "crlf", "two_newlines", "blanks", "not_ascii"],
 )
 def test_one_trailing_newline_of_a_secret_file_is_not_part_of_it(
-    office: Office, tmp_path: Path, content: bytes, password: str
+    harness: ClientHarness, tmp_path: Path, content: bytes, password: str
 ) -> None:
     file = tmp_path / "secret"
     file.write_bytes(content)
-    office.pbx.secret = password
+    harness.server.secret = password
 
-    office.client(secret=SecretSource(file=file)).fetch(HEAD)
+    harness.client(secret=SecretSource(file=file)).fetch(FIRST_PAGE)
 
 
 def test_a_secret_may_come_from_the_environment(
-    office: Office, monkeypatch: pytest.MonkeyPatch
+    harness: ClientHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HQ_SECRET", "right-secret")
 
-    office.client(secret=SecretSource(env="HQ_SECRET")).fetch(HEAD)
+    harness.client(secret=SecretSource(env="HQ_SECRET")).fetch(FIRST_PAGE)
 
 
 @pytest.mark.fault("A11")
-def test_without_a_secret_the_pbx_is_not_asked(office: Office, tmp_path: Path) -> None:
+def test_without_a_secret_the_pbx_is_not_asked(harness: ClientHarness, tmp_path: Path) -> None:
     (tmp_path / "empty").write_text("\n")
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
     for source in (
@@ -504,11 +465,11 @@ def test_without_a_secret_the_pbx_is_not_asked(office: Office, tmp_path: Path) -
         SecretSource(env="CDR_EXPORTER_TEST_UNSET"),
         SecretSource(value=Secret("")),
     ):
-        error = failure(office.client(secret=source))
+        error = failure(harness.client(secret=source))
 
         assert (type(error), error.reason, error.blocked) == (WaitLong, "auth", "credentials")
 
-    assert office.wire.connections == 0
+    assert harness.wire.connections == 0
 
 
 # --- codes with a reaction of their own
@@ -528,121 +489,123 @@ def test_without_a_secret_the_pbx_is_not_asked(office: Office, tmp_path: Path) -
     ],
 )
 def test_what_only_an_administrator_can_mend_is_probed_seldom_even_by_restarts(
-    office: Office, endpoint: str, errcode: int, blocked: str, waits: list[int]
+    harness: ClientHarness, endpoint: str, errcode: int, blocked: str, waits: list[int]
 ) -> None:
-    office.pbx.says[endpoint] = [errcode] * len(waits)
+    harness.server.says[endpoint] = [errcode] * len(waits)
     for wait in waits:
-        error = failure(office.client())
-        asked = len(office.pbx.calls)
+        error = failure(harness.client())
+        asked = len(harness.server.calls)
 
         assert isinstance(error, WaitLong)
         assert (error.reason, error.errcode, error.blocked) == ("auth", errcode, blocked)
         assert (error.first, error.most) == (wait * MINUTE, wait * MINUTE)
 
-        office.clock.now += wait * MINUTE - 1
-        again = failure(office.client())
+        harness.clock.now += wait * MINUTE - 1
+        again = failure(harness.client())
 
         assert isinstance(again, WaitLong)
         assert (again.reason, again.errcode, again.blocked) == ("auth", None, blocked)
         assert again.first == 1
-        assert len(office.pbx.calls) == asked
+        assert len(harness.server.calls) == asked
 
-        office.clock.now += 1
-    office.client().fetch(HEAD)
+        harness.clock.now += 1
+    harness.client().fetch(FIRST_PAGE)
 
-    assert "hold" not in {k for k, v in json.loads(office.path.read_bytes()).items() if v}
+    assert "hold" not in {k for k, v in json.loads(harness.path.read_bytes()).items() if v}
 
 
-def test_removing_the_token_file_ends_a_wait(office: Office) -> None:
-    office.pbx.says["get_token"] = [70004]
-    client = office.client()
+def test_removing_the_token_file_ends_a_wait(harness: ClientHarness) -> None:
+    harness.server.says["get_token"] = [70004]
+    client = harness.client()
     failure(client)
-    office.path.unlink()
+    harness.path.unlink()
 
-    client.fetch(HEAD)
+    client.fetch(FIRST_PAGE)
 
 
 @pytest.mark.parametrize("errcode", [10001, 10002, 10003])
-def test_a_wrong_path_waits_long_but_not_across_a_restart(office: Office, errcode: int) -> None:
-    office.pbx.says["cdr/list"] = [errcode]
-    error = failure(office.client())
+def test_a_wrong_path_waits_long_but_not_across_a_restart(
+    harness: ClientHarness, errcode: int
+) -> None:
+    harness.server.says["cdr/list"] = [errcode]
+    error = failure(harness.client())
 
     assert isinstance(error, WaitLong)
     assert (error.reason, error.errcode, error.blocked) == ("api", errcode, None)
     assert "api_path" in str(error)
 
-    office.client().fetch(HEAD)
+    harness.client().fetch(FIRST_PAGE)
 
 
 @pytest.mark.fault("C1")
 @pytest.mark.parametrize("errcode", [-2, -1, 1, 2, 40002, 70082, 99999])
-def test_any_other_code_is_tried_again(office: Office, errcode: int) -> None:
-    office.pbx.says["cdr/list"] = [errcode]
-    client = office.client()
+def test_any_other_code_is_tried_again(harness: ClientHarness, errcode: int) -> None:
+    harness.server.says["cdr/list"] = [errcode]
+    client = harness.client()
     error = failure(client)
 
     assert (type(error), error.reason, error.errcode) == (TryAgain, "api", errcode)
 
-    client.fetch(HEAD)
+    client.fetch(FIRST_PAGE)
 
 
 # --- the end
 
 
-def test_revoke_gives_the_token_back_and_forgets_it(office: Office) -> None:
-    client = office.client()
-    client.fetch(HEAD)
+def test_revoke_gives_the_token_back_and_forgets_it(harness: ClientHarness) -> None:
+    client = harness.client()
+    client.fetch(FIRST_PAGE)
     client.cancel()
     client.revoke()
     client.close()
 
-    assert office.pbx.calls[-1] == "del_token"
-    assert office.pbx.alive == set()
-    assert b"access-token" not in office.path.read_bytes()
-    assert b"refresh-token" not in office.path.read_bytes()
+    assert harness.server.calls[-1] == "del_token"
+    assert harness.server.alive == set()
+    assert b"access-token" not in harness.path.read_bytes()
+    assert b"refresh-token" not in harness.path.read_bytes()
 
 
-def test_revoke_asks_for_nothing_where_there_is_no_token(office: Office) -> None:
-    office.client().revoke()
+def test_revoke_asks_for_nothing_where_there_is_no_token(harness: ClientHarness) -> None:
+    harness.client().revoke()
 
-    assert office.wire.connections == 0
+    assert harness.wire.connections == 0
 
 
 @pytest.mark.parametrize("step", [hang, say(b""), say(ok(b"", "500 Oops")), say(ok(b"x"))])
 def test_a_token_that_could_not_be_revoked_is_used_after_the_restart(
-    office: Office, step: Step
+    harness: ClientHarness, step: Step
 ) -> None:
-    client = office.client()
-    client.fetch(HEAD)
-    office.wire.script = [step]
+    client = harness.client()
+    client.fetch(FIRST_PAGE)
+    harness.wire.script = [step]
     started = time.monotonic()
     client.revoke(0.2)
 
     assert time.monotonic() - started < 1
 
-    office.wire.script = [office.pbx]
-    office.client().fetch(HEAD)
+    harness.wire.script = [harness.server]
+    harness.client().fetch(FIRST_PAGE)
 
-    assert office.logins() == 1
+    assert harness.logins() == 1
 
 
 @pytest.mark.fault("E13")
-def test_cancel_ends_a_fetch_and_frees_the_way_for_revoke(office: Office) -> None:
-    client = office.client()
-    client.fetch(HEAD)
-    office.wire.script = [*[hang] * 3, office.pbx]
-    office.wire.connections = 0
+def test_cancel_ends_a_fetch_and_frees_the_way_for_revoke(harness: ClientHarness) -> None:
+    client = harness.client()
+    client.fetch(FIRST_PAGE)
+    harness.wire.script = [*[hang] * 3, harness.server]
+    harness.wire.connections = 0
     timer = threading.Timer(0.1, client.cancel)
     timer.start()
     started = time.monotonic()
     error = failure(client)
     took = time.monotonic() - started
-    office.wire.script = [office.pbx]
+    harness.wire.script = [harness.server]
     client.revoke()
 
     assert type(error) is Cancelled
     assert took < 0.6
-    assert office.pbx.alive == set()
+    assert harness.server.alive == set()
     assert type(failure(client)) is Cancelled
 
 
@@ -686,20 +649,20 @@ ALWAYS: dict[str, Step] = {
 @pytest.mark.parametrize("stage", ["login", "list", "refresh"])
 @pytest.mark.parametrize("step", ALWAYS.values(), ids=ALWAYS)
 def test_no_fault_at_any_stage_shows_a_secret(
-    office: Office, stage: str, step: Step, caplog: pytest.LogCaptureFixture
+    harness: ClientHarness, stage: str, step: Step, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    office.pbx.secret = CANARIES[0]
+    harness.server.secret = CANARIES[0]
     source = SecretSource(value=Secret(CANARIES[0]))
-    client = office.client(secret=source, request_timeout=0.2)
+    client = harness.client(secret=source, request_timeout=0.2)
     if stage != "login":
-        client.fetch(HEAD)
-        office.clock.now += 1500 if stage == "refresh" else 0
-    office.wire.script = [step]
-    shown = told(failure(client)) + told(failure(client))
+        client.fetch(FIRST_PAGE)
+        harness.clock.now += 1500 if stage == "refresh" else 0
+    harness.wire.script = [step]
+    shown = everything_in(failure(client)) + everything_in(failure(client))
     client.revoke(0.2)
 
-    sent = office.wire.received.decode()
+    sent = harness.wire.received.decode()
     shown += caplog.text + repr(client.__dict__) + repr(vars(client._logins))
     assert any(canary in sent for canary in CANARIES)
     assert not [canary for canary in CANARIES if canary in shown]

@@ -7,7 +7,6 @@ import ssl
 import struct
 import threading
 import time
-import traceback
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +22,7 @@ from cdr_exporter.pbx.transport import MAX_BODY, APIRequest, Transport
 from cdr_exporter.secret import Secret
 from cdr_exporter.settings import TLS
 
+from ..support.error_text import everything_in
 from ..support.socket_server import (
     Call,
     Certificate,
@@ -677,7 +677,7 @@ def test_no_fault_shows_a_token_or_a_secret(
         try:
             transport(wire).send(request_, 0.3)
         except PBXError as error:
-            shown = told(error)
+            shown = everything_in(error)
 
     shown += caplog.text + "".join(capsys.readouterr())
     assert TOKEN.encode() in wire.received or b"canary-secret" in wire.received
@@ -702,17 +702,7 @@ def test_what_is_not_sent_shows_nothing_either(url: str, caplog: pytest.LogCaptu
     caplog.set_level("DEBUG")
     error = failure(Transport(url.format(closed_port()), TLS()))
 
-    assert TOKEN not in told(error) + caplog.text
-
-
-def told(error: BaseException) -> str:
-    """Everything that a logger or a crash reporter could make of an error, locals included."""
-    whole = traceback.TracebackException.from_exception(error, capture_locals=True)
-    own = [frame for frame in whole.stack if "/tests/" not in frame.filename]
-    locals_ = [str(frame.locals) for frame in own]
-    chain = [repr(link) for link in (error.__cause__, error.__context__)]
-    assert chain == ["None", "None"]
-    return "".join([str(error), repr(error), *traceback.format_exception(error), *locals_])
+    assert TOKEN not in everything_in(error) + caplog.text
 
 
 @pytest.mark.fault("F9")

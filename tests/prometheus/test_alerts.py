@@ -17,7 +17,7 @@ import pytest
 
 from ..support import alert_scenarios
 from ..support.programs import require
-from .test_rules import ALERTS, alerts_of
+from ..support.prometheus_rules import ALERTS, alerts_of
 
 ABOUT = ("telephony", "fraud", "quiet")
 

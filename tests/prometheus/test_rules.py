@@ -6,10 +6,15 @@ and for Prometheus 3; another version is tried by putting its folder in front:
     PATH=/opt/prometheus-3.5/bin:$PATH pytest tests/prometheus
 """
 
+from __future__ import annotations
+
 import json
 import re
 import subprocess
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
+from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -18,29 +23,25 @@ from cdr_exporter.calls import OTHER_NUMBER
 from cdr_exporter.cdr.contract import CALL_TYPES
 from cdr_exporter.cdr.error_codes import BLOCKED_REASONS
 from cdr_exporter.cdr.labels import NO_TRUNK
-from cdr_exporter.metrics.catalogue import ALL_DISPOSITIONS, FAMILIES, HISTOGRAM
+from cdr_exporter.metrics.catalogue import ALL_DISPOSITIONS, FAMILIES
 
 from ..support import alert_scenarios
 from ..support.each import for_each
-from ..support.paths import ROOT
 from ..support.programs import require
+from ..support.prometheus_rules import (
+    ALERTS,
+    FOLDER,
+    RULE_FILES,
+    RULES,
+    SAMPLES,
+    Rule,
+    alerts_of,
+    metrics_in,
+    rules_of,
+)
 
-FOLDER = ROOT / "prometheus"
-RULE_FILES = sorted((FOLDER / "rules").glob("*.yml"))
 TEST_FILES = sorted((FOLDER / "tests").glob("*.yml"))
 
-
-def rules_of(path):
-    return [rule for group in yaml.safe_load(path.read_text())["groups"] for rule in group["rules"]]
-
-
-def alerts_of(name):
-    """Return the names of the alerts of one rule file, or several."""
-    return [rule["alert"] for rule in rules_of(FOLDER / "rules" / name) if "alert" in rule]
-
-
-RULES = [rule for path in RULE_FILES for rule in rules_of(path)]
-ALERTS = {rule["alert"]: rule for rule in RULES if "alert" in rule}
 THRESHOLDS = {rule["record"]: rule for rule in rules_of(FOLDER / "rules/cdr-thresholds.yml")}
 RECORDED = {
     rule["record"]: rule for rule in RULES if "record" in rule and rule["record"] not in THRESHOLDS
@@ -53,30 +54,10 @@ DASHBOARDS = {
 """The uids that an alert may link to."""
 
 
-def samples(families):
-    """Return the labels of every sample name of *families*."""
-    return {
-        name: {*family.labels, *(() if family.process_wide else ("pbx",)), *extra}
-        for family in families
-        for name, extra in (
-            {
-                f"{family.name}_bucket": ("le",),
-                f"{family.name}_count": (),
-                f"{family.name}_sum": (),
-            }
-            if family.kind == HISTOGRAM
-            else {family.name: ()}
-        ).items()
-    }
-
-
-SAMPLES = samples(FAMILIES)
-"""The labels of every sample name we expose."""
-
 LEVELS = ("pbx", "disposition", "outcome", "call_type", "trunk", "did", "queue", "destination")
 
 
-def level(name):
+def level(name: str) -> set[str]:
     """Return the labels that the name of a recorded metric, `level:metric:operation`, says."""
     words, *_ = name.split(":")
     labels = re.findall("|".join(LEVELS), words)
@@ -84,7 +65,7 @@ def level(name):
     return set(labels)
 
 
-KNOWN = {
+KNOWN: dict[str, set[str]] = {
     "up": set(),
     **SAMPLES,
     **{name: level(name) for name in RECORDED},
@@ -98,7 +79,7 @@ QUOTIENTS = [name for name in RECORDED if re.search(r":(ratio|mean)\w*$", name)]
 TARGET = {"job", "instance"}
 
 
-def every(names):
+def every(names: Iterable[str]) -> Callable[[Callable[[str], None]], Callable[[], None]]:
     """Return what makes one test of a check of each of *names*."""
     return for_each(pytest.param(name, id=name) for name in names)
 
@@ -106,25 +87,25 @@ def every(names):
 alert = every(ALERTS)
 
 
-def promtool(*arguments, cwd=FOLDER):
+def promtool(*arguments: str, cwd: Path = FOLDER) -> None:
     done = subprocess.run(
         [require("promtool"), *arguments], cwd=cwd, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_promtool_finds_nothing_wrong_with_the_rules():
+def test_promtool_finds_nothing_wrong_with_the_rules() -> None:
     promtool("check", "rules", "--lint=all", "--lint-fatal", *map(str, RULE_FILES))
 
 
-def test_the_example_configuration_is_valid_and_loads_the_rules():
+def test_the_example_configuration_is_valid_and_loads_the_rules() -> None:
     promtool("check", "config", "prometheus.yml")
 
     patterns = yaml.safe_load((FOLDER / "prometheus.yml").read_text())["rule_files"]
     assert sorted(path for pattern in patterns for path in FOLDER.glob(pattern)) == RULE_FILES
 
 
-def test_the_example_of_alertmanager_is_valid():
+def test_the_example_of_alertmanager_is_valid() -> None:
     done = subprocess.run(
         [require("amtool"), "check-config", str(FOLDER / "alertmanager.yml")],
         capture_output=True,
@@ -134,7 +115,7 @@ def test_the_example_of_alertmanager_is_valid():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_alertmanager_knows_the_labels_and_names_of_the_alerts():
+def test_alertmanager_knows_the_labels_and_names_of_the_alerts() -> None:
     text = (FOLDER / "alertmanager.yml").read_text()
     labels = {
         label: {rule["labels"].get(label) for rule in ALERTS.values()}
@@ -147,19 +128,19 @@ def test_alertmanager_knows_the_labels_and_names_of_the_alerts():
         assert set(values.split("|")) <= labels[label], (label, values)
 
 
-def test_what_is_about_calls_says_so_and_nothing_else_does():
+def test_what_is_about_calls_says_so_and_nothing_else_does() -> None:
     for name, about in (("calls", "cdr-telephony.yml"), ("fraud", "cdr-fraud.yml")):
         assert {ALERTS[each]["labels"]["about"] for each in alerts_of(about)} == {name}
     assert all("about" not in ALERTS[each]["labels"] for each in alerts_of("cdr-exporter.yml"))
 
 
 @pytest.mark.parametrize("path", TEST_FILES, ids=lambda path: path.name)
-def test_the_rules_do_what_their_tests_say(path):
+def test_the_rules_do_what_their_tests_say(path: Path) -> None:
     promtool("test", "rules", path.name, cwd=FOLDER / "tests")
 
 
 @cache
-def rule_tests():
+def rule_tests() -> list[dict[str, Any]]:
     """Return the tests of the files, and those that `test_alerts` runs."""
     documents = (
         *(yaml.safe_load(path.read_text()) for path in TEST_FILES),
@@ -168,15 +149,15 @@ def rule_tests():
     return [test for document in documents for test in document["tests"]]
 
 
-def alert_cases():
+def alert_cases() -> list[dict[str, Any]]:
     return [case for test in rule_tests() for case in test.get("alert_rule_test", ())]
 
 
-def cases():
+def cases() -> list[tuple[str, bool]]:
     return [(case["alertname"], bool(case.get("exp_alerts"))) for case in alert_cases()]
 
 
-def test_what_is_told_says_all_that_it_means_to_say():
+def test_what_is_told_says_all_that_it_means_to_say() -> None:
     for case in alert_cases():
         for told in case.get("exp_alerts", ()):
             assert told["exp_annotations"].keys() == ALERTS[case["alertname"]]["annotations"].keys()
@@ -184,11 +165,11 @@ def test_what_is_told_says_all_that_it_means_to_say():
 
 
 @alert
-def test_each_alert_is_seen_to_fire_and_to_keep_quiet(name):
+def test_each_alert_is_seen_to_fire_and_to_keep_quiet(name: str) -> None:
     assert {fires for tested, fires in cases() if tested == name} == {True, False}
 
 
-def expected():
+def expected() -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """Yield the recorded metric that a test looks at, and the samples it should have."""
     for test in rule_tests():
         for case in test.get("promql_expr_test", ()):
@@ -196,31 +177,31 @@ def expected():
             yield name, case["exp_samples"]
 
 
-def test_each_recorded_metric_is_seen_to_have_values_other_than_0():
+def test_each_recorded_metric_is_seen_to_have_values_other_than_0() -> None:
     seen = {name for name, found in expected() if any(sample["value"] for sample in found)}
 
     assert RECORDED.keys() - seen == set()
 
 
-def test_each_ratio_and_mean_is_seen_to_be_absent():
+def test_each_ratio_and_mean_is_seen_to_be_absent() -> None:
     absent = {name for name, found in expected() if not found}
 
     assert set(QUOTIENTS) - absent == set()
 
 
-def test_recorded_metrics_have_the_labels_that_their_names_say():
+def test_recorded_metrics_have_the_labels_that_their_names_say() -> None:
     for name, found in expected():
         for sample in found:
             labels = set(re.findall(r'(\w+)="', sample["labels"]))
             assert labels - TARGET == level(name), (name, sample["labels"])
 
 
-def test_only_alerts_that_exist_are_tested():
+def test_only_alerts_that_exist_are_tested() -> None:
     assert {name for name, _ in cases()} == set(ALERTS)
 
 
 @alert
-def test_each_alert_says_how_bad_what_and_where_to_look(name):
+def test_each_alert_says_how_bad_what_and_where_to_look(name: str) -> None:
     rule = ALERTS[name]
 
     assert re.fullmatch(r"CDR[A-Z][A-Za-z]+", name)
@@ -230,23 +211,23 @@ def test_each_alert_says_how_bad_what_and_where_to_look(name):
     assert re.search(r"\{\{|\d", rule["annotations"]["description"]), "the description has numbers"
 
 
-def test_the_runbook_has_one_heading_per_alert_in_the_order_of_the_rules():
+def test_the_runbook_has_one_heading_per_alert_in_the_order_of_the_rules() -> None:
     headings = re.findall(r"^## (.+)$", (FOLDER / "RUNBOOK.md").read_text(), re.MULTILINE)
 
     assert headings == list(ALERTS)
 
 
 @alert
-def test_each_alert_links_to_its_heading(name):
+def test_each_alert_links_to_its_heading(name: str) -> None:
     assert ALERTS[name]["annotations"]["runbook_url"] == f"prometheus/RUNBOOK.md#{name.lower()}"
 
 
 @alert
-def test_each_alert_links_to_its_dashboard(name):
+def test_each_alert_links_to_its_dashboard(name: str) -> None:
     assert ALERTS[name]["annotations"]["dashboard"].removeprefix("/d/") in DASHBOARDS
 
 
-def test_the_runbook_says_what_it_means_what_to_look_at_and_what_to_do():
+def test_the_runbook_says_what_it_means_what_to_look_at_and_what_to_do() -> None:
     sections = re.split(r"^## ", (FOLDER / "RUNBOOK.md").read_text(), flags=re.MULTILINE)[1:]
 
     for section in sections:
@@ -259,7 +240,9 @@ ALWAYS_THERE = ("up", "cdr_up", "cdr_pbx_records", "cdr_utc_offset_seconds")
 
 
 @every(alerts_of("cdr-exporter.yml"))
-def test_alerts_about_the_exporter_use_nothing_that_is_hidden_while_a_pbx_is_silent(name):
+def test_alerts_about_the_exporter_use_nothing_that_is_hidden_while_a_pbx_is_silent(
+    name: str,
+) -> None:
     used = metrics_in(ALERTS[name]["expr"]).keys() - THRESHOLDS.keys()
 
     assert used
@@ -267,7 +250,7 @@ def test_alerts_about_the_exporter_use_nothing_that_is_hidden_while_a_pbx_is_sil
 
 
 @every(THRESHOLDS)
-def test_a_threshold_is_one_number_for_every_pbx_and_some_alert_reads_it(name):
+def test_a_threshold_is_one_number_for_every_pbx_and_some_alert_reads_it(name: str) -> None:
     readers = [each for each, rule in ALERTS.items() if name in metrics_in(rule["expr"])]
     above, _, _ = (FOLDER / "rules/cdr-thresholds.yml").read_text().partition(f"- record: {name}\n")
 
@@ -277,10 +260,10 @@ def test_a_threshold_is_one_number_for_every_pbx_and_some_alert_reads_it(name):
     assert set(readers) <= set(re.findall(r"CDR\w+", comment)), "the comment says what it is for"
 
 
-def test_missing_thresholds_are_counted_from_as_many_as_there_are():
+def test_missing_thresholds_are_counted_from_as_many_as_there_are() -> None:
     rule = ALERTS["CDRThresholdsMissing"]
 
-    assert re.match(r"\s*(\d+) - ", rule["expr"])[1] == str(len(THRESHOLDS))
+    assert re.match(rf"\s*{len(THRESHOLDS)} - ", rule["expr"])
     assert f"of the {len(THRESHOLDS)} series" in rule["annotations"]["description"]
 
 
@@ -288,7 +271,7 @@ every_rule = for_each(pytest.param(rule, id=rule.get("alert") or rule["record"])
 
 
 @every_rule
-def test_rules_use_metrics_and_labels_that_exist(rule):
+def test_rules_use_metrics_and_labels_that_exist(rule: Rule) -> None:
     used = metrics_in(rule["expr"])
     assert used
     for metric, labels in used.items():
@@ -312,7 +295,7 @@ VALUES = {
 
 
 @every_rule
-def test_rules_ask_for_label_values_that_exist(rule):
+def test_rules_ask_for_label_values_that_exist(rule: Rule) -> None:
     for label, value in re.findall(r'(\w+)!?="([^"]*)"', rule["expr"]):
         assert label in TARGET or value in VALUES[label], (label, value)
 
@@ -323,7 +306,9 @@ KPIS = [rule["record"] for group in KPI_GROUPS.values() for rule in group["rules
 
 
 @every([name for name in KPIS if name in QUOTIENTS])
-def test_a_ratio_or_mean_divides_by_a_recorded_count_above_0_and_of_the_same_window(name):
+def test_a_ratio_or_mean_divides_by_a_recorded_count_above_0_and_of_the_same_window(
+    name: str,
+) -> None:
     divisors = re.findall(r"/.*\n\s+\((\S+) > 0\)\n$", RECORDED[name]["expr"])
 
     assert len(divisors) == 1
@@ -332,12 +317,12 @@ def test_a_ratio_or_mean_divides_by_a_recorded_count_above_0_and_of_the_same_win
 
 
 @every(KPIS)
-def test_kpis_keep_the_labels_of_the_target(name):
+def test_kpis_keep_the_labels_of_the_target(name: str) -> None:
     assert not re.search(r"\b(by|on) ?\(", RECORDED[name]["expr"])
 
 
 @every(KPIS)
-def test_a_kpi_uses_only_what_is_recorded_above_it_in_its_group(name):
+def test_a_kpi_uses_only_what_is_recorded_above_it_in_its_group(name: str) -> None:
     (group,) = (g for g in KPI_GROUPS.values() if name in [rule["record"] for rule in g["rules"]])
     records = [rule["record"] for rule in group["rules"]]
 
@@ -345,8 +330,8 @@ def test_a_kpi_uses_only_what_is_recorded_above_it_in_its_group(name):
     assert used <= set(records[: records.index(name)])
 
 
-def test_the_day_has_the_formulas_of_the_hour():
-    def of_a_day(rule):
+def test_the_day_has_the_formulas_of_the_hour() -> None:
+    def of_a_day(rule: Rule) -> Rule:
         return {key: text.replace("1h", "1d") for key, text in rule.items()}
 
     hour, day = (KPI_GROUPS[f"cdr-kpis.{window}"]["rules"] for window in ("hour", "day"))
@@ -355,7 +340,7 @@ def test_the_day_has_the_formulas_of_the_hour():
 
 
 @every(name for name in KPIS if name not in COUNTS and not name.endswith(("ratio1d", "mean1d")))
-def test_a_kpi_says_its_formula_and_its_source(name):
+def test_a_kpi_says_its_formula_and_its_source(name: str) -> None:
     above, _, _ = KPI_FILE.read_text().partition(f"- record: {name}\n")
     comment = above.rpartition("\n\n")[2]
 
@@ -363,13 +348,13 @@ def test_a_kpi_says_its_formula_and_its_source(name):
     assert "# Source: " in comment
 
 
-def test_no_group_is_evaluated_so_rarely_that_its_series_have_gaps():
+def test_no_group_is_evaluated_so_rarely_that_its_series_have_gaps() -> None:
     # Prometheus looks back 5 minutes for the newest sample.
     assert {group["interval"] for group in KPI_GROUPS.values()} <= {"1m", "2m"}
 
 
 @alert
-def test_descriptions_use_labels_that_the_alert_has(name):
+def test_descriptions_use_labels_that_the_alert_has(name: str) -> None:
     rule = ALERTS[name]
     used = set(re.findall(r"\$labels\.(\w+)", rule["annotations"]["description"]))
     metric = next(iter(metrics_in(rule["expr"])))
@@ -378,7 +363,7 @@ def test_descriptions_use_labels_that_the_alert_has(name):
     assert used <= (TARGET | KNOWN[metric]) - dropped
 
 
-def test_a_reason_in_the_runbook_is_a_reason_in_the_catalogue():
+def test_a_reason_in_the_runbook_is_a_reason_in_the_catalogue() -> None:
     text = (FOLDER / "RUNBOOK.md").read_text()
     for name, alert_name in (
         ("cdr_exporter_poll_failures_total", "CDRPBXDown"),
@@ -390,14 +375,3 @@ def test_a_reason_in_the_runbook_is_a_reason_in_the_catalogue():
         named = {reason for row in rows for reason in re.findall(r"`(\w+)`", row)}
 
         assert named == set(family.known)
-
-
-def metrics_in(expression):
-    """Return the label names matched on, by metric: good for the selectors used here."""
-    found = {}
-    for metric, matchers in re.findall(
-        r"(?<![\w:])((?:\w+:)?cdr_\w+(?::\w+)?|up\b)(?:\{([^}]*)\})?",
-        re.sub(r'"[^"]*"', '""', expression),
-    ):
-        found.setdefault(metric, set()).update(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", matchers))
-    return found

@@ -10,11 +10,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -22,72 +22,38 @@ from hypothesis import strategies as st
 
 from cdr_exporter.cdr import MAX_ID, Rejected
 from cdr_exporter.errors import StateInUse, StateNotWritten, StateUnusable
-from cdr_exporter.ledger import Ledger, LedgerLimits, from_the_beginning
+from cdr_exporter.ledger import Ledger, from_the_beginning
 from cdr_exporter.ledger.order import BY_ID, BY_TIME
 from cdr_exporter.ledger.recheck_ranges import RecheckRange
 from cdr_exporter.ledger.watermark import Watermark
-from cdr_exporter.metrics.catalogue import LATE_RECORDS, RECORDS
+from cdr_exporter.metrics.catalogue import RECORDS
 from cdr_exporter.metrics.row_metrics import PageCount, grouped
 from cdr_exporter.metrics.totals import Bounds, Series, Totals, first_totals
 from cdr_exporter.store import VERSION, Store
 
+from ..support.counts import records
 from ..support.paths import ROOT
-from ..support.rows import BOUNDS, EPOCH, page, record
+from ..support.rows import BOUNDS, page, record
+from ..support.store_states import (
+    NOW,
+    TERMS,
+    State,
+    add,
+    asides,
+    judged,
+    opened,
+    outcome,
+    reopened,
+    spoilt_copies,
+    state_of,
+    truncated,
+)
 
 NOBODY = 65534
-NOW = EPOCH + 10_000.0
-TERMS = LedgerLimits(late_window=600.0, longest_call=11_700.0)
-
-
-class State(NamedTuple):
-    """What a store holds, for comparing."""
-
-    ledger: Ledger | None
-    totals: Totals
-    resets: dict[str, float]
-
-
-@contextmanager
-def opened(
-    directory: Path, name: str = "hq", client_id: str = "me", bounds: Bounds = BOUNDS
-) -> Iterator[Store]:
-    with closing(Store(directory, name, client_id, bounds)) as store:
-        yield store
-
-
-def state_of(store: Store) -> State:
-    return State(store.ledger, store.totals, dict(store.resets))
-
-
-def reopened(directory: Path, **settings: Any) -> State:
-    with opened(directory, **settings) as store:
-        return state_of(store)
-
-
-def judged(store: Store, *row_ids: int, born_at: float = 100.0, **fields: Any) -> Any:
-    """Return ledger and totals after a page of these rows, as a poller would commit them."""
-    before = store.ledger or from_the_beginning()
-    verdict = before.judge(page(*row_ids, size=10_000, **fields), NOW, TERMS)
-    count = PageCount(BOUNDS, store.totals.trunks, 200)
-    count.add(grouped(verdict.counted))
-    count.event(LATE_RECORDS, verdict.late)
-    return verdict.ledger, store.totals.merged(count.series(), count.trunks, born_at)
-
-
-def add(store: Store, *row_ids: int, born_at: float = 100.0, **fields: Any) -> None:
-    store.commit(*judged(store, *row_ids, born_at=born_at, **fields))
-
-
-def counted(totals: Totals) -> int:
-    return sum(v[0] for key, v in totals.series.items() if key.family == RECORDS.name)
 
 
 def files(directory: Path) -> dict[str, bytes]:
     return {each.name: each.read_bytes() for each in sorted(directory.iterdir())}
-
-
-def asides(directory: Path) -> list[Path]:
-    return sorted(directory.glob("*.corrupt-*"))
 
 
 # --- stop, open, compare -------------------------------------------------------------------------
@@ -107,7 +73,7 @@ def test_the_life_of_a_state(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
         add(store, 3, 2, 1)
         first = state_of(store)
-    assert counted(first.totals) == 3
+    assert records(first.totals) == 3
     assert reopened(tmp_path) == first
 
     with opened(tmp_path) as store:
@@ -118,7 +84,7 @@ def test_the_life_of_a_state(tmp_path: Path) -> None:
         second = state_of(store)
     assert second.ledger is not None
     assert second.ledger.unread
-    assert counted(second.totals) == 18
+    assert records(second.totals) == 18
     assert len(second.totals.series) > 200
     assert reopened(tmp_path) == second
 
@@ -171,7 +137,7 @@ def test_whatever_was_committed_is_there_after_any_restart(
         store.close()
 
         final = reopened(directory)
-        assert counted(final.totals) == high
+        assert records(final.totals) == high
         assert final.ledger is not None
         assert final.ledger.newest_key == high
 
@@ -205,8 +171,8 @@ def test_any_name_of_a_pbx_has_files_of_its_own(tmp_path: Path, name: str) -> No
     with opened(tmp_path, "a"), opened(tmp_path, name) as store:
         add(store, 2, 1)
 
-    assert counted(reopened(tmp_path, name=name).totals) == 2
-    assert counted(reopened(tmp_path, name="a").totals) == 0
+    assert records(reopened(tmp_path, name=name).totals) == 2
+    assert records(reopened(tmp_path, name="a").totals) == 0
 
 
 def test_an_unusable_file_with_dots_in_its_name_is_set_aside_whole(tmp_path: Path) -> None:
@@ -238,7 +204,7 @@ def test_a_commit_that_fails_in_the_middle_changes_nothing(tmp_path: Path) -> No
         store.commit(ledger, totals)
         after = state_of(store)
 
-    assert counted(after.totals) == 4
+    assert records(after.totals) == 4
     assert reopened(tmp_path) == after
 
 
@@ -309,7 +275,7 @@ def test_a_full_disk_is_told_and_the_page_is_committed_once_there_is_room(tmp_pa
         store.commit(*change)
         after = state_of(store)
 
-    assert counted(after.totals) == 2_000
+    assert records(after.totals) == 2_000
     assert reopened(tmp_path) == after
 
 
@@ -340,7 +306,7 @@ KILLABLE = """
 import sys
 from pathlib import Path
 from tests.support.rows import BOUNDS
-from tests.store.test_store import Store, add
+from tests.support.store_states import Store, add
 store = Store(Path(sys.argv[1]), "hq", "me", BOUNDS)
 high = store.ledger.newest_key if store.ledger else 0
 while True:
@@ -370,7 +336,7 @@ def test_ledger_and_totals_agree_after_kill_9_in_the_middle_of_commits(tmp_path:
         after = reopened(tmp_path)
         assert process.returncode == -signal.SIGKILL
         assert after.ledger is not None
-        assert counted(after.totals) == after.ledger.newest_key >= told
+        assert records(after.totals) == after.ledger.newest_key >= told
         assert sorted(after.ledger.remembered.values()) == [*range(1, after.ledger.newest_key + 1)]
     assert asides(tmp_path) == []
 
@@ -385,7 +351,7 @@ def test_a_state_in_use_is_not_opened_again(tmp_path: Path) -> None:
         add(store, 1)
 
     assert str(tmp_path / "hq") in str(refused.value)
-    assert counted(reopened(tmp_path).totals) == 1
+    assert records(reopened(tmp_path).totals) == 1
 
 
 @pytest.mark.fault("E7")
@@ -411,8 +377,8 @@ def test_two_pbxs_do_not_keep_each_other_out(tmp_path: Path) -> None:
         add(one, 1)
         add(other, 2, 1)
 
-    assert counted(reopened(tmp_path, name="hq").totals) == 1
-    assert counted(reopened(tmp_path, name="branch").totals) == 2
+    assert records(reopened(tmp_path, name="hq").totals) == 1
+    assert records(reopened(tmp_path, name="branch").totals) == 2
 
 
 @pytest.mark.fault("G4")
@@ -620,7 +586,7 @@ def test_a_creation_that_was_cut_off_leaves_no_half_state(tmp_path: Path, half: 
         add(store, 1)
 
     after = reopened(tmp_path)
-    assert counted(after.totals) == 1
+    assert records(after.totals) == 1
     assert not any(after.resets.values())
     assert asides(tmp_path) == []
 
@@ -634,39 +600,6 @@ def test_a_creation_that_fails_leaves_no_file(tmp_path: Path) -> None:
     assert not (tmp_path / "hq.db").exists()
     (tmp_path / "hq.new").rmdir()
     assert reopened(tmp_path).ledger is None
-
-
-def outcome(directory: Path) -> State | str:
-    """Open the state of `hq`; say what is there, or that it was set aside or refused."""
-    try:
-        found = reopened(directory)
-    except StateUnusable:
-        # Refused again, not in use: the lock was let go.
-        with pytest.raises(StateUnusable):
-            Store(directory, "hq", "me", BOUNDS)
-        return "refused"
-    if any(found.resets.values()):
-        assert found.ledger is None
-        assert asides(directory)
-        return "set aside"
-    return found
-
-
-def spoilt_copies(
-    directory: Path, name: str, spoil: Callable[[bytes, int], bytes], step: int
-) -> Iterator[State | str]:
-    """Open copies of *directory* in which the file *name* was spoilt, at each *step* of bytes."""
-    whole = (directory / name).read_bytes()
-    for at in range(0, len(whole), step):
-        copy = directory.with_name("copy")
-        shutil.copytree(directory, copy)
-        (copy / name).write_bytes(spoil(whole, at))
-        yield outcome(copy)
-        shutil.rmtree(copy)
-
-
-def truncated(whole: bytes, at: int) -> bytes:
-    return whole[:at]
 
 
 def overwritten(whole: bytes, at: int) -> bytes:
@@ -691,7 +624,7 @@ def test_a_file_cut_off_beside_its_log_is_noticed_or_mended(killed: Path) -> Non
     outcomes = list(spoilt_copies(killed, "hq.db", truncated, 512))
 
     assert isinstance(whole, State)
-    assert counted(whole.totals) == 33
+    assert records(whole.totals) == 33
     assert len(outcomes) > 10
     assert all(found in ("set aside", whole) for found in outcomes)
 
@@ -703,7 +636,7 @@ def test_a_log_cut_off_anywhere_leaves_what_some_commit_left(killed: Path) -> No
     rows = [0]
     for found in outcomes:
         assert isinstance(found, State)
-        rows.append(counted(found.totals))
+        rows.append(records(found.totals))
         assert rows[-1] == (found.ledger.newest_key if found.ledger else 0)
     # A log that is longer never holds less.
     assert rows == sorted(rows)
@@ -809,7 +742,7 @@ def test_a_state_in_a_directory_made_read_only_is_refused(mortal: Path, bounds: 
 
     assert files(mortal) == before
     mortal.chmod(0o700)
-    assert counted(reopened(mortal, bounds=bounds).totals) == 1
+    assert records(reopened(mortal, bounds=bounds).totals) == 1
 
 
 @pytest.mark.fault("E4")
@@ -826,7 +759,7 @@ def test_a_file_that_cannot_be_read_and_written_is_refused(
         Store(mortal, "hq", "me", bounds)
 
     (mortal / "hq.db").chmod(0o600)
-    assert counted(reopened(mortal, bounds=bounds).totals) == 1
+    assert records(reopened(mortal, bounds=bounds).totals) == 1
     assert asides(mortal) == []
 
 
@@ -886,7 +819,7 @@ def test_changed_buckets_begin_anew_and_nothing_else_does(
         add(store, 9, src_trunk="trunk 1")
         later = state_of(store)
     assert reopened(tmp_path, bounds={**BOUNDS, **changed}) == later
-    assert counted(later.totals) == 9
+    assert records(later.totals) == 9
 
 
 def test_buckets_may_change_before_the_first_page(tmp_path: Path) -> None:
@@ -896,7 +829,7 @@ def test_buckets_may_change_before_the_first_page(tmp_path: Path) -> None:
         assert store.totals == first_totals()
         add(store, 1)
 
-    assert counted(reopened(tmp_path, bounds={**BOUNDS, "ring": (1,)}).totals) == 1
+    assert records(reopened(tmp_path, bounds={**BOUNDS, "ring": (1,)}).totals) == 1
 
 
 def test_rejected_rows_are_remembered(tmp_path: Path) -> None:

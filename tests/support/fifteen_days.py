@@ -12,15 +12,13 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import yaml
 
-from cdr_exporter.cdr import CDRAnswer
-from cdr_exporter.cdr.contract import CDRQuery
 from cdr_exporter.errors import TryAgain
 from cdr_exporter.exposition import Exposition
 from cdr_exporter.ingest.call_assembly import call_rules_of
@@ -34,8 +32,8 @@ from cdr_exporter.tail.page_reader import PageReader
 from pbx_simulator import OfficeSettings, SimulatedPBX
 from pbx_simulator.directory import DIDS, QUEUES
 
-from ..e2e.test_calls_of_a_month import Chance, InOneProcess
 from .fake_clock import FakeClock
+from .in_process_cdr_list import InProcessCDRList
 from .processes import Prometheus
 from .programs import require
 
@@ -63,21 +61,6 @@ ZONES = {"hq": ZoneInfo("Europe/Berlin"), "branch": ZoneInfo("Asia/Tokyo")}
 OFFSETS = {"hq": HOUR, "branch": 9 * HOUR}
 RATES = {"hq": 1.0, "branch": 0.3}
 
-_NEVER = Chance(0.0)
-
-
-class Cut(InOneProcess):
-    """A CDR list that is out of reach at times."""
-
-    def __init__(self, pbx: SimulatedPBX, is_cut: Callable[[], bool]) -> None:
-        super().__init__(pbx, _NEVER)
-        self._is_cut = is_cut
-
-    def fetch(self, query: CDRQuery) -> CDRAnswer:
-        if self._is_cut():
-            raise TryAgain("refused", reason="connect")
-        return super().fetch(query)
-
 
 class Exporter:
     """One PBX and its poller, on a clock set by hand."""
@@ -102,11 +85,15 @@ class Exporter:
         )
         call_rules = call_rules_of(settings, MACHINE_CALLEES)
         self_metrics = SelfMetrics(BOUNDS)
-        cut = Cut(self.pbx, lambda: name == "branch" and clock.wall in DOWN)
+
+        def refuse_when_down() -> None:
+            if name == "branch" and clock.wall in DOWN:
+                raise TryAgain("refused", reason="connect")
+
         self.store = Store(state_dir, name, "me", BOUNDS, number_zeros(call_rules))
         self._poller = Poller(
             settings,
-            PageReader(cut, self_metrics, clock),
+            PageReader(InProcessCDRList(self.pbx, refuse_when_down), self_metrics, clock),
             self.store,
             call_rules=call_rules,
             self_metrics=self_metrics,

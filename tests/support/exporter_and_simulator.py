@@ -1,0 +1,46 @@
+"""An exporter that polls the simulated PBX: its configuration, and its page in the PBX's terms."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .processes import Exporter
+
+SECRET = "canary-secret-5cf1e07a"
+
+
+def write_config(directory: Path, *base_urls: str, start: str = "all", extra: str = "") -> Path:
+    """Write a configuration for PBXs named pbx0, pbx1, …"""
+    secret = directory / "secret"
+    secret.write_text(SECRET + "\n")
+    pbxs = "".join(
+        f"  - {{name: pbx{number}, base_url: '{url}', client_id: simulated,"
+        " client_secret_file: secret}\n"
+        for number, url in enumerate(base_urls)
+    )
+    path = directory / "exporter.yml"
+    path.write_text(
+        "poll_interval: 1s\nstale_after: 5m\nbirth_hold: 2s\ncall_settle: 5s\n"
+        f"start: {start}\n{extra}pbxs:\n{pbxs}"
+    )
+    return path
+
+
+def records_shown(exporter: Exporter) -> dict[tuple[str, ...], float]:
+    """Return what is exposed, as the simulated PBX counts its own table."""
+    samples = exporter.samples("cdr_records_total")
+    return {
+        (disposition, call_type, trunk): value
+        for (call_type, disposition, _, trunk), value in samples.items()
+        if value
+    }
+
+
+def calls_shown(exporter: Exporter) -> dict[tuple[str, ...], float]:
+    """Return the calls that are exposed, as the simulated PBX knows them."""
+    samples = exporter.samples("cdr_calls_total")
+    return {
+        (outcome, call_type, trunk): value
+        for (call_type, outcome, _, trunk), value in samples.items()
+        if value
+    }
