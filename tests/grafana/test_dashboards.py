@@ -6,10 +6,8 @@ Rules of the linter that are left out:
 - target-rate-interval, where `WINDOWS` says why.
 """
 
-import json
 import re
 import subprocess
-from types import MappingProxyType
 
 import pytest
 import yaml
@@ -19,25 +17,27 @@ from cdr_exporter.cdr.contract import CALL_TYPES
 from cdr_exporter.cdr.labels import NO_TRUNK
 from cdr_exporter.metrics.catalogue import ALL_DISPOSITIONS, FAMILIES
 from grafana.generator.__main__ import FILES
-from grafana.generator.dashboard import VARIABLES, panel_row
+from grafana.generator.dashboard import panel_row
 
+from ..support.dashboards import (
+    DASHBOARDS,
+    FOLDER,
+    MACROS,
+    PANELS,
+    VARIABLE_CASES,
+    filled_in,
+    panels,
+    targets,
+    variables,
+)
 from ..support.each import for_each
-from ..support.paths import ROOT
 from ..support.programs import require
 from ..support.prometheus_rules import SAMPLES, metrics_in
 
-FOLDER = ROOT / "grafana" / "dashboards"
-DASHBOARDS = {path.name: json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))}
 DATA_SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 
 # Of grafana/packages/grafana-data/src/valueFormats/categories.ts, those used so far.
 UNITS = {"short", "s", "percentunit", "dateTimeFromNow", "none"}
-
-MACROS = {
-    "$__rate_interval": "5m",
-    "$__interval": "1m",
-    "$__range": "1h",
-}
 
 SUBQUERIES = {"$__range:1h", "$__range:5m"}
 """Windows over the results of a query."""
@@ -56,31 +56,6 @@ CHOICES = ("pbx", "trunk", "call_type")
 every_dashboard = for_each(pytest.param(one, id=name) for name, one in DASHBOARDS.items())
 
 
-def panels(dashboard):
-    """Return the panels that show something, without headings."""
-    return [one for one in dashboard["panels"] if one["type"] != "row"]
-
-
-def targets(panel):
-    """Return the queries of a panel."""
-    return panel["targets"]
-
-
-def variables(dashboard):
-    """Return the variables but for the data source."""
-    return dashboard["templating"]["list"][1:]
-
-
-PANELS = [
-    pytest.param(panel, id=f"{name}: {panel['title']}")
-    for name, dashboard in DASHBOARDS.items()
-    for panel in panels(dashboard)
-]
-VARIABLE_CASES = [
-    pytest.param(variable, id=f"{name}: {variable['name']}")
-    for name, dashboard in DASHBOARDS.items()
-    for variable in variables(dashboard)
-]
 every_panel = for_each(PANELS)
 every_variable = for_each(VARIABLE_CASES)
 every_target = for_each(
@@ -89,15 +64,6 @@ every_target = for_each(
     for panel in panels(dashboard)
     for query in targets(panel)
 )
-
-
-def filled_in(expression, macros=MACROS, chosen=MappingProxyType({})):
-    """Return a query as Prometheus gets it: *chosen* values, and all of the other variables."""
-    for macro, value in macros.items():
-        expression = expression.replace(macro, value)
-    for name in VARIABLES:
-        expression = expression.replace(f"${name}", chosen.get(name, ".*"))
-    return expression
 
 
 def test_the_files_are_what_is_made_from_the_tables():

@@ -4,27 +4,13 @@ import re
 
 import yaml
 
-from ..support.paths import ROOT
-
-FOLDER = ROOT / "grafana" / "provisioning"
-DATA_SOURCES, DASHBOARDS = FOLDER / "datasources", FOLDER / "dashboards"
-
-
-def the_only(folder, what):
-    """Return the one thing that the files of *folder* provision."""
-    (path,) = folder.iterdir()
-    found = yaml.safe_load(path.read_text(encoding="utf-8"))
-
-    assert path.suffix == ".yml", "Grafana reads .yml and .yaml only"
-    assert found.keys() == {"apiVersion", what}
-    assert found["apiVersion"] == 1
-    (thing,) = found[what]
-    return thing
-
-
-def environment():
-    lines = (FOLDER / "grafana.env").read_text(encoding="utf-8").splitlines()
-    return dict(line.split("=", 1) for line in lines if not line.startswith("#"))
+from ..support.grafana_provisioning import (
+    DASHBOARDS,
+    DATA_SOURCES,
+    FOLDER,
+    environment,
+    the_only,
+)
 
 
 def test_the_data_source_has_a_uid_that_stays():

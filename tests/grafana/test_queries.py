@@ -8,11 +8,11 @@ import pytest
 from cdr_exporter.cdr.contract import CALL_TYPES, DISPOSITIONS
 from pbx_simulator.directory import TRUNKS
 
+from ..support.dashboards import DASHBOARDS, VARIABLE_CASES, filled_in, panels, targets
 from ..support.fifteen_days import BEGIN, DAY, END, HOUR, SCRAPE_INTERVAL, Past
 from ..support.programs import require
 from ..support.prometheus_rules import FOLDER as PROMETHEUS
 from ..support.prometheus_rules import metrics_in
-from .test_dashboards import DASHBOARDS, VARIABLE_CASES, filled_in, panels, targets
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 

@@ -10,9 +10,9 @@ import pytest
 from jsonschema import Draft7Validator
 from jsonschema.validators import extend
 
+from ..support.dashboards import DASHBOARDS, PANELS, targets
 from ..support.each import for_each
 from ..support.paths import ROOT
-from .test_dashboards import DASHBOARDS, PANELS, targets
 
 SCHEMAS = ROOT.parent / "shared" / "grafana-schema"
 VERSIONS = ("10.4", "11.6", "main")

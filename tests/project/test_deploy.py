@@ -17,7 +17,7 @@ from cdr_exporter import cli
 from cdr_exporter.config import load
 from pbx_simulator.command_line import listen_address
 
-from ..grafana.test_provisioning import DASHBOARDS, DATA_SOURCES, environment, the_only
+from ..support.grafana_provisioning import DASHBOARDS, DATA_SOURCES, environment, the_only
 from ..support.paths import ROOT
 from ..support.programs import require
 

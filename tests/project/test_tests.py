@@ -62,22 +62,22 @@ def test_no_test_module_is_imported_and_only_tests_and_benchmarks_use_helpers() 
         pytest.param("tests/a/test_b.py", "from ..c.test_d import e", id="of another folder"),
         pytest.param("tests/a/test_b.py", "from .test_d import e", id="of the same folder"),
         pytest.param("tests/a/test_b.py", "from ..c import test_d", id="as a whole"),
-        pytest.param("tests/a/test_b.py", "import tests.c.test_d", id="by its full name"),
+        pytest.param("tests/a/test_b.py", "import {tests}.c.test_d", id="by its full name"),
         pytest.param("tests/support/a.py", "from ..c.test_d import e", id="by a helper"),
         pytest.param(
             "tests/a/test_b.py",
-            f"PROGRAM = 'import os\\nfrom {'tests'}.c.test_d import e'",
+            "PROGRAM = 'import os\\nfrom {tests}.c.test_d import e'",
             id="by a program in a text",
         ),
-        pytest.param("benchmarks/a.py", "from tests.c.test_d import e", id="by a benchmark"),
-        pytest.param("benchmarks/a.py", "from tests.mutants import e", id="no helper"),
-        pytest.param("cdr_exporter/a.py", "from tests.support.b import c", id="by the product"),
+        pytest.param("benchmarks/a.py", "from {tests}.c.test_d import e", id="by a benchmark"),
+        pytest.param("benchmarks/a.py", "from {tests}.mutants import e", id="no helper"),
+        pytest.param("cdr_exporter/a.py", "from {tests}.support.b import c", id="by the product"),
     ],
 )
 def test_an_import_that_may_not_be_is_found(tmp_path: Path, file: str, text: str) -> None:
     path = tmp_path / file
     path.parent.mkdir(parents=True)
-    path.write_text(text + "\n")
+    path.write_text(text.format(tests="tests"))
 
     assert len(mistakes(tmp_path)) == 1
 
@@ -87,13 +87,13 @@ def test_an_import_that_may_not_be_is_found(tmp_path: Path, file: str, text: str
     [
         pytest.param("tests/a/test_b.py", "from ..support.c import d", id="a helper"),
         pytest.param("tests/support/a.py", "from .b import c", id="a helper by a helper"),
-        pytest.param("benchmarks/a.py", "from tests.support.b import c", id="by a benchmark"),
+        pytest.param("benchmarks/a.py", "from {tests}.support.b import c", id="by a benchmark"),
         pytest.param("cdr_exporter/a.py", "from .tests import b", id="another module so named"),
     ],
 )
 def test_an_import_of_helpers_is_no_mistake(tmp_path: Path, file: str, text: str) -> None:
     path = tmp_path / file
     path.parent.mkdir(parents=True)
-    path.write_text(text + "\n")
+    path.write_text(text.format(tests="tests"))
 
     assert mistakes(tmp_path) == []
