@@ -59,7 +59,7 @@ class Buckets:
     wait: tuple[int, ...] = WAIT_BUCKETS
 
 
-def _nothing() -> Mapping[str, Any]:
+def _no_labels() -> Mapping[str, Any]:
     return MappingProxyType({})
 
 
@@ -90,9 +90,9 @@ class PBX:
     legs_appear: str = "at_call_end"
     max_trunks: int = 200
     timezone: str = "UTC"
-    dids: Mapping[str, str] = field(default_factory=_nothing, hash=False)
-    queues: Mapping[str, str] = field(default_factory=_nothing, hash=False)
-    destinations: Mapping[str, tuple[str, ...]] = field(default_factory=_nothing, hash=False)
+    dids: Mapping[str, str] = field(default_factory=_no_labels, hash=False)
+    queues: Mapping[str, str] = field(default_factory=_no_labels, hash=False)
+    destinations: Mapping[str, tuple[str, ...]] = field(default_factory=_no_labels, hash=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,15 @@ What the PBX leaves out is zero or empty: it sends no `duration` for a call that
 """
 
 from .decoding import decode
-from .record import LONGEST_SECONDS, MAX_ID, CDRAnswer, Flawed, Garbled, Record, Rejected
+from .record import (
+    LONGEST_SECONDS,
+    MAX_ID,
+    CDRAnswer,
+    FlawedRecord,
+    GarbledAnswer,
+    Record,
+    Rejected,
+)
 from .repair import FIELDS
 
 __all__ = [
@@ -17,8 +25,8 @@ __all__ = [
     "LONGEST_SECONDS",
     "MAX_ID",
     "CDRAnswer",
-    "Flawed",
-    "Garbled",
+    "FlawedRecord",
+    "GarbledAnswer",
     "Record",
     "Rejected",
     "decode",

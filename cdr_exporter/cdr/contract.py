@@ -57,10 +57,10 @@ class CDRQuery:
     order_by: str | None = None
 
     def __post_init__(self) -> None:
-        _whole("page", self.page, None)
-        _whole("page_size", self.page_size, MAX_PAGE_SIZE)
-        _one_of("sort_by", self.sort_by, SORT_FIELDS)
-        _one_of("order_by", self.order_by, SORT_DIRECTIONS)
+        _check_whole_number("page", self.page, None)
+        _check_whole_number("page_size", self.page_size, MAX_PAGE_SIZE)
+        _check_one_of("sort_by", self.sort_by, SORT_FIELDS)
+        _check_one_of("order_by", self.order_by, SORT_DIRECTIONS)
 
     @property
     def parameters(self) -> dict[str, str]:
@@ -80,7 +80,7 @@ class CDRQuery:
         return self.page_size or MAX_PAGE_SIZE
 
 
-def _whole(name: str, value: int | None, most: int | None) -> None:
+def _check_whole_number(name: str, value: int | None, most: int | None) -> None:
     if value is None:
         return
     upper = f" to {most:,}" if most else " or more"
@@ -88,6 +88,6 @@ def _whole(name: str, value: int | None, most: int | None) -> None:
         raise QueryError(f"{name}={value!r}: the contract takes a whole number from 1{upper}")
 
 
-def _one_of(name: str, value: str | None, allowed: tuple[str, ...]) -> None:
+def _check_one_of(name: str, value: str | None, allowed: tuple[str, ...]) -> None:
     if value is not None and value not in allowed:
         raise QueryError(f"{name}={value!r}: the contract takes one of {', '.join(allowed)}")

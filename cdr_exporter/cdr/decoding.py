@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from .record import MAX_ID, CDRAnswer, Record
-from .repair import json_object, row_by_row
+from .repair import decode_row_by_row, parse_json_object
 
 
 class _Envelope(Struct, gc=False):
@@ -18,18 +18,18 @@ class _Envelope(Struct, gc=False):
     data: list[Record] | None = None
 
 
-_contract = msgspec.json.Decoder(_Envelope)
+_contract_decoder = msgspec.json.Decoder(_Envelope)
 
 
 def decode(body: bytes) -> CDRAnswer:
-    """Decode one response body; raises `Garbled` when it is no answer at all."""
+    """Decode one response body; raises `GarbledAnswer` when it is no answer at all."""
     try:
-        answer = _contract.decode(body)
+        answer = _contract_decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         answer = None
     if answer is None:
         # Out of the handler: its error holds text of the reply and would hang on to a Garbled.
-        return row_by_row(json_object(body))
+        return decode_row_by_row(parse_json_object(body))
     return CDRAnswer(
         errcode=answer.errcode,
         errmsg=answer.errmsg,

@@ -49,15 +49,15 @@ class ErrorCode:
     most: float = 0.0
 
 
-_BUSY = "it goes away by itself"
+_PASSES = "it goes away by itself"
 _WRONG_PATH = "check api_path and the PBX's firmware"
 
 ERROR_CODES: Mapping[int, ErrorCode] = MappingProxyType(
     {
-        -2: ErrorCode("INTERNAL SERVER ERROR", _BUSY),
+        -2: ErrorCode("INTERNAL SERVER ERROR", _PASSES),
         # On a login it means wrong credentials; that reaction is the login's own.
         FAILURE: ErrorCode("FAILURE", "see the PBX's log"),
-        2: ErrorCode("PROCESSING", _BUSY),
+        2: ErrorCode("PROCESSING", _PASSES),
         10001: ErrorCode("INTERFACE NOT EXISTED", _WRONG_PATH, first=5 * _MINUTE, most=2 * _HOUR),
         10002: ErrorCode(
             "API VERSION OUT OF MAINTENANCE", _WRONG_PATH, first=5 * _MINUTE, most=2 * _HOUR
@@ -97,7 +97,7 @@ ERROR_CODES: Mapping[int, ErrorCode] = MappingProxyType(
             first=_HOUR,
             most=_HOUR,
         ),
-        70082: ErrorCode("OVERLOAD_TASK_RUNNING", _BUSY),
+        70082: ErrorCode("OVERLOAD_TASK_RUNNING", _PASSES),
         70087: ErrorCode(
             "IP FORBIDDEN",
             "add this host's address to the API's allowed addresses",

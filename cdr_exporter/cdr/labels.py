@@ -40,24 +40,26 @@ class Labels(NamedTuple):
     unknown: tuple[str, ...] = ()
 
 
-def _folded(value: str) -> str:
+def _fold(value: str) -> str:
     """Fold what firmware and clients were seen to write: `no_answer`, `NOANSWER`, `Inbound `."""
     return re.sub(r"[\s_-]", "", value).casefold()
 
 
-_DISPOSITIONS = {_folded(name): name for name in DISPOSITIONS}
-_CALL_TYPES = {_folded(name): name for name in CALL_TYPES}
+_DISPOSITIONS = {_fold(name): name for name in DISPOSITIONS}
+_CALL_TYPES = {_fold(name): name for name in CALL_TYPES}
 
 
 def labels_of(record: Record) -> Labels:
     """Return the labels of *record*."""
-    return _labels(record.disposition, record.call_type, record.src_trunk, record.dst_trunk)
+    return _labels_of_fields(
+        record.disposition, record.call_type, record.src_trunk, record.dst_trunk
+    )
 
 
 @lru_cache(maxsize=4096)
-def _labels(disposition: str, call_type: str, src_trunk: str, dst_trunk: str) -> Labels:
-    known_disposition = _DISPOSITIONS.get(_folded(disposition))
-    known_type = _CALL_TYPES.get(_folded(call_type))
+def _labels_of_fields(disposition: str, call_type: str, src_trunk: str, dst_trunk: str) -> Labels:
+    known_disposition = _DISPOSITIONS.get(_fold(disposition))
+    known_type = _CALL_TYPES.get(_fold(call_type))
     first, second = (dst_trunk, src_trunk) if known_type == "Outbound" else (src_trunk, dst_trunk)
     unknown = (("disposition", known_disposition), ("call_type", known_type))
     return Labels(
@@ -76,13 +78,13 @@ def trunk_label(name: str) -> str:
     if not name:
         return NO_TRUNK
     clean = _UNSAFE.sub("\ufffd", name)
-    raw = clean.encode()
+    encoded = clean.encode()
     if (
         clean == name
-        and len(raw) <= LONGEST_TRUNK
+        and len(encoded) <= LONGEST_TRUNK
         and name not in _RESERVED
         and not _MARKED.search(name)
     ):
         return name
-    mark = f"~{zlib.crc32(name.encode('utf-8', 'surrogatepass')):08x}"
-    return raw[: LONGEST_TRUNK - len(mark)].decode("utf-8", "ignore") + mark
+    suffix = f"~{zlib.crc32(name.encode('utf-8', 'surrogatepass')):08x}"
+    return encoded[: LONGEST_TRUNK - len(suffix)].decode("utf-8", "ignore") + suffix

@@ -24,7 +24,7 @@ THIRTY_ONE_BITS = 0x7FFF_FFFF
 _Seconds = Annotated[int, Meta(ge=0, le=LONGEST_SECONDS)]
 
 
-class Garbled(ValueError):
+class GarbledAnswer(ValueError):
     """An answer that is not the contract's JSON; nothing of it is used."""
 
 
@@ -70,10 +70,10 @@ class Record(Struct, frozen=True, gc=False, kw_only=True):
         return zlib.crc32(text.encode()) << 31 | self.started_at & THIRTY_ONE_BITS
 
 
-class Flawed(Record, frozen=True, gc=False, kw_only=True):
-    """A record of which some fields were there and unusable, and so taken as absent: *faults*."""
+class FlawedRecord(Record, frozen=True, gc=False, kw_only=True):
+    """A record of which *unusable_fields* were there but unusable, and so taken as absent."""
 
-    faults: tuple[str, ...] = ()
+    unusable_fields: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,8 @@ from .record import (
     MAX_ID,
     THIRTY_ONE_BITS,
     CDRAnswer,
-    Flawed,
-    Garbled,
+    FlawedRecord,
+    GarbledAnswer,
     Record,
     Rejected,
 )
@@ -35,7 +35,7 @@ class _BadField(ValueError):
     """A value that cannot be this field's: the field is taken as absent."""
 
 
-def json_object(body: bytes) -> dict[str, Any]:
+def parse_json_object(body: bytes) -> dict[str, Any]:
     """Return the JSON object that *body* is, read as forgivingly as can be."""
     # The stdlib's reader takes lone surrogates, NaN and a byte order mark, where msgspec refuses
     # the document. Its errors hold the whole reply, so none of them leaves this function.
@@ -44,68 +44,68 @@ def json_object(body: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         value = None
     if type(value) is not dict:
-        raise Garbled("the answer is not a JSON object")
+        raise GarbledAnswer("the answer is not a JSON object")
     return value
 
 
-def row_by_row(answer: dict[str, Any]) -> CDRAnswer:
+def decode_row_by_row(answer: dict[str, Any]) -> CDRAnswer:
     """Decode *answer*, rejecting what cannot be used, row by row and field by field."""
     errcode, total, data = answer.get("errcode"), answer.get("total_number"), answer.get("data")
     if type(errcode) is not int:
-        raise Garbled("the answer has no errcode, so it is not the PBX's")
+        raise GarbledAnswer("the answer has no errcode, so it is not the PBX's")
     errmsg = answer.get("errmsg")
-    errmsg = _text(errmsg) if isinstance(errmsg, str) else None
+    errmsg = _parse_text(errmsg) if isinstance(errmsg, str) else None
     if errcode != SUCCESS:
         return CDRAnswer(errcode=errcode, errmsg=errmsg)
     if data is not None and type(data) is not list:
-        raise Garbled("the answer's data is not a list")
-    decoded = [_row(raw) for raw in data or ()]
+        raise GarbledAnswer("the answer's data is not a list")
+    decoded = [_parse_row(raw) for raw in data or ()]
     return CDRAnswer(
         errcode=errcode,
         errmsg=errmsg,
-        total=_total(total),
+        total=_parse_total(total),
         rows=[row for row in decoded if isinstance(row, Record)],
         rejected=[row for row in decoded if isinstance(row, Rejected)],
     )
 
 
-def _total(value: object) -> int | None:
+def _parse_total(value: object) -> int | None:
     try:
-        return _integer(value, 0, MAX_ID)
+        return _parse_integer(value, 0, MAX_ID)
     except (_BadNumber, _BadField):
-        raise Garbled("the answer's total_number is not a whole number") from None
+        raise GarbledAnswer("the answer's total_number is not a whole number") from None
 
 
-def _row(raw: object) -> Record | Rejected:
+def _parse_row(raw: object) -> Record | Rejected:
     if type(raw) is not dict:
-        return _rejected("shape", raw)
+        return _reject("shape", raw)
     try:
-        row_id = _integer(raw.get("id"), 1, MAX_ID)
+        row_id = _parse_integer(raw.get("id"), 1, MAX_ID)
     except (_BadNumber, _BadField):
-        return _rejected("id", raw)
+        return _reject("id", raw)
     try:
-        values, faults = _fields(raw)
+        values, unusable_fields = _parse_fields(raw)
     except _BadNumber:
-        return _rejected("number", raw, row_id)
-    if faults:
-        return Flawed(id=row_id or 0, faults=faults, **values)
+        return _reject("number", raw, row_id)
+    if unusable_fields:
+        return FlawedRecord(id=row_id or 0, unusable_fields=unusable_fields, **values)
     return Record(id=row_id or 0, **values)
 
 
-def _fields(raw: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
-    values, faults = {}, []
-    for name, (attribute, read) in _READERS.items():
+def _parse_fields(raw: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    values, unusable_fields = {}, []
+    for name, (attribute, parse) in _FIELD_PARSERS.items():
         try:
-            value = read(raw.get(name))
+            value = parse(raw.get(name))
         except _BadField:
-            faults += [name] if name in FIELDS else []
+            unusable_fields += [name] if name in FIELDS else []
         else:
             if value is not None:
                 values[attribute] = value
-    return values, tuple(faults)
+    return values, tuple(unusable_fields)
 
 
-def _integer(value: object, least: int, most: int) -> int | None:
+def _parse_integer(value: object, least: int, most: int) -> int | None:
     """Read an integer or its digits; absent, null and empty are None."""
     if value is None or value == "":
         return None
@@ -118,7 +118,7 @@ def _integer(value: object, least: int, most: int) -> int | None:
     return value
 
 
-def _text(value: object) -> str | None:
+def _parse_text(value: object) -> str | None:
     if value is None:
         return None
     if type(value) is not str:
@@ -128,32 +128,32 @@ def _text(value: object) -> str | None:
     return value.encode("utf-8", "backslashreplace").decode()
 
 
-def _seconds(value: object) -> int | None:
-    return _integer(value, 0, LONGEST_SECONDS)
+def _parse_seconds(value: object) -> int | None:
+    return _parse_integer(value, 0, LONGEST_SECONDS)
 
 
-def _epoch(value: object) -> int | None:
-    return _integer(value, 0, LATEST)
+def _parse_epoch(value: object) -> int | None:
+    return _parse_integer(value, 0, LATEST)
 
 
-_INTEGERS: dict[str, Callable[[object], int | None]] = {
-    "timestamp": _epoch,
-    "duration": _seconds,
-    "ring_duration": _seconds,
-    "talk_duration": _seconds,
+_INTEGER_PARSERS: dict[str, Callable[[object], int | None]] = {
+    "timestamp": _parse_epoch,
+    "duration": _parse_seconds,
+    "ring_duration": _parse_seconds,
+    "talk_duration": _parse_seconds,
 }
-_READERS: dict[str, tuple[str, Callable[[object], int | str | None]]] = {
-    f.encode_name: (f.name, _INTEGERS.get(f.encode_name, _text))
+_FIELD_PARSERS: dict[str, tuple[str, Callable[[object], int | str | None]]] = {
+    f.encode_name: (f.name, _INTEGER_PARSERS.get(f.encode_name, _parse_text))
     for f in msgspec.structs.fields(Record)
     if f.name != "id"
 }
-FIELDS = tuple(name for name in _READERS if name != "new_id")
+FIELDS = tuple(name for name in _FIELD_PARSERS if name != "new_id")
 """The fields that can be taken as absent, in the contract's words: labels of a counter."""
 
 
-def _rejected(reason: str, raw: object, row_id: int | None = None) -> Rejected:
+def _reject(reason: str, raw: object, row_id: int | None = None) -> Rejected:
     try:
         content = json.dumps(raw, sort_keys=True, skipkeys=True).encode()
     except RecursionError:
-        raise Garbled("a row of the answer is nested too deep") from None
+        raise GarbledAnswer("a row of the answer is nested too deep") from None
     return Rejected(reason, zlib.crc32(content) << 31 | len(content) & THIRTY_ONE_BITS, row_id)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..errors import ConfigError, WaitLong
 from ..pbx.credentials import read_secret
-from ..pbx.tls import trust_of
+from ..pbx.tls import tls_policy_of
 from ..settings import PBX, Settings
 
 _OTHERS = 0o007
@@ -51,7 +51,7 @@ def unusable_state_dir(path: Path, problem: str) -> ConfigError:
 def _check_pbx(pbx: PBX, *, secrets: bool) -> None:
     try:
         if pbx.base_url.startswith("https:"):
-            trust_of(pbx.tls)
+            tls_policy_of(pbx.tls)
         if secrets:
             read_secret(pbx.secret)
     except (ConfigError, WaitLong) as error:

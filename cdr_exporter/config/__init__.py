@@ -1,6 +1,6 @@
 """`exporter.yml` to settings.
 
-    text → yaml_text.read → schema.convert → build.assemble → settings.Settings
+    text → yaml_text.read_yaml → schema.convert → build.build_settings → settings.Settings
 
 Rule: a file is taken whole or not at all. The first mistake ends in one `ConfigError` of one line,
 `exporter.yml: pbxs[0].base_url: what is wrong; what to do`, which holds no value of the file.
@@ -16,7 +16,7 @@ from ..settings import PBX, Settings
 from . import build, schema, values, yaml_text
 from .mistake import Mistake
 
-_LARGEST = 1024 * 1024
+_MAX_BYTES = 1024 * 1024
 """Bytes; a thousand PBXs need a quarter of it."""
 
 _UNREADABLE: dict[type[OSError], str] = {
@@ -25,7 +25,7 @@ _UNREADABLE: dict[type[OSError], str] = {
     PermissionError: "may not be read; give the user this program runs as the right to",
 }
 
-_UNWISE: tuple[tuple[Callable[[PBX], bool], str], ...] = (
+_UNSAFE_SETTINGS: tuple[tuple[Callable[[PBX], bool], str], ...] = (
     (
         lambda pbx: pbx.tls.insecure_skip_verify,
         "tls.insecure_skip_verify takes any certificate, so whoever is in between can read the "
@@ -41,14 +41,14 @@ _UNWISE: tuple[tuple[Callable[[PBX], bool], str], ...] = (
 
 def load(path: Path) -> Settings:
     """Read *path*, whose directory is where relative paths start; raises `ConfigError`."""
-    return parse(_text(path), str(path), path.absolute().parent)
+    return parse(_read_text(path), str(path), path.absolute().parent)
 
 
 def parse(text: str, where: str, base: Path) -> Settings:
     """Take *text* for the file *where*, relative paths from *base*; raises `ConfigError`."""
     try:
-        said = yaml_text.read(text, schema.has_own_keys)
-        return build.assemble(schema.convert(said), base, said.lines)
+        parsed = yaml_text.read_yaml(text, schema.has_user_keys)
+        return build.build_settings(schema.convert(parsed), base, parsed.lines)
     except Mistake as mistake:
         problem = str(mistake)
     # Raised out here: the exceptions behind a mistake quote the file, and raised inside the
@@ -56,26 +56,29 @@ def parse(text: str, where: str, base: Path) -> Settings:
     raise ConfigError(f"{where}: {problem}")
 
 
-def warnings(what: Settings) -> list[str]:
+def warnings(loaded: Settings) -> list[str]:
     """Return what is allowed and still unwise, a line each, for every start's log."""
     return [
-        f"pbx {pbx.name}: {text}" for pbx in what.pbxs for unwise, text in _UNWISE if unwise(pbx)
+        f"pbx {pbx.name}: {text}"
+        for pbx in loaded.pbxs
+        for is_unsafe, text in _UNSAFE_SETTINGS
+        if is_unsafe(pbx)
     ]
 
 
-def _text(path: Path) -> str:
+def _read_text(path: Path) -> str:
     try:
         with path.open("rb") as file:
-            content = file.read(_LARGEST + 1)
+            content = file.read(_MAX_BYTES + 1)
     except OSError as error:
         problem = _UNREADABLE.get(type(error), f"cannot be read; {error.strerror}")
         raise ConfigError(f"{path}: {problem}") from error
-    if len(content) > _LARGEST:
+    if len(content) > _MAX_BYTES:
         raise ConfigError(f"{path}: is larger than 1 MiB; name the right file with --config.file")
-    return _decoded(content, path)
+    return _decode(content, path)
 
 
-def _decoded(content: bytes, path: Path) -> str:
+def _decode(content: bytes, path: Path) -> str:
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -32,7 +32,7 @@ _COMPLAINTS = (
 _COMPLAINT = "is not a duration; write it as 30s, 5m or 1h30m (y, w, d, h, m, s, ms)"
 
 
-def parse(text: str) -> float:
+def parse_duration(text: str) -> float:
     """Return seconds; raises `ValueError` that says what is wrong and what to write."""
     numbers = _DURATION.fullmatch(text)
     if not text or numbers is None:
@@ -41,8 +41,8 @@ def parse(text: str) -> float:
     return sum(int(number) * size for number, size in sizes) / 1000
 
 
-def show(seconds: float) -> str:
-    """Write *seconds*, to the millisecond, in the shortest form that `parse` reads back."""
+def format_duration(seconds: float) -> str:
+    """Write *seconds*, to the millisecond, in the shortest form that `parse_duration` reads."""
     rest = round(seconds * 1000)
     if rest < 0:
         raise ValueError("a duration is not below zero")

@@ -26,7 +26,7 @@ class Mistake(Exception):
 
 
 @contextmanager
-def at(path: str) -> Iterator[None]:
+def mistake_at(path: str) -> Iterator[None]:
     """Say of a `ValueError` raised inside that it is about *path*."""
     try:
         yield
@@ -34,12 +34,12 @@ def at(path: str) -> Iterator[None]:
         raise Mistake(path, str(error)) from error
 
 
-def join(place: str, key: str) -> str:
+def join_path(place: str, key: str) -> str:
     """Return the path of *key* in *place*."""
     return f"{place}.{key}" if place else key
 
 
-def shown(key: str, line: int) -> str:
+def key_for_message(key: str, line: int) -> str:
     """Return *key* if it reads like a key, else only the line it is on."""
     if len(key) <= _LONGEST and _WORDS.fullmatch(key):
         return key

@@ -13,11 +13,11 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from ..secret import Secret
-from .mistake import Mistake, join, shown
-from .yaml_text import Document
+from .mistake import Mistake, join_path, key_for_message
+from .yaml_text import ParsedYAML
 
 
-class Adjustable(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+class OverridableKeys(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """What may stand at the top, for every PBX, and again in one PBX."""
 
     poll_interval: str | UnsetType = UNSET
@@ -32,7 +32,7 @@ class Adjustable(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     max_trunks: int | UnsetType = UNSET
 
 
-class TLS(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+class TLSEntry(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """Whom to believe, and whether to do without."""
 
     ca_file: str | UnsetType = UNSET
@@ -41,11 +41,11 @@ class TLS(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     allow_plaintext: bool = False
 
 
-Labels = dict[str, str]
-Classes = dict[str, list[str]]
+LabelByNumber = dict[str, str]
+PrefixesByLabel = dict[str, list[str]]
 
 
-class PBX(Adjustable, forbid_unknown_fields=True, frozen=True, kw_only=True):
+class PBXEntry(OverridableKeys, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """One entry of `pbxs`."""
 
     name: str
@@ -55,14 +55,14 @@ class PBX(Adjustable, forbid_unknown_fields=True, frozen=True, kw_only=True):
     client_secret_file: str | UnsetType = UNSET
     client_secret_env: str | UnsetType = UNSET
     client_secret: Secret | UnsetType = UNSET
-    tls: TLS = TLS()
+    tls: TLSEntry = TLSEntry()
     timezone: str | UnsetType = UNSET
-    dids: Labels = {}
-    queues: Labels = {}
-    destinations: Classes = {}
+    dids: LabelByNumber = {}
+    queues: LabelByNumber = {}
+    destinations: PrefixesByLabel = {}
 
 
-class Buckets(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+class BucketsEntry(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """Histogram bounds."""
 
     duration: list[int] | UnsetType = UNSET
@@ -70,33 +70,38 @@ class Buckets(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     wait: list[int] | UnsetType = UNSET
 
 
-class File(Adjustable, forbid_unknown_fields=True, frozen=True, kw_only=True):
+class ConfigFile(OverridableKeys, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """The file as a whole."""
 
-    pbxs: list[PBX]
+    pbxs: list[PBXEntry]
     state_dir: str | UnsetType = UNSET
     machine_callees: list[str] | UnsetType = UNSET
-    buckets: Buckets = Buckets()
+    buckets: BucketsEntry = BucketsEntry()
 
 
-PLACES: dict[str, type[Struct]] = {"": File, "buckets": Buckets, "pbxs[]": PBX, "pbxs[].tls": TLS}
+STRUCT_OF_PLACE: dict[str, type[Struct]] = {
+    "": ConfigFile,
+    "buckets": BucketsEntry,
+    "pbxs[]": PBXEntry,
+    "pbxs[].tls": TLSEntry,
+}
 """Where each mapping stands, list indexes left out."""
 
-OWN_KEYS: dict[str, Any] = {
-    "pbxs[].dids": Labels,
-    "pbxs[].queues": Labels,
-    "pbxs[].destinations": Classes,
+USER_KEYED_PLACES: dict[str, Any] = {
+    "pbxs[].dids": LabelByNumber,
+    "pbxs[].queues": LabelByNumber,
+    "pbxs[].destinations": PrefixesByLabel,
 }
 """Where the keys are the user's own, and the type there."""
 
-_COMPLAINT = re.compile(r"(.*?)(?: - at `\$\.?([a-z0-9_.\[\]]*)`)?", re.DOTALL)
+_MSGSPEC_MESSAGE = re.compile(r"(.*?)(?: - at `\$\.?([a-z0-9_.\[\]]*)`)?", re.DOTALL)
 # msgspec does not tell which key it was.
-_SOME_KEY = "[...]"
-_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
-_MISSING = re.compile(r"Object missing required field `(\w+)`")
-_TYPE = re.compile(r"Expected `(\w+)`, got `(\w+)`")
+_UNNAMED_KEY = "[...]"
+_UNKNOWN_KEY = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
+_MISSING_KEY = re.compile(r"Object missing required field `(\w+)`")
+_WRONG_TYPE = re.compile(r"Expected `(\w+)`, got `(\w+)`")
 
-# msgspec's names for types, and Python's where `_secret` says it.
+# msgspec's names for types, and Python's where `_wrap_secret` says it.
 _TYPE_WORDS = {
     "str": "text",
     "int": "a whole number",
@@ -137,59 +142,61 @@ _ADD_OF_KEY = {
 }
 
 
-def has_own_keys(place: str) -> bool:
+def has_user_keys(place: str) -> bool:
     """Say whether the keys at *place* are the user's own."""
-    return _general(place) in OWN_KEYS
+    return _without_indexes(place) in USER_KEYED_PLACES
 
 
-def convert(document: Document) -> File:
+def convert(parsed: ParsedYAML) -> ConfigFile:
     """Return what the file says, typed; raises `Mistake`."""
-    if document.content is None:
+    if parsed.content is None:
         raise Mistake("", "is empty; start from the example exporter.yml")
     try:
-        return msgspec.convert(document.content, File, dec_hook=_secret)
+        return msgspec.convert(parsed.content, ConfigFile, dec_hook=_wrap_secret)
     except msgspec.ValidationError as error:
-        raise _translated(str(error), document) from error
+        raise _mistake_of(str(error), parsed) from error
 
 
-def _secret(kind: type, value: object) -> Secret:
+def _wrap_secret(kind: type, value: object) -> Secret:
     """Wrap a client secret before anything could print it."""
     if isinstance(value, str):
         return Secret(value)
     raise ValueError(f"Expected `str`, got `{type(value).__name__}`")
 
 
-def _translated(complaint: str, document: Document) -> Mistake:
-    split = _COMPLAINT.fullmatch(complaint)
+def _mistake_of(complaint: str, parsed: ParsedYAML) -> Mistake:
+    split = _MSGSPEC_MESSAGE.fullmatch(complaint)
     problem, path = (split[1], split[2] or "") if split else (complaint, "")
-    if unknown := _UNKNOWN.fullmatch(problem):
-        return _unknown(path, unknown[1], document)
-    if missing := _MISSING.fullmatch(problem):
+    if unknown := _UNKNOWN_KEY.fullmatch(problem):
+        return _unknown_key(path, unknown[1], parsed)
+    if missing := _MISSING_KEY.fullmatch(problem):
         key = missing[1]
-        return Mistake(join(path, key), f"is missing; {_ADD_OF_KEY.get(key, _ADD)}")
-    return _wrong_type(path, problem, document)
+        return Mistake(join_path(path, key), f"is missing; {_ADD_OF_KEY.get(key, _ADD)}")
+    return _wrong_type(path, problem, parsed)
 
 
-def _unknown(place: str, key: str, document: Document) -> Mistake:
-    name = shown(key, document.lines.get((place, key), 0))
-    return Mistake(join(place, name), f"is an unknown key; {_suggestion(place, key)}")
+def _unknown_key(place: str, key: str, parsed: ParsedYAML) -> Mistake:
+    name = key_for_message(key, parsed.lines.get((place, key), 0))
+    return Mistake(join_path(place, name), f"is an unknown key; {_suggestion(place, key)}")
 
 
 def _suggestion(place: str, key: str) -> str:
-    elsewhere = next((p for p, struct in PLACES.items() if key in struct.__struct_fields__), None)
+    elsewhere = next(
+        (p for p, struct in STRUCT_OF_PLACE.items() if key in struct.__struct_fields__), None
+    )
     if elsewhere is not None:
         return f"it belongs {f'in {elsewhere}' if elsewhere else 'at the top of the file'}"
-    known = PLACES[_general(place)].__struct_fields__
+    known = STRUCT_OF_PLACE[_without_indexes(place)].__struct_fields__
     near = difflib.get_close_matches(key.lower().replace("-", "_"), known, n=1)
     if near:
         return f"did you mean {near[0]}?"
     return f"the keys here are {', '.join(known)}"
 
 
-def _wrong_type(path: str, problem: str, document: Document) -> Mistake:
-    kinds = _TYPE.fullmatch(problem)
+def _wrong_type(path: str, problem: str, parsed: ParsedYAML) -> Mistake:
+    kinds = _WRONG_TYPE.fullmatch(problem)
     expected, got = kinds.groups() if kinds else ("", "")
-    place = _named(path, document)
+    place = _path_with_key(path, parsed)
     if got in ("null", "NoneType"):
         return Mistake(place, "is empty; give it a value or remove the key")
     remedy = _REMEDY_OF_KEY.get(path.rpartition(".")[2]) or _REMEDIES.get(expected, _ADD)
@@ -197,25 +204,25 @@ def _wrong_type(path: str, problem: str, document: Document) -> Mistake:
     return Mistake(place, f"is {found} where {wanted} is expected; {remedy}")
 
 
-def _named(path: str, document: Document) -> str:
+def _path_with_key(path: str, parsed: ParsedYAML) -> str:
     """Return *path* with the key that msgspec left out."""
-    place, some_key, rest = path.partition(_SOME_KEY)
+    place, some_key, rest = path.partition(_UNNAMED_KEY)
     if not some_key:
         return path
-    kind = OWN_KEYS[_general(place)]
-    entries = _said(place, document).items()
-    key = next(key for key, value in entries if not _fits({key: value}, kind))
-    return join(place, shown(key, document.lines[place, key])) + rest
+    kind = USER_KEYED_PLACES[_without_indexes(place)]
+    entries = _value_at(place, parsed).items()
+    key = next(key for key, value in entries if not _is_valid({key: value}, kind))
+    return join_path(place, key_for_message(key, parsed.lines[place, key])) + rest
 
 
-def _said(place: str, document: Document) -> Any:
-    content: Any = document.content
+def _value_at(place: str, parsed: ParsedYAML) -> Any:
+    content: Any = parsed.content
     for step in re.findall(r"[a-z_]+|[0-9]+", place):
         content = content[int(step) if step.isdigit() else step]
     return content
 
 
-def _fits(value: object, kind: Any) -> bool:
+def _is_valid(value: object, kind: Any) -> bool:
     try:
         msgspec.convert(value, kind)
     except msgspec.ValidationError:
@@ -223,5 +230,5 @@ def _fits(value: object, kind: Any) -> bool:
     return True
 
 
-def _general(path: str) -> str:
+def _without_indexes(path: str) -> str:
     return re.sub(r"\[\d+\]", "[]", path)

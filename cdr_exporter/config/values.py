@@ -44,7 +44,7 @@ _LONGEST_LABEL = 64
 _MOST_ENTRIES = 500
 """A label more is a series more, for each outcome, for ever."""
 
-_WAITS_ALWAYS = (5, 20)
+_ALWAYS_IN_WAIT = (5, 20)
 """The recording rules of service levels read these bounds."""
 
 _MINUTE, _DAY = 60.0, 86_400.0
@@ -60,7 +60,7 @@ DURATION_RANGES = {
 """Least and most, in seconds; only `birth_hold` means something at zero: no hold."""
 
 
-def name(text: str) -> str:
+def parse_name(text: str) -> str:
     """Return a PBX's name: it is a label value, a file name and part of a URL."""
     if not _NAME.fullmatch(text):
         raise ValueError(
@@ -70,35 +70,35 @@ def name(text: str) -> str:
     return text
 
 
-def duration(key: str) -> Callable[[str], float]:
+def duration_parser(key: str) -> Callable[[str], float]:
     """Return the check of the duration *key*, in seconds."""
     least, most = DURATION_RANGES[key]
 
     def check(text: str) -> float:
-        seconds = durations.parse(text)
+        seconds = durations.parse_duration(text)
         if not least <= seconds <= most:
-            span = f"{durations.show(least)} to {durations.show(most)}"
+            span = f"{durations.format_duration(least)} to {durations.format_duration(most)}"
             raise ValueError(f"is out of range; write a duration from {span}")
         return seconds
 
     return check
 
 
-def start(text: str) -> str:
+def parse_start(text: str) -> str:
     """Return where to begin."""
     if text not in _STARTS:
         raise ValueError(f"is not a known start; write {' or '.join(_STARTS)}")
     return text
 
 
-def legs_appear(text: str) -> str:
+def parse_legs_appear(text: str) -> str:
     """Return when the PBX shows the legs of a call."""
     if text not in _LEGS_APPEAR:
         raise ValueError(f"is none of the two ways; write {' or '.join(_LEGS_APPEAR)}")
     return text
 
 
-def machine_callee(text: str) -> str:
+def parse_machine_callee(text: str) -> str:
     """Return what the name of a machine starts with."""
     if len(text) > _LONGEST_CALLEE:
         raise ValueError(
@@ -107,10 +107,10 @@ def machine_callee(text: str) -> str:
     return text
 
 
-def timezone(text: str) -> str:
+def parse_timezone(text: str) -> str:
     """Return the name of a time zone of the IANA database."""
     if text not in _zones():
-        near = _zone_near(text)
+        near = _nearest_zone(text)
         hint = f"did you mean {near}?" if near else "write it as Europe/Berlin"
         raise ValueError(f"is not a time zone of the IANA database; {hint}")
     return text
@@ -125,7 +125,7 @@ def _zones() -> frozenset[str]:
     return frozenset(available_timezones() - {"localtime"})
 
 
-def _zone_near(text: str) -> str | None:
+def _nearest_zone(text: str) -> str | None:
     """Return the zone most like *text* by its whole name or by its city's.
 
     Names with an offset in them are left out: Etc/GMT+1 is an hour behind UTC.
@@ -137,28 +137,28 @@ def _zone_near(text: str) -> str | None:
     return known[near[0]] if near else None
 
 
-def entries(written: dict[str, T]) -> dict[str, T]:
+def check_entry_count(written: dict[str, T]) -> dict[str, T]:
     """Return a group of labels."""
     if len(written) > _MOST_ENTRIES:
         raise ValueError(f"has more than {_MOST_ENTRIES} entries; keep those worth a series each")
     return written
 
 
-def number(text: str) -> str:
+def parse_number(text: str) -> str:
     """Return a phone number, or the beginning of one, as the PBX writes it."""
     if not _NUMBER.fullmatch(text):
         raise ValueError("is not a number; write digits, +, * and # only, nothing in between")
     return text
 
 
-def prefixes(written: Sequence[str]) -> Sequence[str]:
+def check_prefixes(written: Sequence[str]) -> Sequence[str]:
     """Return the prefixes of a class of destinations."""
     if not written:
         raise ValueError("has no prefix; write at least one, or remove the key")
     return written
 
 
-def label(text: str) -> str:
+def parse_label(text: str) -> str:
     """Return a label value that the user chose."""
     if text.lower() == _RESERVED:
         raise ValueError("is the label of all the rest; write another")
@@ -167,14 +167,14 @@ def label(text: str) -> str:
     return text
 
 
-def max_trunks(number: int) -> int:
+def parse_max_trunks(number: int) -> int:
     """Return how many trunks get a label of their own."""
     if number < 1:
         raise ValueError("is less than 1; write how many trunks shall be shown by name")
     return number
 
 
-def buckets(bounds: Sequence[int]) -> tuple[int, ...]:
+def parse_buckets(bounds: Sequence[int]) -> tuple[int, ...]:
     """Return histogram bounds."""
     if not bounds:
         raise ValueError("has no bound; write at least one, or remove the key")
@@ -185,12 +185,12 @@ def buckets(bounds: Sequence[int]) -> tuple[int, ...]:
     return tuple(bounds)
 
 
-def wait_buckets(bounds: Sequence[int]) -> tuple[int, ...]:
+def parse_wait_buckets(bounds: Sequence[int]) -> tuple[int, ...]:
     """Return the bounds of waits, with those that are always there."""
-    return tuple(sorted({*buckets(bounds), *_WAITS_ALWAYS}))
+    return tuple(sorted({*parse_buckets(bounds), *_ALWAYS_IN_WAIT}))
 
 
-def path(base: Path) -> Callable[[str], Path]:
+def path_parser(base: Path) -> Callable[[str], Path]:
     """Return the check of a path; a relative one starts at *base*."""
 
     def check(text: str) -> Path:
@@ -201,14 +201,14 @@ def path(base: Path) -> Callable[[str], Path]:
     return check
 
 
-def variable(text: str) -> str:
+def parse_variable_name(text: str) -> str:
     """Return the name of an environment variable."""
     if not _VARIABLE.fullmatch(text):
         raise ValueError("is not the name of an environment variable; write it without $")
     return text
 
 
-def fingerprint(text: str) -> str:
+def parse_fingerprint(text: str) -> str:
     """Return a certificate's SHA-256 as 64 lower-case hex digits."""
     digits = text.replace(":", "").lower()
     if not _FINGERPRINT.fullmatch(digits):
@@ -219,7 +219,7 @@ def fingerprint(text: str) -> str:
     return digits
 
 
-def api_path(text: str) -> str:
+def parse_api_path(text: str) -> str:
     """Return the API's path without slashes around it."""
     inner = text.strip("/")
     if not _API_PATH.fullmatch(inner) or set(inner.split("/")) & {".", ".."}:
@@ -227,10 +227,10 @@ def api_path(text: str) -> str:
     return inner
 
 
-def base_url(text: str) -> str:
+def parse_base_url(text: str) -> str:
     """Return scheme, host and port, in lower case and without a trailing slash."""
-    parts = _split(text)
-    for found, complaint in _URL_FAULTS:
+    parts = _split_url(text)
+    for found, complaint in _URL_CHECKS:
         if found(parts, text):
             raise ValueError(complaint)
     return f"{parts.scheme}://{parts.netloc.lower()}"
@@ -244,11 +244,11 @@ def is_plaintext(url: str) -> bool:
 def leaves_the_machine(url: str) -> bool:
     """Tell whether a checked *url* leads to anything but this machine's loopback."""
     host = urlsplit(url).hostname or ""
-    address = _address(host)
+    address = _ip_address(host)
     return host != "localhost" if address is None else not address.is_loopback
 
 
-def _split(text: str) -> SplitResult:
+def _split_url(text: str) -> SplitResult:
     try:
         return urlsplit(text)
     except ValueError:
@@ -256,21 +256,21 @@ def _split(text: str) -> SplitResult:
         raise ValueError(_NO_HOST) from None
 
 
-def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def _ip_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         return ipaddress.ip_address(host)
     except ValueError:
         return None
 
 
-def _bad_host(parts: SplitResult, text: str) -> bool:
+def _has_bad_host(parts: SplitResult, text: str) -> bool:
     if not _NETLOC.fullmatch(parts.netloc):
         return True
     host = parts.hostname or ""
-    return _address(host) is None and not _DNS_NAME.fullmatch(host)
+    return _ip_address(host) is None and not _DNS_NAME.fullmatch(host)
 
 
-def _bad_port(parts: SplitResult, text: str) -> bool:
+def _has_bad_port(parts: SplitResult, text: str) -> bool:
     try:
         return parts.port == 0 or parts.netloc.endswith(":")
     except ValueError:
@@ -279,7 +279,7 @@ def _bad_port(parts: SplitResult, text: str) -> bool:
 
 _NO_HOST = "has no usable host; write a DNS name, an IPv4 address or an IPv6 address in brackets"
 # In this order: what is wrong with the user info must be said before the host is looked at.
-_URL_FAULTS: tuple[tuple[Callable[[SplitResult, str], bool], str], ...] = (
+_URL_CHECKS: tuple[tuple[Callable[[SplitResult, str], bool], str], ...] = (
     (
         lambda parts, text: parts.scheme not in ("http", "https") or not parts.netloc,
         "does not start with https:// and a host; write it as https://192.0.2.10:8088",
@@ -296,6 +296,6 @@ _URL_FAULTS: tuple[tuple[Callable[[SplitResult, str], bool], str], ...] = (
         lambda parts, text: parts.path not in ("", "/"),
         "has a path; end it after the port and write the path as api_path",
     ),
-    (_bad_host, _NO_HOST),
-    (_bad_port, "has no usable port; write a number from 1 to 65535 after the last colon"),
+    (_has_bad_host, _NO_HOST),
+    (_has_bad_port, "has no usable port; write a number from 1 to 65535 after the last colon"),
 )

@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 import yaml
 from yaml.constructor import SafeConstructor
 
-from .mistake import Mistake, join, shown
+from .mistake import Mistake, join_path, key_for_message
 
 _TAG = "tag:yaml.org,2002:"
 _MERGE = f"{_TAG}merge"
-_PLAIN = {
+_PLAIN_TAGS = {
     f"{_TAG}{kind}" for kind in ("map", "seq", "str", "int", "float", "bool", "null", "timestamp")
 }
 # `schema` finds the key in msgspec's message, which sets it between backticks and spaces.
@@ -41,22 +41,22 @@ _NOT_YAML = "is not valid YAML here"
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class ParsedYAML:
     """*content* is what the file says; *lines* tells where, by place and key."""
 
     content: object
     lines: dict[tuple[str, str], int] = field(default_factory=dict)
 
 
-def read(text: str, has_own_keys: Callable[[str], bool]) -> Document:
+def read_yaml(text: str, has_user_keys: Callable[[str], bool]) -> ParsedYAML:
     """Return what *text* says; raises `Mistake`.
 
-    *has_own_keys* tells of a path whether the keys there are the user's own, and so any text.
+    *has_user_keys* tells of a path whether the keys there are the user's own, and so any text.
     """
     try:
-        return _Reader(has_own_keys).document(yaml.compose(text, Loader=yaml.SafeLoader))
+        return _YAMLReader(has_user_keys).read(yaml.compose(text, Loader=yaml.SafeLoader))
     except yaml.MarkedYAMLError as error:
-        raise _syntax(error) from error
+        raise _syntax_mistake(error) from error
     except yaml.reader.ReaderError as error:
         where = _position(text.count("\n", 0, error.position), None)
         raise Mistake(where, "holds a control character; remove it") from error
@@ -64,7 +64,7 @@ def read(text: str, has_own_keys: Callable[[str], bool]) -> Document:
         raise Mistake("", "is nested too deeply; start from the example exporter.yml") from error
 
 
-def _syntax(error: yaml.MarkedYAMLError) -> Mistake:
+def _syntax_mistake(error: yaml.MarkedYAMLError) -> Mistake:
     mark = error.problem_mark or error.context_mark
     problem = error.problem or ""
     remedy = next((hint for start, hint in _REMEDIES if problem.startswith(start)), _REMEDY)
@@ -75,33 +75,36 @@ def _position(line: int, column: int | None) -> str:
     return f"line {line + 1}" + ("" if column is None else f", column {column + 1}")
 
 
-class _Reader:
+class _YAMLReader:
     """Nodes to values, with the path to each for the message."""
 
-    def __init__(self, has_own_keys: Callable[[str], bool]) -> None:
-        self._has_own_keys = has_own_keys
+    def __init__(self, has_user_keys: Callable[[str], bool]) -> None:
+        self._has_user_keys = has_user_keys
         self._lines: dict[tuple[str, str], int] = {}
-        self._met: set[int] = set()
+        self._seen: set[int] = set()
         self._scalars = SafeConstructor()
 
-    def document(self, root: yaml.Node | None) -> Document:
-        return Document(None if root is None else self._value(root, ""), self._lines)
+    def read(self, root: yaml.Node | None) -> ParsedYAML:
+        return ParsedYAML(None if root is None else self._value(root, ""), self._lines)
 
     def _value(self, node: yaml.Node, path: str) -> object:
-        self._refuse_what_is_not_plain(node, path)
+        self._refuse_alias_merge_and_tag(node, path)
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
-            return [self._value(item, f"{path}[{at}]") for at, item in enumerate(node.value)]
+            return [
+                self._value(item, f"{path}[{mistake_at}]")
+                for mistake_at, item in enumerate(node.value)
+            ]
         return self._scalar(node, path)
 
-    def _refuse_what_is_not_plain(self, node: yaml.Node, path: str) -> None:
-        if id(node) in self._met:
+    def _refuse_alias_merge_and_tag(self, node: yaml.Node, path: str) -> None:
+        if id(node) in self._seen:
             raise Mistake(path, 'is a YAML alias; write the value out, or quote text after "*"')
-        self._met.add(id(node))
+        self._seen.add(id(node))
         if node.tag == _MERGE:
             raise Mistake(path, "has the merge key <<; write the keys out")
-        if node.tag not in _PLAIN:
+        if node.tag not in _PLAIN_TAGS:
             raise Mistake(path, "has a YAML tag; remove it, or put the text in quotes")
 
     def _mapping(self, node: yaml.MappingNode, path: str) -> dict[str, object]:
@@ -109,7 +112,7 @@ class _Reader:
         for key_node, value_node in node.value:
             line = key_node.start_mark.line + 1
             key = self._key(key_node, path, line)
-            here = join(path, shown(key, line))
+            here = join_path(path, key_for_message(key, line))
             if key in found:
                 first = self._lines[path, key]
                 raise Mistake(here, f"is written on line {first} and on line {line}; keep one")
@@ -118,10 +121,10 @@ class _Reader:
         return found
 
     def _key(self, node: yaml.Node, path: str, line: int) -> str:
-        key = self._value(node, join(path, shown("", line)))
+        key = self._value(node, join_path(path, key_for_message("", line)))
         if not isinstance(key, str):
             raise Mistake(path, f"the key on line {line} is not text; put it in quotes")
-        if not self._has_own_keys(path) and not _KEY.fullmatch(key):
+        if not self._has_user_keys(path) and not _KEY.fullmatch(key):
             remedy = "write a space after its colon"
             raise Mistake(path, f"the key on line {line} has characters no key has; {remedy}")
         return key

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from operator import le, lt
 
-from ..cdr import MAX_ID, CDRAnswer, Garbled, Record, Rejected
+from ..cdr import MAX_ID, CDRAnswer, GarbledAnswer, Record, Rejected
 from ..cdr.contract import CDRQuery
 from .order import BY_ID, ORDER_BY_FIELD, Order
 
@@ -70,7 +70,7 @@ class Page:
 
 
 def page_of(query: CDRQuery, answer: CDRAnswer) -> Page:
-    """Check *answer* against *query* and the contract; raises `Garbled`."""
+    """Check *answer* against *query* and the contract; raises `GarbledAnswer`."""
     order = ORDER_BY_FIELD[query.sort_by or BY_ID.sort_by]
     rows, without_id = _split_by_id(answer.rows) if order is BY_ID else (answer.rows, ())
     size = len(answer.rows) + len(answer.rejected)
@@ -97,20 +97,20 @@ def page_of(query: CDRQuery, answer: CDRAnswer) -> Page:
 
 def _check(query: CDRQuery, answer: CDRAnswer, size: int) -> None:
     if size > query.limit:
-        raise Garbled(f"{size} rows came where {query.limit} were asked for")
+        raise GarbledAnswer(f"{size} rows came where {query.limit} were asked for")
     if answer.total is not None and size and query.offset + size > answer.total:
-        raise Garbled(f"row {query.offset + size} came where total_number is {answer.total}")
+        raise GarbledAnswer(f"row {query.offset + size} came where total_number is {answer.total}")
 
 
 def _check_order(order: Order, rows: Sequence[Record]) -> None:
     if order is BY_ID:
         ids = [row.id for row in rows]
         if any(map(le, ids, ids[1:])):
-            raise Garbled("the rows are not sorted by id, newest first, each id once")
+            raise GarbledAnswer("the rows are not sorted by id, newest first, each id once")
         return
     starts = [row.started_at for row in rows]
     if any(map(lt, starts, starts[1:])):
-        raise Garbled("the rows are not sorted by time, newest first")
+        raise GarbledAnswer("the rows are not sorted by time, newest first")
 
 
 def _split_by_id(rows: Sequence[Record]) -> tuple[Sequence[Record], Sequence[Record]]:

@@ -20,7 +20,7 @@ from functools import lru_cache
 from operator import add
 from typing import NamedTuple
 
-from ..cdr import Flawed, Record, Rejected
+from ..cdr import FlawedRecord, Record, Rejected
 from ..cdr.labels import OTHER_TRUNK, Labels, labels_of
 from .catalogue import (
     DURATION,
@@ -104,10 +104,12 @@ class PageCount:
         self._observe(TALK, talk, talked if disposition in _ALWAYS_TALKED else _not_0(talked))
 
     def _add_faults(self, rows: Sequence[Record]) -> None:
-        if Flawed not in set(map(type, rows)):
+        if FlawedRecord not in set(map(type, rows)):
             return
-        flawed = (row for row in rows if isinstance(row, Flawed))
-        for field, times in Counter(fault for row in flawed for fault in row.faults).items():
+        flawed = (row for row in rows if isinstance(row, FlawedRecord))
+        for field, times in Counter(
+            fault for row in flawed for fault in row.unusable_fields
+        ).items():
             self.event(REJECTED_FIELDS, times, field)
 
     def _observe(self, family: Family, series: Series, seconds: Sequence[int]) -> None:

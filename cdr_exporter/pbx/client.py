@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from ..cdr import CDRAnswer, Garbled, decode
+from ..cdr import CDRAnswer, GarbledAnswer, decode
 from ..cdr.contract import DATA_NOT_FOUND, SUCCESS, TOKEN_EXPIRED, CDRQuery
 from ..errors import PBXError, TryAgain
 from ..secret import Secret
@@ -49,7 +49,7 @@ class Client:
             f"{pbx.base_url}/{pbx.api_path}", pbx.tls, wall=wall, monotonic=monotonic
         )
         self._logins = Logins(pbx, token_path, self._transport, wall=wall, monotonic=monotonic)
-        self._one_at_a_time = threading.Lock()
+        self._request_lock = threading.Lock()
 
     @property
     def requests(self) -> int:
@@ -67,14 +67,14 @@ class Client:
         Raises `TryAgain` or `WaitLong`, nothing else. Each HTTP request that it takes (one, or up
         to four around an expired token) has `request_timeout` seconds.
         """
-        with self._one_at_a_time:
+        with self._request_lock:
             token = self._logins.token()
-            answer = self._page(query, token)
+            answer = self._request_page(query, token)
             if answer.errcode == TOKEN_EXPIRED:
-                answer = self._page(query, self._logins.another(token))
+                answer = self._request_page(query, self._logins.token_other_than(token))
             if answer.errcode not in (SUCCESS, DATA_NOT_FOUND):
-                raise self._logins.failure(answer.errcode, answer.errmsg)
-            self._logins.accepted()
+                raise self._logins.request_error(answer.errcode, answer.errmsg)
+            self._logins.request_accepted()
         # "Data not found" is how some lists say that they are empty.
         return replace(answer, errcode=SUCCESS)
 
@@ -85,14 +85,14 @@ class Client:
         the next start uses it.
         """
         ends_at = self._monotonic() + timeout_seconds
-        if not self._one_at_a_time.acquire(timeout=timeout_seconds):
+        if not self._request_lock.acquire(timeout=timeout_seconds):
             return
         try:
             self._logins.revoke(ends_at - self._monotonic())
         except PBXError as error:
             log.info("token not revoked: %s", error, extra={"fields": {"pbx": self._pbx.name}})
         finally:
-            self._one_at_a_time.release()
+            self._request_lock.release()
 
     def cancel(self) -> None:
         """Make the `fetch` under way and every later one raise `Cancelled`; any thread may."""
@@ -102,13 +102,13 @@ class Client:
         """Stop for good. No connection outlives its request, so there is nothing else to close."""
         self.cancel()
 
-    def _page(self, query: CDRQuery, token: Secret) -> CDRAnswer:
+    def _request_page(self, query: CDRQuery, token: Secret) -> CDRAnswer:
         request = APIRequest("GET", "cdr/list", query.parameters, token)
         try:
             answer = decode(self._transport.send(request, self._pbx.request_timeout))
-        except Garbled as error:
+        except GarbledAnswer as error:
             problem = str(error)
         else:
-            self._transport.refused(answer.errcode)
-            return replace(answer, errmsg=failures.printable(answer.errmsg))
+            self._transport.count_errcode(answer.errcode)
+            return replace(answer, errmsg=failures.safe_for_log(answer.errmsg))
         raise TryAgain(problem, reason="garbled")

@@ -14,45 +14,49 @@ from ..errors import WaitLong
 from ..secret import Secret
 from ..settings import SecretSource
 
-_LIKE_A_SECRET = re.compile(r"(?=.*[a-z])(?=.*[A-Z])(?=.*[0-9])[A-Za-z0-9]{16,}")
+_SECRET_PATTERN = re.compile(r"(?=.*[a-z])(?=.*[A-Z])(?=.*[0-9])[A-Za-z0-9]{16,}")
 
 
 def read_secret(source: SecretSource) -> Secret:
     """Return the secret without its one trailing newline; raises `WaitLong` when there is none."""
     if source.file is not None:
-        return _usable(_of_file(source.file), f"client_secret_file {_shown(source.file)}")
+        return _secret_from(
+            _read_file(source.file), f"client_secret_file {_path_for_message(source.file)}"
+        )
     if source.env is not None:
-        return _usable(os.environ.get(source.env, ""), f"client_secret_env {_word(source.env)}")
-    return _usable(source.value.reveal() if source.value else "", "client_secret")
+        return _secret_from(
+            os.environ.get(source.env, ""), f"client_secret_env {_hide_secret(source.env)}"
+        )
+    return _secret_from(source.value.reveal() if source.value else "", "client_secret")
 
 
-def _of_file(path: Path) -> str:
+def _read_file(path: Path) -> str:
     try:
         return path.read_text("utf-8")
     except UnicodeDecodeError:
         problem = "not text"
     except OSError as error:
         problem = (error.strerror or "not readable").lower()
-    raise _unusable(f"client_secret_file {_shown(path)}: {problem}")
+    raise _unusable_secret(f"client_secret_file {_path_for_message(path)}: {problem}")
 
 
-def _shown(path: Path) -> str:
-    return str(path.with_name(_word(path.name))) if path.name else str(path)
+def _path_for_message(path: Path) -> str:
+    return str(path.with_name(_hide_secret(path.name))) if path.name else str(path)
 
 
-def _word(name: str) -> str:
+def _hide_secret(name: str) -> str:
     """Return *name*, unless somebody wrote the secret itself where its place is asked for."""
-    return "<reads like a secret>" if _LIKE_A_SECRET.fullmatch(name) else name
+    return "<reads like a secret>" if _SECRET_PATTERN.fullmatch(name) else name
 
 
-def _usable(text: str, name: str) -> Secret:
+def _secret_from(text: str, name: str) -> Secret:
     # Editors and `echo` end a file with a newline; a second one would be the secret's own.
     secret = text.removesuffix("\n")
     if not secret:
-        raise _unusable(f"{name} is empty or not set")
+        raise _unusable_secret(f"{name} is empty or not set")
     return Secret(secret)
 
 
-def _unusable(message: str) -> WaitLong:
+def _unusable_secret(message: str) -> WaitLong:
     """Look again soon: it costs the PBX nothing."""
     return WaitLong(message, reason="auth", blocked="credentials", first=30.0, most=300.0)

@@ -21,14 +21,14 @@ _LONGEST_TEXT = 80
 _LONGEST_WORD = 16
 
 
-def of_status(status: int, headers: Mapping[str, str], now: float) -> PBXError | None:
+def http_status_error(status: int, headers: Mapping[str, str], now: float) -> PBXError | None:
     """Judge an HTTP status; None is 200. *now* is epoch seconds."""
     if status == 200:
         return None
     if 300 <= status < 400:
         return TryAgain(f"HTTP {status}: a redirect, not followed", reason="redirect")
     if status in (429, 503):
-        return _throttled(status, retry_after(headers.get("Retry-After", ""), now))
+        return _throttled_error(status, parse_retry_after(headers.get("Retry-After", ""), now))
     if status in (401, 403):
         return WaitLong(
             f"HTTP {status}: a proxy or the PBX's web server keeps us out",
@@ -43,39 +43,41 @@ def of_status(status: int, headers: Mapping[str, str], now: float) -> PBXError |
     return TryAgain(f"HTTP {status}", reason="http")
 
 
-def of_errcode(errcode: int, errmsg: str | None = None, *, wait: float | None = None) -> PBXError:
+def errcode_error(
+    errcode: int, errmsg: str | None = None, *, wait: float | None = None
+) -> PBXError:
     """Judge an error code that came with HTTP 200; *wait* replaces the table's first wait."""
-    reaction = ERROR_CODES.get(errcode, _UNKNOWN)
-    name = reaction.name or printable(errmsg)
+    error_code = ERROR_CODES.get(errcode, _UNKNOWN)
+    name = error_code.name or safe_for_log(errmsg)
     message = f"the PBX answered {errcode} {name}".rstrip()
-    if reaction.remedy:
-        message += f": {reaction.remedy}"
-    if reaction.first is None:
-        return TryAgain(message, reason=reaction.reason, errcode=errcode)
+    if error_code.remedy:
+        message += f": {error_code.remedy}"
+    if error_code.first is None:
+        return TryAgain(message, reason=error_code.reason, errcode=errcode)
     return WaitLong(
         message,
-        reason=reaction.reason,
+        reason=error_code.reason,
         errcode=errcode,
-        blocked=reaction.blocked,
-        first=reaction.first if wait is None else wait,
-        most=reaction.most if wait is None else wait,
+        blocked=error_code.blocked,
+        first=error_code.first if wait is None else wait,
+        most=error_code.most if wait is None else wait,
     )
 
 
-def of_hold(errcode: int, seconds: float) -> PBXError:
+def imposed_wait_error(errcode: int, seconds: float) -> PBXError:
     """Say that we still stay away because of an earlier answer; *errcode* is not counted again."""
-    reaction = ERROR_CODES.get(errcode, _UNKNOWN)
+    error_code = ERROR_CODES.get(errcode, _UNKNOWN)
     return WaitLong(
-        f"staying away since the PBX answered {errcode} {reaction.name}: {reaction.remedy}; "
+        f"staying away since the PBX answered {errcode} {error_code.name}: {error_code.remedy}; "
         "the next try comes by itself, or at once when the token file is removed",
-        reason=reaction.reason,
-        blocked=reaction.blocked,
+        reason=error_code.reason,
+        blocked=error_code.blocked,
         first=seconds,
         most=seconds,
     )
 
 
-def of_refusal(tries: int, most: int, errcode: int | None, seconds: float) -> PBXError:
+def refused_login_error(tries: int, most: int, errcode: int | None, seconds: float) -> PBXError:
     """Say that client_id or client secret are wrong, after *tries* logins of *most*."""
     then = "no more until one of them is changed"
     if tries < most:
@@ -90,7 +92,7 @@ def of_refusal(tries: int, most: int, errcode: int | None, seconds: float) -> PB
     )
 
 
-def retry_after(value: str, now: float) -> float | None:
+def parse_retry_after(value: str, now: float) -> float | None:
     """Read a Retry-After header, seconds or a date, as 1 s to 1 h; None where it is neither."""
     seconds: float | None = None
     if re.fullmatch(r"[0-9]+", value):
@@ -101,22 +103,22 @@ def retry_after(value: str, now: float) -> float | None:
     return None if seconds is None else min(max(seconds, 1.0), LONGEST_RETRY_AFTER)
 
 
-def printable(text: str | None) -> str:
+def safe_for_log(text: str | None) -> str:
     """Cut a text of the PBX down to a log's measure: ASCII, 80 characters, no long words.
 
     A word that is long and not in capitals may be a token that a server echoes.
     """
     ascii_only = re.sub(r"[^ -~]+", " ", text or "")
-    words = re.sub(r"\S+", lambda word: _bearable(word[0]), ascii_only)
+    words = re.sub(r"\S+", lambda word: _mask_if_tokenlike(word[0]), ascii_only)
     return words[:_LONGEST_TEXT].strip()
 
 
-def _bearable(word: str) -> str:
+def _mask_if_tokenlike(word: str) -> str:
     harmless = len(word) < _LONGEST_WORD or re.fullmatch(r"[A-Z_]+", word)
     return word if harmless else "***"
 
 
-def _throttled(status: int, seconds: float | None) -> PBXError:
+def _throttled_error(status: int, seconds: float | None) -> PBXError:
     if status == 503 and seconds is None:
         return TryAgain("HTTP 503", reason="http")
     return TryAgain(f"HTTP {status}: told to wait", reason="throttled", retry_after=seconds)

@@ -23,16 +23,16 @@ from ..secret import Secret
 from ..settings import PBX
 from . import failures, token_rules
 from .credentials import read_secret
-from .token_file import TokenFile, revealed
-from .token_rules import Grant, Held, Reply
+from .token_file import TokenFile, reveal_secret
+from .token_rules import IssuedTokens, TokenReply, TokenState
 from .transport import APIRequest, Transport
 
 log = logging.getLogger(__name__)
 
-_LOOK_AGAIN = 60.0
+_SECRET_CHECK_SECONDS = 60.0
 """Seconds until we see whether the secret was changed; that costs the PBX nothing."""
 
-_TURNED_AWAY = ("http", "redirect", "throttled", "auth")
+_NOT_JUDGED = ("http", "redirect", "throttled", "auth")
 """Failures of a login by which a web server spoke and the credentials were not judged."""
 
 
@@ -52,55 +52,55 @@ class Logins:
         self._transport = transport
         self._wall = wall
         self._monotonic = monotonic
-        self._file = TokenFile(token_path, token_rules.mark(pbx.base_url, pbx.client_id))
-        self._held: Held | None = None
-        self._say = {"fields": {"pbx": pbx.name}}
+        self._file = TokenFile(token_path, token_rules.digest(pbx.base_url, pbx.client_id))
+        self._state: TokenState | None = None
+        self._log_extra = {"fields": {"pbx": pbx.name}}
 
     def token(self) -> Secret:
         """Return a token to use now, from memory, the file, a refresh or a login, in this order."""
-        held = self._held
-        if held is not None and held.hold is None:
-            token = token_rules.fresh(held, self._wall())
+        state = self._state
+        if state is not None and state.imposed_wait is None:
+            token = token_rules.usable_token(state, self._wall())
             if token is not None:
                 return token
-        return self.another(None)
+        return self.token_other_than(None)
 
-    def another(self, rejected: Secret | None) -> Secret:
+    def token_other_than(self, rejected: Secret | None) -> Secret:
         """Return a token that is not *rejected*, which the PBX calls expired."""
         with self._locked():
-            held = self._held = self._file.read(self._wall())
-            self._mind_hold(held)
+            state = self._state = self._file.read(self._wall())
+            self._check_imposed_wait(state)
             # Another process may have renewed it while we waited for the lock.
-            token = token_rules.fresh(held, self._wall())
+            token = token_rules.usable_token(state, self._wall())
             if token is not None and token != rejected:
                 return token
-            grant = self._refresh(held) or self._log_in(self._held)
-            return grant.access.value
+            tokens = self._refresh(state) or self._log_in(self._state)
+            return tokens.access.value
 
-    def failure(self, errcode: int, errmsg: str | None) -> PBXError:
+    def request_error(self, errcode: int, errmsg: str | None) -> PBXError:
         """Return the error for a refused request, its wait written down where it must last."""
-        reaction = ERROR_CODES.get(errcode)
-        if reaction is not None and reaction.reason == "auth":
+        error_code = ERROR_CODES.get(errcode)
+        if error_code is not None and error_code.reason == "auth":
             try:
                 with self._locked():
-                    return self._stay_away(self._file.read(self._wall()), errcode)
+                    return self._impose_wait(self._file.read(self._wall()), errcode)
             except TryAgain as error:
-                log.warning("wait not written down: %s", error, extra=self._say)
-        return failures.of_errcode(errcode, errmsg)
+                log.warning("wait not written down: %s", error, extra=self._log_extra)
+        return failures.errcode_error(errcode, errmsg)
 
-    def accepted(self) -> None:
+    def request_accepted(self) -> None:
         """Note that the PBX serves us: the next trouble starts with a short wait again."""
-        if self._held is None or self._held.hold is None:
+        if self._state is None or self._state.imposed_wait is None:
             return
         try:
             with self._locked():
-                self._keep(replace(self._file.read(self._wall()), hold=None))
+                self._save(replace(self._file.read(self._wall()), imposed_wait=None))
         except TryAgain as error:
-            log.warning("wait not struck out: %s", error, extra=self._say)
+            log.warning("wait not struck out: %s", error, extra=self._log_extra)
 
     def revoke(self, timeout_seconds: float) -> None:
         """Give the token back: forgotten once the PBX confirms, else used at the next start."""
-        token = self._held and self._held.access
+        token = self._state and self._state.access
         if not token:
             return
         request = APIRequest("GET", "del_token", token=token.value)
@@ -110,86 +110,90 @@ class Logins:
         if reply is None or reply.errcode not in (SUCCESS, TOKEN_EXPIRED):
             return
         with self._locked():
-            held = self._file.read(self._wall())
-            if held.access == token:
-                self._keep(replace(held, access=None, refresh=None))
+            state = self._file.read(self._wall())
+            if state.access == token:
+                self._save(replace(state, access=None, refresh=None))
 
-    def _mind_hold(self, held: Held) -> None:
-        if held.hold is not None and held.hold.until > self._wall():
-            raise failures.of_hold(held.hold.errcode, held.hold.until - self._wall())
+    def _check_imposed_wait(self, state: TokenState) -> None:
+        if state.imposed_wait is not None and state.imposed_wait.until > self._wall():
+            raise failures.imposed_wait_error(
+                state.imposed_wait.errcode, state.imposed_wait.until - self._wall()
+            )
 
-    def _refresh(self, held: Held) -> Grant | None:
+    def _refresh(self, state: TokenState) -> IssuedTokens | None:
         """Exchange the refresh token for a new pair; None asks for a login."""
-        if held.refresh is None or held.refresh.expires_at <= self._wall():
+        if state.refresh is None or state.refresh.expires_at <= self._wall():
             return None
-        reply = self._ask("refresh_token", {"refresh_token": held.refresh.value})
-        if reply.grant is not None:
-            self._keep(token_rules.granted(held, reply.grant))
-            log.debug("token refreshed", extra=self._say)
-            return reply.grant
-        if _has_own_reaction(reply.errcode):
-            raise self._failed(held, reply)
+        reply = self._post("refresh_token", {"refresh_token": state.refresh.value})
+        if reply.tokens is not None:
+            self._save(token_rules.record_tokens(state, reply.tokens))
+            log.debug("token refreshed", extra=self._log_extra)
+            return reply.tokens
+        if _is_unrelated_to_credentials(reply.errcode):
+            raise self._unrelated_error(state, reply)
         # Written down: a kill before the login must not make us ask with it again.
-        self._keep(replace(held, access=None, refresh=None))
+        self._save(replace(state, access=None, refresh=None))
         return None
 
-    def _log_in(self, held: Held) -> Grant:
+    def _log_in(self, state: TokenState) -> IssuedTokens:
         """Spend one login of the budget, written down before it is sent."""
         secret = read_secret(self._pbx.secret)
-        secret_mark = token_rules.mark(self._pbx.client_id, secret.reveal())
-        _mind_budget(held, token_rules.login_wait(held, secret_mark, self._wall()))
-        held = token_rules.trying(held, secret_mark, self._wall())
-        self._keep(held)
-        reply = self._send_login(held, secret)
-        if reply.grant is not None:
-            self._keep(token_rules.granted(held, reply.grant))
-            log.info("logged in", extra=self._say)
-            return reply.grant
-        if _has_own_reaction(reply.errcode):
-            raise self._failed(token_rules.taken_back(held), reply)
-        held = token_rules.refused(held, self._wall())
-        self._keep(held)
-        raise _refusal(held, reply.errcode)
+        secret_digest = token_rules.digest(self._pbx.client_id, secret.reveal())
+        _check_budget(state, token_rules.seconds_until_login(state, secret_digest, self._wall()))
+        state = token_rules.record_attempt(state, secret_digest, self._wall())
+        self._save(state)
+        reply = self._send_login(state, secret)
+        if reply.tokens is not None:
+            self._save(token_rules.record_tokens(state, reply.tokens))
+            log.info("logged in", extra=self._log_extra)
+            return reply.tokens
+        if _is_unrelated_to_credentials(reply.errcode):
+            raise self._unrelated_error(token_rules.undo_attempt(state), reply)
+        state = token_rules.record_refusal(state, self._wall())
+        self._save(state)
+        raise _credentials_refused(state, reply.errcode)
 
-    def _send_login(self, held: Held, secret: Secret) -> Reply:
+    def _send_login(self, state: TokenState, secret: Secret) -> TokenReply:
         failure: PBXError
         try:
-            return self._ask("get_token", {"username": self._pbx.client_id, "password": secret})
+            return self._post("get_token", {"username": self._pbx.client_id, "password": secret})
         except PBXError as error:
             failure = error
         # What never left us, or was turned away by the web server, cost the PBX no login. No
         # answer, or one that nobody can read, may have been a refusal: it stays written down.
-        if not self._transport.reached or failure.reason in _TURNED_AWAY:
-            self._keep(token_rules.taken_back(held))
+        if not self._transport.last_was_sent or failure.reason in _NOT_JUDGED:
+            self._save(token_rules.undo_attempt(state))
         raise failure
 
-    def _ask(self, path: str, fields: dict[str, str | Secret]) -> Reply:
-        body = Secret(msgspec.json.encode(fields, enc_hook=revealed).decode())
+    def _post(self, path: str, fields: dict[str, str | Secret]) -> TokenReply:
+        body = Secret(msgspec.json.encode(fields, enc_hook=reveal_secret).decode())
         request = APIRequest("POST", path, body=body)
         reply = token_rules.read_reply(
             self._transport.send(request, self._pbx.request_timeout), self._wall()
         )
         if reply is not None:
-            self._transport.refused(reply.errcode)
-        if reply is None or (reply.errcode == SUCCESS and reply.grant is None):
+            self._transport.count_errcode(reply.errcode)
+        if reply is None or (reply.errcode == SUCCESS and reply.tokens is None):
             raise TryAgain(f"the answer to {path} holds no usable token", reason="garbled")
         return reply
 
-    def _failed(self, held: Held, reply: Reply) -> PBXError:
+    def _unrelated_error(self, state: TokenState, reply: TokenReply) -> PBXError:
         if ERROR_CODES[reply.errcode].reason == "auth":
-            return self._stay_away(held, reply.errcode)
-        self._keep(held)
-        return failures.of_errcode(reply.errcode)
+            return self._impose_wait(state, reply.errcode)
+        self._save(state)
+        return failures.errcode_error(reply.errcode)
 
-    def _stay_away(self, held: Held, errcode: int) -> PBXError:
-        held = token_rules.held_back(held, errcode, self._wall())
-        self._keep(held)
-        return failures.of_errcode(errcode, wait=held.hold.wait if held.hold else None)
+    def _impose_wait(self, state: TokenState, errcode: int) -> PBXError:
+        state = token_rules.record_wait(state, errcode, self._wall())
+        self._save(state)
+        return failures.errcode_error(
+            errcode, wait=state.imposed_wait.wait if state.imposed_wait else None
+        )
 
-    def _keep(self, held: Held) -> None:
+    def _save(self, state: TokenState) -> None:
         # In memory first: a token that cannot be written down is still there to be used.
-        self._held = held
-        self._file.write(held)
+        self._state = state
+        self._file.write(state)
 
     def _locked(self) -> AbstractContextManager[None]:
         return self._file.locked(
@@ -197,23 +201,27 @@ class Logins:
         )
 
 
-def _has_own_reaction(errcode: int) -> bool:
+def _is_unrelated_to_credentials(errcode: int) -> bool:
     """Tell whether a token endpoint's answer is about something else than what we presented."""
     return errcode in ERROR_CODES and errcode not in (FAILURE, TOKEN_EXPIRED)
 
 
-def _mind_budget(held: Held, wait: float) -> None:
+def _check_budget(state: TokenState, wait: float) -> None:
     if wait <= 0:
         return
-    if held.refused:
-        raise _refusal(held, None, wait)
+    if state.refused:
+        raise _credentials_refused(state, None, wait)
     raise TryAgain(
         "the last login was not answered; waiting before the next one",
         reason="auth",
-        retry_after=min(wait, _LOOK_AGAIN),
+        retry_after=min(wait, _SECRET_CHECK_SECONDS),
     )
 
 
-def _refusal(held: Held, errcode: int | None, wait: float = _LOOK_AGAIN) -> PBXError:
+def _credentials_refused(
+    state: TokenState, errcode: int | None, wait: float = _SECRET_CHECK_SECONDS
+) -> PBXError:
     most = len(token_rules.REFUSED_WAITS) + 1
-    return failures.of_refusal(len(held.refused), most, errcode, min(wait, _LOOK_AGAIN))
+    return failures.refused_login_error(
+        len(state.refused), most, errcode, min(wait, _SECRET_CHECK_SECONDS)
+    )

@@ -18,25 +18,25 @@ from functools import cache
 from ..errors import ConfigError, PBXError, TryAgain
 from ..settings import TLS
 
-_HINT = "give its CA as tls.ca_file, or pin it with tls.fingerprint_sha256"
+_CA_HINT = "give its CA as tls.ca_file, or pin it with tls.fingerprint_sha256"
 _NAME_HINT = (
     "write the name it is in into base_url, or pin it with tls.fingerprint_sha256, "
     "which needs no name"
 )
-_OTHER_NAME = (62, 64)
+_NAME_MISMATCH_CODES = (62, 64)
 """OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH."""
 
-IS_IT_HTTPS = "is it https that base_url's port speaks, in TLS 1.2 or newer?"
+HTTPS_HINT = "is it https that base_url's port speaks, in TLS 1.2 or newer?"
 
 
 @dataclass(frozen=True, slots=True)
-class Trust:
+class TLSPolicy:
     """A TLS setting made ready: the shared context, and the pin where there is one."""
 
     context: ssl.SSLContext
     fingerprint: str | None
 
-    def objection(self, certificate: bytes | None) -> PBXError | None:
+    def pin_error(self, certificate: bytes | None) -> PBXError | None:
         """Say what is wrong with a certificate that the context let pass; None is nothing."""
         if self.fingerprint is None:
             return None
@@ -49,32 +49,32 @@ class Trust:
             reason="tls",
         )
 
-    def explain(self, error: ssl.SSLError) -> PBXError:
+    def handshake_error(self, error: ssl.SSLError) -> PBXError:
         """Turn a failed handshake into an error that says what to do."""
         if isinstance(error, ssl.SSLCertVerificationError):
             problem = error.verify_message.rstrip(".").lower()
-            hint = _NAME_HINT if error.verify_code in _OTHER_NAME else _HINT
+            hint = _NAME_HINT if error.verify_code in _NAME_MISMATCH_CODES else _CA_HINT
             return TryAgain(f"certificate not accepted ({problem}): {hint}", reason="tls")
         problem = (error.reason or "connection closed").replace("_", " ").lower()
-        return TryAgain(f"TLS handshake failed ({problem}); {IS_IT_HTTPS}", reason="tls")
+        return TryAgain(f"TLS handshake failed ({problem}); {HTTPS_HINT}", reason="tls")
 
 
 @cache
-def trust_of(tls: TLS) -> Trust:
-    """Return the one `Trust` of this setting; raises `ConfigError` for an unusable *ca_file*."""
+def tls_policy_of(tls: TLS) -> TLSPolicy:
+    """Return the one policy of this setting; raises `ConfigError` for an unusable *ca_file*."""
     if tls.fingerprint_sha256 is not None or tls.insecure_skip_verify:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     elif tls.ca_file is not None:
-        context = _of_file(tls)
+        context = _context_of_ca_file(tls)
     else:
         context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return Trust(context, tls.fingerprint_sha256)
+    return TLSPolicy(context, tls.fingerprint_sha256)
 
 
-def _of_file(tls: TLS) -> ssl.SSLContext:
+def _context_of_ca_file(tls: TLS) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=str(tls.ca_file))
     except OSError as error:

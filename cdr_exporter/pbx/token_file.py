@@ -10,8 +10,8 @@ kernel frees it when its holder dies.
 
 What is found wrong is treated so:
 
-- absent, or of another account (base_url or client_id): nothing is held.
-- garbled, or of another version: nothing is held but one unanswered login, made now, since how
+- absent, or of another account (base_url or client_id): nothing is state.
+- garbled, or of another version: nothing is state but one unanswered login, made now, since how
   many there were is not known. The first login then waits a minute.
 - readable by others: made 0600 again and used, with a warning.
 - not readable by us, or not writable: an error with reason `state`; there is no login without it.
@@ -34,14 +34,14 @@ import msgspec
 from ..errors import TryAgain
 from ..secret import Secret
 from .connection import Cancelled
-from .token_rules import Held, sane
+from .token_rules import TokenState, clamp_to_now
 
 log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
-_VERSION = Held().version
-_SLICE = 0.1
-_PRIVATE = 0o600
+_VERSION = TokenState().version
+_LOCK_POLL_SECONDS = 0.1
+_OWNER_ONLY = 0o600
 _REMEDY = (
     "; did another user run `check --connect`? make the exporter's user its owner with chown, "
     "and run the check as that user"
@@ -54,7 +54,7 @@ class TokenFile:
     def __init__(self, path: Path, account: str) -> None:
         self._path = path
         self._account = account
-        self._say = {"fields": {"file": path.name}}
+        self._log_extra = {"fields": {"file": path.name}}
 
     @contextmanager
     def locked(
@@ -65,10 +65,12 @@ class TokenFile:
     ) -> Iterator[None]:
         """Hold the lock; raises `TryAgain` when another process keeps it that long."""
         ends_at = monotonic() + timeout_seconds
-        descriptor = _attempt(lambda: _open(self._path.with_name(f"{self._path.name}.lock")))
+        descriptor = _with_state_error(
+            lambda: _open(self._path.with_name(f"{self._path.name}.lock"))
+        )
         try:
-            while not _taken(descriptor):
-                if cancelled.wait(_SLICE):
+            while not _try_lock(descriptor):
+                if cancelled.wait(_LOCK_POLL_SECONDS):
                     raise Cancelled("stopped", reason="connect")
                 if monotonic() >= ends_at:
                     raise TryAgain("another process is busy logging in", reason="state")
@@ -76,41 +78,43 @@ class TokenFile:
         finally:
             os.close(descriptor)
 
-    def read(self, now: float) -> Held:
-        """Return what is held; see above for what is not as it should be. Under the lock only."""
-        content = _attempt(self._content)
+    def read(self, now: float) -> TokenState:
+        """Return what is state; see above for what is not as it should be. Under the lock only."""
+        content = _with_state_error(self._read_bytes)
         if content is None:
-            return Held(account=self._account)
-        found = _decoded(content)
+            return TokenState(account=self._account)
+        found = _decode(content)
         if found is None:
-            log.warning("token file garbled, starting anew", extra=self._say)
+            log.warning("token file garbled, starting anew", extra=self._log_extra)
         elif found.account != self._account:
-            return Held(account=self._account)
-        held = sane(found or Held(account=self._account, unanswered=(now,)), now)
-        if held != found:
-            self.write(held)
-        return held
+            return TokenState(account=self._account)
+        state = clamp_to_now(found or TokenState(account=self._account, unanswered=(now,)), now)
+        if state != found:
+            self.write(state)
+        return state
 
-    def write(self, held: Held) -> None:
+    def write(self, state: TokenState) -> None:
         """Replace the file; once this returns, it survives a power cut."""
-        _attempt(lambda: self._replace(msgspec.json.encode(held, enc_hook=revealed)))
+        _with_state_error(
+            lambda: self._replace_file(msgspec.json.encode(state, enc_hook=reveal_secret))
+        )
 
-    def _content(self) -> bytes | None:
+    def _read_bytes(self) -> bytes | None:
         try:
             file = self._path.open("rb")
         except FileNotFoundError:
             return None
         with file:
             if os.fstat(file.fileno()).st_mode & 0o077:
-                log.warning("token file was open to others, mended", extra=self._say)
-                os.fchmod(file.fileno(), _PRIVATE)
+                log.warning("token file was open to others, mended", extra=self._log_extra)
+                os.fchmod(file.fileno(), _OWNER_ONLY)
             return file.read()
 
-    def _replace(self, content: bytes) -> None:
+    def _replace_file(self, content: bytes) -> None:
         beside = self._path.with_name(f"{self._path.name}.new")
         descriptor = _open(beside, os.O_TRUNC)
         with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(descriptor, _PRIVATE)
+            os.fchmod(descriptor, _OWNER_ONLY)
             file.write(content)
             file.flush()
             os.fsync(descriptor)
@@ -123,10 +127,10 @@ class TokenFile:
 
 
 def _open(path: Path, flags: int = 0) -> int:
-    return os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC | flags, _PRIVATE)
+    return os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC | flags, _OWNER_ONLY)
 
 
-def _taken(descriptor: int) -> bool:
+def _try_lock(descriptor: int) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -134,7 +138,7 @@ def _taken(descriptor: int) -> bool:
     return True
 
 
-def _attempt(act: Callable[[], _T]) -> _T:
+def _with_state_error(act: Callable[[], _T]) -> _T:
     try:
         return act()
     except OSError as error:
@@ -144,22 +148,22 @@ def _attempt(act: Callable[[], _T]) -> _T:
     raise TryAgain(f"token file {where}: {problem}{remedy}", reason="state")
 
 
-def _decoded(content: bytes) -> Held | None:
+def _decode(content: bytes) -> TokenState | None:
     try:
-        held = msgspec.json.decode(content, type=Held, dec_hook=_concealed)
+        state = msgspec.json.decode(content, type=TokenState, dec_hook=_wrap_secret)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    return held if held.version == _VERSION else None
+    return state if state.version == _VERSION else None
 
 
-def revealed(value: object) -> str:
+def reveal_secret(value: object) -> str:
     """Encode a `Secret` for the wire or the token file (a hook of msgspec)."""
     if isinstance(value, Secret):
         return value.reveal()
     raise NotImplementedError
 
 
-def _concealed(kind: type, value: object) -> Secret:
+def _wrap_secret(kind: type, value: object) -> Secret:
     if kind is Secret and isinstance(value, str):
         return Secret(value)
     raise NotImplementedError

@@ -2,7 +2,7 @@
 
 Rule: five failed logins in a row, and the PBX blocks our address until an administrator frees it;
 eight live tokens, and it gives no ninth. So a token is used as long as it lives, and a login is
-made only when `login_wait` says so, which needs nothing but what was on disk before.
+made only when `seconds_until_login` says so, which needs nothing but what was on disk before.
 
 Tries are counted per secret. A *refused* one was answered with "wrong credentials": the next is
 due after 15 minutes, the third after 2 hours, a fourth never. An *unanswered* one was written down
@@ -10,7 +10,7 @@ before it was sent and no answer is known: the process died, or the answer never
 have counted it as failed, so the next waits too, but a slow PBX must not lock us out for good, so
 unanswered ones are spaced and never final.
 
-Times are epoch seconds. A clock that is set back must not hold us for years: see `sane`.
+Times are epoch seconds. A clock that is set back must not hold us for years: see `clamp_to_now`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import re
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from ..cdr.contract import SUCCESS
@@ -38,7 +38,7 @@ REFRESH_AT = 0.8
 """The part of its life after which a token is renewed."""
 
 SHORTEST_LIFE, LONGEST_LIFE = 60.0, 24 * 3600.0
-_USUAL_LIFE, _USUAL_REFRESH_LIFE = 1800.0, 24 * 3600.0
+_DEFAULT_LIFE, _DEFAULT_REFRESH_LIFE = 1800.0, 24 * 3600.0
 _VERSION = 1
 _TOKEN = re.compile(r"[A-Za-z0-9._~-]{8,512}")
 
@@ -51,7 +51,7 @@ class Token(Struct, frozen=True):
     expires_at: float
 
 
-class Hold(Struct, frozen=True):
+class ImposedWait(Struct, frozen=True):
     """The PBX told us to stay away with *errcode*: until *until*, *wait* seconds in all."""
 
     errcode: int
@@ -59,10 +59,10 @@ class Hold(Struct, frozen=True):
     until: float
 
 
-class Held(Struct, frozen=True, kw_only=True):
+class TokenState(Struct, frozen=True, kw_only=True):
     """All that is known about our logins at one PBX; the content of its token file.
 
-    *account* tells base_url and client_id, *secret_mark* the secret that the tries were made
+    *account* tells base_url and client_id, *secret_digest* the secret that the tries were made
     with; both are hashes. Tries without a mark count for any secret.
     """
 
@@ -70,97 +70,98 @@ class Held(Struct, frozen=True, kw_only=True):
     account: str = ""
     access: Token | None = None
     refresh: Token | None = None
-    secret_mark: str = ""
+    secret_digest: str = field(default="", name="secret_mark")
     refused: tuple[float, ...] = ()
     unanswered: tuple[float, ...] = ()
-    hold: Hold | None = None
+    imposed_wait: ImposedWait | None = field(default=None, name="hold")
 
 
-class Grant(Struct, frozen=True):
+class IssuedTokens(Struct, frozen=True):
     """What a login or a refresh brought: a pair of tokens."""
 
     access: Token
     refresh: Token | None
 
 
-class Reply(Struct, frozen=True):
-    """An answer of a token endpoint; `del_token` and a garbled success bring no *grant*."""
+class TokenReply(Struct, frozen=True):
+    """An answer of a token endpoint; `del_token` and a garbled success bring no *tokens*."""
 
     errcode: int
-    grant: Grant | None = None
+    tokens: IssuedTokens | None = None
 
 
-def mark(*parts: str) -> str:
+def digest(*parts: str) -> str:
     """Hash what must be recognised again and not be readable."""
     return hashlib.sha256("\0".join(("cdr-exporter", *parts)).encode()).hexdigest()[:32]
 
 
-def fresh(held: Held, now: float) -> Secret | None:
+def usable_token(state: TokenState, now: float) -> Secret | None:
     """Return the access token while it need not be renewed."""
-    token = held.access
+    token = state.access
     if token is None:
         return None
     renew_at = token.issued_at + REFRESH_AT * (token.expires_at - token.issued_at)
     return token.value if now < renew_at else None
 
 
-def login_wait(held: Held, secret_mark: str, now: float) -> float:
+def seconds_until_login(state: TokenState, secret_digest: str, now: float) -> float:
     """Return the seconds until a login may be tried: 0 is now, infinity never."""
-    if held.secret_mark not in ("", secret_mark):
+    if state.secret_digest not in ("", secret_digest):
         return 0.0
     due = now
-    if held.refused:
+    if state.refused:
         waits = (*REFUSED_WAITS, math.inf)
-        due = max(due, held.refused[-1] + waits[min(len(held.refused), len(waits)) - 1])
-    if held.unanswered:
-        count = min(len(held.unanswered), len(UNANSWERED_WAITS))
-        due = max(due, held.unanswered[-1] + UNANSWERED_WAITS[count - 1])
+        due = max(due, state.refused[-1] + waits[min(len(state.refused), len(waits)) - 1])
+    if state.unanswered:
+        count = min(len(state.unanswered), len(UNANSWERED_WAITS))
+        due = max(due, state.unanswered[-1] + UNANSWERED_WAITS[count - 1])
     return due - now
 
 
-def trying(held: Held, secret_mark: str, now: float) -> Held:
+def record_attempt(state: TokenState, secret_digest: str, now: float) -> TokenState:
     """Write down a login that is about to be sent. Another secret has tries of its own."""
-    if held.secret_mark not in ("", secret_mark):
-        held = replace(held, refused=(), unanswered=())
-    return replace(held, secret_mark=secret_mark, unanswered=(*held.unanswered, now))
+    if state.secret_digest not in ("", secret_digest):
+        state = replace(state, refused=(), unanswered=())
+    return replace(state, secret_digest=secret_digest, unanswered=(*state.unanswered, now))
 
 
-def taken_back(held: Held) -> Held:
+def undo_attempt(state: TokenState) -> TokenState:
     """Strike out the login that `trying` wrote down: the PBX never judged it."""
-    return replace(held, unanswered=held.unanswered[:-1])
+    return replace(state, unanswered=state.unanswered[:-1])
 
 
-def refused(held: Held, now: float) -> Held:
+def record_refusal(state: TokenState, now: float) -> TokenState:
     """Make the login that `trying` wrote down a refused one."""
-    return replace(taken_back(held), refused=(*held.refused, now))
+    return replace(undo_attempt(state), refused=(*state.refused, now))
 
 
-def granted(held: Held, grant: Grant) -> Held:
+def record_tokens(state: TokenState, tokens: IssuedTokens) -> TokenState:
     """Keep the new tokens. The credentials are good; a hold ends with the first good page."""
-    return replace(held, access=grant.access, refresh=grant.refresh, refused=(), unanswered=())
+    return replace(state, access=tokens.access, refresh=tokens.refresh, refused=(), unanswered=())
 
 
-def held_back(held: Held, errcode: int, now: float) -> Held:
+def record_wait(state: TokenState, errcode: int, now: float) -> TokenState:
     """Stay away for the wait of *errcode*, doubled where it comes again."""
-    reaction = ERROR_CODES[errcode]
-    wait = reaction.first or 0.0
-    if held.hold is not None and held.hold.errcode == errcode:
-        wait = min(2 * held.hold.wait, reaction.most)
-    return replace(held, hold=Hold(errcode, wait, now + wait))
+    error_code = ERROR_CODES[errcode]
+    wait = error_code.first or 0.0
+    if state.imposed_wait is not None and state.imposed_wait.errcode == errcode:
+        wait = min(2 * state.imposed_wait.wait, error_code.most)
+    return replace(state, imposed_wait=ImposedWait(errcode, wait, now + wait))
 
 
-def sane(held: Held, now: float) -> Held:
+def clamp_to_now(state: TokenState, now: float) -> TokenState:
     """Bring what a clock wrote that was ahead of ours down to now, so that no wait grows."""
-    hold = held.hold
+    imposed = state.imposed_wait
     return replace(
-        held,
-        refused=tuple(min(at, now) for at in held.refused),
-        unanswered=tuple(min(at, now) for at in held.unanswered),
-        hold=hold and Hold(hold.errcode, hold.wait, min(hold.until, now + hold.wait)),
+        state,
+        refused=tuple(min(at, now) for at in state.refused),
+        unanswered=tuple(min(at, now) for at in state.unanswered),
+        imposed_wait=imposed
+        and ImposedWait(imposed.errcode, imposed.wait, min(imposed.until, now + imposed.wait)),
     )
 
 
-class _Wire(Struct):
+class _TokenResponse(Struct):
     errcode: int
     access_token: Any = None
     access_token_expire_time: Any = None
@@ -173,25 +174,27 @@ def is_token(value: object) -> bool:
     return isinstance(value, str) and _TOKEN.fullmatch(value) is not None
 
 
-def read_reply(body: bytes, now: float) -> Reply | None:
+def read_reply(body: bytes, now: float) -> TokenReply | None:
     """Decode an answer of the token endpoints; None is garbled. Nothing of it is ever raised."""
     try:
-        wire = msgspec.json.decode(body, type=_Wire)
+        response = msgspec.json.decode(body, type=_TokenResponse)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    if wire.errcode != SUCCESS:
-        return Reply(wire.errcode)
-    if not is_token(wire.access_token):
-        return Reply(SUCCESS)
-    access = _token(wire.access_token, wire.access_token_expire_time, _USUAL_LIFE, now)
+    if response.errcode != SUCCESS:
+        return TokenReply(response.errcode)
+    if not is_token(response.access_token):
+        return TokenReply(SUCCESS)
+    access = _token_valid_for(
+        response.access_token, response.access_token_expire_time, _DEFAULT_LIFE, now
+    )
     refresh = None
-    if isinstance(wire.refresh_token, str) and wire.refresh_token:
-        life = wire.refresh_token_expire_time
-        refresh = _token(wire.refresh_token, life, _USUAL_REFRESH_LIFE, now)
-    return Reply(SUCCESS, Grant(access, refresh))
+    if isinstance(response.refresh_token, str) and response.refresh_token:
+        life = response.refresh_token_expire_time
+        refresh = _token_valid_for(response.refresh_token, life, _DEFAULT_REFRESH_LIFE, now)
+    return TokenReply(SUCCESS, IssuedTokens(access, refresh))
 
 
-def _token(value: str, life: object, usual: float, now: float) -> Token:
+def _token_valid_for(value: str, life: object, usual: float, now: float) -> Token:
     if isinstance(life, str) and life.isascii() and life.isdigit():
         life = float(life[:12])
     if isinstance(life, bool) or not isinstance(life, int | float):

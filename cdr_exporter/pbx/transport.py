@@ -28,16 +28,16 @@ from ..errors import PBXError, TryAgain
 from ..secret import Secret
 from ..settings import TLS
 from . import failures
-from .connection import Cancelled, Line
-from .http_adapter import PLACEHOLDER, LineAdapter
-from .tls import trust_of
+from .connection import Cancelled, DeadlineConnection
+from .http_adapter import PLACEHOLDER, DeadlineAdapter
+from .tls import tls_policy_of
 
 MAX_BODY = 16 << 20
 """Bytes; 10,000 rows take about 5 MiB."""
 
-_BLOCK = 1 << 16
+_BLOCK_BYTES = 1 << 16
 _BAD_REQUEST = 400
-_IS_IT_HTTP = "; is it http that base_url's port speaks, and not https?"
+_HTTP_HINT = "; is it http that base_url's port speaks, and not https?"
 
 _HEADERS = {
     "User-Agent": "OpenAPI",  # the PBX asks for one; this is its guide's
@@ -63,7 +63,7 @@ class Transport:
     """Sends requests to one PBX, one at a time.
 
     *errcodes* counts refusals by error code, for who decodes the answers to add to.
-    *requests* counts those of which a byte was sent. *reached* tells it of the last one.
+    *requests* counts those of which a byte was sent. *last_was_sent* tells it of the last one.
     """
 
     def __init__(
@@ -76,37 +76,39 @@ class Transport:
     ) -> None:
         self.requests = 0
         self.errcodes: Counter[int] = Counter()
-        self.reached = False
+        self.last_was_sent = False
         self.cancelled = threading.Event()
         self._root_url = root_url
-        self._trust = trust_of(tls) if root_url.startswith("https:") else None
-        self._hint = "" if self._trust else _IS_IT_HTTP
+        self._tls_policy = tls_policy_of(tls) if root_url.startswith("https:") else None
+        self._scheme_hint = "" if self._tls_policy else _HTTP_HINT
         self._wall = wall
         self._monotonic = monotonic
-        self._line: Line | None = None
+        self._connection: DeadlineConnection | None = None
 
     def send(
         self, request: APIRequest, timeout_seconds: float, *, even_if_cancelled: bool = False
     ) -> bytes:
         """Return the body of a 200; raises a `PBXError` that shows nothing of the request."""
         cancelled = threading.Event() if even_if_cancelled else self.cancelled
-        line = self._line = Line(timeout_seconds, cancelled, self._monotonic)
+        connection = self._connection = DeadlineConnection(
+            timeout_seconds, cancelled, self._monotonic
+        )
         failure: PBXError
         try:
-            return self._exchange(request, line)
+            return self._exchange(request, connection)
         except PBXError as error:
             failure = error
         except (OSError, HTTPError, HTTPException, ValueError):
-            failure = _broken(line, cancelled, self._hint)
+            failure = _library_error(connection, cancelled, self._scheme_hint)
         finally:
-            line.close()
-            self.reached = line.sent
-            self.requests += line.sent
+            connection.close()
+            self.last_was_sent = connection.sent
+            self.requests += connection.sent
         # The frames below hold the request's body and the token; so may an error on the way.
         failure.__context__ = None
         raise failure.with_traceback(None)
 
-    def refused(self, errcode: int) -> None:
+    def count_errcode(self, errcode: int) -> None:
         """Note the error code of an answer, if it is one."""
         if errcode != SUCCESS:
             self.errcodes[errcode] += 1
@@ -114,23 +116,23 @@ class Transport:
     def cancel(self) -> None:
         """Abort the request under way and refuse later ones, but for those excepted."""
         self.cancelled.set()
-        line = self._line
-        if line is not None:
-            line.hang_up()
+        connection = self._connection
+        if connection is not None:
+            connection.abort()
 
-    def _exchange(self, request: APIRequest, line: Line) -> bytes:
-        line.left()
-        adapter = LineAdapter(line, self._trust, request.token)
+    def _exchange(self, request: APIRequest, connection: DeadlineConnection) -> bytes:
+        connection.seconds_left()
+        adapter = DeadlineAdapter(connection, self._tls_policy, request.token)
         response = adapter.send(self._prepared(request), stream=True)
-        failure = failures.of_status(response.status_code, response.headers, self._wall())
+        failure = failures.http_status_error(response.status_code, response.headers, self._wall())
         if failure is not None:
-            if self._hint and response.status_code == _BAD_REQUEST:
+            if self._scheme_hint and response.status_code == _BAD_REQUEST:
                 # What web servers say to plain HTTP on a port for HTTPS; ours are well-formed.
-                failure.args = (f"{failure}{self._hint}",)
+                failure.args = (f"{failure}{self._scheme_hint}",)
             raise failure
         if response.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
             raise TryAgain("the answer is compressed, unasked", reason="garbled")
-        return _body(response.raw)
+        return _read_body(response.raw)
 
     def _prepared(self, request: APIRequest) -> requests.PreparedRequest:
         fields = dict(request.fields)
@@ -149,9 +151,9 @@ class Transport:
         return prepared
 
 
-def _body(raw: Any) -> bytes:
+def _read_body(raw: Any) -> bytes:
     blocks, size = [], 0
-    while block := raw.read(_BLOCK, decode_content=False):
+    while block := raw.read(_BLOCK_BYTES, decode_content=False):
         blocks.append(block)
         size += len(block)
         if size > MAX_BODY:
@@ -162,10 +164,14 @@ def _body(raw: Any) -> bytes:
     return b"".join(blocks)
 
 
-def _broken(line: Line, cancelled: threading.Event, hint: str) -> PBXError:
+def _library_error(
+    connection: DeadlineConnection, cancelled: threading.Event, scheme_hint: str
+) -> PBXError:
     """Say what an error of the libraries means, by how far the line got."""
     if cancelled.is_set():
         return Cancelled("stopped", reason="connect")
-    if line.received == 0:
-        return TryAgain(f"the connection was closed without an answer{hint}", reason="connect")
-    return TryAgain(f"the answer is cut off or not HTTP{hint}", reason="garbled")
+    if connection.received == 0:
+        return TryAgain(
+            f"the connection was closed without an answer{scheme_hint}", reason="connect"
+        )
+    return TryAgain(f"the answer is cut off or not HTTP{scheme_hint}", reason="garbled")

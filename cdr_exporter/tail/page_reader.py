@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Protocol
 
-from ..cdr import CDRAnswer, Garbled
+from ..cdr import CDRAnswer, GarbledAnswer
 from ..cdr.contract import CDRQuery
 from ..clock import Clock
 from ..errors import TryAgain
@@ -75,7 +75,7 @@ class PageReader:
         garbled = ""
         try:
             return page_of(query, self._list.fetch(query))
-        except Garbled as error:
+        except GarbledAnswer as error:
             garbled = str(error)
         finally:
             self.took = self._clock.now().steady - began

@@ -10,7 +10,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cdr_exporter.cdr import FIELDS, LONGEST_SECONDS, CDRAnswer, Flawed, Garbled, Record, decode
+from cdr_exporter.cdr import (
+    FIELDS,
+    LONGEST_SECONDS,
+    CDRAnswer,
+    FlawedRecord,
+    GarbledAnswer,
+    Record,
+    decode,
+)
 
 from ..support.paths import PRINTED_ANSWER
 from ..support.rows import EPOCH, body, record, row
@@ -42,9 +50,9 @@ def only(answer: CDRAnswer) -> Record:
     return found
 
 
-def flawed(*faults: str, **fields: Any) -> Flawed:
-    """Return the `record` with these *fields*, of which *faults* were unusable."""
-    return Flawed(faults=faults, **msgspec.structs.asdict(record(**fields)))
+def flawed(*unusable_fields: str, **fields: Any) -> FlawedRecord:
+    """Return the `record` with these *fields*, of which *unusable_fields* were unusable."""
+    return FlawedRecord(unusable_fields=unusable_fields, **msgspec.structs.asdict(record(**fields)))
 
 
 def is_clean(answer: CDRAnswer) -> bool:
@@ -220,11 +228,11 @@ def test_an_unusable_new_id_is_taken_as_absent_and_not_told(value: object) -> No
 def test_a_row_without_id_may_have_unusable_fields_too() -> None:
     decoded = decode(body([{"new_id": "2023-7", "duration": -1}]))
 
-    assert only(decoded) == Flawed(new_id="2023-7", faults=("duration",))
+    assert only(decoded) == FlawedRecord(new_id="2023-7", unusable_fields=("duration",))
 
 
 def test_integers_may_come_as_digits() -> None:
-    digits = row(**dict.fromkeys(DURATIONS, "42"), timestamp=" 1700000001 ")
+    digits = row() | dict.fromkeys(DURATIONS, "42") | {"timestamp": " 1700000001 "}
 
     decoded = decode(body([digits], total_number="2579"))
 
@@ -279,7 +287,7 @@ def test_an_answer_whose_errcode_is_no_integer_is_garbled(errcode: str | None) -
     if errcode is None:
         text = text.replace(b'"errcode": 0, ', b"")
 
-    with pytest.raises(Garbled, match="no errcode"):
+    with pytest.raises(GarbledAnswer, match="no errcode"):
         decode(text)
 
 
@@ -289,13 +297,13 @@ def test_an_answer_whose_errcode_is_no_integer_is_garbled(errcode: str | None) -
     ['"many"', "true", "1.5", "5.0", "-1", "[]", "{}", "NaN", "1e400", str(2**63), "[" * 50],
 )
 def test_a_total_number_that_is_no_count_voids_the_answer(total: str) -> None:
-    with pytest.raises(Garbled):
+    with pytest.raises(GarbledAnswer):
         decode(raw_body(raw_row(), total_number=total))
 
 
 @pytest.mark.parametrize("data", ['"rows"', "{}", "1", "true"])
 def test_data_that_is_no_list_voids_the_answer(data: str) -> None:
-    with pytest.raises(Garbled, match="data is not a list"):
+    with pytest.raises(GarbledAnswer, match="data is not a list"):
         decode(raw_body("", data=data))
 
 
@@ -326,7 +334,7 @@ NOT_AN_OBJECT = [
 @pytest.mark.fault("C3", "C5")
 @pytest.mark.parametrize("text", NOT_AN_OBJECT)
 def test_what_is_no_json_object_is_garbled(text: bytes) -> None:
-    with pytest.raises(Garbled):
+    with pytest.raises(GarbledAnswer):
         decode(text)
 
 
@@ -338,7 +346,7 @@ def test_no_depth_of_nesting_ends_in_another_error() -> None:
     for depth in (*range(1, 1_100), 2_000, 5_000, 20_000, 200_000):
         try:
             decode(raw_body(f'{{"id": 0, "x": {"[" * depth}{"]" * depth}}}'))
-        except Garbled:
+        except GarbledAnswer:
             outcomes.add("garbled")
         else:
             outcomes.add("rejected")
@@ -352,7 +360,7 @@ def test_no_depth_of_nesting_ends_in_another_error() -> None:
 def test_no_bytes_end_in_another_error_than_garbled(text: bytes) -> None:
     try:
         decoded = decode(text)
-    except Garbled:
+    except GarbledAnswer:
         return
 
     assert type(decoded.errcode) is int
@@ -391,7 +399,7 @@ CANARY = "Kristin Hale<2005>"
     ],
 )
 def test_a_garbled_answer_takes_nothing_of_the_reply_along(text: bytes) -> None:
-    with pytest.raises(Garbled) as garbled:
+    with pytest.raises(GarbledAnswer) as garbled:
         decode(text)
 
     for error in chain(garbled.value):
@@ -485,7 +493,7 @@ def test_a_number_that_is_no_integer_rejects_its_row(number: str, name: str) -> 
         pytest.param({"s": 5}, id="an object"),
     ],
 )
-def test_an_unusable_duration_is_taken_as_absent_and_named(value: object, name: str) -> None:
+def test_an_unusable_duration_is_taken_as_absent_and_named(value: Any, name: str) -> None:
     decoded = decode(body([row(**{name: value})]))
 
     assert only(decoded) == flawed(name, **{name: 0})
@@ -503,7 +511,7 @@ def test_a_duration_is_from_nothing_to_seven_days(seconds: int, name: str) -> No
 @pytest.mark.fault("C18")
 @pytest.mark.parametrize("name", TEXTS)
 @pytest.mark.parametrize("value", [1, 1.5, True, ["sip"], {"name": "sip"}], ids=str)
-def test_a_text_of_another_type_is_taken_as_absent_and_named(value: object, name: str) -> None:
+def test_a_text_of_another_type_is_taken_as_absent_and_named(value: Any, name: str) -> None:
     decoded = decode(body([row(**{name: value}), row(2)]))
 
     assert list(decoded.rows) == [flawed(name, **{name: ""}), record(2)]
@@ -520,8 +528,8 @@ def test_a_timestamp_that_cannot_be_is_taken_as_absent(value: object) -> None:
 def test_several_faults_of_a_row_are_all_named() -> None:
     found = only(decode(body([row(duration=-1, src_trunk=[], reason=0)])))
 
-    assert isinstance(found, Flawed)
-    assert sorted(found.faults) == ["duration", "reason", "src_trunk"]
+    assert isinstance(found, FlawedRecord)
+    assert sorted(found.unusable_fields) == ["duration", "reason", "src_trunk"]
 
 
 def writable(text: str) -> bool:
@@ -683,7 +691,7 @@ def test_no_row_takes_another_row_with_it(hostile: dict[str, Any]) -> None:
 def test_no_envelope_ends_in_another_error_than_garbled(envelope: dict[str, Any]) -> None:
     try:
         decoded = decode(json.dumps(envelope).encode())
-    except Garbled:
+    except GarbledAnswer:
         return
 
     assert decoded.errcode == envelope["errcode"]

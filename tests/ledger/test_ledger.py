@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from cdr_exporter.cdr import Garbled, Record, Rejected
+from cdr_exporter.cdr import GarbledAnswer, Record, Rejected
 from cdr_exporter.ledger import (
     Ledger,
     LedgerLimits,
@@ -468,7 +468,7 @@ def test_a_page_by_time_out_of_order_is_void() -> None:
     rows = list(pbx.rows.values())
     answer = pbx.fetch(query(1, 20, BY_TIME))
 
-    with pytest.raises(Garbled, match="by time"):
+    with pytest.raises(GarbledAnswer, match="by time"):
         page_of(query(1, 20, BY_TIME), type(answer)(errcode=0, total=2, rows=rows))
 
 
@@ -490,7 +490,7 @@ def test_a_page_that_contradicts_itself_is_void(
     answer = pbx.fetch(query(1, 100))
     records = [pbx.rows[row_id] for row_id in rows]
 
-    with pytest.raises(Garbled, match=complaint):
+    with pytest.raises(GarbledAnswer, match=complaint):
         page_of(query(1, size), type(answer)(errcode=0, total=total, rows=records))
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Histogram
 
-from cdr_exporter.cdr import LONGEST_SECONDS, Flawed, Record, Rejected
+from cdr_exporter.cdr import LONGEST_SECONDS, FlawedRecord, Record, Rejected
 from cdr_exporter.metrics.catalogue import (
     LATE_RECORDS,
     LINEAGE_BREAKS,
@@ -39,9 +39,9 @@ def count(
     return counted
 
 
-def flawed(row: Record, *faults: str) -> Flawed:
+def flawed(row: Record, *unusable_fields: str) -> FlawedRecord:
     """Return *row* as one of which these fields were unusable."""
-    return Flawed(faults=faults, **msgspec.structs.asdict(row))
+    return FlawedRecord(unusable_fields=unusable_fields, **msgspec.structs.asdict(row))
 
 
 def families(series: Mapping[Series, Value]) -> set[str]:

@@ -18,7 +18,7 @@ from cdr_exporter.cdr.error_codes import BLOCKED_REASONS, ERROR_CODES, KNOWN_ERR
 from cdr_exporter.errors import TryAgain
 from cdr_exporter.pbx import Cancelled, token_rules
 from cdr_exporter.pbx.token_file import TokenFile
-from cdr_exporter.pbx.token_rules import Held, Hold, Token
+from cdr_exporter.pbx.token_rules import ImposedWait, Token, TokenState
 from cdr_exporter.secret import Secret
 
 NOW = 1_700_000_000.0
@@ -26,18 +26,18 @@ MINUTE, HOUR = 60.0, 3600.0
 GOOD = "64er0dvpIUiXhZEetXfvqaEj4XIY2rLj"
 
 
-def held(**known: object) -> Held:
-    return Held(account="a", **known)  # type: ignore[arg-type]
+def token_state(**known: object) -> TokenState:
+    return TokenState(account="a", **known)  # type: ignore[arg-type]
 
 
-def tried(times: int) -> Held:
-    now_held = held()
+def state_after_refusals(times: int) -> TokenState:
+    state = token_state()
     for _ in range(times):
-        now_held = token_rules.refused(token_rules.trying(now_held, "secret", NOW), NOW)
-    return now_held
+        state = token_rules.record_refusal(token_rules.record_attempt(state, "secret", NOW), NOW)
+    return state
 
 
-def reply(**fields: object) -> bytes:
+def reply_body(**fields: object) -> bytes:
     return json.dumps({"errcode": 0, "access_token": GOOD, **fields}).encode()
 
 
@@ -51,28 +51,33 @@ def reply(**fields: object) -> bytes:
 def test_refused_logins_are_tried_at_once_after_15_minutes_and_after_2_hours(
     tries: int, wait: float
 ) -> None:
-    assert token_rules.login_wait(tried(tries), "secret", NOW) == wait
+    assert token_rules.seconds_until_login(state_after_refusals(tries), "secret", NOW) == wait
 
 
 def test_the_wait_runs_from_the_last_refusal() -> None:
-    assert token_rules.login_wait(tried(1), "secret", NOW + 14 * MINUTE) == MINUTE
-    assert token_rules.login_wait(tried(1), "secret", NOW + 15 * MINUTE) == 0
+    assert (
+        token_rules.seconds_until_login(state_after_refusals(1), "secret", NOW + 14 * MINUTE)
+        == MINUTE
+    )
+    assert (
+        token_rules.seconds_until_login(state_after_refusals(1), "secret", NOW + 15 * MINUTE) == 0
+    )
 
 
 def test_another_secret_has_three_tries_of_its_own() -> None:
-    spent = tried(3)
+    spent = state_after_refusals(3)
 
-    assert token_rules.login_wait(spent, "another", NOW) == 0
+    assert token_rules.seconds_until_login(spent, "another", NOW) == 0
 
-    once = token_rules.refused(token_rules.trying(spent, "another", NOW), NOW)
+    once = token_rules.record_refusal(token_rules.record_attempt(spent, "another", NOW), NOW)
 
     assert once.refused == (NOW,)
-    assert token_rules.login_wait(once, "another", NOW) == 15 * MINUTE
+    assert token_rules.seconds_until_login(once, "another", NOW) == 15 * MINUTE
 
 
 def test_a_login_that_the_pbx_never_judged_costs_nothing() -> None:
-    before = tried(1)
-    after = token_rules.taken_back(token_rules.trying(before, "secret", NOW + HOUR))
+    before = state_after_refusals(1)
+    after = token_rules.undo_attempt(token_rules.record_attempt(before, "secret", NOW + HOUR))
 
     assert after == before
 
@@ -81,34 +86,36 @@ def test_a_login_that_the_pbx_never_judged_costs_nothing() -> None:
     ("tries", "wait"), [(1, MINUTE), (2, 15 * MINUTE), (3, 2 * HOUR), (9, 2 * HOUR)]
 )
 def test_unanswered_logins_are_spaced_and_never_final(tries: int, wait: float) -> None:
-    unanswered = held()
+    unanswered = token_state()
     for _ in range(tries):
-        unanswered = token_rules.trying(unanswered, "secret", NOW)
+        unanswered = token_rules.record_attempt(unanswered, "secret", NOW)
 
-    assert token_rules.login_wait(unanswered, "secret", NOW) == wait
+    assert token_rules.seconds_until_login(unanswered, "secret", NOW) == wait
 
 
 @given(st.lists(st.sampled_from(["refused", "unanswered", "killed"]), min_size=5, max_size=12))
 def test_whatever_happens_no_five_logins_fit_into_two_hours(outcomes: list[str]) -> None:
-    now, state, sent = NOW, held(), []
+    now, state, sent = NOW, token_state(), []
     for outcome in outcomes:
-        wait = token_rules.login_wait(state, "secret", now)
+        wait = token_rules.seconds_until_login(state, "secret", now)
         if math.isinf(wait):
             break
         now += wait
         sent.append(now)
-        state = token_rules.trying(state, "secret", now)
-        state = token_rules.refused(state, now) if outcome == "refused" else state
+        state = token_rules.record_attempt(state, "secret", now)
+        state = token_rules.record_refusal(state, now) if outcome == "refused" else state
 
     assert all(last - first >= 2 * HOUR for first, last in zip(sent, sent[4:], strict=False))
 
 
 def test_a_login_that_succeeds_ends_the_count() -> None:
-    answer = token_rules.read_reply(reply(), NOW)
+    answer = token_rules.read_reply(reply_body(), NOW)
     assert answer is not None
-    assert answer.grant is not None
+    assert answer.tokens is not None
 
-    after = token_rules.granted(token_rules.trying(tried(2), "secret", NOW), answer.grant)
+    after = token_rules.record_tokens(
+        token_rules.record_attempt(state_after_refusals(2), "secret", NOW), answer.tokens
+    )
 
     assert (after.refused, after.unanswered) == ((), ())
 
@@ -120,9 +127,9 @@ def test_a_login_that_succeeds_ends_the_count() -> None:
     ("age", "is_fresh"), [(0, True), (1439, True), (1440, False), (1800, False), (-HOUR, True)]
 )
 def test_a_token_is_used_for_80_percent_of_its_life(age: float, is_fresh: bool) -> None:
-    known = held(access=Token(Secret(GOOD), NOW, NOW + 1800))
+    known = token_state(access=Token(Secret(GOOD), NOW, NOW + 1800))
 
-    assert (token_rules.fresh(known, NOW + age) is not None) is is_fresh
+    assert (token_rules.usable_token(known, NOW + age) is not None) is is_fresh
 
 
 @pytest.mark.fault("A12")
@@ -143,11 +150,11 @@ def test_a_token_is_used_for_80_percent_of_its_life(age: float, is_fresh: bool) 
     ],
 )
 def test_an_absurd_life_is_brought_within_bounds(life: object, seconds: float) -> None:
-    answer = token_rules.read_reply(reply(access_token_expire_time=life), NOW)
+    answer = token_rules.read_reply(reply_body(access_token_expire_time=life), NOW)
 
     assert answer is not None
-    assert answer.grant is not None
-    assert answer.grant.access.expires_at - NOW == seconds
+    assert answer.tokens is not None
+    assert answer.tokens.access.expires_at - NOW == seconds
 
 
 @pytest.mark.parametrize(
@@ -176,40 +183,42 @@ def test_an_answer_without_errcode_is_garbled(body: bytes) -> None:
     ["", "short", "x" * 513, "a b c d e f", "abcdefg&x=1", "abcdefgh\n", "ünïcödé8", 7, None],
 )
 def test_a_token_of_another_form_is_none(token: object) -> None:
-    answer = token_rules.read_reply(reply(access_token=token), NOW)
+    answer = token_rules.read_reply(reply_body(access_token=token), NOW)
 
     assert answer is not None
-    assert answer.grant is None
+    assert answer.tokens is None
 
 
 # --- clocks and waits
 
 
 def test_a_wait_doubles_up_to_its_most_when_the_same_answer_comes_again() -> None:
-    state, waits = held(), []
+    state, waits = token_state(), []
     for _ in range(5):
-        state = token_rules.held_back(state, 70087, NOW)
-        assert state.hold is not None
-        waits.append(state.hold.wait / MINUTE)
+        state = token_rules.record_wait(state, 70087, NOW)
+        assert state.imposed_wait is not None
+        waits.append(state.imposed_wait.wait / MINUTE)
 
     assert waits == [15, 30, 60, 120, 120]
 
 
 def test_another_answer_starts_with_its_own_wait() -> None:
-    state = token_rules.held_back(token_rules.held_back(held(), 70087, NOW), 60002, NOW)
+    state = token_rules.record_wait(token_rules.record_wait(token_state(), 70087, NOW), 60002, NOW)
 
-    assert state.hold == Hold(60002, 5 * MINUTE, NOW + 5 * MINUTE)
+    assert state.imposed_wait == ImposedWait(60002, 5 * MINUTE, NOW + 5 * MINUTE)
 
 
 @pytest.mark.fault("E14")
 def test_a_clock_that_was_ahead_does_not_hold_us_for_years() -> None:
     future = NOW + 10 * 365 * 24 * HOUR
-    written = token_rules.held_back(token_rules.trying(held(), "secret", future), 70004, future)
-    mended = token_rules.sane(token_rules.refused(written, future), NOW)
+    written = token_rules.record_wait(
+        token_rules.record_attempt(token_state(), "secret", future), 70004, future
+    )
+    mended = token_rules.clamp_to_now(token_rules.record_refusal(written, future), NOW)
 
-    assert mended.hold == Hold(70004, HOUR, NOW + HOUR)
-    assert token_rules.login_wait(mended, "secret", NOW) == 15 * MINUTE
-    assert token_rules.sane(mended, NOW) == mended
+    assert mended.imposed_wait == ImposedWait(70004, HOUR, NOW + HOUR)
+    assert token_rules.seconds_until_login(mended, "secret", NOW) == 15 * MINUTE
+    assert token_rules.clamp_to_now(mended, NOW) == mended
 
 
 # --- reactions
@@ -239,15 +248,15 @@ def file(path: Path, account: str = "a") -> TokenFile:
     return TokenFile(path, account)
 
 
-def everything() -> Held:
-    return Held(
+def everything() -> TokenState:
+    return TokenState(
         account="a",
         access=Token(Secret(GOOD), NOW, NOW + 1800),
         refresh=Token(Secret("refresh"), NOW, NOW + 86400),
-        secret_mark="mark",
+        secret_digest="digest",
         refused=(NOW - 5,),
         unanswered=(NOW - 3, NOW - 2),
-        hold=Hold(70004, 3600, NOW + 3600),
+        imposed_wait=ImposedWait(70004, 3600, NOW + 3600),
     )
 
 
@@ -265,9 +274,9 @@ def test_what_is_written_is_read_again(path: Path) -> None:
 def test_the_file_is_private_whatever_the_umask(path: Path) -> None:
     old = os.umask(0)
     try:
-        file(path).write(held())
+        file(path).write(token_state())
         path.with_name("hq.token.new").touch(0o666)
-        file(path).write(held())
+        file(path).write(token_state())
     finally:
         os.umask(old)
 
@@ -288,14 +297,14 @@ def test_a_file_that_others_can_read_is_made_private_again(
 
 
 def test_no_file_means_that_nothing_is_held(path: Path) -> None:
-    assert file(path).read(NOW) == Held(account="a")
+    assert file(path).read(NOW) == TokenState(account="a")
     assert not path.exists()
 
 
 def test_what_another_account_held_is_not_used(path: Path) -> None:
     file(path).write(everything())
 
-    assert file(path, "b").read(NOW) == Held(account="b")
+    assert file(path, "b").read(NOW) == TokenState(account="b")
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"null", b'{"version": 2}', b"\x00" * 512])
@@ -303,8 +312,8 @@ def test_a_garbled_file_costs_one_unanswered_login(path: Path, content: bytes) -
     path.write_bytes(content)
     first = file(path).read(NOW)
 
-    assert first == Held(account="a", unanswered=(NOW,))
-    assert token_rules.login_wait(first, "any secret", NOW) == MINUTE
+    assert first == TokenState(account="a", unanswered=(NOW,))
+    assert token_rules.seconds_until_login(first, "any secret", NOW) == MINUTE
     # Written at once: else each look would put the login off anew.
     assert file(path).read(NOW + 50) == first
 
@@ -350,7 +359,7 @@ def test_a_file_of_another_user_is_named_with_the_remedy(
 def test_a_file_that_cannot_be_written_is_a_matter_of_state(tmp_path: Path) -> None:
     missing = file(tmp_path / "missing" / "hq.token")
     with pytest.raises(TryAgain, match="no such file") as caught:
-        missing.write(held())
+        missing.write(token_state())
 
     assert caught.value.reason == "state"
     assert (caught.value.__cause__, caught.value.__context__) == (None, None)
@@ -396,4 +405,4 @@ def test_waiting_for_the_lock_can_be_cancelled(path: Path) -> None:
 
 def test_tokens_are_not_shown_by_what_holds_them() -> None:
     assert GOOD not in repr(everything())
-    assert GOOD not in str(token_rules.read_reply(reply(refresh_token=GOOD), NOW))
+    assert GOOD not in str(token_rules.read_reply(reply_body(refresh_token=GOOD), NOW))

@@ -16,8 +16,8 @@ import pytest
 
 from cdr_exporter.errors import ConfigError, PBXError, TryAgain, WaitLong
 from cdr_exporter.pbx import Cancelled
-from cdr_exporter.pbx.failures import printable, retry_after
-from cdr_exporter.pbx.tls import trust_of
+from cdr_exporter.pbx.failures import parse_retry_after, safe_for_log
+from cdr_exporter.pbx.tls import tls_policy_of
 from cdr_exporter.pbx.transport import MAX_BODY, APIRequest, Transport
 from cdr_exporter.secret import Secret
 from cdr_exporter.settings import TLS
@@ -373,7 +373,7 @@ def test_a_status_other_than_200_has_its_reason(
     ],
 )
 def test_retry_after_is_seconds_or_a_date_within_bounds(value: str, seconds: float | None) -> None:
-    assert retry_after(value, now=100.0) == seconds
+    assert parse_retry_after(value, now=100.0) == seconds
 
 
 @pytest.mark.fault("B8")
@@ -528,7 +528,7 @@ def test_tls_older_than_1_2_is_refused(leaf: Certificate) -> None:
         old.maximum_version = ssl.TLSVersion.TLSv1_1
     with Wire(say(ok(b"{}")), tls=old) as wire:
         assert failure(transport(wire, TLS(insecure_skip_verify=True))).reason == "tls"
-    assert trust_of(TLS()).context.minimum_version == ssl.TLSVersion.TLSv1_2
+    assert tls_policy_of(TLS()).context.minimum_version == ssl.TLSVersion.TLSv1_2
 
 
 def test_a_ca_file_is_loaded_once_for_all(tmp_path: Path) -> None:
@@ -719,4 +719,4 @@ def test_what_is_not_sent_shows_nothing_either(url: str, caplog: pytest.LogCaptu
     ids=["vendor", "long_capitals", "echoed_token", "controls", "long", "none"],
 )
 def test_a_text_of_the_pbx_is_cut_to_what_a_log_can_bear(text: str | None, shown: str) -> None:
-    assert printable(text) == shown
+    assert safe_for_log(text) == shown

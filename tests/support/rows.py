@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from cdr_exporter.cdr import CDRAnswer, Flawed, Record, Rejected
+from cdr_exporter.cdr import CDRAnswer, FlawedRecord, Record, Rejected
 from cdr_exporter.ledger.page import Page, page_of, query
 from cdr_exporter.metrics.catalogue import DELAY_BUCKETS, LEGS_BUCKETS
 from cdr_exporter.settings import DURATION_BUCKETS, RING_BUCKETS, WAIT_BUCKETS
@@ -41,10 +41,11 @@ def record(row_id: int = 1, **fields: Any) -> Record:
     return Record(id=row_id, **{**usual, **fields})
 
 
-def flawed(row_id: int, *faults: str) -> Flawed:
-    """Return the same call, of which the fields *faults* were unusable."""
-    return Flawed(
-        **{f: getattr(record(row_id), f) for f in Record.__struct_fields__}, faults=faults
+def flawed(row_id: int, *unusable_fields: str) -> FlawedRecord:
+    """Return the same call, of which the fields *unusable_fields* were unusable."""
+    return FlawedRecord(
+        **{f: getattr(record(row_id), f) for f in Record.__struct_fields__},
+        unusable_fields=unusable_fields,
     )
 
 

@@ -68,7 +68,7 @@ def _shortened_expression(text: str, factor: int) -> str:
 
 
 def _shortened_duration(text: str, factor: int) -> str:
-    milliseconds, rest = divmod(round(durations.parse(text) * 1000), factor)
+    milliseconds, rest = divmod(round(durations.parse_duration(text) * 1000), factor)
     if rest:
         raise ValueError(f"{text} divided by {factor} is not whole milliseconds")
-    return durations.show(milliseconds / 1000)
+    return durations.format_duration(milliseconds / 1000)

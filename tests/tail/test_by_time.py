@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from cdr_exporter.cdr import CDRAnswer, Garbled
+from cdr_exporter.cdr import CDRAnswer, GarbledAnswer
 from cdr_exporter.cdr.contract import CDRQuery
 from cdr_exporter.errors import TryAgain
 from cdr_exporter.ledger.order import BY_ID, BY_TIME
@@ -385,7 +385,7 @@ def test_a_pbx_that_does_not_sort_by_time_is_followed_by_id(
 
     def by_id_only(query: CDRQuery, answer: CDRAnswer) -> CDRAnswer:
         if query.sort_by == "time":
-            raise Garbled("not sorted")
+            raise GarbledAnswer("not sorted")
         return answer
 
     pbx.edit_answer = by_id_only

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from cdr_exporter.cdr import Garbled
+from cdr_exporter.cdr import GarbledAnswer
 from cdr_exporter.errors import TryAgain
 from cdr_exporter.ledger.page import query
 from cdr_exporter.metrics.self_metrics import SelfMetrics
@@ -48,7 +48,7 @@ def test_a_first_page_is_not_kept_waiting() -> None:
 
 def test_a_void_page_is_an_error_of_its_own_kind_that_passes() -> None:
     it = Bench()
-    it.pbx.failures = [Garbled("ids out of order")]
+    it.pbx.failures = [GarbledAnswer("ids out of order")]
     with pytest.raises(TryAgain, match="ids out of order") as raised:
         it.reader.read(query(1, 20))
 
