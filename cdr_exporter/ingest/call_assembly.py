@@ -74,7 +74,7 @@ class CallAssembler:
         call each and over by now.
         """
         # Rows without uid have nothing in common.
-        passed = {row.uid: row.ended_at for row in verdict.passed if row.uid}
+        passed = {row.uid: row.ended_at for row in verdict.left_out if row.uid}
         unread = NOT_KNOWN if shown else self._unread(page, verdict.ledger)
         at = self._moment(verdict.ledger, now, catching_up=not shown, unread=unread)
         fresh = _fresh(page, verdict, newest_key)
@@ -137,8 +137,8 @@ class CallAssembler:
     def _moment(self, ledger: Ledger, now: Now, *, unread: UnreadLegs, catching_up: bool) -> Moment:
         return Moment(
             reachable=self._reachable.at(now.steady),
-            covered=self._reachable.covered(ledger.swept_at),
-            newest=max(now.wall, ledger.watermark.newest),
+            covered=self._reachable.covered(ledger.all_read_since),
+            newest=max(now.wall, ledger.watermark.newest_end),
             catching_up=catching_up,
             unread=unread,
         )
@@ -168,6 +168,6 @@ def _fresh(page: Page, verdict: PageVerdict, newest_key: int) -> set[str]:
     They moved the others down, and *page* may begin within a call. By time nothing tells them
     from those that were there.
     """
-    if page.first or page.top <= newest_key or page.order.by_time:
+    if page.is_first or page.highest <= newest_key or page.order.by_time:
         return set()
     return {row.uid for row in verdict.counted if row.id > newest_key}

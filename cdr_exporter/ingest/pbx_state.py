@@ -50,7 +50,7 @@ class PBXState:
         committed: Callable[[], None],
     ) -> None:
         self.visibility = Visibility(pbx.stale_after, pbx.birth_hold)
-        self.terms = LedgerLimits(pbx.late_window, pbx.longest_call)
+        self.limits = LedgerLimits(pbx.late_window, pbx.longest_call)
         self.assembler = CallAssembler(pbx, call_rules, store.calls.last_seen)
         self._call_rules = call_rules
         self._max_trunks = pbx.max_trunks
@@ -84,12 +84,12 @@ class PBXState:
         """What is to be read again by now, newest first."""
         if self.ledger is None:
             return ()
-        return self.ledger.due(self._clock.now().wall, self.terms)
+        return self.ledger.due(self._clock.now().wall, self.limits)
 
     @property
     def all_read(self) -> bool:
         """Whether all that may bring late rows was read once since the process began."""
-        return self.ledger is None or all(gap.read for gap in self.ledger.recheck)
+        return self.ledger is None or all(each.last_read for each in self.ledger.recheck)
 
     @property
     def state_was_lost(self) -> bool:
@@ -165,7 +165,7 @@ class PBXState:
         count.event(LATE_RECORDS, verdict.late)
         count.event(REUSED_IDS, verdict.reused)
         count.event(PRE_BREAK_RECORDS, verdict.pre_break)
-        count.event(LINEAGE_BREAKS, int(verdict.broke))
+        count.event(LINEAGE_BREAKS, int(verdict.lineage_broke))
         return count
 
     def _with_calls(

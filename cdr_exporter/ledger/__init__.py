@@ -60,7 +60,8 @@ of the first page, or ended after the newest end on it.
 
 Bounds
 ------
-By id `REMEMBERED` identities are kept (and `floor` rises), by time those of the gap, `MOST_BY_TIME`
+By id `REMEMBERED_BY_ID` identities are kept (and `floor` rises), by time those of the gap,
+`REMEMBERED_BY_TIME`
 at most; beside them those that lie in holes, which were no more when the hole was made.
 Identities above `high` are given up when they are too many; then the watermark stands in for
 them. Gaps are `gaps.MOST` at most. Holes grow by one a poll at most, and the newest are read
@@ -72,19 +73,19 @@ first; from `MOST_UNREAD` on, neighbours become one.
     gaps ranges watermark   its parts
 """
 
-from .first_ledger import by_time, from_now, from_the_beginning
-from .ledger import MOST_BY_TIME, REMEMBERED, Ledger, LedgerLimits, PageVerdict
-from .ranges import Range, total
+from .first_ledger import from_now, from_the_beginning, start_by_time
+from .ledger import REMEMBERED_BY_ID, REMEMBERED_BY_TIME, Ledger, LedgerLimits, PageVerdict
+from .ranges import Range, count_keys
 
 __all__ = [
-    "MOST_BY_TIME",
-    "REMEMBERED",
+    "REMEMBERED_BY_ID",
+    "REMEMBERED_BY_TIME",
     "Ledger",
     "LedgerLimits",
     "PageVerdict",
     "Range",
-    "by_time",
+    "count_keys",
     "from_now",
     "from_the_beginning",
-    "total",
+    "start_by_time",
 ]

@@ -8,22 +8,22 @@ from ..cdr import Record
 from .ledger import Ledger, LedgerLimits
 from .order import BY_ID, BY_TIME
 from .page import Page
-from .recheck_ranges import RecheckRange, missing
+from .recheck_ranges import RecheckRange, missing_ranges
 from .watermark import Watermark
 
 
 def from_now(page: Page, now: float) -> Ledger:
     """Begin after the first *page*, by id: its rows are remembered and not counted."""
-    bad = (row for row in page.rejected if row.id)
-    done = {BY_ID.identity(row): row.id for row in page.rows}
-    done |= {BY_ID.identity(row): row.id or 0 for row in bad}
-    span = [(page.lowest, page.top)] if page.top else []
-    unread = missing(span, sorted(done.values(), reverse=True))
+    rejected = (row for row in page.rejected if row.id)
+    processed = {BY_ID.identity(row): row.id for row in page.rows}
+    processed |= {BY_ID.identity(row): row.id or 0 for row in rejected}
+    span = [(page.lowest, page.highest)] if page.highest else []
+    missing = missing_ranges(span, sorted(processed.values(), reverse=True))
     return Ledger(
-        newest_key=page.top,
+        newest_key=page.highest,
         remembered_from=page.lowest or 1,
-        remembered=done,
-        recheck=tuple(RecheckRange(low, high, int(now), now) for low, high in unread),
+        remembered=processed,
+        recheck=tuple(RecheckRange(low, high, int(now), now) for low, high in missing),
         rejects=tuple(row.fingerprint for row in page.rejected if row.id is None),
         watermark=Watermark().after(page.rows, now),
     )
@@ -34,36 +34,43 @@ def from_the_beginning() -> Ledger:
     return Ledger(first_read="all")
 
 
-def by_time(
-    before: Ledger | None,
+def start_by_time(
+    id_ledger: Ledger | None,
     newest: Iterable[Record],
     now: float,
-    terms: LedgerLimits,
+    limits: LedgerLimits,
     start: str,
-    clean_at: int | None,
+    all_had_ids_at: int | None,
     empty_at: int | None = None,
 ) -> Ledger:
     """Begin to follow a table by time, of which *newest* are the newest rows.
 
     After a ledger by id, what it counted stays counted, and rows without id are looked for as far
-    back as a call can last, from *clean_at*: the newest end when all rows had ids. Without one,
+    back as a call can last, from *all_had_ids_at*: the newest end when all rows had ids. Without
+    one,
     *start* is what the user wants with what is there; the table was seen empty *empty_at*, if so.
     """
-    if before is not None:
-        mark, opening = before.watermark, before.first_read
+    if id_ledger is not None:
+        watermark, first_read = id_ledger.watermark, id_ledger.first_read
     else:
-        mark, opening = Watermark().after(tuple(newest), now), start
-        mark = mark.broken(empty_at) if start == "now" else mark
-    whole = opening == "all" or (before is not None and before.unread)
-    last = mark.newest if clean_at is None or before is None else min(mark.newest, clean_at)
+        watermark, first_read = Watermark().after(tuple(newest), now), start
+        watermark = watermark.with_break(empty_at) if start == "now" else watermark
+    reads_everything = first_read == "all" or (id_ledger is not None and id_ledger.unread)
+    last_end = (
+        watermark.newest_end
+        if all_had_ids_at is None or id_ledger is None
+        else min(watermark.newest_end, all_had_ids_at)
+    )
     # A row of a clock that is ahead must not end the time in which others are looked for.
-    floor = 0 if whole else max(0, min(last, int(now)) - int(terms.longest_call))
-    rejects = before.rejects if before is not None else ()
+    remembered_from = (
+        0 if reads_everything else max(0, min(last_end, int(now)) - int(limits.longest_call))
+    )
+    rejects = id_ledger.rejects if id_ledger is not None else ()
     return Ledger(
         order=BY_TIME,
-        remembered_from=floor,
+        remembered_from=remembered_from,
         rejects=rejects,
-        watermark=mark,
-        first_read=opening,
-        id_ledger=before,
+        watermark=watermark,
+        first_read=first_read,
+        id_ledger=id_ledger,
     )

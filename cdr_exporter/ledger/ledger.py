@@ -10,23 +10,23 @@ from typing import NamedTuple
 from ..cdr import MAX_ID, Record, Rejected
 from . import recheck_ranges
 from .order import BY_ID, BY_TIME, Order
-from .page import HEAD_ROWS, Page
-from .ranges import Range, inside, total, united, within, without
+from .page import FIRST_PAGE_ROWS, Page
+from .ranges import Range, count_keys, intersect, merge, rows_in, subtract
 from .recheck_ranges import RecheckRange
-from .watermark import Watermark, is_ahead
+from .watermark import Watermark, is_in_future
 
-REMEMBERED = 2_000
+REMEMBERED_BY_ID = 2_000
 """Identities kept by id: rows that turn up late, or anew, within so many are told apart."""
 
-MOST_BY_TIME = 100_000
+REMEMBERED_BY_TIME = 100_000
 """Identities kept by time. More rows than that in `longest_call` make it shorter."""
 
-MOST_UNREAD = 500
+MAX_UNREAD_RANGES = 500
 
-_SLACK = 500
-_REJECTS_REMEMBERED = 1_000
+_PRUNE_MARGIN = 500
+_MAX_REJECTS = 1_000
 
-_SWEEP_EVERY = 300.0
+_RECHECK_INTERVAL_BY_TIME = 300.0
 """Seconds between two reads of what may still bring rows, by time."""
 
 
@@ -41,8 +41,8 @@ class PageVerdict(NamedTuple):
     """What a page brought: *ledger* holds once *counted* and *rejected* are committed with it.
 
     *late* and *reused* tell how many of *counted* were out of order, *pre_break* how many rows
-    were left out because they ended before the last break. *passed* are these and those from
-    before the start: done with, and not counted. *broke* is set by a break.
+    were left out because they ended before the last break. *left_out* are these and those from
+    before the start: done with, and not counted. *lineage_broke* is set by a break.
     """
 
     ledger: Ledger
@@ -51,8 +51,8 @@ class PageVerdict(NamedTuple):
     late: int = 0
     reused: int = 0
     pre_break: int = 0
-    passed: Sequence[Record] = ()
-    broke: bool = False
+    left_out: Sequence[Record] = ()
+    lineage_broke: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,276 +79,311 @@ class Ledger:
     first_read: str = ""
     id_ledger: Ledger | None = None
     newest_at_start: int = 0
-    lowest: int = field(default=0, compare=False)
+    lowest_remembered: int = field(default=0, compare=False)
 
     @property
     def backlog(self) -> int:
         """Keys without evidence: by id, at most so many rows are still to be read."""
-        return total(self.unread)
+        return count_keys(self.unread)
 
     @property
-    def swept_at(self) -> float:
+    def all_read_since(self) -> float:
         """When that was read (epoch seconds) which may bring rows and was read longest ago.
 
         Infinity by id, where a first page shows what is new, late rows aside.
         """
         if self.order is BY_ID:
             return float("inf")
-        return min((each.read for each in self.recheck), default=float("inf"))
+        return min((each.last_read for each in self.recheck), default=float("inf"))
 
     @property
-    def baseline(self) -> bool:
+    def in_baseline(self) -> bool:
         """Whether a first read of the whole table goes on."""
         return self.first_read == "all"
 
     @property
-    def is_blank(self) -> bool:
+    def is_empty(self) -> bool:
         """Whether no row was ever seen, so that any table is ours."""
         return not self.remembered and not self.newest_key
 
-    def due(self, now: float, terms: LedgerLimits) -> tuple[Range, ...]:
+    def due(self, now: float, limits: LedgerLimits) -> tuple[Range, ...]:
         """Return the ranges to read again at *now*, newest first."""
-        return recheck_ranges.due(self.recheck, now, self._every(terms))
+        return recheck_ranges.due(self.recheck, now, self._recheck_interval(limits))
 
-    def rank(self, key: int) -> int | None:
+    def known_rows_above(self, key: int) -> int | None:
         """Return how many rows are known above *key*, or None where not all are remembered."""
         if key < self.remembered_from:
             return None
         return sum(key < each <= self.newest_key for each in self.remembered.values())
 
-    def knows(self, page: Page) -> bool:
+    def recognises(self, page: Page) -> bool:
         """Say whether *page* shows by one of its rows that it is of our table."""
-        if self.is_blank and self.id_ledger is not None:
-            return self.id_ledger.is_blank or any(map(self.recognises, page.rows))
-        if self.is_blank or not page.top:
+        if self.is_empty and self.id_ledger is not None:
+            return self.id_ledger.is_empty or any(map(self.is_anchor, page.rows))
+        if self.is_empty or not page.highest:
             return True
         rows: list[Record | Rejected] = [*page.rows, *page.rejected]
-        return any(map(self.recognises, rows))
+        return any(map(self.is_anchor, rows))
 
-    def recognises(self, row: Record | Rejected) -> bool:
+    def is_anchor(self, row: Record | Rejected) -> bool:
         """Say whether *row* was seen itself, and all that was counted above it is remembered."""
         if self.remembered.get(self.order.identity(row), -1) >= self.remembered_from:
             return True
-        return self.id_ledger is not None and self.id_ledger.recognises(row)
+        return self.id_ledger is not None and self.id_ledger.is_anchor(row)
 
-    def remembers(self, row: Record | Rejected, now: float) -> bool:
+    def is_processed(self, row: Record | Rejected, now: float) -> bool:
         """Say whether *row* is done with, as far as that is remembered."""
         if self.order.identity(row) in self.remembered:
             return True
         return (
-            self.id_ledger is not None and isinstance(row, Record) and self.id_ledger.has(row, now)
+            self.id_ledger is not None
+            and isinstance(row, Record)
+            and self.id_ledger.was_processed_by_id(row, now)
         )
 
-    def has(self, row: Record, now: float) -> bool:
+    def was_processed_by_id(self, row: Record, now: float) -> bool:
         """Say whether *row*, in any order, was done with by this ledger."""
         if row.id and self.order.identity(row) in self.remembered:
             return True
         # An end in the future tells nothing: the row may have been there before the start.
-        told = self.watermark.reaches(row) or is_ahead(row, now)
-        if not 0 < row.id < self.remembered_from or not told:
+        may_be_old = self.watermark.may_be_processed(row) or is_in_future(row, now)
+        if not 0 < row.id < self.remembered_from or not may_be_old:
             return False
-        open_to_it = [*self.unread, *recheck_ranges.spans(self.recheck)]
-        return not any(low <= row.id <= high for low, high in open_to_it)
+        open_ranges = [*self.unread, *recheck_ranges.spans(self.recheck)]
+        return not any(low <= row.id <= high for low, high in open_ranges)
 
     def judge(
-        self, page: Page, now: float, terms: LedgerLimits, *, anchor: int | None = None
+        self, page: Page, now: float, limits: LedgerLimits, *, anchor: int | None = None
     ) -> PageVerdict:
         """Say which rows of *page* are new and what is known after it.
 
         *page* is of our table. Where it is a first one with no row that is remembered, *anchor*
         is the key of the nearest row below that is. Otherwise it joins on to the newest key.
         """
-        unread = self._joined(page, anchor)
-        open_rows = self._open_rows(page.rows, unread)
-        fresh = self._fresh(open_rows, now)
-        hidden = (
-            [row for row in fresh if self.watermark.hides(row)] if self.watermark.is_set else []
+        unread = self._unread_up_to(page, anchor)
+        candidates = self._candidates(page.rows, unread)
+        new_rows = self._new_rows(candidates, now)
+        pre_break_rows = (
+            [row for row in new_rows if self.watermark.may_predate_break(row)]
+            if self.watermark.has_break
+            else []
         )
-        counted = [row for row in fresh if not self.watermark.hides(row)] if hidden else fresh
-        passed = hidden
+        counted = (
+            [row for row in new_rows if not self.watermark.may_predate_break(row)]
+            if pre_break_rows
+            else new_rows
+        )
+        left_out = pre_break_rows
         if self.first_read == "now":
-            counted, hidden = self._since_start(fresh, self.newest_at_start or page.top, now), []
-            seen = set(map(id, counted))
-            passed = [row for row in fresh if id(row) not in seen]
+            counted, pre_break_rows = (
+                self._since_start(new_rows, self.newest_at_start or page.highest, now),
+                [],
+            )
+            counted_rows = set(map(id, counted))
+            left_out = [row for row in new_rows if id(row) not in counted_rows]
         rejected = [row for row in page.rejected if self._is_new_reject(row, unread, now)]
-        late, reused = self._out_of_order(counted, unread)
-        after = self._after(page, unread, fresh, rejected, now, terms)
+        late, reused = self._count_out_of_order(counted, unread)
+        after = self._after_page(page, unread, new_rows, rejected, now, limits)
         return PageVerdict(
             after,
             counted,
             rejected,
             late=late,
             reused=reused,
-            pre_break=len(hidden),
-            passed=passed,
+            pre_break=len(pre_break_rows),
+            left_out=left_out,
         )
 
-    def broken(self, terms: LedgerLimits) -> Ledger:
+    def new_lineage(self, limits: LedgerLimits) -> Ledger:
         """Return the ledger of a new lineage, of which nothing was read yet."""
-        by_time = self.watermark.newest - int(terms.longest_call)
-        floor = max(0, by_time) if self.order is BY_TIME else 1
-        mark = self.watermark.broken()
-        return Ledger(order=self.order, remembered_from=floor, watermark=mark, rejects=self.rejects)
+        by_time = self.watermark.newest_end - int(limits.longest_call)
+        remembered_from = max(0, by_time) if self.order is BY_TIME else 1
+        watermark = self.watermark.with_break()
+        return Ledger(
+            order=self.order,
+            remembered_from=remembered_from,
+            watermark=watermark,
+            rejects=self.rejects,
+        )
 
     # --- which rows count ------------------------------------------------------------------------
 
-    def _joined(self, page: Page, anchor: int | None) -> tuple[Range, ...]:
+    def _unread_up_to(self, page: Page, anchor: int | None) -> tuple[Range, ...]:
         """Return the holes with that which *page* shows between itself and what we know."""
-        if self.is_blank and page.top:
-            return ((self.remembered_from, page.top),)
+        if self.is_empty and page.highest:
+            return ((self.remembered_from, page.highest),)
         anchor = self.newest_key if anchor is None else anchor
         if page.lowest <= anchor:
             return self.unread
         # The second of the anchor may have more rows; what is on the page itself is read by it.
         lowest = anchor if self.order.by_time else anchor + 1
-        unread = united([*self.unread, (lowest, page.top)])
-        if len(unread) > MOST_UNREAD and unread[1][0] >= self.remembered_from:
-            unread = united([(unread[1][0], unread[0][1]), *unread[2:]])
+        unread = merge([*self.unread, (lowest, page.highest)])
+        if len(unread) > MAX_UNREAD_RANGES and unread[1][0] >= self.remembered_from:
+            unread = merge([(unread[1][0], unread[0][1]), *unread[2:]])
         return unread
 
-    def _open_rows(self, rows: Sequence[Record], unread: tuple[Range, ...]) -> Sequence[Record]:
+    def _candidates(self, rows: Sequence[Record], unread: tuple[Range, ...]) -> Sequence[Record]:
         """Return the *rows* whose keys may bring something new."""
-        key, floor = self.order.key, self.remembered_from
-        if rows and key(rows[-1]) >= floor:
+        key, remembered_from = self.order.key, self.remembered_from
+        if rows and key(rows[-1]) >= remembered_from:
             return rows
-        upper = list(takewhile(lambda row: key(row) >= floor, rows))
-        lower = within(united([*unread, *recheck_ranges.spans(self.recheck)]), 0, floor - 1)
-        return [*upper, *inside(rows[len(upper) :], lower, key)]
+        upper = list(takewhile(lambda row: key(row) >= remembered_from, rows))
+        lower = intersect(
+            merge([*unread, *recheck_ranges.spans(self.recheck)]), 0, remembered_from - 1
+        )
+        return [*upper, *rows_in(rows[len(upper) :], lower, key)]
 
     def _since_start(self, rows: Sequence[Record], newest: int, now: float) -> Sequence[Record]:
-        """Return those of *rows* that were not there when *newest* was the newest key."""
-        key, mark = self.order.key, self.watermark
-        return [row for row in rows if key(row) > newest or mark.passed_by(row, now)]
+        """Return those of *rows* that were not there when *newest_end* was the newest key."""
+        key, watermark = self.order.key, self.watermark
+        return [row for row in rows if key(row) > newest or watermark.is_after_break(row, now)]
 
-    def _fresh(self, rows: Sequence[Record], now: float) -> Sequence[Record]:
+    def _new_rows(self, rows: Sequence[Record], now: float) -> Sequence[Record]:
         """Return those of *rows* that are not done with."""
-        nothing_remembered = not self.remembered and self.id_ledger is None
-        if nothing_remembered or (rows and self._is_below_memory(rows[0])):
-            return _each_once(rows, self.order)
-        return [row for row in _each_once(rows, self.order) if not self.remembers(row, now)]
+        remembers_nothing = not self.remembered and self.id_ledger is None
+        if remembers_nothing or (rows and self._is_below_remembered(rows[0])):
+            return _without_duplicates(rows, self.order)
+        return [
+            row for row in _without_duplicates(rows, self.order) if not self.is_processed(row, now)
+        ]
 
-    def _is_below_memory(self, row: Record) -> bool:
+    def _is_below_remembered(self, row: Record) -> bool:
         # The way of a million rows: most of them lie below everything that is remembered.
-        return self.order is BY_ID and row.id < self.lowest
+        return self.order is BY_ID and row.id < self.lowest_remembered
 
-    def _out_of_order(
+    def _count_out_of_order(
         self, counted: Sequence[Record], unread: tuple[Range, ...]
     ) -> tuple[int, int]:
         """Count the late rows and those with the id of another row seen before."""
         if self.order is BY_TIME or not counted:
             return 0, 0
-        if self._is_below_memory(counted[0]):
-            return len(counted) - len(inside(counted, unread, self.order.key)), 0
+        if self._is_below_remembered(counted[0]):
+            return len(counted) - len(rows_in(counted, unread, self.order.key)), 0
         ids = set(self.remembered.values())
         reused = [row for row in counted if row.id in ids]
         others = [row for row in counted if row.id not in ids and row.id <= self.newest_key]
-        return len(others) - len(inside(others, unread, self.order.key)), len(reused)
+        return len(others) - len(rows_in(others, unread, self.order.key)), len(reused)
 
     def _is_new_reject(self, row: Rejected, unread: tuple[Range, ...], now: float) -> bool:
         """Say whether a row that cannot be counted is seen for the first time."""
         if row.id is None or self.order is BY_TIME:
             return row.fingerprint not in self.rejects
-        if self.remembers(row, now):
+        if self.is_processed(row, now):
             return False
         return row.id >= self.remembered_from or any(low <= row.id <= high for low, high in unread)
 
     # --- what is known after it ------------------------------------------------------------------
 
-    def _after(
+    def _after_page(
         self,
         page: Page,
         unread: tuple[Range, ...],
-        fresh: Sequence[Record],
+        new_rows: Sequence[Record],
         rejected: Sequence[Rejected],
         now: float,
-        terms: LedgerLimits,
+        limits: LedgerLimits,
     ) -> Ledger:
-        left = without(unread, *page.evidence) if page.top else unread
-        mark = self.watermark.after(fresh, now) if fresh else self.watermark
-        top = page.top if page.size else 0
-        high = top if page.first and top else max(self.newest_key, top)
+        still_unread = subtract(unread, *page.evidence) if page.highest else unread
+        watermark = self.watermark.after(new_rows, now) if new_rows else self.watermark
+        highest = page.highest if page.size else 0
+        newest_key = highest if page.is_first and highest else max(self.newest_key, highest)
         rejects = self._rejects(rejected)
-        seen = self._identities(fresh, rejected)
+        identities = self._identities(new_rows, rejected)
         after = replace(
             self,
-            newest_key=high,
-            remembered={**self.remembered, **seen} if seen else self.remembered,
-            unread=left,
-            recheck=self._gaps(page, unread, mark, now, terms),
+            newest_key=newest_key,
+            remembered={**self.remembered, **identities} if identities else self.remembered,
+            unread=still_unread,
+            recheck=self._recheck_after_page(page, unread, watermark, now, limits),
             rejects=rejects,
-            watermark=mark if left or self.first_read != "now" else mark.whole(),
-            first_read=self.first_read if left else "",
-            newest_at_start=self.newest_at_start or (page.top if self.first_read == "now" else 0),
+            watermark=watermark
+            if still_unread or self.first_read != "now"
+            else watermark.without_break(),
+            first_read=self.first_read if still_unread else "",
+            newest_at_start=self.newest_at_start
+            or (page.highest if self.first_read == "now" else 0),
         )
         return after._pruned()
 
     def _rejects(self, rejected: Sequence[Rejected]) -> tuple[int, ...]:
         new = [row.fingerprint for row in rejected if row.id is None or self.order is BY_TIME]
-        return (*self.rejects, *new)[-_REJECTS_REMEMBERED:] if new else self.rejects
+        return (*self.rejects, *new)[-_MAX_REJECTS:] if new else self.rejects
 
-    def _identities(self, fresh: Sequence[Record], rejected: Sequence[Rejected]) -> dict[int, int]:
+    def _identities(
+        self, new_rows: Sequence[Record], rejected: Sequence[Rejected]
+    ) -> dict[int, int]:
         order = self.order
         if order is BY_TIME:
-            return {order.identity(row): row.started_at for row in fresh}
-        floor = self.remembered_from
-        seen = {order.identity(row): row.id for row in fresh if row.id >= floor}
-        bad = {order.identity(row): row.id for row in rejected if row.id and row.id >= floor}
-        return seen | bad
+            return {order.identity(row): row.started_at for row in new_rows}
+        remembered_from = self.remembered_from
+        accepted = {order.identity(row): row.id for row in new_rows if row.id >= remembered_from}
+        refused = {
+            order.identity(row): row.id for row in rejected if row.id and row.id >= remembered_from
+        }
+        return accepted | refused
 
-    def _gaps(
+    def _recheck_after_page(
         self,
         page: Page,
         unread: tuple[Range, ...],
-        mark: Watermark,
+        watermark: Watermark,
         now: float,
-        terms: LedgerLimits,
+        limits: LedgerLimits,
     ) -> tuple[RecheckRange, ...]:
-        if not page.top:
+        if not page.highest:
             return self.recheck
         lowest, highest = page.evidence
-        known = recheck_ranges.read_at(self.recheck, page.evidence, now, self._every(terms))
+        updated = recheck_ranges.after_page(
+            self.recheck, page.evidence, now, self._recheck_interval(limits)
+        )
         if self.order is BY_TIME:
             # A row from the future must not end the time in which others may turn up.
-            ended = min(mark.newest, int(now)) - int(terms.longest_call)
-            return self._gaps_by_time(page, unread, known, ended, now)
-        kept = tuple(each for each in known if not _is_over(each, now, terms.late_window))
-        grown = [*unread, (self.newest_key + 1, page.top)] if page.first else unread
-        newly = within(united(grown), lowest, min(highest, page.top))
-        if newly and page.rows and _ended(page) < min(mark.newest, now) - terms.late_window:
-            newly = ()
-        if not newly and not kept:
+            settled_before = min(watermark.newest_end, int(now)) - int(limits.longest_call)
+            return self._recheck_by_time(page, unread, updated, settled_before, now)
+        kept = tuple(each for each in updated if not _is_expired(each, now, limits.late_window))
+        never_read = [*unread, (self.newest_key + 1, page.highest)] if page.is_first else unread
+        newly_read = intersect(merge(never_read), lowest, min(highest, page.highest))
+        if (
+            newly_read
+            and page.rows
+            and _newest_end(page) < min(watermark.newest_end, now) - limits.late_window
+        ):
+            newly_read = ()
+        if not newly_read and not kept:
             return ()
-        bad = [row.id for row in page.rejected if row.id]
-        there = sorted([*(row.id for row in page.rows), *bad], reverse=True)
-        late = inside(there, recheck_ranges.spans(kept), int) if kept else []
-        if not newly and not late:
+        rejected_ids = [row.id for row in page.rejected if row.id]
+        present_ids = sorted([*(row.id for row in page.rows), *rejected_ids], reverse=True)
+        late_ids = rows_in(present_ids, recheck_ranges.spans(kept), int) if kept else []
+        if not newly_read and not late_ids:
             return kept
-        for row_id in late:
-            kept = recheck_ranges.cut(kept, row_id, row_id)
-        missing = recheck_ranges.missing(newly, there)
-        return recheck_ranges.tidy(
+        for row_id in late_ids:
+            kept = recheck_ranges.without_keys(kept, row_id, row_id)
+        missing = recheck_ranges.missing_ranges(newly_read, present_ids)
+        return recheck_ranges.normalized(
             [*kept, *(RecheckRange(low, high, int(now), now) for low, high in missing)]
         )
 
-    def _gaps_by_time(
+    def _recheck_by_time(
         self,
         page: Page,
         unread: tuple[Range, ...],
-        known: tuple[RecheckRange, ...],
-        ended: int,
+        updated: tuple[RecheckRange, ...],
+        settled_before: int,
         now: float,
     ) -> tuple[RecheckRange, ...]:
         """Return the seconds in which calls began that are still to end."""
         lowest, highest = page.evidence
-        grown = [*unread, (self.newest_key + 1, page.top)]
-        newly = within(united(grown), max(lowest, ended), min(highest, page.top))
-        kept = recheck_ranges.cut(known, lowest, min(highest, ended - 1))
-        return recheck_ranges.tidy(
-            [*kept, *(RecheckRange(low, high, 0, now) for low, high in newly)]
+        never_read = [*unread, (self.newest_key + 1, page.highest)]
+        newly_read = intersect(
+            merge(never_read), max(lowest, settled_before), min(highest, page.highest)
+        )
+        kept = recheck_ranges.without_keys(updated, lowest, min(highest, settled_before - 1))
+        return recheck_ranges.normalized(
+            [*kept, *(RecheckRange(low, high, 0, now) for low, high in newly_read)]
         )
 
-    def _every(self, terms: LedgerLimits) -> float:
-        return _SWEEP_EVERY if self.order is BY_TIME else terms.late_window / 2
+    def _recheck_interval(self, limits: LedgerLimits) -> float:
+        return _RECHECK_INTERVAL_BY_TIME if self.order is BY_TIME else limits.late_window / 2
 
     # --- bounds ----------------------------------------------------------------------------------
 
@@ -356,21 +391,31 @@ class Ledger:
         return self._pruned_by_time() if self.order is BY_TIME else self._pruned_by_id()
 
     def _pruned_by_id(self) -> Ledger:
-        if len(self.remembered) <= REMEMBERED + _SLACK:
+        if len(self.remembered) <= REMEMBERED_BY_ID + _PRUNE_MARGIN:
             return self
-        live = sorted(key for key in self.remembered.values() if key <= self.newest_key)[
-            -REMEMBERED:
+        present_keys = sorted(key for key in self.remembered.values() if key <= self.newest_key)[
+            -REMEMBERED_BY_ID:
         ]
         vanished = sum(key > self.newest_key for key in self.remembered.values())
-        floor = live[0] if live else self.remembered_from
-        most = self.newest_key if vanished > REMEMBERED else MAX_ID
-        mark = self.watermark.broken() if vanished > REMEMBERED else self.watermark
-        kept = {each: key for each, key in self._needed(floor).items() if key <= most}
-        lowest = min([floor, *kept.values()])
-        return replace(self, remembered=kept, remembered_from=floor, watermark=mark, lowest=lowest)
+        remembered_from = present_keys[0] if present_keys else self.remembered_from
+        max_key = self.newest_key if vanished > REMEMBERED_BY_ID else MAX_ID
+        watermark = self.watermark.with_break() if vanished > REMEMBERED_BY_ID else self.watermark
+        kept = {
+            each: key
+            for each, key in self._identities_to_keep(remembered_from).items()
+            if key <= max_key
+        }
+        lowest_remembered = min([remembered_from, *kept.values()])
+        return replace(
+            self,
+            remembered=kept,
+            remembered_from=remembered_from,
+            watermark=watermark,
+            lowest_remembered=lowest_remembered,
+        )
 
-    def _needed(self, floor: int) -> dict[int, int]:
-        """Return the identities from *floor* up, and those in holes.
+    def _identities_to_keep(self, remembered_from: int) -> dict[int, int]:
+        """Return the identities from *remembered_from* up, and those in holes.
 
         A hole down to an anchor holds rows that were counted, too, where the anchor is not the
         newest of them. And by time, the second in which a hole ends may have rows on both sides.
@@ -379,29 +424,36 @@ class Ledger:
         return {
             each: key
             for each, key in self.remembered.items()
-            if key >= floor or any(low <= key <= high for low, high in unread)
+            if key >= remembered_from or any(low <= key <= high for low, high in unread)
         }
 
     def _pruned_by_time(self) -> Ledger:
-        floor = min((each.low for each in self.recheck), default=self.newest_key)
-        if len(self.remembered) > MOST_BY_TIME:
-            floor = max(floor, sorted(self.remembered.values())[-MOST_BY_TIME])
-        if floor == self.remembered_from and not self.unread:
+        remembered_from = min((each.low for each in self.recheck), default=self.newest_key)
+        if len(self.remembered) > REMEMBERED_BY_TIME:
+            remembered_from = max(
+                remembered_from, sorted(self.remembered.values())[-REMEMBERED_BY_TIME]
+            )
+        if remembered_from == self.remembered_from and not self.unread:
             return self
-        recheck = recheck_ranges.cut(self.recheck, 0, floor - 1)
-        return replace(self, remembered_from=floor, remembered=self._needed(floor), recheck=recheck)
+        recheck = recheck_ranges.without_keys(self.recheck, 0, remembered_from - 1)
+        return replace(
+            self,
+            remembered_from=remembered_from,
+            remembered=self._identities_to_keep(remembered_from),
+            recheck=recheck,
+        )
 
 
-def _is_over(each: RecheckRange, now: float, late_window: float) -> bool:
-    return each.read == now and now - each.since >= late_window
+def _is_expired(each: RecheckRange, now: float, late_window: float) -> bool:
+    return each.last_read == now and now - each.missing_since >= late_window
 
 
-def _ended(page: Page) -> int:
+def _newest_end(page: Page) -> int:
     """Return about when the calls of *page* ended; its newest rows tell."""
-    return max((row.ended_at for row in page.rows[:HEAD_ROWS]), default=0)
+    return max((row.ended_at for row in page.rows[:FIRST_PAGE_ROWS]), default=0)
 
 
-def _each_once(rows: Sequence[Record], order: Order) -> Sequence[Record]:
+def _without_duplicates(rows: Sequence[Record], order: Order) -> Sequence[Record]:
     """Return *rows*, by time without those that came twice; by id the page is void then."""
     if order is BY_ID:
         return rows

@@ -36,16 +36,16 @@ class Order:
     def identity(self, row: Record | Rejected) -> int:
         """Return 63 bits that are of this row and no other."""
         if row.id:
-            return self.known(row.id, row.fingerprint)
-        return _without_id(row) if isinstance(row, Record) else row.fingerprint
+            return self._identity_with_id(row.id, row.fingerprint)
+        return _identity_without_id(row) if isinstance(row, Record) else row.fingerprint
 
-    def known(self, row_id: int, fingerprint: int) -> int:
+    def _identity_with_id(self, row_id: int, fingerprint: int) -> int:
         """Return the identity of a row with an id."""
         return (fingerprint ^ row_id * _SPREAD) & MAX_ID
 
-    def evidence_for(self, lowest: int, top: int) -> tuple[int, int]:
-        """Return the keys that a page from *lowest* to *top* leaves no doubt about."""
-        return (lowest + 1, top - 1) if self.by_time else (lowest, top)
+    def evidence_for(self, lowest: int, highest: int) -> tuple[int, int]:
+        """Return the keys that a page from *lowest* to *highest* leaves no doubt about."""
+        return (lowest + 1, highest - 1) if self.by_time else (lowest, highest)
 
 
 BY_ID = Order("id", by_time=False)
@@ -54,14 +54,14 @@ BY_TIME = Order("time", by_time=True)
 ORDER_BY_FIELD = {order.sort_by: order for order in (BY_ID, BY_TIME)}
 
 
-def _without_id(row: Record) -> int:
+def _identity_without_id(row: Record) -> int:
     """Tell rows without id apart: by `new_id`, else by all that does not change later."""
-    parts = (row.new_id,) if row.new_id else _unchanging(row)
+    parts = (row.new_id,) if row.new_id else _unchanging_parts(row)
     text = "\0".join(parts).encode()
     return (zlib.crc32(text) << 31 | zlib.crc32(text[::-1]) & THIRTY_ONE_BITS) ^ row.fingerprint
 
 
-def _unchanging(row: Record) -> tuple[str, ...]:
+def _unchanging_parts(row: Record) -> tuple[str, ...]:
     numbers = (row.started_at, row.duration, row.ring_duration, row.talk_duration)
     parties = (row.uid, row.call_from, row.call_to, row.src_trunk, row.dst_trunk)
     return (*parties, row.disposition, row.call_type, *map(str, numbers))

@@ -18,7 +18,7 @@ from ..cdr import MAX_ID, CDRAnswer, GarbledAnswer, Record, Rejected
 from ..cdr.contract import CDRQuery
 from .order import BY_ID, ORDER_BY_FIELD, Order
 
-HEAD_ROWS = 20
+FIRST_PAGE_ROWS = 20
 """Rows of an idle poll."""
 
 
@@ -26,7 +26,8 @@ HEAD_ROWS = 20
 class Page:
     """One valid response to a query of `order_by=desc`.
 
-    *top* and *lowest* are the keys it spans, 0 and 0 when it holds none. *first* and *last* say
+    *highest* and *lowest* are the keys it spans, 0 and 0 when it holds none. *is_first* and
+    *is_last* say
     whether it is known to begin and to end the list. *without_id* are rows without an id where the
     list is followed by id: they stand anywhere, and prove nothing.
     """
@@ -36,12 +37,12 @@ class Page:
     without_id: Sequence[Record]
     order: Order
     offset: int
-    asked: int
+    limit: int
     total: int | None
-    top: int
+    highest: int
     lowest: int
-    first: bool
-    last: bool
+    is_first: bool
+    is_last: bool
 
     @property
     def size(self) -> int:
@@ -51,22 +52,22 @@ class Page:
     @property
     def evidence(self) -> tuple[int, int]:
         """The lowest and the highest key that this page leaves no doubt about."""
-        lowest, top = self.order.evidence_for(self.lowest, self.top)
+        lowest, highest = self.order.evidence_for(self.lowest, self.highest)
         # Above a first page there is nothing, nor below a last one.
-        return (0 if self.last else lowest, MAX_ID if self.first else top)
+        return (0 if self.is_last else lowest, MAX_ID if self.is_first else highest)
 
     def rows_above(self, key: int) -> int:
         """Count the rows, good and bad, that stand before those with *key* or a lower one."""
         return self.size - sum(self.order.key(row) <= key for row in self.rows)
 
     @property
-    def short(self) -> bool:
+    def is_partial(self) -> bool:
         """Fewer rows than were asked for."""
-        return self.size < self.asked
+        return self.size < self.limit
 
     def as_last(self) -> Page:
         """Return this page as the end of the list, for a reader who has other proof of it."""
-        return replace(self, last=True)
+        return replace(self, is_last=True)
 
 
 def page_of(query: CDRQuery, answer: CDRAnswer) -> Page:
@@ -74,7 +75,7 @@ def page_of(query: CDRQuery, answer: CDRAnswer) -> Page:
     order = ORDER_BY_FIELD[query.sort_by or BY_ID.sort_by]
     rows, without_id = _split_by_id(answer.rows) if order is BY_ID else (answer.rows, ())
     size = len(answer.rows) + len(answer.rejected)
-    _check(query, answer, size)
+    _check_size(query, answer, size)
     _check_order(order, rows)
     span = [order.key(row) for row in (*rows[:1], *rows[-1:])]
     if order is BY_ID:
@@ -86,16 +87,16 @@ def page_of(query: CDRQuery, answer: CDRAnswer) -> Page:
         without_id=without_id,
         order=order,
         offset=query.offset,
-        asked=query.limit,
+        limit=query.limit,
         total=answer.total,
-        top=max(span, default=0),
+        highest=max(span, default=0),
         lowest=min(span, default=0),
-        first=query.offset == 0,
-        last=answer.total is not None and query.offset + size >= answer.total,
+        is_first=query.offset == 0,
+        is_last=answer.total is not None and query.offset + size >= answer.total,
     )
 
 
-def _check(query: CDRQuery, answer: CDRAnswer, size: int) -> None:
+def _check_size(query: CDRQuery, answer: CDRAnswer, size: int) -> None:
     if size > query.limit:
         raise GarbledAnswer(f"{size} rows came where {query.limit} were asked for")
     if answer.total is not None and size and query.offset + size > answer.total:
@@ -120,6 +121,6 @@ def _split_by_id(rows: Sequence[Record]) -> tuple[Sequence[Record], Sequence[Rec
     return [row for row in rows if row.id], [row for row in rows if not row.id]
 
 
-def query(page: int, page_size: int, order: Order = BY_ID) -> CDRQuery:
+def query(number: int, page_size: int, order: Order = BY_ID) -> CDRQuery:
     """Return the query of the tail: in its order, newest first."""
-    return CDRQuery(page=page, page_size=page_size, sort_by=order.sort_by, order_by="desc")
+    return CDRQuery(page=number, page_size=page_size, sort_by=order.sort_by, order_by="desc")

@@ -9,56 +9,58 @@ from typing import TypeVar
 Range = tuple[int, int]
 """Lowest and highest key."""
 
-T = TypeVar("T")
+Item = TypeVar("Item")
 
 
-def united(ranges: Iterable[Range], nearer_than: int = 1) -> tuple[Range, ...]:
-    """Return *ranges* as disjoint ones; what lies *nearer_than* becomes one."""
+def merge(ranges: Iterable[Range], max_distance: int = 1) -> tuple[Range, ...]:
+    """Return *ranges* as disjoint ones; what lies *max_distance* becomes one."""
     found: list[Range] = []
     for low, high in sorted(ranges, key=lambda each: -each[1]):
         if low > high:
             continue
-        if found and high >= found[-1][0] - nearer_than:
+        if found and high >= found[-1][0] - max_distance:
             found[-1] = (min(low, found[-1][0]), found[-1][1])
         else:
             found.append((low, high))
     return tuple(found)
 
 
-def without(ranges: Iterable[Range], lowest: int, highest: int) -> tuple[Range, ...]:
+def subtract(ranges: Iterable[Range], lowest: int, highest: int) -> tuple[Range, ...]:
     """Take the keys from *lowest* to *highest* out of *ranges*."""
     if lowest > highest:
         return tuple(ranges)
-    left = []
+    parts = []
     for low, high in ranges:
         if high > highest:
-            left.append((max(low, highest + 1), high))
+            parts.append((max(low, highest + 1), high))
         if low < lowest:
-            left.append((low, min(high, lowest - 1)))
-    return tuple((low, high) for low, high in left if low <= high)
+            parts.append((low, min(high, lowest - 1)))
+    return tuple((low, high) for low, high in parts if low <= high)
 
 
-def within(ranges: Iterable[Range], lowest: int, highest: int) -> tuple[Range, ...]:
+def intersect(ranges: Iterable[Range], lowest: int, highest: int) -> tuple[Range, ...]:
     """Return the part of *ranges* from *lowest* to *highest*."""
-    cut = ((max(low, lowest), min(high, highest)) for low, high in ranges)
-    return tuple((low, high) for low, high in cut if low <= high)
+    clipped = ((max(low, lowest), min(high, highest)) for low, high in ranges)
+    return tuple((low, high) for low, high in clipped if low <= high)
 
 
-def total(ranges: Iterable[Range]) -> int:
+def count_keys(ranges: Iterable[Range]) -> int:
     """Count the keys in *ranges*."""
     return sum(high - low + 1 for low, high in ranges)
 
 
-def inside(rows: Sequence[T], ranges: Iterable[Range], key: Callable[[T], int]) -> list[T]:
+def rows_in(
+    rows: Sequence[Item], ranges: Iterable[Range], key: Callable[[Item], int]
+) -> list[Item]:
     """Return those of *rows* (keys falling) whose key lies in *ranges*."""
 
-    def falling(row: T) -> int:
+    def negated_key(row: Item) -> int:
         return -key(row)
 
-    found: list[T] = []
-    at = 0
+    found: list[Item] = []
+    position = 0
     for low, high in ranges:
-        start = bisect_left(rows, -high, lo=at, key=falling)
-        at = bisect_left(rows, 1 - low, lo=start, key=falling)
-        found += rows[start:at]
+        start = bisect_left(rows, -high, lo=position, key=negated_key)
+        position = bisect_left(rows, 1 - low, lo=start, key=negated_key)
+        found += rows[start:position]
     return found

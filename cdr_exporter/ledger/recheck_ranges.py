@@ -15,30 +15,31 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from .ranges import Range, inside, united, without
+from .ranges import Range, merge, rows_in, subtract
 
-MOST = 1_000
+MAX_RANGES = 1_000
 """Ranges kept; of more, the oldest are forgotten. There only remembered rows tell a late one."""
 
-NEAR = 50
+MERGE_DISTANCE = 50
 """So many keys between two ranges are read along, since a request costs more than so many rows."""
 
-_TOGETHER = 60.0
+_SAME_READ = 60.0
 """Seconds between two reads that count as one."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecheckRange:
-    """A range of keys; *since* is when it was first found missing (epoch seconds).
+    """A range of keys; *missing_since* is when it was first found missing (epoch seconds).
 
-    *read* is when it was read last, by this process; 0 before that, so that every start reads it
+    *last_read* is when it was read last, by this process; 0 before that, so that every start reads
+    it
     once.
     """
 
     low: int
     high: int
-    since: int = 0
-    read: float = field(default=0.0, compare=False)
+    missing_since: int = 0
+    last_read: float = field(default=0.0, compare=False)
 
     def span(self) -> Range:
         """Return its keys."""
@@ -50,60 +51,68 @@ def spans(ranges: Iterable[RecheckRange]) -> tuple[Range, ...]:
     return tuple(each.span() for each in ranges)
 
 
-def due(ranges: Iterable[RecheckRange], now: float, every: float) -> tuple[Range, ...]:
-    """Return what to read again at *now*: what was not read for *every* seconds.
+def due(ranges: Iterable[RecheckRange], now: float, interval: float) -> tuple[Range, ...]:
+    """Return what to read again at *now*: what was not read for *interval* seconds.
 
     What waits longest comes first, alone: where the PBX is slow, the rest may be due anew before.
     """
-    ripe = [each for each in ranges if not 0 <= now - each.read < every]
-    oldest = min((each.read for each in ripe), default=0.0)
-    return united((each.span() for each in ripe if each.read <= oldest + _TOGETHER), NEAR)
+    overdue = [each for each in ranges if not 0 <= now - each.last_read < interval]
+    oldest = min((each.last_read for each in overdue), default=0.0)
+    return merge(
+        (each.span() for each in overdue if each.last_read <= oldest + _SAME_READ), MERGE_DISTANCE
+    )
 
 
-def read_at(
-    ranges: Iterable[RecheckRange], evidence: Range, now: float, every: float
+def after_page(
+    ranges: Iterable[RecheckRange], evidence: Range, now: float, interval: float
 ) -> tuple[RecheckRange, ...]:
     """Return *ranges* after a page at *now* that leaves no doubt about the keys in *evidence*."""
-    return tuple(part for each in ranges for part in _read(each, evidence, now, every))
+    return tuple(
+        part for each in ranges for part in _split_by_evidence(each, evidence, now, interval)
+    )
 
 
-def _read(each: RecheckRange, evidence: Range, now: float, every: float) -> Iterable[RecheckRange]:
+def _split_by_evidence(
+    each: RecheckRange, evidence: Range, now: float, interval: float
+) -> Iterable[RecheckRange]:
     low, high = max(each.low, evidence[0]), min(each.high, evidence[1])
     # One that is not due is left in one piece: each first page would cut it otherwise.
-    if low > high or 0 <= now - each.read < every:
+    if low > high or 0 <= now - each.last_read < interval:
         return (each,)
-    rest = (replace(each, low=part[0], high=part[1]) for part in without([each.span()], low, high))
+    rest = (replace(each, low=part[0], high=part[1]) for part in subtract([each.span()], low, high))
     # A clock that was set back must not keep a range for ever.
-    since = min(each.since, int(now))
-    return (replace(each, low=low, high=high, since=since, read=now), *rest)
+    missing_since = min(each.missing_since, int(now))
+    return (replace(each, low=low, high=high, missing_since=missing_since, last_read=now), *rest)
 
 
-def cut(ranges: Iterable[RecheckRange], lowest: int, highest: int) -> tuple[RecheckRange, ...]:
+def without_keys(
+    ranges: Iterable[RecheckRange], lowest: int, highest: int
+) -> tuple[RecheckRange, ...]:
     """Take the keys from *lowest* to *highest* out of *ranges*."""
     return tuple(
         replace(each, low=low, high=high)
         for each in ranges
-        for low, high in without([each.span()], lowest, highest)
+        for low, high in subtract([each.span()], lowest, highest)
     )
 
 
-def tidy(ranges: Iterable[RecheckRange]) -> tuple[RecheckRange, ...]:
+def normalized(ranges: Iterable[RecheckRange]) -> tuple[RecheckRange, ...]:
     """Return *ranges* newest first, neighbours of the same age as one, and not too many."""
     found: list[RecheckRange] = []
     for each in sorted(ranges, key=lambda one: -one.high):
-        if found and _alike(found[-1], each):
-            read = min(found[-1].read, each.read)
-            found[-1] = replace(found[-1], low=min(found[-1].low, each.low), read=read)
+        if found and _can_merge(found[-1], each):
+            last_read = min(found[-1].last_read, each.last_read)
+            found[-1] = replace(found[-1], low=min(found[-1].low, each.low), last_read=last_read)
         else:
             found.append(each)
-    return tuple(found[:MOST])
+    return tuple(found[:MAX_RANGES])
 
 
-def missing(ranges: Iterable[Range], there: Sequence[int]) -> Iterator[Range]:
-    """Yield the parts of *ranges* with none of the ids that are *there* (falling)."""
+def missing_ranges(ranges: Iterable[Range], present: Sequence[int]) -> Iterator[Range]:
+    """Yield the parts of *ranges* with none of the ids that are *present* (falling)."""
     for low, high in ranges:
         upper = high
-        for each in inside(there, [(low, high)], int):
+        for each in rows_in(present, [(low, high)], int):
             if each < upper:
                 yield (each + 1, upper)
             upper = each - 1
@@ -111,6 +120,10 @@ def missing(ranges: Iterable[Range], there: Sequence[int]) -> Iterator[Range]:
             yield (low, upper)
 
 
-def _alike(above: RecheckRange, below: RecheckRange) -> bool:
+def _can_merge(above: RecheckRange, below: RecheckRange) -> bool:
     touching = below.high >= above.low - 1
-    return touching and above.since == below.since and abs(above.read - below.read) < _TOGETHER
+    return (
+        touching
+        and above.missing_since == below.missing_since
+        and abs(above.last_read - below.last_read) < _SAME_READ
+    )

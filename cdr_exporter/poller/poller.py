@@ -132,7 +132,7 @@ class Poller:
         self._self_metrics.set_one(AUTH_BLOCKED, None)
         if more:
             log.info("catching up", extra=self._say(backlog=self._backlog))
-            return self._reader.took
+            return self._reader.last_duration
         return backoff.after_success(self._pbx.poll_interval, self._jitter())
 
     def _failed(self, error: PBXError | StateNotWritten) -> float:

@@ -69,7 +69,7 @@ def _ledger(db: sqlite3.Connection, part: str, facts: str, before: Ledger | None
         first_read=said.first_read,
         newest_at_start=said.newest_at_start,
         id_ledger=before,
-        lowest=min([said.remembered_from, *rows.values()]),
+        lowest_remembered=min([said.remembered_from, *rows.values()]),
     )
 
 
@@ -79,11 +79,11 @@ def _write_part(db: sqlite3.Connection, part: str, after: Ledger, known: Mapping
         newest_key=min(after.newest_key, MAX_ID),
         remembered_from=after.remembered_from,
         unread=after.unread,
-        recheck=tuple((gap.low, gap.high, gap.since) for gap in after.recheck),
+        recheck=tuple((gap.low, gap.high, gap.missing_since) for gap in after.recheck),
         rejects=after.rejects,
-        newest_end=after.watermark.newest,
-        broken_at=after.watermark.broken_at,
-        ahead=after.watermark.ahead,
+        newest_end=after.watermark.newest_end,
+        broken_at=after.watermark.break_end,
+        ahead=after.watermark.future_rows,
         first_read=after.first_read,
         newest_at_start=after.newest_at_start,
     )

@@ -45,11 +45,11 @@ class CDRList(Protocol):
 
 
 class PageReader:
-    """Reads pages of one PBX. *took* is how long the last request took, in seconds."""
+    """Reads pages of one PBX. *last_duration* is how long the last request took, in seconds."""
 
     def __init__(self, cdr_list: CDRList, self_metrics: SelfMetrics, clock: Clock) -> None:
-        self.took = 0.0
-        self._list = cdr_list
+        self.last_duration = 0.0
+        self._cdr_list = cdr_list
         self._self_metrics = self_metrics
         self._clock = clock
         self._requests = cdr_list.requests
@@ -61,30 +61,30 @@ class PageReader:
         Raises `PBXError`, or `Stopped`.
         """
         if query.offset:
-            self._clock.wait(self.took)
+            self._clock.wait(self.last_duration)
         if self._clock.stopping:
             raise Stopped
-        page = self._timed(query)
+        page = self._fetch(query)
         self._self_metrics.add(ROWS_FETCHED, by=page.size)
         if page.total is not None:
             self._self_metrics.set(PBX_RECORDS, page.total)
         return page
 
-    def _timed(self, query: CDRQuery) -> Page:
+    def _fetch(self, query: CDRQuery) -> Page:
         began = self._clock.now().steady
         garbled = ""
         try:
-            return page_of(query, self._list.fetch(query))
+            return page_of(query, self._cdr_list.fetch(query))
         except GarbledAnswer as error:
             garbled = str(error)
         finally:
-            self.took = self._clock.now().steady - began
+            self.last_duration = self._clock.now().steady - began
             self._note_costs()
         raise TryAgain(f"{garbled}; nothing of the answer was used", reason="garbled")
 
     def _note_costs(self) -> None:
         """Carry over what the client did since the last time."""
-        requests, errcodes = self._list.requests, Counter(self._list.errcodes)
+        requests, errcodes = self._cdr_list.requests, Counter(self._cdr_list.errcodes)
         self._self_metrics.add(REQUESTS, by=requests - self._requests)
         for errcode, times in (errcodes - self._errcodes).items():
             label = str(errcode)

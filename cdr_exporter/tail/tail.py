@@ -17,9 +17,9 @@ from ..cdr.labels import labels_of
 from ..clock import Clock
 from ..errors import TryAgain
 from ..ingest.pbx_state import PBXState
-from ..ledger import Ledger, PageVerdict, Range, by_time, from_now, from_the_beginning
+from ..ledger import Ledger, PageVerdict, Range, from_now, from_the_beginning, start_by_time
 from ..ledger.order import BY_ID, BY_TIME, Order
-from ..ledger.page import HEAD_ROWS, Page, query
+from ..ledger.page import FIRST_PAGE_ROWS, Page, query
 from ..metrics.self_metrics import SelfMetrics
 from ..metrics.totals import Totals
 from ..settings import PBX
@@ -28,17 +28,17 @@ from .missing_ids import MissingIdDetector
 from .page_reader import PageReader
 from .read_plan import ReadPlan
 
-FIRST_ROWS = 200
+START_PAGE_ROWS = 200
 """Rows remembered at the very first start, so that deletions do not hide where we began."""
 
-_CLOCKS_DIFFER = 300
+_CLOCK_TOLERANCE = 300
 """Seconds by which the PBX's clock and ours may differ where the first calls of a PBX are told
 from old ones."""
 
-_TRIES = 2
+_MAX_TRIES = 2
 """Reads of one range in vain until it is looked for from scratch, or left to the next poll."""
 
-_NEARBY = 5
+_MAX_NEIGHBOURS = 5
 """Rows to look at, one by one, until one has an id that can be used."""
 
 
@@ -62,40 +62,42 @@ class Tail:
         self._state = state
         self._clock = clock
         self._lineage = LineageCheck(pbx, reader, state, self_metrics)
-        self._check = MissingIdDetector(pbx, reader, clock)
+        self._missing_ids = MissingIdDetector(pbx, reader, clock)
         self._plan = ReadPlan(self._order)
         self._empty_since: float | None = None
-        self._stuck_at: Range | None = None
-        self._lost: set[Range] = set()
+        self._range_given_up: Range | None = None
+        self._misplaced: set[Range] = set()
         """Ranges that are not where the rows we remember say."""
 
-    def follow(self, until: float) -> bool:
-        """Read the first page, then holes until *until* (steady clock).
+    def follow(self, deadline: float) -> bool:
+        """Read the first page, then holes until *deadline* (steady clock).
 
         Say whether there is more to be had at once. Raises `PBXError`, `StateNotWritten`,
         `Stopped`.
         """
         self._state.assembler.begin_poll(self._clock.now())
-        head, ledger = self._head()
-        if not head.size:
+        first_page, ledger = self._read_first_page()
+        if not first_page.size:
             self._note_empty()
             return False
         if ledger is None:
-            self._begin(head)
-        elif not self._count_head(head, ledger):
+            self._start(first_page)
+        elif not self._count_first_page(first_page, ledger):
             return False
-        self._lost &= {*self._state.unread, *self._state.due}
+        self._misplaced &= {*self._state.unread, *self._state.due}
         # However slow the PBX is, each poll gets somewhere.
-        until = max(until, self._clock.now().steady + 0.001)
-        moving = self._read_unread(until) or (self._reread(until) and not self._state.all_read)
-        if not moving and not self._state.unread:
+        deadline = max(deadline, self._clock.now().steady + 0.001)
+        more = self._read_unread(deadline) or (
+            self._recheck_due(deadline) and not self._state.all_read
+        )
+        if not more and not self._state.unread:
             self._state.count_finished_calls()
             self._state.visibility.shown = True
         self._state.assembler.end_poll()
         self._state.commit_births()
-        if self._order is BY_ID and self._state.ledger is not None and not moving:
-            self._check.count(head, self._state.ledger)
-        return moving
+        if self._order is BY_ID and self._state.ledger is not None and not more:
+            self._missing_ids.check_total(first_page, self._state.ledger)
+        return more
 
     def timed_out(self) -> None:
         """Note that a request took too long: ask for less."""
@@ -107,21 +109,21 @@ class Tail:
     def _order(self) -> Order:
         return self._state.ledger.order if self._state.ledger is not None else BY_ID
 
-    def _head(self) -> tuple[Page, Ledger | None]:
+    def _read_first_page(self) -> tuple[Page, Ledger | None]:
         """Read the first page in the order that shows every row, and say what to judge it by."""
-        ledger, rows = self._state.ledger, HEAD_ROWS
+        ledger, rows = self._state.ledger, FIRST_PAGE_ROWS
         if ledger is None:
-            rows = FIRST_ROWS
+            rows = START_PAGE_ROWS
         if self._plan.order is not self._order:
             self._plan = ReadPlan(self._order)
-        head = self._reader.read(query(1, rows, self._order))
-        if self._order is BY_TIME or not self._check.needs_time(head, ledger):
-            return head, ledger
+        first_page = self._reader.read(query(1, rows, self._order))
+        if self._order is BY_TIME or not self._missing_ids.needs_order_by_time(first_page, ledger):
+            return first_page, ledger
         self._plan = ReadPlan(BY_TIME)
-        head = self._reader.read(query(1, rows, BY_TIME))
-        return head, self._by_time(head, ledger)
+        first_page = self._reader.read(query(1, rows, BY_TIME))
+        return first_page, self._start_by_time(first_page, ledger)
 
-    def _by_time(self, head: Page, ledger: Ledger | None) -> Ledger:
+    def _start_by_time(self, first_page: Page, ledger: Ledger | None) -> Ledger:
         """Return the ledger to begin with by time; it holds once a page was kept with it."""
         log.warning(
             "rows without id; following the table by time",
@@ -131,22 +133,24 @@ class Tail:
             self._state.visibility.shown = False
         start = "now" if self._state.state_was_lost else self._pbx.start
         now = self._clock.now().wall
-        clean_at, empty_at = self._check.clean_at, self._empty_at
-        return by_time(ledger, head.rows, now, self._state.terms, start, clean_at, empty_at)
+        all_had_ids_at, empty_at = self._missing_ids.all_had_ids_at, self._empty_at
+        return start_by_time(
+            ledger, first_page.rows, now, self._state.limits, start, all_had_ids_at, empty_at
+        )
 
     # --- reading ---------------------------------------------------------------------------------
 
-    def _read_unread(self, until: float) -> bool:
+    def _read_unread(self, deadline: float) -> bool:
         """Read holes, newest first; say whether it ended for want of time only."""
         tries = 0
         while self._state.unread:
             wanted = self._state.unread[0]
-            position = self._find(wanted, until)
-            if position is None or (not tries and self._clock.now().steady >= until):
+            position = self._find_position(wanted, deadline)
+            if position is None or (not tries and self._clock.now().steady >= deadline):
                 return True
             tries = 0 if self._read_page_of(wanted, position) else tries + 1
-            if tries == _TRIES:
-                self._give_up(wanted)
+            if tries == _MAX_TRIES:
+                self._leave_to_next_poll(wanted)
                 return False
         return False
 
@@ -156,67 +160,68 @@ class Tail:
         self._read_at(wanted, position)
         return self._state.unread != before or self._plan.made_progress
 
-    def _read_at(self, wanted: Range, position: int, *, again: bool = False) -> None:
-        page = self._reader.read(self._plan.next_query(wanted, position, again=again))
-        self._plan.adapt_size(self._reader.took)
+    def _read_at(self, wanted: Range, position: int, *, rereading: bool = False) -> None:
+        page = self._reader.read(self._plan.next_query(wanted, position, rereading=rereading))
+        self._plan.adapt_size(self._reader.last_duration)
         if self._state.ledger is not None:
-            self._keep(page, KnownTable(self._state.ledger))
+            self._count_page(page, KnownTable(self._state.ledger))
 
-    def _reread(self, until: float) -> bool:
+    def _recheck_due(self, deadline: float) -> bool:
         """Read again what may still bring rows, where it is due; say whether time was up."""
         given_up: set[Range] = set()
         tries = 0
-        left = self._state.due
-        while left:
-            position = self._find(left[0], until)
-            if position is None or self._clock.now().steady >= until:
+        open_ranges = self._state.due
+        while open_ranges:
+            wanted = open_ranges[0]
+            position = self._find_position(wanted, deadline)
+            if position is None or self._clock.now().steady >= deadline:
                 return True
-            self._read_at(left[0], position, again=True)
+            self._read_at(wanted, position, rereading=True)
             due = self._state.due
-            tries = 0 if left[0] not in due or self._plan.made_progress else tries + 1
-            if tries == _TRIES:
+            tries = 0 if wanted not in due or self._plan.made_progress else tries + 1
+            if tries == _MAX_TRIES:
                 # Rows we do not know stand above it: it is looked for from scratch, once a poll.
-                given_up |= {left[0]} & self._lost
-                self._lost.add(left[0])
+                given_up |= {wanted} & self._misplaced
+                self._misplaced.add(wanted)
                 self._plan.forget_positions()
                 tries = 0
-            elif left[0] not in due:
-                self._lost.discard(left[0])
-            left = tuple(span for span in due if span not in given_up)
+            elif wanted not in due:
+                self._misplaced.discard(wanted)
+            open_ranges = tuple(span for span in due if span not in given_up)
         return False
 
-    def _give_up(self, wanted: Range) -> None:
+    def _leave_to_next_poll(self, wanted: Range) -> None:
         """Leave *wanted* to the next poll, and let that fail if nothing has changed by then."""
         self._plan.forget_positions()
-        self._lost.add(wanted)
-        if self._stuck_at == wanted:
+        self._misplaced.add(wanted)
+        if self._range_given_up == wanted:
             raise TryAgain(
                 f"{self._order.sort_by}s {wanted[0]} to {wanted[1]} are on no page, though the "
                 "list goes on below them; they are asked for again",
                 reason="garbled",
             )
-        self._stuck_at = wanted
+        self._range_given_up = wanted
 
-    def _find(self, wanted: Range, until: float) -> int | None:
+    def _find_position(self, wanted: Range, deadline: float) -> int | None:
         """Return where *wanted* begins: keys fall with the position, so 30 single rows tell."""
         ledger = self._state.ledger
-        if ledger is not None and wanted not in self._lost:
-            rank = ledger.rank(wanted[1])
-            if rank is not None:
-                self._plan.mark(wanted, rank)
+        if ledger is not None and wanted not in self._misplaced:
+            known_above = ledger.known_rows_above(wanted[1])
+            if known_above is not None:
+                self._plan.set_position(wanted, known_above)
         while (position := self._plan.position(wanted)) is None:
-            if self._clock.now().steady >= until:
+            if self._clock.now().steady >= deadline:
                 return None
-            at = self._plan.probe(wanted)
-            self._plan.narrow_search(at, self._id_near(at))
+            probe = self._plan.next_probe(wanted)
+            self._plan.narrow_search(probe, self._key_near(probe))
         return position
 
-    def _id_near(self, position: int) -> int:
+    def _key_near(self, position: int) -> int:
         """Return the id at *position*, or below where that is unusable; 0 past the end."""
-        for at in range(position, position + _NEARBY):
+        for at in range(position, position + _MAX_NEIGHBOURS):
             page = self._reader.read(query(at + 1, 1, self._order))
-            if page.top or not page.size:
-                return page.top
+            if page.highest or not page.size:
+                return page.highest
         return 0
 
     # --- the first page --------------------------------------------------------------------------
@@ -230,68 +235,77 @@ class Tail:
             self._state.visibility.shown = True
         self._state.note_page(())
 
-    def _begin(self, head: Page) -> None:
+    def _start(self, first_page: Page) -> None:
         """Begin with the first rows ever seen: those that are old lie before the start."""
-        new = [row for row in head.rows if self._ended_while_watching(row)]
-        if new and len(new) == head.size:
+        new = [row for row in first_page.rows if self._ended_since_empty(row)]
+        if new and len(new) == first_page.size:
             # The table was empty, and no PBX starts with so many calls at once.
-            self._keep(head, KnownTable(Ledger()))
+            self._count_page(first_page, KnownTable(Ledger()))
         # After a state was lost, a second baseline under the same series would look like calls.
         elif self._pbx.start == "now" or self._state.state_was_lost:
-            old = [row for row in head.rows if not self._ended_while_watching(row)]
-            begun = PageVerdict(from_now(_named(head), self._clock.now().wall), new, passed=old)
-            self._state.keep(begun, head, self._totals_of(old), baseline=False)
-            self._plan.record_page(head, 0, ())
+            old = [row for row in first_page.rows if not self._ended_since_empty(row)]
+            verdict = PageVerdict(
+                from_now(_reject_without_id(first_page), self._clock.now().wall), new, left_out=old
+            )
+            self._state.keep(verdict, first_page, self._totals_at_zero(old), baseline=False)
+            self._plan.record_page(first_page, 0, ())
         else:
             self._state.visibility.shown = False
-            self._keep(head, KnownTable(from_the_beginning()))
+            self._count_page(first_page, KnownTable(from_the_beginning()))
 
     @property
     def _empty_at(self) -> int | None:
         """When the table was certainly empty, by any clock that the PBX may have."""
-        return None if self._empty_since is None else int(self._empty_since) - _CLOCKS_DIFFER
+        return None if self._empty_since is None else int(self._empty_since) - _CLOCK_TOLERANCE
 
-    def _ended_while_watching(self, row: Record) -> bool:
+    def _ended_since_empty(self, row: Record) -> bool:
         return self._empty_at is not None and row.ended_at > self._empty_at
 
-    def _totals_of(self, old: Iterable[Record]) -> Totals:
+    def _totals_at_zero(self, old: Iterable[Record]) -> Totals:
         """Return totals at 0 for the trunks of *old* rows, the newest as far as there is room."""
         trunks = dict.fromkeys(labels_of(row).trunk for row in old)
         return self._state.first_totals(list(trunks)[: self._pbx.max_trunks])
 
     # --- any page --------------------------------------------------------------------------------
 
-    def _count_head(self, head: Page, ledger: Ledger) -> bool:
-        """Join *head* on, judge it and keep what it brings; False if it is of another table."""
-        joined = self._lineage.identify(head, ledger, self._plan)
-        if joined is None:
+    def _count_first_page(self, first_page: Page, ledger: Ledger) -> bool:
+        """Count *first_page* where it is of the table we know; say whether it is.
+
+        Reads more pages where that is in doubt. Raises `PBXError`, `StateNotWritten`, `Stopped`.
+        """
+        table = self._lineage.identify(first_page, ledger, self._plan)
+        if table is None:
             return False
-        self._keep(head, joined)
-        if joined.beyond is not None and self._state.ledger is not None:
-            self._keep(joined.beyond, KnownTable(self._state.ledger))
+        self._count_page(first_page, table)
+        if table.anchor_page is not None and self._state.ledger is not None:
+            self._count_page(table.anchor_page, KnownTable(self._state.ledger))
         return True
 
-    def _keep(self, page: Page, joined: KnownTable) -> None:
+    def _count_page(self, page: Page, table: KnownTable) -> None:
         page = self._mark_if_last(page)
-        ledger, now = joined.ledger, self._clock.now().wall
-        verdict = ledger.judge(page, now, self._state.terms, anchor=joined.anchor)
+        ledger, now = table.ledger, self._clock.now().wall
+        verdict = ledger.judge(page, now, self._state.limits, anchor=table.anchor)
         totals = self._state.totals
-        if ledger.first_read == "now" and ledger.is_blank:
-            totals = self._totals_of(row for row in page.rows if ledger.watermark.hides(row))
-        baseline = ledger.baseline
-        self._state.keep(verdict._replace(broke=joined.broke), page, totals, baseline=baseline)
+        if ledger.first_read == "now" and ledger.is_empty:
+            totals = self._totals_at_zero(
+                row for row in page.rows if ledger.watermark.may_predate_break(row)
+            )
+        baseline = ledger.in_baseline
+        self._state.keep(
+            verdict._replace(lineage_broke=table.lineage_broke), page, totals, baseline=baseline
+        )
         self._plan.record_page(page, len(verdict.counted), self._state.unread, self._state.due)
 
     def _mark_if_last(self, page: Page) -> Page:
-        mark_if_last = self._plan.mark_if_last(page)
-        if mark_if_last.last and not page.last and page.total is not None:
+        marked = self._plan.mark_if_last(page)
+        if marked.is_last and not page.is_last and page.total is not None:
             end = page.offset + page.size
             fields = {"pbx": self._pbx.name, "rows": end, "total_number": page.total}
             log.warning("the list is shorter than total_number", extra={"fields": fields})
-        return _named(mark_if_last)
+        return _reject_without_id(marked)
 
 
-def _named(page: Page) -> Page:
+def _reject_without_id(page: Page) -> Page:
     """Return *page*, by id, with its rows without id rejected: no order by time shows more."""
-    bad = [Rejected("id", BY_ID.identity(row)) for row in page.without_id]
-    return replace(page, rejected=[*page.rejected, *bad], without_id=()) if bad else page
+    rejected = [Rejected("id", BY_ID.identity(row)) for row in page.without_id]
+    return replace(page, rejected=[*page.rejected, *rejected], without_id=()) if rejected else page

@@ -394,7 +394,7 @@ def test_what_came_after_the_poll_began_waits_for_the_next_poll(offset: int, ove
     calls = TrackedCalls()
     [row] = rows("0  IVR Main<6200>  ANSWERED  0  20  in  sip", first_id=77)
     page = page_of(query(offset // 20 + 1, 20), CDRAnswer(errcode=0, total=500, rows=[row]))
-    ledger = Ledger(newest_key=77, watermark=Watermark(newest=int(now.wall)))
+    ledger = Ledger(newest_key=77, watermark=Watermark(newest_end=int(now.wall)))
     verdict, whole = assembler.after_page(
         calls, PageVerdict(ledger, [row]), grouped([row]), page, now, newest_key=76, shown=False
     )

@@ -9,19 +9,19 @@ from cdr_exporter.ledger import (
     Ledger,
     LedgerLimits,
     PageVerdict,
-    by_time,
     from_now,
     from_the_beginning,
+    start_by_time,
 )
 from cdr_exporter.ledger.order import BY_ID, BY_TIME, Order
 from cdr_exporter.ledger.page import Page, page_of, query
 from cdr_exporter.ledger.watermark import Watermark
 from cdr_exporter.tail.anchor_search import AnchorSearch
-from cdr_exporter.tail.page_size import whole
+from cdr_exporter.tail.page_size import query_for_all
 
 from ..support.fake_pbx import FakePBX
 
-TERMS = LedgerLimits(late_window=600.0, longest_call=11_700.0)
+LIMITS = LedgerLimits(late_window=600.0, longest_call=11_700.0)
 NOW = 1_700_001_000.0
 
 
@@ -33,7 +33,7 @@ def read(pbx: FakePBX, number: int = 1, size: int = 20, order: Order = BY_ID) ->
 def judged(
     ledger: Ledger, page: Page, now: float = NOW, *, anchor: int | None = None
 ) -> PageVerdict:
-    return ledger.judge(page, now, TERMS, anchor=anchor)
+    return ledger.judge(page, now, LIMITS, anchor=anchor)
 
 
 def ids(verdict: PageVerdict) -> list[int]:
@@ -87,7 +87,7 @@ def test_the_last_page_proves_what_lies_below_it(pbx: FakePBX) -> None:
     ledger = judged(from_the_beginning(), read(pbx, size=41)).ledger
 
     assert ledger.unread == ()
-    assert not ledger.baseline
+    assert not ledger.in_baseline
 
 
 def test_start_now_counts_nothing_of_the_head_and_nothing_below_it(pbx: FakePBX) -> None:
@@ -123,16 +123,16 @@ def test_a_first_page_is_known_by_one_of_its_rows(pbx: FakePBX) -> None:
     mostly_new = read(pbx)
     pbx.call(1)
 
-    assert ledger.knows(mostly_new)
-    assert not ledger.knows(read(pbx))
-    assert not ledger.knows(read(another(50)))
+    assert ledger.recognises(mostly_new)
+    assert not ledger.recognises(read(pbx))
+    assert not ledger.recognises(read(another(50)))
 
 
 def test_an_empty_answer_says_nothing(pbx: FakePBX) -> None:
     ledger = from_now(read(pbx), NOW)
     verdict = judged(ledger, read(FakePBX()))
 
-    assert ledger.knows(read(FakePBX()))
+    assert ledger.recognises(read(FakePBX()))
     assert verdict.ledger == ledger
 
 
@@ -266,10 +266,10 @@ def test_of_another_table_nothing_is_found(pbx: FakePBX) -> None:
 
 def test_after_a_break_only_rows_that_ended_later_count(pbx: FakePBX) -> None:
     ledger = judged(from_the_beginning(), read(pbx, size=100)).ledger
-    newest = ledger.watermark.newest
+    newest = ledger.watermark.newest_end
     other = another(10, started_at=newest - 60)
     other.insert(11, uid="later", started_at=newest - 59)
-    verdict = judged(ledger.broken(TERMS), read(other))
+    verdict = judged(ledger.new_lineage(LIMITS), read(other))
 
     assert [row.uid for row in verdict.counted] == ["later"]
     assert verdict.pre_break == 10
@@ -279,7 +279,7 @@ def test_after_a_break_only_rows_that_ended_later_count(pbx: FakePBX) -> None:
 def test_after_a_break_the_watermark_holds_for_rows_that_turn_up_later_too(pbx: FakePBX) -> None:
     ledger = judged(from_the_beginning(), read(pbx, size=100)).ledger
     other = another(10)
-    ledger = judged(ledger.broken(TERMS), read(other)).ledger
+    ledger = judged(ledger.new_lineage(LIMITS), read(other)).ledger
     other.insert(20, uid="from another backup", started_at=1_700_000_001)
     verdict = judged(ledger, read(other))
 
@@ -290,12 +290,12 @@ def test_after_a_break_the_watermark_holds_for_rows_that_turn_up_later_too(pbx: 
 @pytest.mark.fault("D9")
 def test_a_row_that_ends_in_the_future_does_not_hide_what_comes_after_a_break() -> None:
     far = Record(id=1, uid="far", started_at=4_000_000_000, duration=1)
-    mark = Watermark(newest=500).after([far], NOW).broken()
+    mark = Watermark(newest_end=500).after([far], NOW).with_break()
     soon = Record(id=2, uid="soon", started_at=1_700_000_000, duration=1)
 
-    assert mark.broken_at == 500
-    assert mark.hides(far)
-    assert not mark.hides(soon)
+    assert mark.break_end == 500
+    assert mark.may_predate_break(far)
+    assert not mark.may_predate_break(soon)
 
 
 @pytest.mark.fault("D9")
@@ -304,9 +304,9 @@ def test_a_clock_that_is_just_wrong_hides_what_may_have_been_counted() -> None:
         Record(id=n, uid=f"far-{n}", started_at=4_000_000_000 + n, duration=1)
         for n in range(1, 101)
     ]
-    mark = Watermark().after(rows, NOW).broken()
+    mark = Watermark().after(rows, NOW).with_break()
 
-    assert all(mark.hides(row) for row in rows)
+    assert all(mark.may_predate_break(row) for row in rows)
 
 
 # --- late rows -----------------------------------------------------------------------------------
@@ -333,7 +333,7 @@ def gap_of(pbx: FakePBX) -> Ledger:
 def test_an_id_missing_among_recent_ones_is_read_again(
     pbx: FakePBX, age: int, due: tuple[tuple[int, int], ...]
 ) -> None:
-    assert gap_of(pbx).due(NOW + age, TERMS) == due
+    assert gap_of(pbx).due(NOW + age, LIMITS) == due
 
 
 def test_a_gap_is_forgotten_by_a_read_only_and_only_when_it_is_old(pbx: FakePBX) -> None:
@@ -387,7 +387,9 @@ START = 1_700_000_000
 def test_a_row_that_turns_up_between_others_counts_once() -> None:
     pbx = FakePBX()
     calls_by_time(pbx, *range(START, START + 10))
-    ledger = judged(by_time(None, (), NOW, TERMS, "all", None), read(pbx, order=BY_TIME)).ledger
+    ledger = judged(
+        start_by_time(None, (), NOW, LIMITS, "all", None), read(pbx, order=BY_TIME)
+    ).ledger
     calls_by_time(pbx, START + 5)
     verdict = judged(ledger, read(pbx, order=BY_TIME))
     again = judged(verdict.ledger, read(pbx, order=BY_TIME))
@@ -400,7 +402,9 @@ def test_the_second_at_a_pages_end_is_not_done_with() -> None:
     pbx = FakePBX()
     calls_by_time(pbx, *[START] * 30)
     calls_by_time(pbx, *[START + 1] * 10)
-    ledger = judged(by_time(None, (), NOW, TERMS, "all", None), read(pbx, order=BY_TIME)).ledger
+    ledger = judged(
+        start_by_time(None, (), NOW, LIMITS, "all", None), read(pbx, order=BY_TIME)
+    ).ledger
     rest = judged(ledger, read(pbx, 2, 20, BY_TIME))
 
     assert ledger.unread == ((0, START),)
@@ -411,7 +415,7 @@ def test_seconds_in_which_no_call_can_have_begun_that_is_still_to_end_are_over()
     pbx = FakePBX()
     calls_by_time(pbx, START, START + 20_000)
     now = START + 20_100.0
-    ledger = by_time(None, (), now, TERMS, "all", None)
+    ledger = start_by_time(None, (), now, LIMITS, "all", None)
     ledger = judged(ledger, read(pbx, order=BY_TIME), now).ledger
     calls_by_time(pbx, START + 1, START + 10_000)
     verdict = judged(ledger, read(pbx, order=BY_TIME), now)
@@ -424,7 +428,7 @@ def test_what_was_counted_by_id_is_not_counted_by_time(pbx: FakePBX) -> None:
     before = judged(from_the_beginning(), read(pbx, size=100)).ledger
     pbx.call(2)
     calls_by_time(pbx, START + 90, START + 120)
-    ledger = by_time(before, (), NOW, TERMS, "all", None)
+    ledger = start_by_time(before, (), NOW, LIMITS, "all", None)
     verdict = judged(ledger, read(pbx, size=200, order=BY_TIME))
 
     assert sorted(row.uid for row in verdict.counted) == [
@@ -438,7 +442,9 @@ def test_what_was_counted_by_id_is_not_counted_by_time(pbx: FakePBX) -> None:
 def test_by_time_the_second_of_the_anchor_is_read_again() -> None:
     pbx = FakePBX()
     calls_by_time(pbx, *range(START, START + 10))
-    ledger = judged(by_time(None, (), NOW, TERMS, "all", None), read(pbx, order=BY_TIME)).ledger
+    ledger = judged(
+        start_by_time(None, (), NOW, LIMITS, "all", None), read(pbx, order=BY_TIME)
+    ).ledger
     calls_by_time(pbx, START + 9, *range(START + 20, START + 60))
     verdict = judged(ledger, read(pbx, order=BY_TIME), anchor=START + 9)
 
@@ -448,7 +454,7 @@ def test_by_time_the_second_of_the_anchor_is_read_again() -> None:
 def test_by_time_start_now_reads_the_whole_window_and_counts_nothing_of_it() -> None:
     pbx = FakePBX()
     calls_by_time(pbx, *range(START, START + 50))
-    ledger = by_time(None, read(pbx, order=BY_TIME).rows, NOW, TERMS, "now", None)
+    ledger = start_by_time(None, read(pbx, order=BY_TIME).rows, NOW, LIMITS, "now", None)
     first = judged(ledger, read(pbx, order=BY_TIME))
     second = judged(first.ledger, read(pbx, 1, 60, BY_TIME))
     calls_by_time(pbx, START + 20, START + 60)
@@ -497,7 +503,7 @@ def test_a_page_that_contradicts_itself_is_void(
 @pytest.mark.parametrize("rows", [1, 50, 600, 4900])
 @pytest.mark.parametrize("end", [0, 1, 2, 3, 499, 500, 4_998, 5_001, 9_999, 15_000, 200_000])
 def test_wherever_a_second_begins_4900_rows_of_it_fit_one_answer(end: int, rows: int) -> None:
-    wanted = whole(end, rows + 1, BY_TIME)
+    wanted = query_for_all(end, rows + 1, BY_TIME)
 
     assert wanted.offset < end or wanted.offset == end == 0
     assert wanted.offset + wanted.limit > end + rows

@@ -211,9 +211,9 @@ def test_rows_that_are_whole_calls_count_as_their_legs_would(
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         # Small pages, so that most have others below them.
-        patch.setattr(tail, "FIRST_ROWS", 5)
-        patch.setattr(read_plan, "LARGEST", 5)
-        patch.setattr(page_size, "LARGEST", 5)
+        patch.setattr(tail, "START_PAGE_ROWS", 5)
+        patch.setattr(read_plan, "LARGEST_PAGE", 5)
+        patch.setattr(page_size, "LARGEST_PAGE", 5)
         patch.setattr(call_assembly, "_EDGE", 1)
         short = all_counted(rows, numbers)
         patch.setattr(

@@ -24,8 +24,8 @@ EACH_ROW_COUNTS_ONCE = (
     Mutant(
         "what was remembered counts again",
         _LEDGER,
-        " if not self.remembers(row, now)]",
-        "]",
+        "if not self.is_processed(row, now)",
+        "",
         _in("tests/ledger/test_ledger.py", "test_a_page_read_twice_brings_nothing_new"),
     ),
     Mutant(
@@ -38,22 +38,22 @@ EACH_ROW_COUNTS_ONCE = (
     Mutant(
         "what was forgotten counts again",
         _LEDGER,
-        "live[0] if live else self.remembered_from",
+        "present_keys[0] if present_keys else self.remembered_from",
         "self.remembered_from",
         _in("tests/ledger/test_ledger.py", "test_memory_is_bounded_and_the_floor_rises"),
     ),
     Mutant(
         "rows that turn up late are ignored",
         _LEDGER,
-        "self._fresh(open_rows, now)",
-        "self._fresh(inside(open_rows, unread, self.order.key), now)",
+        "self._new_rows(candidates, now)",
+        "self._new_rows(rows_in(candidates, unread, self.order.key), now)",
         _in("tests/ledger/test_ledger.py", "test_a_row_that_turns_up_between_others_counts_once"),
     ),
     Mutant(
         "what may bring late rows is read just once",
         _LEDGER,
-        "each.read == now and now - each.since >= late_window",
-        "each.read == now",
+        "each.last_read == now and now - each.missing_since >= late_window",
+        "each.last_read == now",
         _in(
             "tests/ledger/test_ledger.py",
             "test_a_gap_is_forgotten_by_a_read_only_and_only_when_it_is_old",
@@ -63,7 +63,7 @@ EACH_ROW_COUNTS_ONCE = (
         "what may bring late rows is not read after a start",
         _LEDGER_ROWS,
         "RecheckRange(*gap) for gap in said.recheck",
-        "RecheckRange(*gap, read=float(gap[2])) for gap in said.recheck",
+        "RecheckRange(*gap, last_read=float(gap[2])) for gap in said.recheck",
         _in(
             "tests/tail/test_lineage.py",
             "test_gaps_are_read_after_a_start_before_anything_is_shown",
@@ -80,24 +80,24 @@ EACH_ROW_COUNTS_ONCE = (
         ),
     ),
     Mutant(
-        "a page evidence_for that all above it was read",
+        "a page proves that all above it was read",
         _LEDGER,
-        "without(unread, *page.evidence)",
-        "without(unread, page.lowest, 2**63)",
+        "subtract(unread, *page.evidence)",
+        "subtract(unread, page.lowest, 2**63)",
         _in("tests/ledger/test_ledger.py", "test_the_second_at_a_pages_end_is_not_done_with"),
     ),
     Mutant(
-        "an empty page evidence_for that all was read",
+        "an empty page proves that all was read",
         _LEDGER,
-        "*page.evidence) if page.top else unread",
+        "*page.evidence) if page.highest else unread",
         "*page.evidence)",
         _in("tests/ledger/test_ledger.py", "test_an_empty_answer_closes_no_hole"),
     ),
     Mutant(
         "pages do not overlap",
         "cdr_exporter/tail/page_size.py",
-        "if again >= overlap",
-        "if again == 0",
+        "if reread >= overlap",
+        "if reread == 0",
         _in(
             "tests/poller/test_poller.py",
             "test_a_list_that_seems_to_end_too_early_for_a_moment_loses_nothing",
@@ -109,14 +109,14 @@ LINEAGE = (
     Mutant(
         "any first page is believed to be of our table",
         _LEDGER,
-        "any(map(self.recognises, rows))",
+        "any(map(self.is_anchor, rows))",
         "True",
         _in("tests/ledger/test_ledger.py", "test_a_first_page_is_known_by_one_of_its_rows"),
     ),
     Mutant(
         "another table is believed at once",
         _LINEAGE_CHECK,
-        "if not rows & self._seen",
+        "if not rows & self._unknown_rows",
         "if False",
         _in("tests/tail/test_lineage.py", "test_the_first_sight_of_another_table_counts_nothing"),
     ),
@@ -133,22 +133,22 @@ LINEAGE = (
     Mutant(
         "any row is taken for one that is known",
         "cdr_exporter/tail/anchor_search.py",
-        "if self._ledger.recognises(row)",
+        "if self._ledger.is_anchor(row)",
         "if True",
         _in("tests/ledger/test_ledger.py", "test_of_another_table_nothing_is_found"),
     ),
     Mutant(
         "the newest id does not follow a backup that was put back",
         _LEDGER,
-        "top if page.first and top else max(self.newest_key, top)",
-        "max(self.newest_key, top)",
+        "highest if page.is_first and highest else max(self.newest_key, highest)",
+        "max(self.newest_key, highest)",
         _in("tests/ledger/test_ledger.py", "test_after_a_backup_was_put_back_only_new_rows_count"),
     ),
     Mutant(
         "after a break, rows from before it count",
         "cdr_exporter/ledger/watermark.py",
-        "broken_at=self.newest if at is None else at",
-        "broken_at=self.broken_at",
+        "break_end=self.newest_end if end is None else end",
+        "break_end=self.break_end",
         _in(
             "tests/tail/test_lineage.py",
             "test_rows_of_the_new_table_that_ended_before_are_left_out_and_told",
@@ -160,7 +160,7 @@ THE_ORDER_CHANGES = (
     Mutant(
         "rows without ids are never looked for",
         _MISSING_IDS,
-        "rows = self._due(head)",
+        "rows = self._look_size(first_page)",
         "rows = 0",
         _in(
             "tests/tail/test_by_time.py",
@@ -170,7 +170,7 @@ THE_ORDER_CHANGES = (
     Mutant(
         "rare rows without ids are not looked for",
         _MISSING_IDS,
-        "self._search(ledger) if grown else False",
+        "self._search_by_time(ledger) if grown else False",
         "False",
         _in(
             "tests/tail/test_by_time.py",
@@ -180,21 +180,21 @@ THE_ORDER_CHANGES = (
     Mutant(
         "what was counted by id counts again by time",
         _LEDGER,
-        "self.id_ledger.has(row, now)",
+        "self.id_ledger.was_processed_by_id(row, now)",
         "False",
         _in("tests/ledger/test_ledger.py", "test_what_was_counted_by_id_is_not_counted_by_time"),
     ),
     Mutant(
         "by time, the second at the end of a page is done with",
         "cdr_exporter/ledger/order.py",
-        "(lowest + 1, top - 1) if self.by_time else (lowest, top)",
-        "(lowest, top)",
+        "(lowest + 1, highest - 1) if self.by_time else (lowest, highest)",
+        "(lowest, highest)",
         _in("tests/ledger/test_ledger.py", "test_the_second_at_a_pages_end_is_not_done_with"),
     ),
     Mutant(
         "by time, no second is read again",
         _LEDGER,
-        "[*kept, *(RecheckRange(low, high, 0, now) for low, high in newly)]",
+        "[*kept, *(RecheckRange(low, high, 0, now) for low, high in newly_read)]",
         "kept",
         _in(
             "tests/tail/test_by_time.py",
@@ -204,8 +204,8 @@ THE_ORDER_CHANGES = (
     Mutant(
         "by time, what was there at a start from now counts",
         _LEDGER,
-        "self._since_start(fresh, self.newest_at_start or page.top, now), []",
-        "fresh, []",
+        "self._since_start(new_rows, self.newest_at_start or page.highest, now),",
+        "new_rows,",
         _in(
             "tests/ledger/test_ledger.py",
             "test_by_time_start_now_reads_the_whole_window_and_counts_nothing_of_it",
@@ -227,8 +227,8 @@ THE_LIST_ENDS = (
     Mutant(
         "nobody looks below what seems to be the end of a list",
         _END_OF_LIST,
-        "self._nothing_at is not None and self._are_unlike",
-        "self._are_unlike",
+        "self._empty_position is not None and self._sizes_differ",
+        "self._sizes_differ",
         _in(
             "tests/tail/test_end_of_list.py",
             "test_what_was_looked_for_below_the_end_is_void_once_rows_were_deleted_above_it",
@@ -237,7 +237,7 @@ THE_LIST_ENDS = (
     Mutant(
         "pages cut after so many rows end a list",
         _END_OF_LIST,
-        "len(self._lengths) > 1 or self._end <= 2",
+        "len(self._page_sizes) > 1 or self._end_position <= 2",
         "True",
         _in(
             "tests/tail/test_end_of_list.py",
@@ -308,7 +308,7 @@ COMMIT_THEN_PUBLISH = (
     Mutant(
         "calls are shown before all that ended meanwhile was read",
         "cdr_exporter/tail/tail.py",
-        "not moving and not self._state.unread",
+        "not more and not self._state.unread",
         "True",
         _in(
             "tests/e2e/test_publication.py",

@@ -158,7 +158,7 @@ class ExactlyOnce(RuleBasedStateMachine):
     def is_row_only(self, verdict: PageVerdict) -> Callable[[Record], bool]:
         """Say whether a row is of a call that is not to be put together."""
         calls = self.store.calls
-        passed = {row.uid for row in verdict.passed}
+        passed = {row.uid for row in verdict.left_out}
         passed |= {uid for uid, closed in calls.closed.items() if not closed.counted}
         return lambda row: row.uid in passed and row.uid not in calls.open
 
@@ -364,7 +364,7 @@ class ExactlyOnce(RuleBasedStateMachine):
             self.clock.pass_(max(70.0, self.poller.poll()))
         ledger = self.store.ledger
         assert ledger is not None
-        hidden = ledger.watermark.broken_at
+        hidden = ledger.watermark.break_end
         missing = {
             row.record_file
             for row in self.pbx.rows.values()
@@ -404,8 +404,8 @@ class TestWithTheRealStoreForLong(ExactlyOnceOnDisk.TestCase):  # type: ignore[m
 
 @pytest.fixture(autouse=True)
 def a_small_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ledger_module, "REMEMBERED", 40)
-    monkeypatch.setattr(ledger_module, "_SLACK", 10)
+    monkeypatch.setattr(ledger_module, "REMEMBERED_BY_ID", 40)
+    monkeypatch.setattr(ledger_module, "_PRUNE_MARGIN", 10)
     # So small, that anchors are not exact in short tables, too.
-    monkeypatch.setattr(anchor_search, "BLOCK", 2)
-    monkeypatch.setattr(anchor_search, "_EXACT_ENOUGH", 1)
+    monkeypatch.setattr(anchor_search, "BLOCK_ROWS", 2)
+    monkeypatch.setattr(anchor_search, "_REREAD_DIVISOR", 1)

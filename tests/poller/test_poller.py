@@ -578,7 +578,7 @@ def test_positions_are_forgotten_with_their_holes(make_harness: MakeHarness, pbx
         pbx.call()
         it.poll()
 
-    assert it.poller._tail._plan._marks == {}
+    assert it.poller._tail._plan._positions == {}
 
 
 def test_a_slow_search_does_not_keep_the_first_page_waiting(

@@ -98,7 +98,7 @@ def test_the_life_of_a_state(tmp_path: Path) -> None:
         third = state_of(store)
     assert third.ledger is not None
     assert third.ledger.remembered_from > 1
-    assert (third.ledger.rejects, third.ledger.baseline) == ((1, 2**63 - 1), True)
+    assert (third.ledger.rejects, third.ledger.in_baseline) == ((1, 2**63 - 1), True)
     assert reopened(tmp_path) == third
     assert reopened(tmp_path) == third
     assert asides(tmp_path) == []
@@ -904,8 +904,8 @@ def test_a_ledger_comes_back_whole(tmp_path: Path, ledger: Ledger) -> None:
     assert found == ledger
     assert (found.order, found.id_ledger) == (ledger.order, ledger.id_ledger)
     # What is left out of the comparison: it is found anew, and gaps are read once a start.
-    assert found.lowest == min([ledger.remembered_from, *ledger.remembered.values()])
-    assert [gap.read for gap in found.recheck] == [0.0] * len(ledger.recheck)
+    assert found.lowest_remembered == min([ledger.remembered_from, *ledger.remembered.values()])
+    assert [gap.last_read for gap in found.recheck] == [0.0] * len(ledger.recheck)
     assert kept_of(tmp_path) == ledger
 
 
@@ -916,7 +916,7 @@ def fields_of(ledger: Ledger) -> set[str]:
 
 
 def test_every_field_of_a_ledger_is_put_to_the_test_above() -> None:
-    assert fields_of(LEDGER_BY_TIME) | {"lowest"} == set(Ledger.__dataclass_fields__)
+    assert fields_of(LEDGER_BY_TIME) | {"lowest_remembered"} == set(Ledger.__dataclass_fields__)
     assert fields_of(LEDGER_BY_ID) == fields_of(LEDGER_BY_TIME) - {
         "order",
         "id_ledger",
@@ -965,14 +965,14 @@ def test_another_ledger_before_replaces_the_whole_of_the_first(tmp_path: Path) -
 
 
 def test_after_a_break_what_was_before_is_gone_for_good(tmp_path: Path) -> None:
-    broken = LEDGER_BY_TIME.broken(TERMS)
+    broken = LEDGER_BY_TIME.new_lineage(TERMS)
 
     assert broken.id_ledger is None
     assert with_ledger(tmp_path, LEDGER_BY_TIME, broken) == broken
 
 
 def test_what_is_only_noted_is_used_and_not_written(tmp_path: Path) -> None:
-    read = tuple(replace(gap, read=1_700_009_999.0) for gap in LEDGER_BY_ID.recheck)
+    read = tuple(replace(gap, last_read=1_700_009_999.0) for gap in LEDGER_BY_ID.recheck)
     noted = replace(LEDGER_BY_ID, recheck=read)
     with opened(tmp_path) as store:
         store.commit(LEDGER_BY_ID, store.totals)
@@ -981,7 +981,7 @@ def test_what_is_only_noted_is_used_and_not_written(tmp_path: Path) -> None:
 
         assert store.ledger is noted
         assert store._db.total_changes == before
-    assert [gap.read for gap in kept_of(tmp_path).recheck] == [0.0, 0.0]
+    assert [gap.last_read for gap in kept_of(tmp_path).recheck] == [0.0, 0.0]
 
 
 def test_what_was_noted_goes_with_the_next_commit(tmp_path: Path) -> None:

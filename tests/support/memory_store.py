@@ -34,7 +34,7 @@ class MemoryStore:
         """Return this, as a new process finds it. A poller takes it for the real one."""
         kept = self._kept
         if kept is not None:
-            recheck = tuple(type(gap)(gap.low, gap.high, gap.since) for gap in kept.recheck)
+            recheck = tuple(type(gap)(gap.low, gap.high, gap.missing_since) for gap in kept.recheck)
             kept = type(kept)(
                 **{name: getattr(kept, name) for name in kept.__slots__} | {"recheck": recheck}
             )

@@ -95,9 +95,9 @@ def test_no_page_is_taken_for_the_last_one_that_has_rows_below_it(
         if kind == "move":
             pbx.call(number) if grows else pbx.delete(*sorted(pbx.rows)[-number:])
             continue
-        wanted = ending.next_query(ending._end, BY_ID) if kind == "look" else None
+        wanted = ending.next_query(ending._end_position, BY_ID) if kind == "look" else None
         page = ending.observe(pbx.page(wanted or query(number, size)))
-        if page.last and page.size:
+        if page.is_last and page.size:
             assert page.lowest == min(pbx.rows)
             return
 
@@ -114,7 +114,7 @@ def test_pages_that_are_all_cut_after_so_many_rows_are_no_end() -> None:
     last = read(ending, pbx, 4, 30)
 
     assert nothing.size == 0
-    assert (last.lowest, last.last) == (16, False)
+    assert (last.lowest, last.is_last) == (16, False)
 
 
 def test_two_pages_that_end_with_the_same_row_are_no_end_where_nobody_looked_below_it() -> None:
@@ -123,7 +123,7 @@ def test_two_pages_that_end_with_the_same_row_are_no_end_where_nobody_looked_bel
     pages = [read(ending, pbx, 1, 20), read(ending, pbx, 2, 8), read(ending, pbx, 2, 9)]
 
     assert {page.lowest for page in pages} == {46}
-    assert not any(page.last for page in pages)
+    assert not any(page.is_last for page in pages)
 
 
 def test_a_list_that_hides_some_rows_does_not_end_above_them() -> None:
@@ -140,7 +140,7 @@ def test_a_list_that_hides_some_rows_does_not_end_above_them() -> None:
 
     assert nothing.size == 0
     assert pages[1].lowest == 1
-    assert not any(page.last for page in pages if page.lowest == 30)
+    assert not any(page.is_last for page in pages if page.lowest == 30)
 
 
 def test_what_was_looked_for_below_the_end_is_void_once_rows_were_deleted_above_it() -> None:
@@ -154,7 +154,7 @@ def test_what_was_looked_for_below_the_end_is_void_once_rows_were_deleted_above_
 
     assert nothing.size == 0
     assert [page.lowest for page in pages] == [16, 16]
-    assert not any(page.last for page in pages)
+    assert not any(page.is_last for page in pages)
 
 
 @pytest.mark.parametrize("more", [None, 1, 2, 700], ids=["no-total", "one", "two", "many"])
@@ -164,12 +164,12 @@ def test_the_end_is_found_in_a_few_reads(rows: int, more: int | None) -> None:
     ending = insistent()
     size = 500 if rows % 500 else 501
     pages = [read(ending, pbx, (rows - 1) // size + 1, size) for _ in range(2)]
-    while not pages[-1].last and len(pages) < 8:
+    while not pages[-1].is_last and len(pages) < 8:
         wanted = ending.next_query(rows, BY_ID)
         assert wanted is not None
         pages.append(ending.observe(pbx.page(wanted)))
 
-    assert pages[-1].last
+    assert pages[-1].is_last
     assert pages[-1].lowest == 1
     assert sum(page.size for page in pages[2:]) <= 10
 
@@ -187,7 +187,7 @@ def test_rows_that_are_added_while_the_end_is_looked_for_do_not_hide_it(more: in
         pages.append(ending.observe(pbx.page(wanted)))
         position = 55
 
-    assert any(page.last for page in pages)
+    assert any(page.is_last for page in pages)
 
 
 def test_a_total_is_believed_until_a_poll_has_given_up() -> None:
@@ -196,4 +196,4 @@ def test_a_total_is_believed_until_a_poll_has_given_up() -> None:
     pages = [read(ending, pbx, 1, size) for size in (20, 30)]
 
     assert ending.next_query(7, BY_ID) is None
-    assert not any(page.last for page in pages)
+    assert not any(page.is_last for page in pages)

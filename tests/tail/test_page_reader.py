@@ -35,7 +35,7 @@ def test_a_page_further_down_waits_as_long_as_the_pbx_worked_for_the_one_before(
         it.reader.read(query(number, 20))
 
     assert it.pbx.clock.waited == pytest.approx([TOOK, TOOK])
-    assert it.reader.took == pytest.approx(TOOK)
+    assert it.reader.last_duration == pytest.approx(TOOK)
 
 
 def test_a_first_page_is_not_kept_waiting() -> None:
@@ -55,7 +55,7 @@ def test_a_void_page_is_an_error_of_its_own_kind_that_passes() -> None:
     assert raised.value.reason == "garbled"
     assert it.own("cdr_exporter_rows_fetched_total") == 0
     assert it.own("cdr_exporter_requests_total") == 1
-    assert it.reader.took == pytest.approx(TOOK)
+    assert it.reader.last_duration == pytest.approx(TOOK)
 
 
 def test_nothing_is_asked_for_once_the_program_is_to_end() -> None:
