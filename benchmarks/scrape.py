@@ -143,8 +143,8 @@ def crowd(exposition: Exposition, snapshot: Snapshot) -> tuple[int, float]:
         now=lambda: NOW,
         alive=lambda: True,
         version="bench",
-        dashboards=bundle.dashboards(),
-        rules=bundle.rules(),
+        dashboards=bundled.dashboards(),
+        rules=bundled.rules(),
     )
     server = Server(app, [parse("127.0.0.1:0")])
     server.start()
