@@ -1,37 +1,38 @@
-"""What can go wrong, sorted by what to do about it.
+"""The errors of this program, one class for each way to deal with them.
 
-Messages say what, where and what to do, in lower case and without a final stop. They never
-hold a secret, a token, a URL with a query, or a value that a caller or a PBX user chose.
+Messages say what is wrong, where, and what to do, in lower case and without a full stop. They
+never contain a secret, a token, a URL with a query, or a value that a caller or a PBX user chose.
 """
 
 from __future__ import annotations
 
 
 class ExporterError(Exception):
-    """Anything this program raises on purpose."""
+    """The base of all errors that this program raises on purpose."""
 
 
 class ConfigError(ExporterError):
-    """The configuration or an argument is wrong: say where, exit 2."""
+    """The configuration or an argument is wrong: the message says where; exit code 2."""
 
 
 class StateInUse(ExporterError):
-    """Another process owns this PBX's state: exit 3."""
+    """Another process uses this PBX's state: exit code 3."""
 
 
 class StateUnusable(ExporterError):
-    """This PBX's state must not be touched by us: do not poll it, name the remedy."""
+    """This PBX's state must not be changed: the PBX is not polled; the message has the remedy."""
 
 
 class StateNotWritten(ExporterError):
-    """A commit failed (disk full, read-only): publish nothing new, try at the next poll."""
+    """A commit failed (disk full, read-only): publish nothing new, try again at the next poll."""
 
 
 class PBXError(ExporterError):
-    """A request that brought no usable answer; *reason* is its label on the failure counter.
+    """A request without a usable answer.
 
-    *errcode* is the PBX's own code where it gave one. *blocked* names what keeps us out (a
-    `reason` of `cdr_exporter_auth_blocked`) where an administrator has to act.
+    *reason* is its label on `cdr_exporter_poll_failures_total`, *errcode* the PBX's error code
+    where it sent one. *blocked* is the label `reason` of `cdr_exporter_auth_blocked` where the
+    PBX refuses us until an administrator acts, else None.
     """
 
     def __init__(
@@ -49,9 +50,9 @@ class PBXError(ExporterError):
 
 
 class TryAgain(PBXError):
-    """Network, server or answer trouble: back off 2 s → 5 min with full jitter.
+    """The network, the server or the answer failed: back off 2 s → 5 min with full jitter.
 
-    *retry_after* (seconds) is what the server asked for, where it did.
+    *retry_after* is the wait that the server asked for, in seconds; None where it did not.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class TryAgain(PBXError):
 
 
 class WaitLong(PBXError):
-    """Only a person can mend it: wait *first* seconds, doubling up to *most* seconds."""
+    """Only a person can remove the cause: wait *first* seconds, doubling up to *most* seconds."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""A value that must not be shown."""
+"""A text that must not be shown: the client secret, or a token."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import NoReturn
 
 
 class Secret:
-    """A client secret or a token: every way of printing it says `<secret>`.
+    """A client secret or a token; printed in any way it reads `<secret>`.
 
-    It cannot be pickled or copied into a report by accident; `reveal()` is the one way in.
+    Pickling raises `TypeError`. Only `reveal` returns the text.
     """
 
     __slots__ = ("_value",)
@@ -17,7 +17,7 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
-        """Return the value itself, for the wire only."""
+        """Return the text itself, only to send it or to write it to the token file."""
         return self._value
 
     def __repr__(self) -> str:
@@ -38,4 +38,4 @@ class Secret:
         return hash((Secret, self._value))
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("a secret is not to be pickled")
+        raise TypeError("a secret cannot be pickled")

@@ -1,6 +1,6 @@
-"""What a user may decide, as values. How they are written in `exporter.yml` is `config`'s.
+"""The settings as values, with their defaults. How `exporter.yml` is read is in `config`.
 
-Durations are seconds.
+All durations are in seconds. What each setting does is explained in `exporter.yml`.
 """
 
 from __future__ import annotations
@@ -26,12 +26,15 @@ MACHINE_CALLEES = (
     "Play Prompt",
     "Satisfaction Survey",
 )
-"""What the names of callees start with that are no person, as the PBX writes them."""
+"""How the names of callees that are not persons start, as the PBX writes them."""
 
 
 @dataclass(frozen=True, slots=True)
 class SecretSource:
-    """Where a client secret comes from: exactly one is set. Files and variables are read anew."""
+    """Where the client secret comes from; exactly one is set.
+
+    *file* and the environment variable *env* are read again at each login.
+    """
 
     file: Path | None = None
     env: str | None = None
@@ -40,9 +43,10 @@ class SecretSource:
 
 @dataclass(frozen=True, slots=True)
 class TLS:
-    """Whom to believe: the system's CAs, a CA file, one certificate, or (knowingly) anybody.
+    """Which certificate to accept: from the system's CAs, from a CA file, one only, or any.
 
-    *fingerprint_sha256* is of the certificate's DER form, 64 lower-case hex digits.
+    Without any of these, one from the system's CAs. *fingerprint_sha256* is the hash of the
+    certificate in DER form, 64 lower-case hex digits.
     """
 
     ca_file: Path | None = None
@@ -65,12 +69,12 @@ def _no_labels() -> Mapping[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PBX:
-    """One phone system; *base_url* has scheme, host and port and no trailing slash.
+    """One phone system; *base_url* is scheme, host and port, without a trailing slash.
 
-    *legs_appear* is `at_call_end` or `one_by_one`. *timezone* is a name of the IANA database.
-    *dids* and *queues* are label by number, and several numbers may share a label; *destinations*
-    are prefixes by label, and no prefix has two. They are read-only views, equal when what they
-    hold is; a view has no hash, so they have no part in a PBX's.
+    *start* is `now` or `all`, *legs_appear* `at_call_end` or `one_by_one`. *timezone* is a name of
+    the IANA database. *dids* and *queues* map a number to its label, and several numbers may share
+    one; *destinations* maps a label to its prefixes, and no prefix has two labels. These three are
+    read-only views; a view has no hash, so they are left out of the hash of a PBX.
     """
 
     name: str
@@ -97,7 +101,7 @@ class PBX:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """All of `exporter.yml`; without *machine_callees* every callee is a person."""
+    """All settings of `exporter.yml`; if *machine_callees* is empty, every callee is a person."""
 
     pbxs: tuple[PBX, ...]
     state_dir: Path = Path("state")

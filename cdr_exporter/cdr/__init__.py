@@ -1,11 +1,18 @@
-"""A CDR in our words, and how the PBX's JSON becomes one.
+"""A call detail record (CDR) as a value, and how the PBX's JSON becomes one. Pure.
 
-Rule: an answer that keeps the contract is decoded in one typed pass (msgspec); any other is
-taken apart row by row, so that one bad row is rejected and its page goes on. Both ways end in
-the same `Record`s.
+    contract     what the vendor fixes: query parameters, allowed values, error codes used by name
+    record       the values: a record, a rejected row, an answer
+    decoding     JSON to an answer, in one typed pass
+    repair       JSON that departs from the contract, row by row
+    labels       which label values a record is counted under
+    error_codes  what to do about each error code of the PBX
 
-What the PBX leaves out is zero or empty: it sends no `duration` for a call that had none.
-`time` is kept as text and never read: its format and zone are the PBX's display settings.
+Rule: an answer that keeps to the contract is decoded in one typed pass (msgspec). Any other is
+decoded row by row, so that one bad row is rejected and the rest of its page is used. Both ways
+give the same `Record`s.
+
+A field that is missing is 0 or empty: the PBX sends no `duration` for a call without one. `time`
+is kept as text and not interpreted: its format and time zone are display settings of the PBX.
 """
 
 from .decoding import decode

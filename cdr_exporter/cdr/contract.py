@@ -1,7 +1,7 @@
-"""The vendor's words for the CDR list: what may be asked for and what may come back.
+"""The vendor's contract of the CDR list: which queries are allowed, and which values come back.
 
-Rule: whatever "Query CDR List" of the P-Series Open API fixes stands here once, as data.
-A query outside the contract cannot be made, so none can be sent.
+Rule: whatever "Query CDR List" of the P-Series Open API fixes is written here once, as data.
+A `CDRQuery` outside the contract cannot be created, so none can be sent.
 
 Source: the developer guide's pages "Query CDR List" and "Error Code and Error Message".
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 MAX_PAGE_SIZE = 10_000
-"""Rows; also what the PBX sends when `page_size` is left out."""
+"""Rows; also the size of a page when the query has no `page_size`."""
 
 SORT_FIELDS = (
     "id",
@@ -40,15 +40,16 @@ DATA_NOT_FOUND = 60001
 
 
 class QueryError(ValueError):
-    """A query that the contract does not allow; nothing was sent."""
+    """A query that the contract does not allow; it cannot be sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class CDRQuery:
-    """One request for a page of the CDR list; None leaves a parameter to the PBX.
+    """The query for one page of the CDR list; a parameter that is None is not sent.
 
     `page` counts from 1. Without `page_size` the PBX sends 10,000 rows, without `order_by` the
-    oldest first, so the tail always sends all four.
+    oldest first, so the tail always sends all four. Raises `QueryError` for a value that the
+    contract does not allow.
     """
 
     page: int | None = None
@@ -64,19 +65,19 @@ class CDRQuery:
 
     @property
     def parameters(self) -> dict[str, str]:
-        """The query string's fields, without the token."""
+        """The fields of the query string, without the token."""
         fields = ("page", "page_size", "sort_by", "order_by")
         given = ((name, getattr(self, name)) for name in fields)
         return {name: str(value) for name, value in given if value is not None}
 
     @property
     def offset(self) -> int:
-        """How many rows of the sorted list stand before this page."""
+        """The number of rows of the sorted list before this page."""
         return ((self.page or 1) - 1) * self.limit
 
     @property
     def limit(self) -> int:
-        """The most rows the answer may hold."""
+        """The largest number of rows that the answer may hold."""
         return self.page_size or MAX_PAGE_SIZE
 
 

@@ -1,4 +1,4 @@
-"""One typed pass over an answer that keeps the contract; any other goes to `repair`."""
+"""JSON to a `CDRAnswer`: one typed pass where it keeps to the contract, else `repair`."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ _contract_decoder = msgspec.json.Decoder(_Envelope)
 
 
 def decode(body: bytes) -> CDRAnswer:
-    """Decode one response body; raises `GarbledAnswer` when it is no answer at all."""
+    """Decode the body of one response; raises `GarbledAnswer` when nothing of it can be used."""
     try:
         answer = _contract_decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         answer = None
     if answer is None:
-        # Out of the handler: its error holds text of the reply and would hang on to a Garbled.
+        # Outside the `except`: msgspec's error quotes the answer, and a GarbledAnswer raised
+        # inside would keep it as its context.
         return decode_row_by_row(parse_json_object(body))
     return CDRAnswer(
         errcode=answer.errcode,

@@ -1,11 +1,11 @@
 """What to do about each error code of the PBX, as data.
 
-Rule: a code that asks for more than "try again later" has one line here, and nowhere else is a
-code compared but for `contract`'s own. Codes of Yeastar's other products (10006, 10013, 2000x)
-mean other things there and have no place here.
+Rule: a code that needs more than "try again later" has one entry in this table. Outside it, only
+the codes that have a name in `contract` are compared. Codes of Yeastar's other products (10006,
+10013, 2000x) mean something else there and are left out.
 
-Source: the P-Series developer guide's "Error Code and Error Message"; 70656 was seen in the
-field only.
+Source: the P-Series developer guide's "Error Code and Error Message"; 70656 is not in it, but was
+seen on a PBX.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ BLOCKED_REASONS = (
     "denied",
     "api_disabled",
 )
-"""What can keep us out: the `reason`s of `cdr_exporter_auth_blocked`."""
+"""Why the PBX refuses us: the values of the label `reason` of `cdr_exporter_auth_blocked`."""
 
 _MINUTE = 60.0
 _HOUR = 3600.0
@@ -34,11 +34,13 @@ _HOUR = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class ErrorCode:
-    """What one error code means to us.
+    """What to do about one error code.
 
-    *name* is the vendor's, *remedy* is for the log. Where *first* is None the request is tried
-    again soon; otherwise only a person can mend it, so wait *first* seconds, doubling up to
-    *most* seconds. A wait whose *reason* is `auth` outlives a restart.
+    *name* is the vendor's, *remedy* is for the log. *reason* is the label of the failure counter,
+    *blocked* one of `BLOCKED_REASONS` or None. Where *first* is None, the request is tried again
+    soon. Otherwise only a person can remove the cause: wait *first* seconds, and when the code
+    comes again, twice as long each time, up to *most* seconds. A wait with the reason `auth` is
+    kept in the token file and outlives a restart.
     """
 
     name: str
@@ -55,7 +57,7 @@ _WRONG_PATH = "check api_path and the PBX's firmware"
 ERROR_CODES: Mapping[int, ErrorCode] = MappingProxyType(
     {
         -2: ErrorCode("INTERNAL SERVER ERROR", _PASSES),
-        # On a login it means wrong credentials; that reaction is the login's own.
+        # In answer to a login it means wrong credentials; `pbx.login` deals with that.
         FAILURE: ErrorCode("FAILURE", "see the PBX's log"),
         2: ErrorCode("PROCESSING", _PASSES),
         10001: ErrorCode("INTERFACE NOT EXISTED", _WRONG_PATH, first=5 * _MINUTE, most=2 * _HOUR),
@@ -63,8 +65,8 @@ ERROR_CODES: Mapping[int, ErrorCode] = MappingProxyType(
             "API VERSION OUT OF MAINTENANCE", _WRONG_PATH, first=5 * _MINUTE, most=2 * _HOUR
         ),
         10003: ErrorCode("API VERSION UNSUPPORTED", _WRONG_PATH, first=5 * _MINUTE, most=2 * _HOUR),
-        # Reached only when a token is refused right after it was renewed: every further try
-        # would cost one of the eight live tokens.
+        # Used only when a token is refused right after it was renewed: each further try would
+        # use up one of the eight tokens that may be valid at a time.
         TOKEN_EXPIRED: ErrorCode(
             "TOKEN EXPIRED",
             "it refuses new tokens; check its clock and the API's settings",
@@ -80,7 +82,7 @@ ERROR_CODES: Mapping[int, ErrorCode] = MappingProxyType(
             first=15 * _MINUTE,
             most=2 * _HOUR,
         ),
-        # A slot frees itself when a forgotten token dies, at most 30 minutes after its birth.
+        # A token that nobody revoked expires 30 minutes after it was issued.
         TOKEN_CAP: ErrorCode(
             "MAX LIMITATION EXCEEDED",
             "eight tokens of this client_id are alive; find who else logs in with it",
@@ -126,4 +128,4 @@ ERROR_CODES: Mapping[int, ErrorCode] = MappingProxyType(
 )
 
 KNOWN_ERRCODES = tuple(ERROR_CODES)
-"""Codes with a label of their own on `cdr_exporter_api_errors_total`; all others are `other`."""
+"""Codes with a label value of their own on `cdr_exporter_api_errors_total`; others are `other`."""

@@ -1,6 +1,6 @@
-"""Which labels a CDR counts under: always from a closed or bounded set.
+"""Which label values a CDR is counted under: always from a closed or bounded set.
 
-Rule: nothing here merges two trunks, and nothing here can be anything but valid, short UTF-8.
+Rule: two trunks never get the same label, and every label is valid UTF-8 of bounded length.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from .contract import CALL_TYPES, DISPOSITIONS
 from .record import Record
 
 NO_TRUNK = "none"
-"""The trunk label of a row without one: an empty label would not exist for Prometheus."""
+"""The trunk label of a row without a trunk; to Prometheus an empty label is no label."""
 
 OTHER_TRUNK = "other"
 """The trunk label of rows beyond `max_trunks`."""
 
 OTHER_DISPOSITION, OTHER_CALL_TYPE = "OTHER", "Other"
-"""The labels of values that the contract does not know."""
+"""The labels of values that are not in the contract."""
 
 LONGEST_TRUNK = 128
 """Bytes of UTF-8."""
 
 _RESERVED = {NO_TRUNK, OTHER_TRUNK}
 _MARKED = re.compile(r"~[0-9a-f]{8}\Z")
-# Controls, line and paragraph separators, and what reverses the reading direction.
+# Control characters, line and paragraph separators, and marks that change the reading direction.
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class Labels(NamedTuple):
-    """What a row counts under; *unknown* names the fields that were outside the contract."""
+    """The labels of a row; *unknown* names the fields whose value was not in the contract."""
 
     disposition: str
     call_type: str
@@ -41,7 +41,7 @@ class Labels(NamedTuple):
 
 
 def _fold(value: str) -> str:
-    """Fold what firmware and clients were seen to write: `no_answer`, `NOANSWER`, `Inbound `."""
+    """Return *value* so that spellings seen in the field match: `no_answer`, `NOANSWER`."""
     return re.sub(r"[\s_-]", "", value).casefold()
 
 
@@ -50,7 +50,11 @@ _CALL_TYPES = {_fold(name): name for name in CALL_TYPES}
 
 
 def labels_of(record: Record) -> Labels:
-    """Return the labels of *record*."""
+    """Return the labels of *record*.
+
+    The trunk is the one the call went through: of an outbound call the destination's, of any
+    other the source's, and the other one where that is empty.
+    """
     return _labels_of_fields(
         record.disposition, record.call_type, record.src_trunk, record.dst_trunk
     )
@@ -71,9 +75,9 @@ def _labels_of_fields(disposition: str, call_type: str, src_trunk: str, dst_trun
 
 
 def trunk_label(name: str) -> str:
-    """Return a label for the trunk *name*: itself, or made safe and marked with a hash.
+    """Return the label of the trunk *name*: the name itself, or a safe form that ends in a hash.
 
-    Names that look as if they were marked are marked too, so that no two names meet.
+    A name that already ends like such a hash gets one, too, so that no two names share a label.
     """
     if not name:
         return NO_TRUNK

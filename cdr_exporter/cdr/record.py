@@ -1,4 +1,8 @@
-"""The values: a record, a row that is none, an answer."""
+"""The values: a record, a rejected row, an answer.
+
+Source: the P-Series developer guide's "Query CDR List"; ids as text (`new_id`) are sent by newer
+firmware.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +15,13 @@ import msgspec
 from msgspec import Meta, Struct
 
 LONGEST_SECONDS = 7 * 86_400
-"""No call lasts longer; a duration beyond is taken as absent."""
+"""Seconds, 7 days; a longer duration is taken as absent."""
 
 MAX_ID = 2**63 - 1
-"""The largest id that SQLite and the PBX can have."""
+"""The largest id that the PBX and SQLite can store."""
 
 LATEST = 2**33
-"""Epoch seconds (year 2242): a `timestamp` beyond is taken as absent."""
+"""Epoch seconds (year 2242); a later `timestamp` is taken as absent."""
 
 THIRTY_ONE_BITS = 0x7FFF_FFFF
 
@@ -25,13 +29,14 @@ _Seconds = Annotated[int, Meta(ge=0, le=LONGEST_SECONDS)]
 
 
 class GarbledAnswer(ValueError):
-    """An answer that is not the contract's JSON; nothing of it is used."""
+    """An answer that is not the JSON of the contract; nothing of it is used."""
 
 
 class Record(Struct, frozen=True, gc=False, kw_only=True):
-    """One CDR row, that is one leg of a call. Durations are in seconds.
+    """One row of the CDR list, which is one leg of a call.
 
-    *id* is 0 where the PBX's firmware gives rows none; it may give them a *new_id* instead.
+    *started_at* is in epoch seconds, UTC, 0 where it is unknown; durations are in seconds. *id* is
+    0 where the firmware gives rows no number; it may send the text *new_id* instead.
     """
 
     id: Annotated[int, Meta(ge=1, le=MAX_ID)] = 0
@@ -56,15 +61,15 @@ class Record(Struct, frozen=True, gc=False, kw_only=True):
 
     @property
     def ended_at(self) -> int:
-        """Epoch seconds; 0 when the start is unknown."""
+        """When the leg ended, in epoch seconds; 0 when its start is unknown."""
         return self.started_at and self.started_at + self.duration
 
     @property
     def fingerprint(self) -> int:
-        """63 bits that tell this row from another one that was given the same id.
+        """63 bits by which this row differs from another one that was given the same id.
 
-        Start and uid only: a row may gain a recording or a note after it was written. Rows
-        without uid take what else does not change.
+        Made of the start and the uid only, since other fields may change after the row was
+        written, such as the recording. Without uid, of the address and the two parties.
         """
         text = self.uid or "\0".join((self.src_addr, self.call_from, self.call_to))
         return zlib.crc32(text.encode()) << 31 | self.started_at & THIRTY_ONE_BITS
@@ -78,10 +83,10 @@ class FlawedRecord(Record, frozen=True, gc=False, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A row that cannot be counted: *reason* is `id`, `number` or `shape`.
+    """A row that cannot be counted; *reason* is `id`, `number` or `shape` (not an object).
 
-    *fingerprint* is of its raw content, so that the same row read twice is rejected once. *id* is
-    None where that is what is wrong.
+    *fingerprint* is made of the raw content, so that the same row read twice is counted as
+    rejected once. *id* is None where the row has none or it is unusable.
     """
 
     reason: str
@@ -91,9 +96,10 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CDRAnswer:
-    """One decoded response: `errcode` 0 means that the rest holds.
+    """One decoded response; only with `errcode` 0 are the other fields to be used.
 
-    *total* is `total_number`, None where the PBX does not say. *rows* are in the PBX's order.
+    *total* is `total_number`, the rows of the whole list; None where the PBX does not send it.
+    *rows* are in the order of the answer.
     """
 
     errcode: int

@@ -1,7 +1,7 @@
-"""An answer that departs from the contract: what can be saved is saved.
+"""Decodes an answer that departs from the contract, and keeps what can be used of it.
 
-Rule: one bad field does not cost its row, one bad row does not cost its page. Only what is no
-answer at all is void.
+Rule: one bad field does not cost its row, and one bad row does not cost its page. Only where the
+envelope itself is unusable is the whole answer dropped (`GarbledAnswer`).
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from .record import (
 
 
 class _BadNumber(ValueError):
-    """A number that is none of JSON's integers: the row is not to be trusted."""
+    """A number that is not an integer (1.5, NaN): the whole row is rejected."""
 
 
 class _BadField(ValueError):
-    """A value that cannot be this field's: the field is taken as absent."""
+    """A value that the field cannot have: the field is taken as absent."""
 
 
 def parse_json_object(body: bytes) -> dict[str, Any]:
-    """Return the JSON object that *body* is, read as forgivingly as can be."""
-    # The stdlib's reader takes lone surrogates, NaN and a byte order mark, where msgspec refuses
-    # the document. Its errors hold the whole reply, so none of them leaves this function.
+    """Return the JSON object in *body*, parsed leniently; raises `GarbledAnswer`."""
+    # The standard library accepts lone surrogates and NaN, which msgspec refuses. Its errors hold
+    # the whole answer, so none of them leaves this function, not even as a context.
     try:
         value = json.loads(body.decode("utf-8-sig", "surrogateescape"))
     except (ValueError, RecursionError):
@@ -49,7 +49,10 @@ def parse_json_object(body: bytes) -> dict[str, Any]:
 
 
 def decode_row_by_row(answer: dict[str, Any]) -> CDRAnswer:
-    """Decode *answer*, rejecting what cannot be used, row by row and field by field."""
+    """Decode *answer* row by row and field by field; raises `GarbledAnswer`.
+
+    With an errcode other than 0 the rest of the answer is not looked at.
+    """
     errcode, total, data = answer.get("errcode"), answer.get("total_number"), answer.get("data")
     if type(errcode) is not int:
         raise GarbledAnswer("the answer has no errcode, so it is not the PBX's")
@@ -106,7 +109,10 @@ def _parse_fields(raw: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]
 
 
 def _parse_integer(value: object, least: int, most: int) -> int | None:
-    """Read an integer or its digits; absent, null and empty are None."""
+    """Return an integer from *least* to *most*, sent as a number or as digits.
+
+    None, as for a missing field, where it is null or empty. Raises `_BadNumber` or `_BadField`.
+    """
     if value is None or value == "":
         return None
     if type(value) is float:
@@ -123,8 +129,8 @@ def _parse_text(value: object) -> str | None:
         return None
     if type(value) is not str:
         raise _BadField
-    # A lone surrogate cannot be written anywhere: not to SQLite, not to a scrape. Spelt out
-    # rather than replaced, so that two trunks stay two.
+    # A lone surrogate cannot be encoded, neither for SQLite nor for a scrape. It is written out
+    # as an escape, not replaced by one character, so that two trunk names stay different.
     return value.encode("utf-8", "backslashreplace").decode()
 
 
@@ -148,7 +154,10 @@ _FIELD_PARSERS: dict[str, tuple[str, Callable[[object], int | str | None]]] = {
     if f.name != "id"
 }
 FIELDS = tuple(name for name in _FIELD_PARSERS if name != "new_id")
-"""The fields that can be taken as absent, in the contract's words: labels of a counter."""
+"""The fields that can be taken as absent, by their names in the contract.
+
+They are label values of `cdr_exporter_rejected_fields_total`.
+"""
 
 
 def _reject(reason: str, raw: object, row_id: int | None = None) -> Rejected:

@@ -1,9 +1,29 @@
-"""`exporter.yml` to settings.
+"""From `exporter.yml` to settings. The only door to `yaml`.
 
-    text → yaml_text.read_yaml → schema.convert → build.build_settings → settings.Settings
+Rule: a file is accepted as a whole or not at all. The first mistake becomes one `ConfigError` of
+one line, which contains no value of the file:
 
-Rule: a file is taken whole or not at all. The first mistake ends in one `ConfigError` of one line,
-`exporter.yml: pbxs[0].base_url: what is wrong; what to do`, which holds no value of the file.
+    exporter.yml: pbxs[0].base_url: what is wrong; what to do
+
+How it works
+------------
+The text goes through four steps. Each knows less about the text and more about the meaning:
+
+    text → yaml_text.read_yaml → ParsedYAML          plain values, and the line of each key
+         → schema.convert → ConfigFile               typed: known keys, values of the right type
+         → build.build_settings → settings.Settings  each value checked, defaults filled in
+
+    yaml_text   YAML to plain values; duplicate keys, aliases, merges and tags are refused
+    schema      the known keys and their types; msgspec's errors in our words
+    build       which of several places a setting is taken from; checks across settings
+    values      the check of each single value
+    durations   `30s`, `1h30m` to seconds and back
+    mistake     a mistake with its path
+
+A step that finds a mistake raises a `Mistake` with the path of the value, `pbxs[0].tls.ca_file`,
+and the first one ends the reading: syntax first, then keys and types, then values in the order in
+which `build` looks at them. The exceptions behind a mistake quote the file, which may hold the
+client secret; so `parse` keeps only the message and raises its `ConfigError` outside the `except`.
 """
 
 from __future__ import annotations
@@ -17,7 +37,7 @@ from . import build, schema, values, yaml_text
 from .mistake import Mistake
 
 _MAX_BYTES = 1024 * 1024
-"""Bytes; a thousand PBXs need a quarter of it."""
+"""Of the file; a thousand PBXs need a quarter of it."""
 
 _UNREADABLE: dict[type[OSError], str] = {
     FileNotFoundError: "there is no such file; write it, or name another with --config.file",
@@ -28,7 +48,7 @@ _UNREADABLE: dict[type[OSError], str] = {
 _UNSAFE_SETTINGS: tuple[tuple[Callable[[PBX], bool], str], ...] = (
     (
         lambda pbx: pbx.tls.insecure_skip_verify,
-        "tls.insecure_skip_verify takes any certificate, so whoever is in between can read the "
+        "tls.insecure_skip_verify accepts any certificate, so a man in the middle can read the "
         "client secret; set tls.fingerprint_sha256 or tls.ca_file instead",
     ),
     (
@@ -40,24 +60,27 @@ _UNSAFE_SETTINGS: tuple[tuple[Callable[[PBX], bool], str], ...] = (
 
 
 def load(path: Path) -> Settings:
-    """Read *path*, whose directory is where relative paths start; raises `ConfigError`."""
+    """Read the file *path*; raises `ConfigError`. Relative paths in it start at its directory."""
     return parse(_read_text(path), str(path), path.absolute().parent)
 
 
 def parse(text: str, where: str, base: Path) -> Settings:
-    """Take *text* for the file *where*, relative paths from *base*; raises `ConfigError`."""
+    """Return the settings in *text*; raises `ConfigError`.
+
+    *where* is the file name for messages, *base* the directory where relative paths start.
+    """
     try:
         parsed = yaml_text.read_yaml(text, schema.has_user_keys)
         return build.build_settings(schema.convert(parsed), base, parsed.lines)
     except Mistake as mistake:
         problem = str(mistake)
-    # Raised out here: the exceptions behind a mistake quote the file, and raised inside the
-    # `except` this one would carry them along into a traceback.
+    # Outside the `except`: raised inside, this error would keep the exceptions behind the mistake,
+    # which quote the file, as its context.
     raise ConfigError(f"{where}: {problem}")
 
 
 def warnings(loaded: Settings) -> list[str]:
-    """Return what is allowed and still unwise, a line each, for every start's log."""
+    """Return a line for each setting that is allowed but unsafe; they are logged at every start."""
     return [
         f"pbx {pbx.name}: {text}"
         for pbx in loaded.pbxs
@@ -83,5 +106,5 @@ def _decode(content: bytes, path: Path) -> str:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-    # Raised out here: that error carries the file's bytes.
+    # Outside the `except`: that error contains the bytes of the file.
     raise ConfigError(f"{path}: line {line}: is not UTF-8; save the file as UTF-8")

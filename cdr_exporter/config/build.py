@@ -1,10 +1,11 @@
-"""What the file says, checked and put together into settings.
+"""From the typed content of the file to checked settings.
 
-Rule: a setting is taken from the PBX, else from the top of the file, else from `settings`, which
-alone holds the defaults. A mistake is reported where it was written.
+Rule: a setting is taken from the entry of the PBX, else from the top of the file, else from
+`settings`, the only place with defaults. A mistake is reported with the path where the value was
+written.
 
-Relative paths start at the file's directory, as in Prometheus: from where a service manager
-happens to start the program must not decide whether it finds its state again.
+Relative paths start at the directory of the file, as in Prometheus, and not at the working
+directory: whether the program finds its state again must not depend on where it is started from.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ from .mistake import Mistake, join_path, key_for_message, mistake_at
 T = TypeVar("T")
 U = TypeVar("U")
 Sources = Sequence[tuple[str, Struct]]
-"""The places where a setting may stand and what is said there, the nearest first."""
+"""Where a setting may be written, in the order of precedence: a path, and what is written there."""
 LineOfKey = Mapping[tuple[str, str], int]
-"""On which line a key stands, by place and key."""
+"""The line of a key, by the path of its group and the key."""
 
 _DEFAULTS: dict[str, Any] = {
     field.name: field.default
@@ -51,9 +52,13 @@ class _OverridableValues(TypedDict):
 
 
 def build_settings(file: schema.ConfigFile, base: Path, lines: LineOfKey) -> settings.Settings:
-    """Return the settings; raises `Mistake`."""
+    """Return the settings in *file*; raises `Mistake`.
+
+    *base* is the directory where relative paths start, *lines* the lines of the keys.
+    """
     top = [("", file)]
-    # For itself first: what is wrong at the top is wrong even if every PBX overrides it.
+    # The top of the file is checked by itself first: a mistake there is one even if every PBX
+    # overrides the value.
     _overridable_values(top)
     if not file.pbxs:
         raise Mistake("pbxs", "has no PBX; add a list with at least one PBX")
@@ -231,7 +236,10 @@ def _destinations(
 
 
 def _prefix(path: str, written: str, owners: dict[str, str]) -> str:
-    """Return a prefix, which has one owner only; *owners* are the paths of those before."""
+    """Return the prefix, which may be written only once.
+
+    *owners* has the paths of the earlier prefixes; this one is added.
+    """
     prefix = _checked(path, values.parse_number, written)
     if prefix in owners:
         raise Mistake(path, f"is the same as {owners[prefix]}; keep one")

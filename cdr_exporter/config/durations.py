@@ -1,7 +1,9 @@
 """Durations as Prometheus writes them: `30s`, `5m`, `1h30m`, `100ms`.
 
-Rule: whole numbers with a unit, units from large to small, each once. A bare number is refused
-rather than guessed, and a message never quotes what was written.
+Rule: whole numbers, each with a unit; units from large to small, each once. A number without a
+unit is refused, not guessed, and a message never quotes what was written.
+
+Source: "Duration literals" in the configuration reference of Prometheus.
 """
 
 from __future__ import annotations
@@ -17,8 +19,8 @@ _MILLISECONDS = {
     "s": 1_000,
     "ms": 1,
 }
-# Nine digits are more than anybody needs and keep the sum within what a float holds exactly
-# enough. `$` would let a line break pass, so every pattern here is used with `fullmatch`.
+# Nine digits are more than anybody needs, and keep the sum precise to the millisecond as a float.
+# `$` would accept a line break at the end, so every pattern here is used with `fullmatch`.
 _NUMBER = r"[0-9]{1,9}"
 _DURATION = re.compile("".join(rf"(?:({_NUMBER}){unit})?" for unit in _MILLISECONDS))
 _ANY_UNITS = r"(?:[0-9]+(?:ms|[ywdhms]))+"
@@ -33,7 +35,7 @@ _COMPLAINT = "is not a duration; write it as 30s, 5m or 1h30m (y, w, d, h, m, s,
 
 
 def parse_duration(text: str) -> float:
-    """Return seconds; raises `ValueError` that says what is wrong and what to write."""
+    """Return seconds; raises a `ValueError` that says what is wrong and what to write."""
     numbers = _DURATION.fullmatch(text)
     if not text or numbers is None:
         raise ValueError(_complaint(text))

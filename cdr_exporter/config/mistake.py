@@ -1,7 +1,7 @@
 """A mistake in `exporter.yml`: where it is, what is wrong, what to do.
 
-Rule: no value of the file is ever part of a message, and a key only where it reads like one: what
-follows a forgotten space or a wrong indent may be the client secret.
+Rule: a message never contains a value of the file, and a key only if it looks like one: after a
+forgotten space or a wrong indentation, YAML may take the client secret for a key.
 """
 
 from __future__ import annotations
@@ -10,15 +10,16 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# Lower-case words, as all settings are. Client secrets are mixed letters and digits.
+# All keys are lower-case words, while client secrets mix upper case, lower case and digits.
 _WORDS = re.compile(r"[a-z]+(_[a-z]+)*(_sha256)?")
 _LONGEST = 32
 
 
 class Mistake(Exception):
-    """Internal to `config`, which makes the one `ConfigError` of it.
+    """Used within `config` only, which turns it into the `ConfigError`.
 
-    *path* is empty for the file as a whole; *message* reads `what is wrong; what to do`.
+    *path* is where the mistake is, empty for the file as a whole; *message* has the form `what is
+    wrong; what to do`.
     """
 
     def __init__(self, path: str, message: str) -> None:
@@ -27,7 +28,7 @@ class Mistake(Exception):
 
 @contextmanager
 def mistake_at(path: str) -> Iterator[None]:
-    """Say of a `ValueError` raised inside that it is about *path*."""
+    """Turn a `ValueError` raised inside the `with` block into a `Mistake` at *path*."""
     try:
         yield
     except ValueError as error:
@@ -35,12 +36,12 @@ def mistake_at(path: str) -> Iterator[None]:
 
 
 def join_path(place: str, key: str) -> str:
-    """Return the path of *key* in *place*."""
+    """Return the path of *key* in the group at *place*, which is empty at the top of the file."""
     return f"{place}.{key}" if place else key
 
 
 def key_for_message(key: str, line: int) -> str:
-    """Return *key* if it reads like a key, else only the line it is on."""
+    """Return *key* if it looks like a key, else only a hint at the line it is on."""
     if len(key) <= _LONGEST and _WORDS.fullmatch(key):
         return key
     return f"<key on line {line}>"

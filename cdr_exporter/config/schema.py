@@ -1,6 +1,9 @@
-"""What `exporter.yml` may say: its keys and their types, and msgspec's complaints in our words.
+"""The keys of `exporter.yml` and their types; msgspec's errors in our words.
 
-Rule: a key stands here only if something reads it. Whatever is not here is unknown and refused.
+Rule: a key is listed here only if something uses it; any other key is refused as unknown.
+
+The structs have the shape of the file: text is not checked or converted yet, and UNSET is a key
+that was not written. `build` makes `settings` of them.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from .yaml_text import ParsedYAML
 
 
 class OverridableKeys(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """What may stand at the top, for every PBX, and again in one PBX."""
+    """Keys at the top of the file, for every PBX, that one PBX may override in its entry."""
 
     poll_interval: str | UnsetType = UNSET
     request_timeout: str | UnsetType = UNSET
@@ -33,7 +36,7 @@ class OverridableKeys(Struct, forbid_unknown_fields=True, frozen=True, kw_only=T
 
 
 class TLSEntry(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """Whom to believe, and whether to do without."""
+    """The key `tls` of a PBX: which certificate to accept, and whether to do without TLS."""
 
     ca_file: str | UnsetType = UNSET
     fingerprint_sha256: str | UnsetType = UNSET
@@ -63,7 +66,7 @@ class PBXEntry(OverridableKeys, forbid_unknown_fields=True, frozen=True, kw_only
 
 
 class BucketsEntry(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """Histogram bounds."""
+    """The key `buckets`: upper bounds of the histograms."""
 
     duration: list[int] | UnsetType = UNSET
     ring: list[int] | UnsetType = UNSET
@@ -85,17 +88,17 @@ STRUCT_OF_PLACE: dict[str, type[Struct]] = {
     "pbxs[]": PBXEntry,
     "pbxs[].tls": TLSEntry,
 }
-"""Where each mapping stands, list indexes left out."""
+"""The struct for each group of keys, by its path without list indexes."""
 
 USER_KEYED_PLACES: dict[str, Any] = {
     "pbxs[].dids": LabelByNumber,
     "pbxs[].queues": LabelByNumber,
     "pbxs[].destinations": PrefixesByLabel,
 }
-"""Where the keys are the user's own, and the type there."""
+"""The type of each group whose keys the user chooses, by its path without list indexes."""
 
 _MSGSPEC_MESSAGE = re.compile(r"(.*?)(?: - at `\$\.?([a-z0-9_.\[\]]*)`)?", re.DOTALL)
-# msgspec does not tell which key it was.
+# What msgspec writes in place of a key that the user has chosen.
 _UNNAMED_KEY = "[...]"
 _UNKNOWN_KEY = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
 _MISSING_KEY = re.compile(r"Object missing required field `(\w+)`")
@@ -143,12 +146,12 @@ _ADD_OF_KEY = {
 
 
 def has_user_keys(place: str) -> bool:
-    """Say whether the keys at *place* are the user's own."""
+    """Return whether the keys of the group at *place* are chosen by the user."""
     return _without_indexes(place) in USER_KEYED_PLACES
 
 
 def convert(parsed: ParsedYAML) -> ConfigFile:
-    """Return what the file says, typed; raises `Mistake`."""
+    """Return the content of the file with its types checked; raises `Mistake`."""
     if parsed.content is None:
         raise Mistake("", "is empty; start from the example exporter.yml")
     try:
@@ -158,7 +161,7 @@ def convert(parsed: ParsedYAML) -> ConfigFile:
 
 
 def _wrap_secret(kind: type, value: object) -> Secret:
-    """Wrap a client secret before anything could print it."""
+    """Make a `Secret` of a client secret at once, so that nothing can print it (msgspec hook)."""
     if isinstance(value, str):
         return Secret(value)
     raise ValueError(f"Expected `str`, got `{type(value).__name__}`")
@@ -205,7 +208,7 @@ def _wrong_type(path: str, problem: str, parsed: ParsedYAML) -> Mistake:
 
 
 def _path_with_key(path: str, parsed: ParsedYAML) -> str:
-    """Return *path* with the key that msgspec left out."""
+    """Return *path* with the key that msgspec left out: the first one with an invalid value."""
     place, some_key, rest = path.partition(_UNNAMED_KEY)
     if not some_key:
         return path

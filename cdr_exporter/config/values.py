@@ -1,7 +1,7 @@
-"""What one setting may hold: from what the file says to a value of `settings`.
+"""The check of each single value: from what is written to the value in `settings`.
 
-Rule: each check takes what was written and returns what is meant, or raises `ValueError` that
-reads `what is wrong; what to do` and quotes nothing. Where it stands is the caller's to say.
+Rule: each function takes what was written and returns what is meant, or raises a `ValueError` of
+the form `what is wrong; what to do`, which quotes nothing of the file. The caller adds the path.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 _LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 # A last label of digits alone is a mistyped IPv4 address; no top-level domain is a number.
 _DNS_NAME = re.compile(rf"(?=.{{1,253}}$)({_LABEL}\.)*(?![0-9]+\.?$){_LABEL}\.?")
-# Some Pythons overlook what stands between a closing bracket and the port's colon.
+# Some versions of Python ignore what is written between a closing bracket and the port's colon.
 _NETLOC = re.compile(r"(\[[^\]]*\]|[^\[\]:]+)(:.*)?")
 _NUMBER = re.compile(r"[0-9+*#]+")
 _STARTS = ("now", "all")
@@ -42,10 +42,10 @@ _LONGEST_LABEL = 64
 """Bytes."""
 
 _MOST_ENTRIES = 500
-"""A label more is a series more, for each outcome, for ever."""
+"""In one group: each label is one more series per outcome, for ever."""
 
 _ALWAYS_IN_WAIT = (5, 20)
-"""The recording rules of service levels read these bounds."""
+"""Bounds in seconds that the recording rules of service levels use."""
 
 _MINUTE, _DAY = 60.0, 86_400.0
 DURATION_RANGES = {
@@ -57,11 +57,11 @@ DURATION_RANGES = {
     "longest_call": (60.0, 2 * _DAY),
     "call_settle": (5.0, 60 * _MINUTE),
 }
-"""Least and most, in seconds; only `birth_hold` means something at zero: no hold."""
+"""The smallest and the largest value, in seconds; only `birth_hold` may be 0, for no hold."""
 
 
 def parse_name(text: str) -> str:
-    """Return a PBX's name: it is a label value, a file name and part of a URL."""
+    """Return the name of a PBX, which is a label value, a file name and part of a URL."""
     if not _NAME.fullmatch(text):
         raise ValueError(
             "is not a name; write 1 to 63 of the characters A-Z a-z 0-9 _ . -, "
@@ -71,7 +71,7 @@ def parse_name(text: str) -> str:
 
 
 def duration_parser(key: str) -> Callable[[str], float]:
-    """Return the check of the duration *key*, in seconds."""
+    """Return the function that parses the setting *key* to seconds and checks its range."""
     least, most = DURATION_RANGES[key]
 
     def check(text: str) -> float:
@@ -85,21 +85,21 @@ def duration_parser(key: str) -> Callable[[str], float]:
 
 
 def parse_start(text: str) -> str:
-    """Return where to begin."""
+    """Return which records of the first start to count: `now` or `all`."""
     if text not in _STARTS:
         raise ValueError(f"is not a known start; write {' or '.join(_STARTS)}")
     return text
 
 
 def parse_legs_appear(text: str) -> str:
-    """Return when the PBX shows the legs of a call."""
+    """Return when the PBX shows the legs of a call: `at_call_end` or `one_by_one`."""
     if text not in _LEGS_APPEAR:
-        raise ValueError(f"is none of the two ways; write {' or '.join(_LEGS_APPEAR)}")
+        raise ValueError(f"is not a known way; write {' or '.join(_LEGS_APPEAR)}")
     return text
 
 
 def parse_machine_callee(text: str) -> str:
-    """Return what the name of a machine starts with."""
+    """Return how the name of a callee that is not a person starts."""
     if len(text) > _LONGEST_CALLEE:
         raise ValueError(
             f"is longer than {_LONGEST_CALLEE} characters; write what the name starts with"
@@ -118,17 +118,18 @@ def parse_timezone(text: str) -> str:
 
 @cache
 def _zones() -> frozenset[str]:
-    """Return the names of all zones; to ask for one by its name would look for a file of it.
+    """Return the names of all time zones.
 
-    Some systems keep their own zone among them, which is another one elsewhere.
+    A name is compared with these, since `ZoneInfo(name)` would open a file of that name. Some
+    systems list their own zone as `localtime`, which is a different one on each machine.
     """
     return frozenset(available_timezones() - {"localtime"})
 
 
 def _nearest_zone(text: str) -> str | None:
-    """Return the zone most like *text* by its whole name or by its city's.
+    """Return the time zone whose name, or the name of whose city, is most like *text*.
 
-    Names with an offset in them are left out: Etc/GMT+1 is an hour behind UTC.
+    Names with an offset are never suggested, since they mislead: Etc/GMT+1 is behind UTC.
     """
     names = sorted(name for name in _zones() if "GMT" not in name)
     by_city = {name.rpartition("/")[2].lower(): name for name in names}
@@ -138,7 +139,7 @@ def _nearest_zone(text: str) -> str | None:
 
 
 def check_entry_count(written: dict[str, T]) -> dict[str, T]:
-    """Return a group of labels."""
+    """Return *written* if it has not too many entries."""
     if len(written) > _MOST_ENTRIES:
         raise ValueError(f"has more than {_MOST_ENTRIES} entries; keep those worth a series each")
     return written
@@ -152,7 +153,7 @@ def parse_number(text: str) -> str:
 
 
 def check_prefixes(written: Sequence[str]) -> Sequence[str]:
-    """Return the prefixes of a class of destinations."""
+    """Return the prefixes of one label of destinations if there is at least one."""
     if not written:
         raise ValueError("has no prefix; write at least one, or remove the key")
     return written
@@ -175,7 +176,7 @@ def parse_max_trunks(number: int) -> int:
 
 
 def parse_buckets(bounds: Sequence[int]) -> tuple[int, ...]:
-    """Return histogram bounds."""
+    """Return histogram bounds, in seconds."""
     if not bounds:
         raise ValueError("has no bound; write at least one, or remove the key")
     if bounds[0] < 1:
@@ -186,12 +187,12 @@ def parse_buckets(bounds: Sequence[int]) -> tuple[int, ...]:
 
 
 def parse_wait_buckets(bounds: Sequence[int]) -> tuple[int, ...]:
-    """Return the bounds of waits, with those that are always there."""
+    """Return the bounds of the histogram of waits, with those that the rules need."""
     return tuple(sorted({*parse_buckets(bounds), *_ALWAYS_IN_WAIT}))
 
 
 def path_parser(base: Path) -> Callable[[str], Path]:
-    """Return the check of a path; a relative one starts at *base*."""
+    """Return the function that parses a path; a relative one starts at *base*."""
 
     def check(text: str) -> Path:
         if text.startswith("~"):
@@ -220,7 +221,7 @@ def parse_fingerprint(text: str) -> str:
 
 
 def parse_api_path(text: str) -> str:
-    """Return the API's path without slashes around it."""
+    """Return the API's path without slashes at its ends."""
     inner = text.strip("/")
     if not _API_PATH.fullmatch(inner) or set(inner.split("/")) & {".", ".."}:
         raise ValueError("is not a path; write it as openapi/v1.0")
@@ -237,12 +238,12 @@ def parse_base_url(text: str) -> str:
 
 
 def is_plaintext(url: str) -> bool:
-    """Tell whether a checked *url* does without TLS."""
+    """Return whether *url* does without TLS."""
     return urlsplit(url).scheme == "http"
 
 
 def leaves_the_machine(url: str) -> bool:
-    """Tell whether a checked *url* leads to anything but this machine's loopback."""
+    """Return whether *url*, which was checked before, leads to another machine."""
     host = urlsplit(url).hostname or ""
     address = _ip_address(host)
     return host != "localhost" if address is None else not address.is_loopback
@@ -252,7 +253,7 @@ def _split_url(text: str) -> SplitResult:
     try:
         return urlsplit(text)
     except ValueError:
-        # Python's own message quotes the host.
+        # The message of Python's error quotes the host.
         raise ValueError(_NO_HOST) from None
 
 
@@ -278,7 +279,7 @@ def _has_bad_port(parts: SplitResult, text: str) -> bool:
 
 
 _NO_HOST = "has no usable host; write a DNS name, an IPv4 address or an IPv6 address in brackets"
-# In this order: what is wrong with the user info must be said before the host is looked at.
+# In this order: user info has to be reported before the host is checked.
 _URL_CHECKS: tuple[tuple[Callable[[SplitResult, str], bool], str], ...] = (
     (
         lambda parts, text: parts.scheme not in ("http", "https") or not parts.netloc,

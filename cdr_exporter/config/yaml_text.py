@@ -1,9 +1,10 @@
-"""The text of `exporter.yml` as plain values: the only door to `yaml`.
+"""The text of `exporter.yml` as plain values: dicts, lists, text and numbers.
 
-Rule: what is read is what is written. A key written twice (PyYAML would keep the last without a
-word), an alias, a merge and a tag are refused; so no file unfolds into more than its own size.
+Rule: the values are exactly what is written. A key that is written twice (PyYAML silently keeps
+the last), an alias, a merge key and a tag are refused. Without aliases no file expands to more
+than its own size.
 
-PyYAML's messages quote the file: only where it stumbled is taken from them, never a word.
+PyYAML's messages quote the file, so only their position is used, and our own words.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ _MERGE = f"{_TAG}merge"
 _PLAIN_TAGS = {
     f"{_TAG}{kind}" for kind in ("map", "seq", "str", "int", "float", "bool", "null", "timestamp")
 }
-# `schema` finds the key in msgspec's message, which sets it between backticks and spaces.
+# Without the characters that would make a key ambiguous in msgspec's message, from which `schema`
+# reads it.
 _KEY = re.compile(r"[^\s:`]+")
 
-# What PyYAML's problem starts with, and what most often is behind it.
+# How PyYAML's description of a problem starts, and what to do about its most frequent cause.
 _REMEDIES = (
     ("mapping values are not allowed", 'check the indentation, and quote text that holds ": "'),
     ("could not find expected ':'", "write a colon and a space after each key"),
@@ -42,16 +44,20 @@ _NOT_YAML = "is not valid YAML here"
 
 @dataclass(frozen=True, slots=True)
 class ParsedYAML:
-    """*content* is what the file says; *lines* tells where, by place and key."""
+    """*content* is the plain values of the file, *lines* the line of each key.
+
+    The key of *lines* is the path of the group and the key within it; lines count from 1.
+    """
 
     content: object
     lines: dict[tuple[str, str], int] = field(default_factory=dict)
 
 
 def read_yaml(text: str, has_user_keys: Callable[[str], bool]) -> ParsedYAML:
-    """Return what *text* says; raises `Mistake`.
+    """Return the plain values of *text*; raises `Mistake`.
 
-    *has_user_keys* tells of a path whether the keys there are the user's own, and so any text.
+    *has_user_keys* returns for the path of a group whether its keys are chosen by the user, and
+    so may be any text.
     """
     try:
         return _YAMLReader(has_user_keys).read(yaml.compose(text, Loader=yaml.SafeLoader))
@@ -76,7 +82,7 @@ def _position(line: int, column: int | None) -> str:
 
 
 class _YAMLReader:
-    """Nodes to values, with the path to each for the message."""
+    """Turns the nodes of PyYAML into values, and keeps the path of each for messages."""
 
     def __init__(self, has_user_keys: Callable[[str], bool]) -> None:
         self._has_user_keys = has_user_keys
@@ -133,7 +139,7 @@ class _YAMLReader:
         try:
             value = self._scalars.construct_object(node, deep=True)
         except (ValueError, LookupError, AttributeError, yaml.YAMLError) as error:
-            # 2026-13-45 looks like a date to YAML and 0x_ like a number, and then are none.
+            # To YAML 2026-13-45 looks like a date and 0x_ like a number, but neither is one.
             raise Mistake(path, "is text that YAML misreads; put it in quotes") from error
         if isinstance(value, str):
             _refuse_odd_text(value, path)

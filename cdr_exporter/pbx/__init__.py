@@ -1,17 +1,18 @@
-"""The PBX's Open API: tokens, pages, failures classified. The only door to `requests`.
+"""The PBX's Open API: tokens, pages, errors classified. The only door to `requests` and `urllib3`.
 
-    client      what the rest of the program uses: fetch a page, cancel, revoke
-    login       token, refresh, login: requests and writes in the right order
-    token_file  what we hold, on disk, shared by processes
-    credentials the client secret, read anew
-    transport   one HTTP request; what goes wrong, without its secrets
-    verdict     what a status or an error code means
-    adapter     `requests` over a line, the token put in on the wire
-    line        one connection under one deadline, cancellable
-    trust       TLS: whom to believe
-    tokens      what follows from what we hold; pure
+    client        what the rest of the program uses: fetch a page, cancel, revoke the token
+    login         which token to use: reuse, refresh or log in, within the login budget
+    credentials   the client secret, read again before each login
+    token_file    tokens and login attempts on disk, shared by processes
+    transport     one HTTP request under one deadline; errors that show no secret
+    http_adapter  `requests` over our own connection; puts the token into the request line
+    connection    one TCP or TLS connection under one deadline, cancellable
+    tls           which certificates are accepted
+    token_rules   what follows from the tokens and attempts on record; pure
+    failures      which error an HTTP status or an error code becomes
 
-A module uses only those below it.
+A module imports only those below it. How tokens are chosen is explained in `login`, how one
+deadline covers a whole request in `transport`.
 """
 
 from .client import Client

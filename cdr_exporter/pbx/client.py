@@ -1,7 +1,7 @@
 """What the rest of the program asks a PBX for: a page of CDRs.
 
-Rule: one request at a time per PBX. A request that meets an expired token is repeated once with
-another one, and only once: whatever comes then is final.
+Rule: one request at a time per PBX. A request that the PBX answers with "token expired" is
+repeated once, with another token; the answer to the repeated request is final.
 
 Source: the P-Series developer guide's "Query CDR List" and "Get/Refresh/Revoke Access Token".
 """
@@ -28,11 +28,11 @@ log = logging.getLogger(__name__)
 
 
 class Client:
-    """One PBX's Open API, as far as we need it.
+    """The part of one PBX's Open API that this program uses.
 
-    *token_path* is `state_dir/NAME.token`; its directory must exist. Nothing is sent or read
-    before the first `fetch`. Raises `ConfigError` for an unusable `tls.ca_file`. *wall* gives
-    epoch seconds, *monotonic* seconds for deadlines.
+    *token_path* is `state_dir/NAME.token`; its directory must exist. Nothing is sent, and the
+    token file is not read, before the first `fetch`. *wall* returns epoch seconds, *monotonic*
+    seconds for deadlines. Raises `ConfigError` for an unusable `tls.ca_file`.
     """
 
     def __init__(
@@ -53,19 +53,19 @@ class Client:
 
     @property
     def requests(self) -> int:
-        """HTTP requests sent so far, those for tokens too: what we cost the PBX."""
+        """The number of HTTP requests sent so far, including those for tokens."""
         return self._transport.requests
 
     @property
     def errcodes(self) -> Mapping[int, int]:
-        """How often each errcode other than 0 was answered, on tokens too."""
+        """How often the PBX answered each errcode other than 0, to token requests too."""
         return self._transport.errcodes
 
     def fetch(self, query: CDRQuery) -> CDRAnswer:
-        """Return one page; its errcode is 0. May log in first.
+        """Return one page of the CDR list; its errcode is always 0. Logs in first where necessary.
 
-        Raises `TryAgain` or `WaitLong`, nothing else. Each HTTP request that it takes (one, or up
-        to four around an expired token) has `request_timeout` seconds.
+        Raises `TryAgain` or `WaitLong`, nothing else. A fetch takes one HTTP request, or up to
+        four when the token has expired; each has its own `request_timeout` seconds.
         """
         with self._request_lock:
             token = self._logins.token()
@@ -75,14 +75,14 @@ class Client:
             if answer.errcode not in (SUCCESS, DATA_NOT_FOUND):
                 raise self._logins.request_error(answer.errcode, answer.errmsg)
             self._logins.request_accepted()
-        # "Data not found" is how some lists say that they are empty.
+        # "Data not found" is how some firmware reports an empty list.
         return replace(answer, errcode=SUCCESS)
 
     def revoke(self, timeout_seconds: float = 3.0) -> None:
-        """Give the token back at a clean exit, if the PBX answers in time; never raises.
+        """Revoke the token at a clean exit, if the PBX answers in time; raises no `PBXError`.
 
-        Works after `cancel`, too. A PBX that does not answer keeps the token alive, and so do we:
-        the next start uses it.
+        Works after `cancel`, too. When the PBX does not confirm, the token stays valid and in the
+        token file, and the next start uses it.
         """
         ends_at = self._monotonic() + timeout_seconds
         if not self._request_lock.acquire(timeout=timeout_seconds):
@@ -95,11 +95,11 @@ class Client:
             self._request_lock.release()
 
     def cancel(self) -> None:
-        """Make the `fetch` under way and every later one raise `Cancelled`; any thread may."""
+        """Make the running `fetch` and every later one raise `Cancelled`; thread-safe."""
         self._transport.cancel()
 
     def close(self) -> None:
-        """Stop for good. No connection outlives its request, so there is nothing else to close."""
+        """Stop for good. No connection outlives its request, so nothing else is left to close."""
         self.cancel()
 
     def _request_page(self, query: CDRQuery, token: Secret) -> CDRAnswer:

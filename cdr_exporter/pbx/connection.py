@@ -1,12 +1,16 @@
 """One connection to a PBX, for one request, under one deadline.
 
-Rule: whatever may block (finding the address, connecting, the TLS handshake, each read, each
-write) asks `seconds_left()` first and waits no longer. So the sum stays within the deadline however
-slowly a server drips; the timeouts of `requests` bound single reads only, and a byte of header
-every few seconds holds it for ever.
+Rule: every step that may block (name lookup, TCP connect, TLS handshake, each write, each read)
+calls `seconds_left()` first and waits no longer than that. So the whole request ends at the
+deadline however slowly the server sends. The timeouts of `requests` would not do: they bound each
+read by itself, so a server that sends one header byte every few seconds would block it for ever.
 
-`cancel` reaches a line in two ways: its socket is shut down, which ends a read at once, and
-the waits that cannot be ended from outside look up every `_CANCEL_CHECK_SECONDS` seconds.
+Cancelling has to end whatever the connection is waiting for, in one of two ways:
+
+- TLS handshake, write, read: `abort` shuts the socket down from another thread, and the blocked
+  call returns at once.
+- Name lookup, TCP connect: no call from outside ends these, so they wait in slices of
+  `_CANCEL_CHECK_SECONDS` and look at the `cancelled` event in between.
 """
 
 from __future__ import annotations
@@ -32,16 +36,18 @@ _Address = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
 
 
 class Cancelled(TryAgain):
-    """The client was told to stop; nothing is wrong with the PBX."""
+    """The request was cancelled because the program stops; nothing is wrong with the PBX."""
 
 
 class DeadlineConnection:
-    """A socket that keeps a deadline: `connect`, `start_tls`, then send and receive.
+    """A TCP or TLS connection with a deadline: `connect`, perhaps `start_tls`, then send, receive.
 
-    *timeout_seconds* runs from the making of the object. *sent* tells whether a byte of the
-    request left us, *received* how many bytes came back (TLS's own do not count). Errors are
-    `TryAgain`, each with its reason; those of the operating system come through where the reader
-    above has to decide what they mean.
+    *timeout_seconds* runs from the creation of the object. *sent* is True once the first byte of
+    the request was given to the operating system, or tried to; *received* counts the bytes of the
+    answer, without TLS's own.
+
+    Raises `TryAgain` with reason `timeout`, `connect` or `tls`, and `Cancelled`. An `OSError` while
+    sending or receiving is passed on, since what it means depends on how much has arrived.
     """
 
     def __init__(
@@ -59,20 +65,24 @@ class DeadlineConnection:
         self._socket: socket.socket | None = None
 
     def seconds_left(self) -> float:
-        """Return the seconds that remain, more than 0; raises once there are none."""
+        """Return the seconds until the deadline, more than 0.
+
+        Raises `TryAgain` with reason `timeout` after the deadline, `Cancelled` when cancelled.
+        """
         if self._cancelled.is_set():
             raise Cancelled("stopped", reason="connect")
-        seconds_left = self._deadline - self._monotonic()
-        if seconds_left <= 0:
-            raise TryAgain("no whole answer within request_timeout", reason="timeout")
-        return seconds_left
+        seconds = self._deadline - self._monotonic()
+        if seconds <= 0:
+            raise _timed_out()
+        return seconds
 
     def connect(self, host: str, port: int) -> None:
-        """Connect to the first of the host's addresses that answers."""
+        """Connect to the first of the host's addresses that accepts a connection."""
         addresses = self._resolve(host, port)
         code = errno.EHOSTUNREACH
         for position, address in enumerate(addresses):
-            # A dead first address (IPv6, often) must leave time for the next one.
+            # An equal share each: a first address that never answers (often an IPv6 one) must
+            # leave time for the others.
             code = self._try_address(address, self.seconds_left() / (len(addresses) - position))
             if code == 0:
                 return
@@ -83,14 +93,14 @@ class DeadlineConnection:
         raise TryAgain(f"cannot connect to {where}: {problem}", reason=reason)
 
     def start_tls(self, host: str, policy: TLSPolicy) -> None:
-        """Do the TLS handshake and check the certificate, before any byte of a request."""
+        """Do the TLS handshake and check the certificate, before any byte of a request is sent."""
         failure = self._handshake(host, policy)
         if failure is not None:
             self.seconds_left()
             raise failure
 
     def send(self, data: bytes) -> None:
-        """Send it all."""
+        """Send all of *data*."""
         view = memoryview(data)
         while view:
             sock = self._socket_until_deadline()
@@ -98,31 +108,36 @@ class DeadlineConnection:
             view = view[self._run_before_deadline(sock.send, view) :]
 
     def receive_into(self, buffer: memoryview) -> int:
-        """Wait for some bytes; 0 is the end."""
+        """Wait for bytes, write them to *buffer*, return how many; 0 is the end of the stream."""
         count = self._run_before_deadline(self._socket_until_deadline().recv_into, buffer)
         self.seconds_left()
         self.received += count
         return count
 
     def abort(self) -> None:
-        """End what is being waited for, from another thread."""
-        # Of `socket` itself: that of an SSL socket would take away the layer the reader uses.
+        """Shut the socket down, so that a call that blocks on it in another thread returns."""
+        # `socket.socket`'s own method: SSLSocket.shutdown would remove the TLS layer that the
+        # other thread is using.
         with self._socket_lock, suppress(OSError):
             if self._socket is not None:
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Close the socket, which is the only thing that stays open until here."""
+        """Close the socket; nothing else is open."""
         with self._socket_lock:
             if self._socket is not None:
                 self._socket.close()
 
     def _resolve(self, host: str, port: int) -> list[_Address]:
-        """Resolve *host* in a thread of its own: the C library's resolver knows no deadline."""
+        """Return the addresses of *host*; raises `TryAgain` when there are none.
+
+        A name is looked up in a thread of its own, since the C library's resolver takes no
+        timeout. A lookup that is given up goes on in that thread and its result is dropped.
+        """
         found: list[_Address] = []
 
         def resolve(flags: int = 0) -> None:
-            # UnicodeError: a label that is too long, or empty.
+            # UnicodeError: a part of the host name is empty or longer than 63 characters.
             with suppress(OSError, UnicodeError):
                 found.extend(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags))
 
@@ -139,7 +154,7 @@ class DeadlineConnection:
         return found
 
     def _try_address(self, address: _Address, seconds: float) -> int:
-        """Return 0, or the `errno` that says why not."""
+        """Connect to *address* within *seconds*; return 0, or the `errno` of the failure."""
         family, kind, protocol, _, socket_address = address
         gives_up_at = self._monotonic() + seconds
         try:
@@ -158,7 +173,11 @@ class DeadlineConnection:
         return code
 
     def _handshake(self, host: str, policy: TLSPolicy) -> PBXError | None:
-        """Return what went wrong: raised in here, it would carry the other error along."""
+        """Return what went wrong, or None.
+
+        The error is returned, not raised: raised inside `except`, it would keep the ssl module's
+        error as its context.
+        """
         try:
             secured = policy.context.wrap_socket(
                 self._socket_until_deadline(), server_hostname=host, do_handshake_on_connect=False
@@ -177,6 +196,7 @@ class DeadlineConnection:
         return policy.pin_error(secured.getpeercert(binary_form=True))
 
     def _run_before_deadline(self, operation: Callable[[Any], int], buffer: memoryview) -> int:
+        """Call *operation*; a timeout or a TLS error becomes a `TryAgain` without a context."""
         failure: PBXError
         try:
             return operation(buffer)
@@ -188,9 +208,9 @@ class DeadlineConnection:
         raise failure
 
     def _socket_until_deadline(self) -> socket.socket:
-        """Return the socket, set to wait as long as there is time and no longer."""
+        """Return the socket, its timeout set to the seconds left."""
         if self._socket is None:
-            raise OSError(errno.ENOTCONN, "dial first")
+            raise OSError(errno.ENOTCONN, "not connected")
         self._socket.settimeout(self.seconds_left())
         return self._socket
 

@@ -1,7 +1,8 @@
-"""The client secret, read anew from where the user keeps it.
+"""The client secret, read from where the configuration says: a file, a variable, or itself.
 
-Rule: it is read before each login, so that a rotated secret is used without a restart, and an
-unusable one is an error before the PBX hears of it: an empty password would be a failed login.
+Rule: it is read again before each login, so that a changed secret is used without a restart. A
+secret that is missing or empty is an error before anything is sent: an empty password would count
+as a failed login on the PBX.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ _SECRET_PATTERN = re.compile(r"(?=.*[a-z])(?=.*[A-Z])(?=.*[0-9])[A-Za-z0-9]{16,}
 
 
 def read_secret(source: SecretSource) -> Secret:
-    """Return the secret without its one trailing newline; raises `WaitLong` when there is none."""
+    """Return the client secret; raises `WaitLong` when it is missing, empty or not UTF-8.
+
+    One newline at the end is not part of the secret.
+    """
     if source.file is not None:
         return _secret_from(
             _read_file(source.file), f"client_secret_file {_path_for_message(source.file)}"
@@ -45,12 +49,15 @@ def _path_for_message(path: Path) -> str:
 
 
 def _hide_secret(name: str) -> str:
-    """Return *name*, unless somebody wrote the secret itself where its place is asked for."""
+    """Return *name*, or a placeholder where it looks like a secret.
+
+    A user may have written the secret itself where the name of a file or variable belongs.
+    """
     return "<reads like a secret>" if _SECRET_PATTERN.fullmatch(name) else name
 
 
 def _secret_from(text: str, name: str) -> Secret:
-    # Editors and `echo` end a file with a newline; a second one would be the secret's own.
+    # Editors and `echo` end a file with one newline; any further one belongs to the secret.
     secret = text.removesuffix("\n")
     if not secret:
         raise _unusable_secret(f"{name} is empty or not set")
@@ -58,5 +65,5 @@ def _secret_from(text: str, name: str) -> Secret:
 
 
 def _unusable_secret(message: str) -> WaitLong:
-    """Look again soon: it costs the PBX nothing."""
+    """Return an error with short waits, 30 s to 5 min: reading again costs the PBX nothing."""
     return WaitLong(message, reason="auth", blocked="credentials", first=30.0, most=300.0)

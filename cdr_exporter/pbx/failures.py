@@ -1,7 +1,7 @@
-"""What an answer means that is not the one we asked for.
+"""Which error an HTTP status or an error code of the PBX becomes.
 
-Rule: every HTTP status and every error code of the PBX ends here in one `PBXError` that says how
-long to wait. Texts from outside are cut down to what a log can bear.
+Rule: every HTTP status and every error code becomes one `PBXError` that says how long to wait. A
+text of the PBX is shortened, and words in it that may be tokens are masked, before it is shown.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ from ..cdr.error_codes import ERROR_CODES, ErrorCode
 from ..errors import PBXError, TryAgain, WaitLong
 
 LONGEST_RETRY_AFTER = 3600.0
+"""Seconds; a longer Retry-After is taken as this."""
 
 _UNKNOWN = ErrorCode("", "")
 _LONGEST_TEXT = 80
-_LONGEST_WORD = 16
+_SHORTEST_TOKEN = 16
 
 
 def http_status_error(status: int, headers: Mapping[str, str], now: float) -> PBXError | None:
-    """Judge an HTTP status; None is 200. *now* is epoch seconds."""
+    """Return the error that an HTTP status stands for; None for 200. *now* is epoch seconds."""
     if status == 200:
         return None
     if 300 <= status < 400:
@@ -31,7 +32,7 @@ def http_status_error(status: int, headers: Mapping[str, str], now: float) -> PB
         return _throttled_error(status, parse_retry_after(headers.get("Retry-After", ""), now))
     if status in (401, 403):
         return WaitLong(
-            f"HTTP {status}: a proxy or the PBX's web server keeps us out",
+            f"HTTP {status}: a proxy or the PBX's web server refuses access",
             reason="auth",
             first=900.0,
             most=7200.0,
@@ -46,7 +47,10 @@ def http_status_error(status: int, headers: Mapping[str, str], now: float) -> PB
 def errcode_error(
     errcode: int, errmsg: str | None = None, *, wait: float | None = None
 ) -> PBXError:
-    """Judge an error code that came with HTTP 200; *wait* replaces the table's first wait."""
+    """Return the error for an error code that came with HTTP 200.
+
+    *wait* (seconds) replaces the waits of the table `ERROR_CODES`.
+    """
     error_code = ERROR_CODES.get(errcode, _UNKNOWN)
     name = error_code.name or safe_for_log(errmsg)
     message = f"the PBX answered {errcode} {name}".rstrip()
@@ -65,11 +69,14 @@ def errcode_error(
 
 
 def imposed_wait_error(errcode: int, seconds: float) -> PBXError:
-    """Say that we still stay away because of an earlier answer; *errcode* is not counted again."""
+    """Return the error for a request not sent, because an earlier *errcode* asked for a wait.
+
+    *seconds* of the wait are left. The error carries no errcode: the PBX did not answer again.
+    """
     error_code = ERROR_CODES.get(errcode, _UNKNOWN)
     return WaitLong(
-        f"staying away since the PBX answered {errcode} {error_code.name}: {error_code.remedy}; "
-        "the next try comes by itself, or at once when the token file is removed",
+        f"nothing is sent, since the PBX answered {errcode} {error_code.name}: "
+        f"{error_code.remedy}; the next try is automatic, or at once if the token file is removed",
         reason=error_code.reason,
         blocked=error_code.blocked,
         first=seconds,
@@ -78,10 +85,13 @@ def imposed_wait_error(errcode: int, seconds: float) -> PBXError:
 
 
 def refused_login_error(tries: int, most: int, errcode: int | None, seconds: float) -> PBXError:
-    """Say that client_id or client secret are wrong, after *tries* logins of *most*."""
+    """Return the error for a refused client_id or client secret, after *tries* logins of *most*.
+
+    *seconds* is how long to wait before the secret is read and compared again.
+    """
     then = "no more until one of them is changed"
     if tries < most:
-        then = "the next comes by itself, or as soon as one of them is changed"
+        then = "the next is automatic, earlier if one of them is changed"
     return WaitLong(
         f"client_id or client secret refused, try {tries} of {most}: {then}",
         reason="auth",
@@ -93,7 +103,11 @@ def refused_login_error(tries: int, most: int, errcode: int | None, seconds: flo
 
 
 def parse_retry_after(value: str, now: float) -> float | None:
-    """Read a Retry-After header, seconds or a date, as 1 s to 1 h; None where it is neither."""
+    """Return the seconds that a Retry-After header asks for, brought within 1 s to 1 h.
+
+    It holds seconds or an HTTP date (RFC 9110, 10.2.3); None where it is neither. *now* is epoch
+    seconds.
+    """
     seconds: float | None = None
     if re.fullmatch(r"[0-9]+", value):
         seconds = float(value[:9]) if len(value) < 10 else LONGEST_RETRY_AFTER
@@ -104,9 +118,9 @@ def parse_retry_after(value: str, now: float) -> float | None:
 
 
 def safe_for_log(text: str | None) -> str:
-    """Cut a text of the PBX down to a log's measure: ASCII, 80 characters, no long words.
+    """Return a text of the PBX fit for a log line: ASCII, 80 characters at most, tokens masked.
 
-    A word that is long and not in capitals may be a token that a server echoes.
+    A word of 16 characters or more that is not all capitals may be a token that a server echoes.
     """
     ascii_only = re.sub(r"[^ -~]+", " ", text or "")
     words = re.sub(r"\S+", lambda word: _mask_if_tokenlike(word[0]), ascii_only)
@@ -114,11 +128,13 @@ def safe_for_log(text: str | None) -> str:
 
 
 def _mask_if_tokenlike(word: str) -> str:
-    harmless = len(word) < _LONGEST_WORD or re.fullmatch(r"[A-Z_]+", word)
+    harmless = len(word) < _SHORTEST_TOKEN or re.fullmatch(r"[A-Z_]+", word)
     return word if harmless else "***"
 
 
 def _throttled_error(status: int, seconds: float | None) -> PBXError:
     if status == 503 and seconds is None:
         return TryAgain("HTTP 503", reason="http")
-    return TryAgain(f"HTTP {status}: told to wait", reason="throttled", retry_after=seconds)
+    return TryAgain(
+        f"HTTP {status}: the server asks us to wait", reason="throttled", retry_after=seconds
+    )

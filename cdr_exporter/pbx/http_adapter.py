@@ -1,8 +1,8 @@
-"""`requests` over a `DeadlineConnection`, with the token put in on the wire.
+"""`requests` over a `DeadlineConnection`; the token is put into the request line as it is sent.
 
-Rule: the token never stands in a URL that Python sees. URLs end up in exceptions and debug logs of
-`requests` and `urllib3`, so they carry a placeholder, and the connection puts the token in its
-place while it writes the request line.
+Rule: no URL that `requests` or `urllib3` gets to see holds the token, since both put URLs into
+exceptions and debug logs. The URL holds a placeholder, and `_TokenWritingConnection` replaces it
+by the token while it writes the request line.
 
 How it works: the adapter gives each request a `urllib3` pool of one connection, and that
 connection a socket that is our `DeadlineConnection`. TLS happens inside it, so that above it
@@ -31,12 +31,16 @@ PLACEHOLDER = "-redacted-"
 _PLACEHOLDER_FIELD = f"access_token={PLACEHOLDER}"
 _BUFFER_BYTES = 1 << 16
 
-# Its one message shows headers it could not read, and a proxy may echo the request line in one.
+# Its only message quotes headers that it could not parse, and a proxy may echo the request line,
+# token included, in one of them.
 logging.getLogger("urllib3.connection").addFilter(lambda _: False)
 
 
 class DeadlineAdapter(HTTPAdapter):
-    """`requests` over one line. A `Session` is left out: netrc, proxies and cookies are its."""
+    """Sends one request over one `DeadlineConnection`.
+
+    Used without a `requests.Session`, which would add netrc, proxies and cookies.
+    """
 
     def __init__(
         self, connection: DeadlineConnection, tls_policy: TLSPolicy | None, token: Secret | None
@@ -47,7 +51,7 @@ class DeadlineAdapter(HTTPAdapter):
     def get_connection_with_tls_context(
         self, request: requests.PreparedRequest, *_: object, **__: object
     ) -> HTTPConnectionPool:
-        """Give the request a pool of its own: no connection is ever used twice."""
+        """Return a new pool for the request: no connection is used twice."""
         url = urlsplit(request.url or "")
         port = url.port or (443 if url.scheme == "https" else 80)
         return _OneConnectionPool(
@@ -59,18 +63,18 @@ class DeadlineAdapter(HTTPAdapter):
         )
 
     def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
-        """Drop cookies unread: Python's reader of them stumbles over some, with a warning."""
+        """Drop cookies unparsed: Python's cookie parser warns about malformed ones."""
         original = getattr(resp, "_original_response", None)
         if original is not None:
             del original.msg["Set-Cookie"], original.msg["Set-Cookie2"]
         return super().build_response(req, resp)
 
     def cert_verify(self, *_: object, **__: object) -> None:
-        """Leave it to the line."""
+        """Do nothing: `DeadlineConnection.start_tls` checks the certificate."""
 
 
 class _TokenWritingConnection(HTTPConnection):
-    debuglevel = 0  # a debugger's `http.client.HTTPConnection.debuglevel = 1` prints requests
+    debuglevel = 0  # else `http.client.HTTPConnection.debuglevel = 1` would print the token
 
     def __init__(
         self,
@@ -93,7 +97,7 @@ class _TokenWritingConnection(HTTPConnection):
         if self._token is not None:
             token = self._token.reveal()
             if not is_token(token) or _PLACEHOLDER_FIELD not in url:
-                raise ValueError("this request must not be sent")
+                raise ValueError("the token or the URL has an unexpected form; nothing is sent")
             url = url.replace(_PLACEHOLDER_FIELD, f"access_token={token}", 1)
         super().putrequest(method, url, *args, **settings)
 
@@ -103,7 +107,7 @@ class _OneConnectionPool(HTTPConnectionPool):
 
 
 class _SocketFacade:
-    """What `http.client` wants of a socket. The line is closed by who opened it."""
+    """The methods of a socket that `http.client` calls. `Transport` closes the connection."""
 
     def __init__(self, connection: DeadlineConnection) -> None:
         self._connection = connection
@@ -115,13 +119,15 @@ class _SocketFacade:
         return io.BufferedReader(_ReceivedBytes(self._connection), _BUFFER_BYTES)
 
     def settimeout(self, _: float | None) -> None:
-        """Keep the line's own."""
+        """Do nothing: the connection's deadline applies."""
 
     def close(self) -> None:
-        """Leave it open: the answer's body is still to be read."""
+        """Do nothing: `http.client` closes the socket before the body has been read."""
 
 
 class _ReceivedBytes(io.RawIOBase):
+    """The bytes of the answer as a stream."""
+
     def __init__(self, connection: DeadlineConnection) -> None:
         self._connection = connection
 

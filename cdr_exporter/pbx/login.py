@@ -1,8 +1,47 @@
-"""Getting a token and keeping it: the requests and writes that `tokens` decides on.
+"""Which token a request uses: reuse one, refresh it, or log in.
 
-Rule: every login, refresh and wait is decided under the token file's lock, on what the file says
-then, so that restarts and a second process (`check --connect`) share one budget. In between, the
-token in memory is used without a look at the disk.
+Rule: every refresh, login and wait is decided under the lock of the token file, from what the
+file says at that moment. So a restarted exporter and a second process (`check --connect`) share
+one token and one budget of logins.
+
+How it works
+------------
+Two limits of the PBX are behind all of this. After five failed logins in a row it blocks our
+address until an administrator frees it; and while eight tokens of one client_id are valid it
+issues no ninth. A token is valid for 30 minutes, and a killed process cannot revoke its own. So
+a token is kept on disk and used as long as it lives, and every login is counted.
+
+`Logins.token` takes the first of these that works:
+
+1. the access token in memory, up to 80 % of its life; the disk is not read;
+2. under the lock, the access token on file: another process may have renewed it;
+3. a refresh, while the refresh token is valid. If the PBX refuses it, both tokens are removed
+   from the file, so that the refused one is never sent again, and a login follows. An error code
+   about something else than the token is raised, and the tokens stay;
+4. a login, if `token_rules.seconds_until_login` allows one now.
+
+When the PBX answers a request with "token expired" (10004), `Client` calls `token_other_than`,
+which starts at step 2 and passes over the refused token, and repeats the request once.
+
+The budget of logins, for one client secret (the numbers are in `token_rules`):
+
+- An attempt is written to the file as *unanswered* before it is sent, so that a crash cannot
+  forget it.
+- Wrong credentials (any error code that is not about something else) make it a *refused* one.
+  After the first refusal the next attempt is due after 15 minutes, after the second after 2
+  hours, after the third never: only another client_id or client secret is tried again. Three
+  leaves two of the five failures for people and other programs.
+- A login that returns tokens sets both counts back to 0.
+- Where the credentials were certainly not judged (nothing was sent, an HTTP status other than
+  200, an error code about something else), the attempt is removed from the file again.
+- In any other case (no answer, or one that cannot be read) it stays *unanswered*. The PBX may
+  have counted it as failed, so the next attempt waits 1 minute, then 15 minutes, then 2 hours
+  each; but never for good, or a slow PBX would stop us for ever.
+
+Error codes with reason `auth` in `ERROR_CODES` (token limit reached, address blocked, API
+disabled, ...) come from logins and from pages alike. They impose a wait that is kept in the file
+and doubles when the same code comes again. Until it ends nothing is sent, not by a restarted
+process either; the first page that is served afterwards clears it.
 """
 
 from __future__ import annotations
@@ -30,14 +69,21 @@ from .transport import APIRequest, Transport
 log = logging.getLogger(__name__)
 
 _SECRET_CHECK_SECONDS = 60.0
-"""Seconds until we see whether the secret was changed; that costs the PBX nothing."""
+"""How often the client secret is read again during a wait, to see whether it was changed.
+
+Reading it costs the PBX nothing.
+"""
 
 _NOT_JUDGED = ("http", "redirect", "throttled", "auth")
-"""Failures of a login by which a web server spoke and the credentials were not judged."""
+"""Reasons of failed logins where the HTTP status shows that the credentials were not judged."""
 
 
 class Logins:
-    """The tokens of one PBX: hands out one that works, or says how long to wait."""
+    """The tokens and logins of one PBX: returns a token, or an error that says how long to wait.
+
+    *wall* returns epoch seconds, *monotonic* seconds for deadlines. Errors are `TryAgain`
+    and `WaitLong`.
+    """
 
     def __init__(
         self,
@@ -57,7 +103,7 @@ class Logins:
         self._log_extra = {"fields": {"pbx": pbx.name}}
 
     def token(self) -> Secret:
-        """Return a token to use now, from memory, the file, a refresh or a login, in this order."""
+        """Return a token for the next request: from memory, the file, a refresh or a login."""
         state = self._state
         if state is not None and state.imposed_wait is None:
             token = token_rules.usable_token(state, self._wall())
@@ -66,7 +112,10 @@ class Logins:
         return self.token_other_than(None)
 
     def token_other_than(self, rejected: Secret | None) -> Secret:
-        """Return a token that is not *rejected*, which the PBX calls expired."""
+        """Return a token that is not *rejected*, which the PBX called expired; None rules out none.
+
+        Not from memory: the file is read under the lock.
+        """
         with self._locked():
             state = self._state = self._file.read(self._wall())
             self._check_imposed_wait(state)
@@ -78,28 +127,40 @@ class Logins:
             return tokens.access.value
 
     def request_error(self, errcode: int, errmsg: str | None) -> PBXError:
-        """Return the error for a refused request, its wait written down where it must last."""
+        """Return the error for a request that was answered with *errcode*.
+
+        A wait that has to outlive a restart is written to the token file.
+        """
         error_code = ERROR_CODES.get(errcode)
         if error_code is not None and error_code.reason == "auth":
             try:
                 with self._locked():
                     return self._impose_wait(self._file.read(self._wall()), errcode)
             except TryAgain as error:
-                log.warning("wait not written down: %s", error, extra=self._log_extra)
+                log.warning(
+                    "could not save the login wait in the token file: %s",
+                    error,
+                    extra=self._log_extra,
+                )
         return failures.errcode_error(errcode, errmsg)
 
     def request_accepted(self) -> None:
-        """Note that the PBX serves us: the next trouble starts with a short wait again."""
+        """Clear an imposed wait after a page was served, so that the next starts short again."""
         if self._state is None or self._state.imposed_wait is None:
             return
         try:
             with self._locked():
                 self._save(replace(self._file.read(self._wall()), imposed_wait=None))
         except TryAgain as error:
-            log.warning("wait not struck out: %s", error, extra=self._log_extra)
+            log.warning(
+                "could not clear the login wait in the token file: %s", error, extra=self._log_extra
+            )
 
     def revoke(self, timeout_seconds: float) -> None:
-        """Give the token back: forgotten once the PBX confirms, else used at the next start."""
+        """Ask the PBX to revoke the token; only when it confirms, the token leaves the file.
+
+        Works after a cancel. Raises `TryAgain` or `WaitLong` when the PBX does not answer.
+        """
         token = self._state and self._state.access
         if not token:
             return
@@ -121,7 +182,7 @@ class Logins:
             )
 
     def _refresh(self, state: TokenState) -> IssuedTokens | None:
-        """Exchange the refresh token for a new pair; None asks for a login."""
+        """Exchange the refresh token for a new pair; None means that a login is needed."""
         if state.refresh is None or state.refresh.expires_at <= self._wall():
             return None
         reply = self._post("refresh_token", {"refresh_token": state.refresh.value})
@@ -131,12 +192,12 @@ class Logins:
             return reply.tokens
         if _is_unrelated_to_credentials(reply.errcode):
             raise self._unrelated_error(state, reply)
-        # Written down: a kill before the login must not make us ask with it again.
+        # On file before the login: after a crash in between, the refused token is not sent again.
         self._save(replace(state, access=None, refresh=None))
         return None
 
     def _log_in(self, state: TokenState) -> IssuedTokens:
-        """Spend one login of the budget, written down before it is sent."""
+        """Log in, if the budget allows it now; the attempt is on file before it is sent."""
         secret = read_secret(self._pbx.secret)
         secret_digest = token_rules.digest(self._pbx.client_id, secret.reveal())
         _check_budget(state, token_rules.seconds_until_login(state, secret_digest, self._wall()))
@@ -159,8 +220,8 @@ class Logins:
             return self._post("get_token", {"username": self._pbx.client_id, "password": secret})
         except PBXError as error:
             failure = error
-        # What never left us, or was turned away by the web server, cost the PBX no login. No
-        # answer, or one that nobody can read, may have been a refusal: it stays written down.
+        # Nothing was sent, or the web server refused the request: the PBX counted no login. An
+        # answer that is missing or unreadable may have been a refusal, so that attempt stays.
         if not self._transport.last_was_sent or failure.reason in _NOT_JUDGED:
             self._save(token_rules.undo_attempt(state))
         raise failure
@@ -191,7 +252,7 @@ class Logins:
         )
 
     def _save(self, state: TokenState) -> None:
-        # In memory first: a token that cannot be written down is still there to be used.
+        # Memory first: a new token that cannot be written to disk can still be used.
         self._state = state
         self._file.write(state)
 
@@ -202,7 +263,10 @@ class Logins:
 
 
 def _is_unrelated_to_credentials(errcode: int) -> bool:
-    """Tell whether a token endpoint's answer is about something else than what we presented."""
+    """Return whether an error code on a token endpoint is about something else than credentials.
+
+    FAILURE, TOKEN_EXPIRED and codes that are not in the table count as a refusal of what was sent.
+    """
     return errcode in ERROR_CODES and errcode not in (FAILURE, TOKEN_EXPIRED)
 
 
@@ -212,7 +276,7 @@ def _check_budget(state: TokenState, wait: float) -> None:
     if state.refused:
         raise _credentials_refused(state, None, wait)
     raise TryAgain(
-        "the last login was not answered; waiting before the next one",
+        "the last login was not answered, or not readably; waiting before the next one",
         reason="auth",
         retry_after=min(wait, _SECRET_CHECK_SECONDS),
     )

@@ -1,10 +1,11 @@
-"""Whom to believe on the other end: one `SSLContext` per TLS setting, for the whole process.
+"""Which certificates are accepted: one `SSLContext` per TLS setting, shared by the whole process.
 
-Rule: fail closed. A certificate that is not accepted is an error with a hint, never a reason to
-look away. Appliances ship with a self-signed certificate whose name does not match: hence the pin.
+Rule: a certificate that is not accepted is an error that says what to configure; no setting falls
+back to a weaker one. A PBX leaves the factory with a self-signed certificate in another name, so a
+certificate can be accepted by its fingerprint (`tls.fingerprint_sha256`).
 
-A context is loaded once: reading the CA store anew costs 40 to 50 ms of CPU for each connection.
-So a *ca_file* that changes on disk is seen after a restart.
+A context is made once per setting: loading the CA certificates for each connection costs 40 to
+50 ms of CPU. So a changed *ca_file* takes effect after a restart.
 """
 
 from __future__ import annotations
@@ -31,13 +32,17 @@ HTTPS_HINT = "is it https that base_url's port speaks, in TLS 1.2 or newer?"
 
 @dataclass(frozen=True, slots=True)
 class TLSPolicy:
-    """A TLS setting made ready: the shared context, and the pin where there is one."""
+    """A TLS setting ready for use: the shared context, and the accepted fingerprint if one is set.
+
+    *fingerprint* is the SHA-256 of the certificate in DER form, 64 lower-case hex digits. With one,
+    the context checks neither chain nor name.
+    """
 
     context: ssl.SSLContext
     fingerprint: str | None
 
     def pin_error(self, certificate: bytes | None) -> PBXError | None:
-        """Say what is wrong with a certificate that the context let pass; None is nothing."""
+        """Return the error for a *certificate* (DER) of another fingerprint; None is accepted."""
         if self.fingerprint is None:
             return None
         presented = hashlib.sha256(certificate or b"").hexdigest()
@@ -50,7 +55,7 @@ class TLSPolicy:
         )
 
     def handshake_error(self, error: ssl.SSLError) -> PBXError:
-        """Turn a failed handshake into an error that says what to do."""
+        """Return the error for a failed handshake, with what to configure."""
         if isinstance(error, ssl.SSLCertVerificationError):
             problem = error.verify_message.rstrip(".").lower()
             hint = _NAME_HINT if error.verify_code in _NAME_MISMATCH_CODES else _CA_HINT
@@ -82,8 +87,9 @@ def _context_of_ca_file(tls: TLS) -> ssl.SSLContext:
         if isinstance(error, ssl.SSLError):
             problem = "no certificate in PEM form in it"
         raise ConfigError(f"tls.ca_file {tls.ca_file}: {problem.lower()}") from None
-    # Alike on every Python: what the user names is trusted, a CA or the PBX's own certificate,
-    # and 3.13's strict form check would refuse what appliances make themselves.
+    # The same on every Python version: what the file holds is accepted, whether a CA or the PBX's
+    # own certificate. Python 3.13 checks the form strictly by default, which certificates made by
+    # appliances do not pass.
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context

@@ -1,20 +1,20 @@
-"""`NAME.token`: what we hold of one PBX's logins, on disk.
+"""The token file of one PBX, `NAME.token`: its `TokenState` on disk.
 
-Rule: a login that is not written down is not made, so a process that is killed in the middle of
-one cannot forget it. Writing replaces the file at once or not at all (a new file beside it,
-fsync, rename, fsync of the directory), and happens only under `locked`.
+Rule: a login is sent only after it was written to the file, so a process that is killed during a
+login does not forget the attempt. Writing replaces the whole file or nothing (a new file beside
+it, fsync, rename, fsync of the directory), and happens only under `locked`.
 
-The lock is a file of its own, `NAME.token.lock`, since a rename gives the token file a new inode.
-It is what keeps `check --connect` and a running exporter from logging in at the same time; the
-kernel frees it when its holder dies.
+The lock is a file of its own, `NAME.token.lock`, since each rename gives the token file a new
+inode. It keeps `check --connect` and a running exporter from logging in at the same time. The
+kernel releases it when its owner dies.
 
-What is found wrong is treated so:
+What happens when the file is not as expected:
 
-- absent, or of another account (base_url or client_id): nothing is state.
-- garbled, or of another version: nothing is state but one unanswered login, made now, since how
-  many there were is not known. The first login then waits a minute.
-- readable by others: made 0600 again and used, with a warning.
-- not readable by us, or not writable: an error with reason `state`; there is no login without it.
+- missing, or of another account (base_url or client_id): the state is empty.
+- damaged, or of another version: the state is empty but for one unanswered login at the current
+  time, since the number of earlier attempts is unknown. So the next login waits a minute.
+- readable by others: its mode is reset to 0600 and the file used, with a warning.
+- not readable or not writable by us: an error with reason `state`, and no login.
 """
 
 from __future__ import annotations
@@ -49,7 +49,11 @@ _REMEDY = (
 
 
 class TokenFile:
-    """The token file of one account at one PBX."""
+    """The token file at *path*. *account* is the digest of base_url and client_id.
+
+    *now* is epoch seconds, here and below. Raises `TryAgain` with reason `state` where the
+    operating system refuses to read, write or lock.
+    """
 
     def __init__(self, path: Path, account: str) -> None:
         self._path = path
@@ -63,7 +67,11 @@ class TokenFile:
         cancelled: threading.Event,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> Iterator[None]:
-        """Hold the lock; raises `TryAgain` when another process keeps it that long."""
+        """Lock the file against other processes while the `with` block runs.
+
+        Raises `TryAgain` when another process keeps the lock for *timeout_seconds*, `Cancelled`
+        when *cancelled* is set while waiting.
+        """
         ends_at = monotonic() + timeout_seconds
         descriptor = _with_state_error(
             lambda: _open(self._path.with_name(f"{self._path.name}.lock"))
@@ -79,13 +87,18 @@ class TokenFile:
             os.close(descriptor)
 
     def read(self, now: float) -> TokenState:
-        """Return what is state; see above for what is not as it should be. Under the lock only."""
+        """Return the state on file (see above for a file that is not as expected).
+
+        Call it under `locked` only: a state that had to be corrected is written at once.
+        """
         content = _with_state_error(self._read_bytes)
         if content is None:
             return TokenState(account=self._account)
         found = _decode(content)
         if found is None:
-            log.warning("token file garbled, starting anew", extra=self._log_extra)
+            log.warning(
+                "token file damaged; replaced, the next login waits a minute", extra=self._log_extra
+            )
         elif found.account != self._account:
             return TokenState(account=self._account)
         state = clamp_to_now(found or TokenState(account=self._account, unanswered=(now,)), now)
@@ -94,7 +107,7 @@ class TokenFile:
         return state
 
     def write(self, state: TokenState) -> None:
-        """Replace the file; once this returns, it survives a power cut."""
+        """Replace the file; once this returns, the content survives a power cut."""
         _with_state_error(
             lambda: self._replace_file(msgspec.json.encode(state, enc_hook=reveal_secret))
         )
@@ -106,7 +119,10 @@ class TokenFile:
             return None
         with file:
             if os.fstat(file.fileno()).st_mode & 0o077:
-                log.warning("token file was open to others, mended", extra=self._log_extra)
+                log.warning(
+                    "token file was readable or writable by others; mode reset to 0600",
+                    extra=self._log_extra,
+                )
                 os.fchmod(file.fileno(), _OWNER_ONLY)
             return file.read()
 
@@ -138,9 +154,10 @@ def _try_lock(descriptor: int) -> bool:
     return True
 
 
-def _with_state_error(act: Callable[[], _T]) -> _T:
+def _with_state_error(operation: Callable[[], _T]) -> _T:
+    """Call *operation*; an `OSError` becomes a `TryAgain` with reason `state`, without context."""
     try:
-        return act()
+        return operation()
     except OSError as error:
         problem = (error.strerror or "input/output error").lower()
         where = error.filename or "in state_dir"
@@ -157,7 +174,7 @@ def _decode(content: bytes) -> TokenState | None:
 
 
 def reveal_secret(value: object) -> str:
-    """Encode a `Secret` for the wire or the token file (a hook of msgspec)."""
+    """Return a `Secret`'s text for a request body or the token file (`enc_hook` of msgspec)."""
     if isinstance(value, Secret):
         return value.reveal()
     raise NotImplementedError

@@ -1,16 +1,16 @@
-"""What we hold of one PBX's logins, and what follows from it. Pure: *now* is an argument.
+"""What is known of one PBX's tokens and logins, and what follows from it.
 
-Rule: five failed logins in a row, and the PBX blocks our address until an administrator frees it;
-eight live tokens, and it gives no ninth. So a token is used as long as it lives, and a login is
-made only when `seconds_until_login` says so, which needs nothing but what was on disk before.
+Pure: no I/O, the current time is the argument *now*. All times are epoch seconds, all waits
+seconds. `login` explains how these rules are used, and why logins are counted.
 
-Tries are counted per secret. A *refused* one was answered with "wrong credentials": the next is
-due after 15 minutes, the third after 2 hours, a fourth never. An *unanswered* one was written down
-before it was sent and no answer is known: the process died, or the answer never came. The PBX may
-have counted it as failed, so the next waits too, but a slow PBX must not lock us out for good, so
-unanswered ones are spaced and never final.
+Rule: whether a login may be sent depends only on what was on disk before (`seconds_until_login`).
 
-Times are epoch seconds. A clock that is set back must not hold us for years: see `clamp_to_now`.
+Login attempts are counted for one client secret. A *refused* attempt was answered with "wrong
+credentials"; after three of them there is no next one. An *unanswered* attempt was written to
+disk before it was sent, and no usable answer is known: the process died, or the answer did not
+come or was unreadable. These only delay the next attempt.
+
+A clock that is set back must not make a wait last for years: see `clamp_to_now`.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from ..cdr.error_codes import ERROR_CODES
 from ..secret import Secret
 
 REFUSED_WAITS = (15 * 60.0, 2 * 3600.0)
-"""Seconds after the first and the second refusal; after the third there is no next try."""
+"""Seconds after the first and the second refusal; after the third there is no next attempt."""
 
 UNANSWERED_WAITS = (60.0, 15 * 60.0, 2 * 3600.0)
-"""Seconds after each login whose answer is not known; the last stands for all that follow."""
+"""Seconds after each login whose answer is not known; the last is for all that follow, too."""
 
 REFRESH_AT = 0.8
-"""The part of its life after which a token is renewed."""
+"""The fraction of its life after which a token is renewed."""
 
 SHORTEST_LIFE, LONGEST_LIFE = 60.0, 24 * 3600.0
 _DEFAULT_LIFE, _DEFAULT_REFRESH_LIFE = 1800.0, 24 * 3600.0
@@ -44,7 +44,7 @@ _TOKEN = re.compile(r"[A-Za-z0-9._~-]{8,512}")
 
 
 class Token(Struct, frozen=True):
-    """A token and its life."""
+    """An access or refresh token, and when it was issued and expires."""
 
     value: Secret
     issued_at: float
@@ -52,7 +52,7 @@ class Token(Struct, frozen=True):
 
 
 class ImposedWait(Struct, frozen=True):
-    """The PBX told us to stay away with *errcode*: until *until*, *wait* seconds in all."""
+    """A wait imposed by the PBX's answer *errcode*: it ends at *until*, after *wait* seconds."""
 
     errcode: int
     wait: float
@@ -60,10 +60,12 @@ class ImposedWait(Struct, frozen=True):
 
 
 class TokenState(Struct, frozen=True, kw_only=True):
-    """All that is known about our logins at one PBX; the content of its token file.
+    """All that is known about our tokens and logins at one PBX; the content of its token file.
 
-    *account* tells base_url and client_id, *secret_digest* the secret that the tries were made
-    with; both are hashes. Tries without a mark count for any secret.
+    *account* is the digest of base_url and client_id, *secret_digest* that of client_id and the
+    client secret of the attempts; where it is empty, the attempts count for any secret. *refused*
+    and *unanswered* are the times of the login attempts since the last successful one. In the
+    file, *secret_digest* is called `secret_mark` and *imposed_wait* `hold`.
     """
 
     version: int = _VERSION
@@ -77,26 +79,29 @@ class TokenState(Struct, frozen=True, kw_only=True):
 
 
 class IssuedTokens(Struct, frozen=True):
-    """What a login or a refresh brought: a pair of tokens."""
+    """The tokens that a login or a refresh returned."""
 
     access: Token
     refresh: Token | None
 
 
 class TokenReply(Struct, frozen=True):
-    """An answer of a token endpoint; `del_token` and a garbled success bring no *tokens*."""
+    """A decoded answer of a token endpoint.
+
+    *tokens* is None for an error, for `del_token`, and where the tokens have an unusable form.
+    """
 
     errcode: int
     tokens: IssuedTokens | None = None
 
 
 def digest(*parts: str) -> str:
-    """Hash what must be recognised again and not be readable."""
+    """Return a hash by which *parts* can be recognised but not read: 32 hex digits of SHA-256."""
     return hashlib.sha256("\0".join(("cdr-exporter", *parts)).encode()).hexdigest()[:32]
 
 
 def usable_token(state: TokenState, now: float) -> Secret | None:
-    """Return the access token while it need not be renewed."""
+    """Return the access token, or None when there is none or it is due to be renewed."""
     token = state.access
     if token is None:
         return None
@@ -105,7 +110,7 @@ def usable_token(state: TokenState, now: float) -> Secret | None:
 
 
 def seconds_until_login(state: TokenState, secret_digest: str, now: float) -> float:
-    """Return the seconds until a login may be tried: 0 is now, infinity never."""
+    """Return the seconds until a login with this secret may be sent: 0 is now, infinity never."""
     if state.secret_digest not in ("", secret_digest):
         return 0.0
     due = now
@@ -119,29 +124,38 @@ def seconds_until_login(state: TokenState, secret_digest: str, now: float) -> fl
 
 
 def record_attempt(state: TokenState, secret_digest: str, now: float) -> TokenState:
-    """Write down a login that is about to be sent. Another secret has tries of its own."""
+    """Return the state with a login that is about to be sent.
+
+    The attempts made with another secret are dropped.
+    """
     if state.secret_digest not in ("", secret_digest):
         state = replace(state, refused=(), unanswered=())
     return replace(state, secret_digest=secret_digest, unanswered=(*state.unanswered, now))
 
 
 def undo_attempt(state: TokenState) -> TokenState:
-    """Strike out the login that `trying` wrote down: the PBX never judged it."""
+    """Return the state without the last `record_attempt`: the PBX did not judge that login."""
     return replace(state, unanswered=state.unanswered[:-1])
 
 
 def record_refusal(state: TokenState, now: float) -> TokenState:
-    """Make the login that `trying` wrote down a refused one."""
+    """Return the state with the last `record_attempt` changed from unanswered to refused."""
     return replace(undo_attempt(state), refused=(*state.refused, now))
 
 
 def record_tokens(state: TokenState, tokens: IssuedTokens) -> TokenState:
-    """Keep the new tokens. The credentials are good; a hold ends with the first good page."""
+    """Return the state with the new tokens and no attempts: the credentials are good.
+
+    An imposed wait stays until a page was served.
+    """
     return replace(state, access=tokens.access, refresh=tokens.refresh, refused=(), unanswered=())
 
 
 def record_wait(state: TokenState, errcode: int, now: float) -> TokenState:
-    """Stay away for the wait of *errcode*, doubled where it comes again."""
+    """Return the state with the imposed wait of *errcode*.
+
+    It is twice the last one, up to the code's longest wait, when that had the same errcode.
+    """
     error_code = ERROR_CODES[errcode]
     wait = error_code.first or 0.0
     if state.imposed_wait is not None and state.imposed_wait.errcode == errcode:
@@ -150,7 +164,10 @@ def record_wait(state: TokenState, errcode: int, now: float) -> TokenState:
 
 
 def clamp_to_now(state: TokenState, now: float) -> TokenState:
-    """Bring what a clock wrote that was ahead of ours down to now, so that no wait grows."""
+    """Return the state with times in the future moved to *now*, so that no wait gets longer.
+
+    Times in the future were written by a clock that was ahead of ours.
+    """
     imposed = state.imposed_wait
     return replace(
         state,
@@ -170,12 +187,17 @@ class _TokenResponse(Struct):
 
 
 def is_token(value: object) -> bool:
-    """Tell whether *value* may go into a request line as it stands."""
+    """Return whether *value* is a token that can go into a request line without escaping."""
     return isinstance(value, str) and _TOKEN.fullmatch(value) is not None
 
 
 def read_reply(body: bytes, now: float) -> TokenReply | None:
-    """Decode an answer of the token endpoints; None is garbled. Nothing of it is ever raised."""
+    """Return the decoded answer of a token endpoint, or None where it is unreadable.
+
+    Raises nothing: an exception could quote the tokens. *now* is when the tokens were issued.
+
+    Source: the P-Series developer guide's "Get Access Token" and "Refresh Access Token".
+    """
     try:
         response = msgspec.json.decode(body, type=_TokenResponse)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -1,12 +1,28 @@
-"""One HTTP request to a PBX and its answer's body.
+"""One HTTP request to a PBX, and the body of its answer.
 
-Rule: one deadline for all of it, no redirect, no proxy, no netrc, no cookie, no retry, no
-decompression, and an error shows nothing of the request. A `requests.Session` would bring most of
-these along, so the request goes to our adapter directly.
+Rule: one deadline for the whole request; no redirect, proxy, netrc, cookie, retry or
+decompression; and an error shows nothing of the request.
 
-What `requests`, `urllib3` and `http.client` raise holds the request, its body and pieces of the
-answer, and `raise ... from None` keeps them within reach. So `send` raises errors of our own,
-after it has let go of theirs.
+How it works
+------------
+`send` makes one `DeadlineConnection`, whose deadline starts then and covers the name lookup, the
+TCP connect, the TLS handshake, the request, the headers and the body. A `requests.Session` would
+add redirects, proxies, netrc and cookies, so the request goes straight to our `DeadlineAdapter`,
+which uses that connection:
+
+    Transport.send → DeadlineAdapter.send → urllib3, http.client → DeadlineConnection
+
+`cancel` may come from any thread, at any moment: it sets an event that the connection looks at
+before each step, and shuts the socket down, so that a read that blocks returns at once.
+
+The token is a parameter of the query string, and `requests` and `urllib3` put URLs into
+exceptions and debug logs. So the URL has a placeholder, which the adapter replaces by the token
+while the request line is written (see `http_adapter`).
+
+An exception of `requests`, `urllib3` or `http.client` holds the request, its body and parts of
+the answer, and an exception raised inside its `except`, even with `from None`, keeps it as
+context. So `send` keeps only what the failure means, leaves the `except`, and then raises a
+`PBXError` without context and traceback.
 """
 
 from __future__ import annotations
@@ -50,7 +66,10 @@ _HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class APIRequest:
-    """What to ask for: *path* is below `api_path`, *body* is JSON text."""
+    """A request: *path* is below `api_path`, *fields* is the query string, *body* is JSON text.
+
+    *token* becomes the field `access_token`; it is None for logins and refreshes.
+    """
 
     method: str
     path: str
@@ -62,8 +81,10 @@ class APIRequest:
 class Transport:
     """Sends requests to one PBX, one at a time.
 
-    *errcodes* counts refusals by error code, for who decodes the answers to add to.
-    *requests* counts those of which a byte was sent. *last_was_sent* tells it of the last one.
+    *requests* counts the requests of which a byte was sent; *last_was_sent* says whether the last
+    one was among them. *errcodes* counts answers by error code; the callers, who decode the
+    answers, report them through `count_errcode`. *root_url* is base_url and api_path. Raises
+    `ConfigError` for an unusable *tls.ca_file*.
     """
 
     def __init__(
@@ -88,7 +109,11 @@ class Transport:
     def send(
         self, request: APIRequest, timeout_seconds: float, *, even_if_cancelled: bool = False
     ) -> bytes:
-        """Return the body of a 200; raises a `PBXError` that shows nothing of the request."""
+        """Return the body of an answer with HTTP status 200.
+
+        Everything else raises a `PBXError` that shows nothing of the request. With
+        *even_if_cancelled* the request is sent after `cancel`, too.
+        """
         cancelled = threading.Event() if even_if_cancelled else self.cancelled
         connection = self._connection = DeadlineConnection(
             timeout_seconds, cancelled, self._monotonic
@@ -104,17 +129,18 @@ class Transport:
             connection.close()
             self.last_was_sent = connection.sent
             self.requests += connection.sent
-        # The frames below hold the request's body and the token; so may an error on the way.
+        # The frames of a traceback hold the body and the token in their variables, and so may the
+        # error that was handled above.
         failure.__context__ = None
         raise failure.with_traceback(None)
 
     def count_errcode(self, errcode: int) -> None:
-        """Note the error code of an answer, if it is one."""
+        """Count the errcode of an answer, unless it is 0."""
         if errcode != SUCCESS:
             self.errcodes[errcode] += 1
 
     def cancel(self) -> None:
-        """Abort the request under way and refuse later ones, but for those excepted."""
+        """End the running request and refuse later ones, unless sent with *even_if_cancelled*."""
         self.cancelled.set()
         connection = self._connection
         if connection is not None:
@@ -127,11 +153,12 @@ class Transport:
         failure = failures.http_status_error(response.status_code, response.headers, self._wall())
         if failure is not None:
             if self._scheme_hint and response.status_code == _BAD_REQUEST:
-                # What web servers say to plain HTTP on a port for HTTPS; ours are well-formed.
+                # Web servers answer 400 to plain HTTP on a port for HTTPS, and our requests are
+                # well-formed, so this is the likely cause.
                 failure.args = (f"{failure}{self._scheme_hint}",)
             raise failure
         if response.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
-            raise TryAgain("the answer is compressed, unasked", reason="garbled")
+            raise TryAgain("the answer is compressed, which was not asked for", reason="garbled")
         return _read_body(response.raw)
 
     def _prepared(self, request: APIRequest) -> requests.PreparedRequest:
@@ -146,7 +173,7 @@ class Transport:
         prepared = requests.Request(
             request.method, url, params=fields, headers=headers, data=data
         ).prepare()
-        # The connection below cannot tell http from https, so neither a default port.
+        # To urllib3 every connection is plain HTTP, so it would leave out the wrong default port.
         prepared.headers["Host"] = urlsplit(str(prepared.url)).netloc
         return prepared
 
@@ -159,7 +186,7 @@ def _read_body(raw: Any) -> bytes:
         if size > MAX_BODY:
             raise TryAgain(f"the answer is longer than {MAX_BODY} bytes", reason="too_large")
     if not size:
-        # Also what is left of an answer that was cut within its headers.
+        # An answer that was cut within its headers looks like this, too.
         raise TryAgain("the answer is empty", reason="garbled")
     return b"".join(blocks)
 
@@ -167,7 +194,7 @@ def _read_body(raw: Any) -> bytes:
 def _library_error(
     connection: DeadlineConnection, cancelled: threading.Event, scheme_hint: str
 ) -> PBXError:
-    """Say what an error of the libraries means, by how far the line got."""
+    """Return what an exception of the libraries means, by how much of an answer has arrived."""
     if cancelled.is_set():
         return Cancelled("stopped", reason="connect")
     if connection.received == 0:

@@ -37,7 +37,7 @@ def test_the_thirteen_sort_fields_and_two_orders_are_the_vendors() -> None:
 
 @pytest.mark.parametrize("order_by", ["asc", "desc"])
 @pytest.mark.parametrize("sort_by", VENDORS_SORT_FIELDS)
-def test_every_sort_field_is_spoken_in_both_orders(sort_by: str, order_by: str) -> None:
+def test_every_sort_field_can_be_queried_in_both_orders(sort_by: str, order_by: str) -> None:
     query = CDRQuery(sort_by=sort_by, order_by=order_by)
 
     assert query.parameters == {"sort_by": sort_by, "order_by": order_by}
@@ -60,7 +60,7 @@ def test_every_sort_field_is_spoken_in_both_orders(sort_by: str, order_by: str) 
         ),
     ],
 )
-def test_a_query_speaks_what_was_given_and_nothing_else(
+def test_a_query_sends_the_parameters_given_and_no_others(
     fields: dict[str, Any], spoken: dict[str, str]
 ) -> None:
     assert CDRQuery(**fields).parameters == spoken
@@ -114,7 +114,9 @@ FIELDS = ", ".join(VENDORS_SORT_FIELDS)
         ),
     ],
 )
-def test_what_the_contract_refuses_is_no_query(fields: dict[str, Any], complaint: str) -> None:
+def test_a_query_outside_the_contract_cannot_be_created(
+    fields: dict[str, Any], complaint: str
+) -> None:
     with pytest.raises(QueryError) as refused:
         CDRQuery(**fields)
 
@@ -132,7 +134,7 @@ def test_what_the_contract_refuses_is_no_query(fields: dict[str, Any], complaint
         pytest.param(3, None, 20_000, 10_000, id="no size is the largest"),
     ],
 )
-def test_offset_and_limit_say_where_the_page_stands(
+def test_offset_and_limit_follow_from_page_and_page_size(
     page: int | None, page_size: int | None, offset: int, limit: int
 ) -> None:
     query = CDRQuery(page, page_size)

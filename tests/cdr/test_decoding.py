@@ -24,10 +24,10 @@ from ..support.paths import PRINTED_ANSWER
 from ..support.rows import EPOCH, body, record, row
 
 BOM = b"\xef\xbb\xbf"
-"""In front of a body it makes msgspec refuse it, so that it is taken apart row by row."""
+"""Before a body, it makes msgspec refuse it, so that it is decoded row by row."""
 
 DEEP = 3_000_000
-"""So deep that no version of Python gets through; 3.14 does at 200,000."""
+"""A depth of nesting that no version of Python can parse; 3.14 can parse 200,000."""
 INTEGERS = ("timestamp", "duration", "ring_duration", "talk_duration")
 DURATIONS = INTEGERS[1:]
 TEXTS = tuple(name for name in FIELDS if name not in INTEGERS)
@@ -56,7 +56,7 @@ def flawed(*unusable_fields: str, **fields: Any) -> FlawedRecord:
 
 
 def is_clean(answer: CDRAnswer) -> bool:
-    """Say whether every row could be used as it came."""
+    """Return whether every row could be used as it came."""
     return not answer.rejected and all(type(each) is Record for each in answer.rows)
 
 
@@ -66,7 +66,7 @@ def is_clean(answer: CDRAnswer) -> bool:
 @pytest.fixture
 def example_rows() -> list[Record]:
     printed = PRINTED_ANSWER.read_text()
-    # The page ends its list with an ellipsis and the comma before it; that is all it is cut by.
+    # The vendor's page shortens its list with an ellipsis; only that and the comma are removed.
     assert printed.count("        },\n       ... ...\n    ]") == 1
     sent = printed.replace("        },\n       ... ...\n    ]", "        }\n    ]")
     decoded = decode(sent.encode())
@@ -161,7 +161,7 @@ def test_every_field_of_the_contract_is_read(start: bytes, name: str) -> None:
     assert getattr(found, attribute(name)) == VENDORS_FIELDS[name]
 
 
-def test_the_fields_that_can_be_told_as_unusable_are_all_but_the_id() -> None:
+def test_every_field_but_the_id_can_be_counted_as_unusable() -> None:
     assert set(FIELDS) == VENDORS_FIELDS.keys() - {"id"}
 
 
@@ -178,7 +178,7 @@ def test_absent_null_and_empty_are_the_same(start: bytes) -> None:
 
 
 @pytest.mark.parametrize("start", [pytest.param(b"", id="typed"), pytest.param(BOM, id="saved")])
-def test_fields_of_newer_firmware_are_passed_over(start: bytes) -> None:
+def test_unknown_fields_of_newer_firmware_are_ignored(start: bytes) -> None:
     newer = row(call_note_id="", nested={"a": [1, {"b": None}]}, number=1.5)
 
     decoded = decode(start + body([newer], total_records=1, more={"x": 1}))
@@ -199,7 +199,7 @@ NO_ID = [
 def test_a_row_without_id_is_a_record_and_keeps_its_new_id(
     start: bytes, no_id: dict[str, Any]
 ) -> None:
-    """Newer firmware gives rows a text in place of the number."""
+    """Newer firmware gives rows a text instead of the number."""
     nameless = {name: value for name, value in row().items() if name != "id"} | no_id
 
     decoded = decode(start + body([{**nameless, "new_id": "2023-7"}, row(3), nameless]))
@@ -217,8 +217,8 @@ def test_a_row_may_have_both_kinds_of_id() -> None:
 
 
 @pytest.mark.parametrize("value", [7, True, ["2023-7"], {"year": 2023}], ids=str)
-def test_an_unusable_new_id_is_taken_as_absent_and_not_told(value: object) -> None:
-    """It is no field of the contract; the counter of fields has labels for those alone."""
+def test_an_unusable_new_id_is_taken_as_absent_and_not_counted(value: object) -> None:
+    """It is not in the contract, and only fields in the contract have a label on the counter."""
     decoded = decode(body([row(new_id=value)]))
 
     assert only(decoded) == record()
@@ -262,7 +262,7 @@ def test_an_answer_without_total_or_data_is_an_empty_one_of_unknown_total() -> N
         pytest.param({"errmsg": {"en": "expired"}}, id="errmsg is an object"),
     ],
 )
-def test_an_error_code_is_told_whatever_stands_beside_it(rest: dict[str, Any]) -> None:
+def test_an_error_code_is_returned_whatever_else_the_answer_holds(rest: dict[str, Any]) -> None:
     decoded = decode(json.dumps({"errcode": 10004, **rest}).encode())
 
     assert decoded.errcode == 10004
@@ -340,9 +340,9 @@ def test_what_is_no_json_object_is_garbled(text: bytes) -> None:
 
 @pytest.mark.fault("C5")
 def test_no_depth_of_nesting_ends_in_another_error() -> None:
-    """Where Python's reader of JSON just gets through, its writer may not."""
+    """At a depth that Python's JSON parser just accepts, its encoder may fail."""
     outcomes = set()
-    # How deep the reader gets is up to the version of Python.
+    # The depth that the parser accepts depends on the version of Python.
     for depth in (*range(1, 1_100), 2_000, 5_000, 20_000, 200_000):
         try:
             decode(raw_body(f'{{"id": 0, "x": {"[" * depth}{"]" * depth}}}'))
@@ -398,7 +398,7 @@ CANARY = "Kristin Hale<2005>"
         ),
     ],
 )
-def test_a_garbled_answer_takes_nothing_of_the_reply_along(text: bytes) -> None:
+def test_the_error_for_a_garbled_answer_holds_nothing_of_it(text: bytes) -> None:
     with pytest.raises(GarbledAnswer) as garbled:
         decode(text)
 
@@ -518,14 +518,14 @@ def test_a_text_of_another_type_is_taken_as_absent_and_named(value: Any, name: s
 
 
 @pytest.mark.parametrize("value", [-1, "yesterday", 2**33 + 1, 10**12])
-def test_a_timestamp_that_cannot_be_is_taken_as_absent(value: object) -> None:
+def test_an_impossible_timestamp_is_taken_as_absent(value: object) -> None:
     decoded = decode(body([row(timestamp=value)]))
 
     assert only(decoded) == flawed("timestamp", started_at=0)
     assert only(decoded).ended_at == 0
 
 
-def test_several_faults_of_a_row_are_all_named() -> None:
+def test_all_unusable_fields_of_a_row_are_named() -> None:
     found = only(decode(body([row(duration=-1, src_trunk=[], reason=0)])))
 
     assert isinstance(found, FlawedRecord)
@@ -542,7 +542,7 @@ def writable(text: str) -> bool:
 
 @pytest.mark.fault("C12")
 @pytest.mark.parametrize("name", TEXTS)
-def test_a_lone_surrogate_is_made_writable(name: str) -> None:
+def test_a_lone_surrogate_is_replaced_so_that_the_text_can_be_encoded(name: str) -> None:
     decoded = decode(raw_body(raw_row(**{name: r'"a\ud800z"'})))
 
     text = getattr(only(decoded), name)
@@ -559,7 +559,7 @@ def test_a_lone_surrogate_is_made_writable(name: str) -> None:
         pytest.param('"Z\udcfcrich"', '"Z\udcf6rich"', id="bytes of Latin-1"),
     ],
 )
-def test_names_that_cannot_be_written_stay_two_names(one: str, other: str) -> None:
+def test_names_that_cannot_be_encoded_stay_different(one: str, other: str) -> None:
     rows = (raw_row(id="2", src_trunk=one), raw_row(src_trunk=other))
     decoded = decode(raw_body(", ".join(rows)))
 
@@ -575,7 +575,7 @@ def test_a_pair_of_surrogates_is_the_character_it_means() -> None:
     assert only(decoded).src_trunk == "\N{GRINNING FACE}"
 
 
-def test_the_pbx_message_is_made_writable_too() -> None:
+def test_the_message_of_the_pbx_can_be_encoded_too() -> None:
     decoded = decode(raw_body("", errcode="10005", errmsg=r'"no \ud800"'))
 
     assert decoded.errmsg is not None
@@ -648,7 +648,7 @@ good_rows = st.fixed_dictionaries(
 
 
 @given(st.lists(good_rows), st.integers(0, 2**63 - 1), texts, st.booleans())
-def test_both_ways_of_decoding_end_in_the_same_records(
+def test_both_ways_of_decoding_give_the_same_records(
     rows: list[dict[str, Any]], total: int, errmsg: str, ascii_only: bool
 ) -> None:
     answer = {"errcode": 0, "errmsg": errmsg, "total_number": total, "data": rows}
@@ -677,7 +677,7 @@ anything = st.recursive(
 
 @pytest.mark.fault("C18")
 @given(st.dictionaries(st.sampled_from(["id", "new_id", *FIELDS, "unknown"]), anything))
-def test_no_row_takes_another_row_with_it(hostile: dict[str, Any]) -> None:
+def test_no_bad_row_costs_another_row(hostile: dict[str, Any]) -> None:
     decoded = decode(body([row(2**63 - 1), hostile, row(1)]))
 
     ids = [each.id for each in decoded.rows]

@@ -178,7 +178,7 @@ names = (
 
 @pytest.mark.fault("C13")
 @given(names)
-def test_a_label_can_be_written_anywhere(name: str) -> None:
+def test_every_label_is_short_printable_utf_8(name: str) -> None:
     label = trunk_label(name)
 
     assert 0 < len(label.encode()) <= LONGEST_TRUNK

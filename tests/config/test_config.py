@@ -1,4 +1,4 @@
-"""`exporter.yml` to settings: what is taken, what is refused and in which words."""
+"""From `exporter.yml` to settings: what is accepted, what is refused, and with which message."""
 
 from __future__ import annotations
 
@@ -61,10 +61,10 @@ def refusal(source: str) -> ConfigError:
     return caught.value
 
 
-# What is taken
+# What is accepted
 
 
-def test_the_least_a_file_may_say_gives_the_defaults() -> None:
+def test_a_file_with_the_required_keys_only_gives_the_defaults() -> None:
     assert parse(text()) == settings.Settings(
         pbxs=(
             settings.PBX(
@@ -125,7 +125,7 @@ ADJUSTABLE = [
 
 
 @pytest.mark.parametrize(("key", "at_top", "top_value", "in_pbx", "pbx_value"), ADJUSTABLE)
-def test_a_pbx_says_otherwise_than_the_top_of_the_file(
+def test_the_entry_of_a_pbx_overrides_the_top_of_the_file(
     key: str, at_top: str, top_value: object, in_pbx: str, pbx_value: object
 ) -> None:
     both = text(f"{key}: {at_top}", **{key: in_pbx}) + entry(name="branch")
@@ -136,7 +136,7 @@ def test_a_pbx_says_otherwise_than_the_top_of_the_file(
     assert getattr(second, key) == top_value
 
 
-def test_every_setting_a_pbx_may_change_is_tested_above() -> None:
+def test_every_setting_that_a_pbx_may_override_is_tested_above() -> None:
     assert [case.id for case in ADJUSTABLE] == list(schema.OverridableKeys.__struct_fields__)
 
 
@@ -241,7 +241,7 @@ def test_destinations_are_prefixes_by_label() -> None:
 
 
 @pytest.mark.parametrize("key", ["dids", "queues", "destinations"])
-def test_no_labels_are_as_good_as_none_written(key: str) -> None:
+def test_an_empty_group_of_labels_is_the_same_as_none(key: str) -> None:
     assert only(text(**{key: "{}"})) == only(text())
 
 
@@ -253,7 +253,7 @@ def test_no_labels_are_as_good_as_none_written(key: str) -> None:
         pytest.param("destinations", '{a: ["1"]}', id="destinations"),
     ],
 )
-def test_labels_are_part_of_what_a_pbx_is_and_cannot_be_changed(key: str, written: str) -> None:
+def test_labels_take_part_in_equality_and_cannot_be_changed(key: str, written: str) -> None:
     pbx = only(text(**{key: written}))
 
     assert pbx == only(text(**{key: written})) != only(text())
@@ -263,7 +263,7 @@ def test_labels_are_part_of_what_a_pbx_is_and_cannot_be_changed(key: str, writte
 
 
 @pytest.mark.parametrize("key", ["dids", "queues"])
-def test_as_many_labels_as_may_be(key: str) -> None:
+def test_a_group_may_have_500_labels(key: str) -> None:
     numbers = {str(n): "x" * 64 for n in range(500)}
 
     assert getattr(only(text(**{key: yaml.safe_dump(numbers, default_flow_style=True)})), key) == (
@@ -341,7 +341,7 @@ def test_what_is_switched_off_counts_as_not_written() -> None:
 
 
 @pytest.mark.parametrize("name", ["hq", "0", "A.b-c_d", "x" * 63])
-def test_these_are_names(name: str) -> None:
+def test_a_valid_name_is_accepted(name: str) -> None:
     assert only(text(name=f'"{name}"')).name == name
 
 
@@ -359,7 +359,7 @@ def top(line: str, path: str, what: str, hint: str, *, id: str) -> Any:
 
 
 def tls(written: str, path: str, what: str, hint: str, *, id: str, **changed: str) -> Any:
-    """A mistake in how the one PBX is believed."""
+    """A mistake in the key `tls` of the one PBX."""
     return pytest.param(text(tls=written, **changed), f"pbxs[0].{path}", what, hint, id=id)
 
 
@@ -530,7 +530,13 @@ VALUES = [
         id="same_name_in_capitals",
     ),
     over("start", "yesterday", "is not a known start", "write now or all", id="unknown_start"),
-    top("legs_appear: later", "legs_appear", "is none of", "at_call_end or", id="unknown_legs"),
+    top(
+        "legs_appear: later",
+        "legs_appear",
+        "is not a known way",
+        "at_call_end or",
+        id="unknown_legs",
+    ),
     top(
         f"machine_callees: [IVR, {'x' * 65}]",
         "machine_callees[1]",
@@ -927,7 +933,7 @@ def test_no_mistake_shows_the_secret(source: str) -> None:
 
     shown = "".join(traceback.format_exception(error)) + repr(error)
     assert CANARY not in shown
-    # A report of the exception behind it would quote the file.
+    # The exception behind it quotes the file.
     assert error.__context__ is None
     assert error.__cause__ is None
 
@@ -947,7 +953,7 @@ PIECES = [CANARY[at : at + 6] for at in range(len(CANARY) - 5)]
     st.text("\"'\n\t :-#{}[]*&!%@|>,?<\\x", max_size=4),
 )
 @example(len(text()) - len(CANARY) - 2, 1, "")
-def test_no_slip_of_the_pen_shows_the_secret(at: int, gone: int, added: str) -> None:
+def test_no_typing_error_shows_the_secret(at: int, gone: int, added: str) -> None:
     source = text(tls="{}")
     try:
         parse(source[:at] + added + source[at + gone :])
@@ -958,11 +964,11 @@ def test_no_slip_of_the_pen_shows_the_secret(at: int, gone: int, added: str) -> 
 
 
 @given(st.text())
-def test_whatever_the_text_only_a_config_error_comes_of_it(source: str) -> None:
+def test_any_text_raises_a_config_error_and_nothing_else(source: str) -> None:
     assert str(refusal(source)).startswith("exporter.yml: ")
 
 
-# What is unwise
+# What is allowed but unsafe
 
 
 @pytest.mark.parametrize(
@@ -972,7 +978,7 @@ def test_whatever_the_text_only_a_config_error_comes_of_it(source: str) -> None:
         pytest.param({"base_url": "http://127.0.0.1"}, [], id="http_to_this_machine"),
         pytest.param(
             {"tls": "{insecure_skip_verify: true}"},
-            ["pbx hq: tls.insecure_skip_verify takes any certificate"],
+            ["pbx hq: tls.insecure_skip_verify accepts any certificate"],
             id="anybody_believed",
         ),
         pytest.param(
@@ -982,7 +988,7 @@ def test_whatever_the_text_only_a_config_error_comes_of_it(source: str) -> None:
         ),
     ],
 )
-def test_what_is_allowed_and_unwise_is_warned_about(
+def test_a_setting_that_is_allowed_but_unsafe_is_warned_about(
     changed: dict[str, str], expected: list[str]
 ) -> None:
     warned = config.warnings(parse(text(**changed)))
@@ -990,7 +996,7 @@ def test_what_is_allowed_and_unwise_is_warned_about(
     assert [line.partition(",")[0].partition(";")[0] for line in warned] == expected
 
 
-def test_each_unwise_pbx_is_named() -> None:
+def test_each_unsafe_pbx_is_named() -> None:
     careless = "{insecure_skip_verify: true}"
     source = text(tls=careless) + entry(name="good") + entry(name="branch", tls=careless)
 
@@ -1012,7 +1018,7 @@ def test_a_file_is_loaded_with_paths_from_its_directory(tmp_path: Path) -> None:
     assert loaded == config.parse(text(), "exporter.yml", tmp_path)
 
 
-def test_the_working_directory_decides_nothing_but_where_the_file_is(
+def test_the_working_directory_matters_only_for_finding_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "etc").mkdir()
@@ -1041,9 +1047,7 @@ def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
         pytest.param(b"", "is empty; start from the example", id="empty"),
     ],
 )
-def test_a_file_that_cannot_be_taken_is_named(
-    tmp_path: Path, content: bytes | None, expected: str
-) -> None:
+def test_the_error_names_the_file(tmp_path: Path, content: bytes | None, expected: str) -> None:
     file = tmp_path / "exporter.yml"
     if content is not None:
         file.write_bytes(content)
@@ -1072,7 +1076,7 @@ def test_a_file_of_exactly_one_mebibyte_is_taken(tmp_path: Path) -> None:
     assert config.load(file).pbxs[0].name == "hq"
 
 
-# The shipped example. A commented setting is a "#" right before its key; deeper lines belong to it.
+# The shipped example. A setting that is off has "#" right before its key; deeper lines are its own.
 
 SETTING = re.compile(r"( *)#([a-z].*)")
 MORE = re.compile(r"( *)#( {2,}\S.*)")
@@ -1080,7 +1084,7 @@ INSTEAD = re.compile(r"# instead of (\w+)$")
 
 
 def commented() -> list[list[int]]:
-    """Line numbers of each setting that is off, with its deeper lines."""
+    """Return the line numbers of each setting that is off, with its deeper lines."""
     blocks: list[list[int]] = []
     lines = SHIPPED.read_text(encoding="utf-8").splitlines()
     for number, line in enumerate(lines):
@@ -1201,12 +1205,12 @@ def test_durations_are_those_of_prometheus(written: str, seconds: float) -> None
         (694_861, "1w1d1h1m1s"),
     ],
 )
-def test_durations_are_shown_as_one_would_write_them(seconds: float, written: str) -> None:
+def test_durations_are_formatted_in_the_shortest_form(seconds: float, written: str) -> None:
     assert durations.format_duration(seconds) == written
 
 
 @given(st.integers(0, 10**15))
-def test_what_is_shown_is_read_back(milliseconds: int) -> None:
+def test_a_formatted_duration_is_parsed_to_the_same_value(milliseconds: int) -> None:
     seconds = milliseconds / 1000
 
     assert durations.parse_duration(durations.format_duration(seconds)) == seconds

@@ -65,7 +65,9 @@ def test_data_not_found_is_an_empty_list(harness: ClientHarness) -> None:
     "body",
     [b"<html>login</html>", b"{}", b'{"errcode": "0"}', b'{"errcode": true}', b"[]", b"\xff\xfe"],
 )
-def test_an_answer_that_is_no_answer_is_garbled(harness: ClientHarness, body: bytes) -> None:
+def test_an_answer_that_is_not_the_contracts_json_is_garbled(
+    harness: ClientHarness, body: bytes
+) -> None:
     harness.server.says["cdr/list"] = [ok(body)]
     error = failure(harness.client())
 
@@ -95,7 +97,7 @@ def test_one_request_at_a_time(harness: ClientHarness) -> None:
     assert harness.server.counted() == {"get_token": 1, "cdr/list": 5}
 
 
-# --- a token's life
+# --- reuse and refresh of a token
 
 
 @pytest.mark.fault("A6", "A7")
@@ -172,7 +174,9 @@ def test_a_refresh_that_met_a_busy_pbx_is_tried_again(harness: ClientHarness, an
 
 
 @pytest.mark.fault("A8")
-def test_a_new_token_that_is_refused_at_once_starts_no_storm(harness: ClientHarness) -> None:
+def test_a_new_token_that_is_refused_at_once_does_not_start_a_storm_of_logins(
+    harness: ClientHarness,
+) -> None:
     client = harness.client()
     client.fetch(FIRST_PAGE)
     harness.server.says["cdr/list"] = [10004] * 10
@@ -212,7 +216,9 @@ def test_two_processes_do_not_log_in_at_the_same_time(harness: ClientHarness) ->
 
 
 @pytest.mark.fault("A12")
-def test_a_life_of_nothing_does_not_log_in_for_each_request(harness: ClientHarness) -> None:
+def test_a_token_that_is_valid_for_0_seconds_does_not_cause_a_login_for_each_request(
+    harness: ClientHarness,
+) -> None:
     harness.server.life = 0
     client = harness.client()
     for _ in range(5):
@@ -222,7 +228,7 @@ def test_a_life_of_nothing_does_not_log_in_for_each_request(harness: ClientHarne
 
 
 @pytest.mark.fault("A13")
-def test_a_token_of_a_wrong_form_is_garbled_and_not_asked_for_again_at_once(
+def test_a_token_of_a_wrong_form_is_garbled_and_not_requested_again_at_once(
     harness: ClientHarness,
 ) -> None:
     grant = {"errcode": 0, "access_token": "with blank & more", "access_token_expire_time": 1800}
@@ -237,7 +243,7 @@ def test_a_token_of_a_wrong_form_is_garbled_and_not_asked_for_again_at_once(
     client.fetch(FIRST_PAGE)
 
 
-def test_another_base_url_gets_no_token_of_this_one(harness: ClientHarness, tmp_path: Path) -> None:
+def test_a_token_is_never_sent_to_another_base_url(harness: ClientHarness, tmp_path: Path) -> None:
     harness.client().fetch(FIRST_PAGE)
     other = TokenServer(serial=500)
     with Wire(other) as wire:
@@ -268,7 +274,7 @@ def test_wrong_credentials_are_tried_three_times_across_restarts(harness: Client
     assert set(harness.server.calls) == {"get_token"}
 
 
-def test_a_refused_client_asks_us_to_look_for_a_new_secret_each_minute(
+def test_after_a_refusal_the_secret_is_read_again_each_minute(
     harness: ClientHarness,
 ) -> None:
     client = harness.with_secret("wrong")
@@ -333,7 +339,7 @@ Client(pbx, pathlib.Path(path), wall=lambda: float(now)).fetch(CDRQuery())
 
 
 @pytest.mark.fault("A7")
-def test_a_kill_in_the_middle_of_a_login_does_not_forget_it(harness: ClientHarness) -> None:
+def test_a_login_is_remembered_when_the_process_is_killed_during_it(harness: ClientHarness) -> None:
     asked = threading.Event()
 
     def silent(call: Call) -> None:
@@ -368,7 +374,7 @@ NEVER_JUDGED: dict[str, Step] = {
 
 @pytest.mark.fault("B12")
 @pytest.mark.parametrize("step", NEVER_JUDGED.values(), ids=NEVER_JUDGED)
-def test_a_login_that_was_turned_away_unjudged_may_be_repeated(
+def test_a_login_whose_credentials_were_not_judged_may_be_repeated_at_once(
     harness: ClientHarness, step: Step
 ) -> None:
     harness.wire.script = [step, harness.server]
@@ -376,7 +382,9 @@ def test_a_login_that_was_turned_away_unjudged_may_be_repeated(
     harness.client().fetch(FIRST_PAGE)
 
 
-def test_a_login_that_never_left_may_be_repeated(harness: ClientHarness, tmp_path: Path) -> None:
+def test_a_login_that_was_never_sent_may_be_repeated_at_once(
+    harness: ClientHarness, tmp_path: Path
+) -> None:
     other = certificate(tmp_path, "other")
     with Wire(harness.server, tls=other.server) as wire:
         url = f"https://127.0.0.1:{wire.port}"
@@ -412,7 +420,7 @@ def test_a_login_without_an_answer_is_not_repeated_at_once(
     assert (second.reason, second.retry_after, harness.wire.connections) == ("auth", 60, 1)
 
 
-def test_a_login_that_cannot_be_written_down_is_not_made(harness: ClientHarness) -> None:
+def test_a_login_that_cannot_be_written_down_is_not_sent(harness: ClientHarness) -> None:
     harness.path = harness.path.parent / "missing" / "hq.token"
 
     assert failure(harness.client()).reason == "state"
@@ -472,7 +480,7 @@ def test_without_a_secret_the_pbx_is_not_asked(harness: ClientHarness, tmp_path:
     assert harness.wire.connections == 0
 
 
-# --- codes with a reaction of their own
+# --- error codes
 
 
 @pytest.mark.fault("A5", "A6", "A9")
@@ -488,7 +496,7 @@ def test_without_a_secret_the_pbx_is_not_asked(harness: ClientHarness, tmp_path:
         pytest.param(70656, "api_disabled", [15, 30, 60, 120, 120], id="api_not_enabled"),
     ],
 )
-def test_what_only_an_administrator_can_mend_is_probed_seldom_even_by_restarts(
+def test_errors_that_only_an_administrator_can_remove_impose_waits_that_outlive_restarts(
     harness: ClientHarness, endpoint: str, errcode: int, blocked: str, waits: list[int]
 ) -> None:
     harness.server.says[endpoint] = [errcode] * len(waits)
@@ -549,10 +557,10 @@ def test_any_other_code_is_tried_again(harness: ClientHarness, errcode: int) -> 
     client.fetch(FIRST_PAGE)
 
 
-# --- the end
+# --- revoke and cancel
 
 
-def test_revoke_gives_the_token_back_and_forgets_it(harness: ClientHarness) -> None:
+def test_a_revoked_token_leaves_the_token_file(harness: ClientHarness) -> None:
     client = harness.client()
     client.fetch(FIRST_PAGE)
     client.cancel()
@@ -565,7 +573,7 @@ def test_revoke_gives_the_token_back_and_forgets_it(harness: ClientHarness) -> N
     assert b"refresh-token" not in harness.path.read_bytes()
 
 
-def test_revoke_asks_for_nothing_where_there_is_no_token(harness: ClientHarness) -> None:
+def test_revoke_sends_nothing_where_there_is_no_token(harness: ClientHarness) -> None:
     harness.client().revoke()
 
     assert harness.wire.connections == 0
@@ -590,7 +598,7 @@ def test_a_token_that_could_not_be_revoked_is_used_after_the_restart(
 
 
 @pytest.mark.fault("E13")
-def test_cancel_ends_a_fetch_and_frees_the_way_for_revoke(harness: ClientHarness) -> None:
+def test_cancel_ends_a_fetch_and_revoke_still_works(harness: ClientHarness) -> None:
     client = harness.client()
     client.fetch(FIRST_PAGE)
     harness.wire.script = [*[hang] * 3, harness.server]
@@ -613,7 +621,7 @@ def test_cancel_ends_a_fetch_and_frees_the_way_for_revoke(harness: ClientHarness
 
 
 def echo(call: Call) -> None:
-    """A PBX, or something in front of it, that says everything back."""
+    """Answer like a PBX or a proxy that echoes the whole request in its error message."""
     whole = call.request()
     call.write(ok(json.dumps({"errcode": 40002, "errmsg": whole.decode()}).encode()))
 

@@ -41,7 +41,7 @@ def reply_body(**fields: object) -> bytes:
     return json.dumps({"errcode": 0, "access_token": GOOD, **fields}).encode()
 
 
-# --- the budget
+# --- the budget of logins
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_another_secret_has_three_tries_of_its_own() -> None:
     assert token_rules.seconds_until_login(once, "another", NOW) == 15 * MINUTE
 
 
-def test_a_login_that_the_pbx_never_judged_costs_nothing() -> None:
+def test_an_undone_attempt_leaves_no_trace() -> None:
     before = state_after_refusals(1)
     after = token_rules.undo_attempt(token_rules.record_attempt(before, "secret", NOW + HOUR))
 
@@ -108,7 +108,7 @@ def test_whatever_happens_no_five_logins_fit_into_two_hours(outcomes: list[str])
     assert all(last - first >= 2 * HOUR for first, last in zip(sent, sent[4:], strict=False))
 
 
-def test_a_login_that_succeeds_ends_the_count() -> None:
+def test_a_successful_login_sets_the_counts_back_to_0() -> None:
     answer = token_rules.read_reply(reply_body(), NOW)
     assert answer is not None
     assert answer.tokens is not None
@@ -120,7 +120,7 @@ def test_a_login_that_succeeds_ends_the_count() -> None:
     assert (after.refused, after.unanswered) == ((), ())
 
 
-# --- lives
+# --- the lifetime of a token
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,9 @@ def test_a_token_is_used_for_80_percent_of_its_life(age: float, is_fresh: bool) 
         pytest.param([1], 1800, id="list"),
     ],
 )
-def test_an_absurd_life_is_brought_within_bounds(life: object, seconds: float) -> None:
+def test_an_absurd_lifetime_of_a_token_is_brought_within_bounds(
+    life: object, seconds: float
+) -> None:
     answer = token_rules.read_reply(reply_body(access_token_expire_time=life), NOW)
 
     assert answer is not None
@@ -182,17 +184,17 @@ def test_an_answer_without_errcode_is_garbled(body: bytes) -> None:
     "token",
     ["", "short", "x" * 513, "a b c d e f", "abcdefg&x=1", "abcdefgh\n", "ünïcödé8", 7, None],
 )
-def test_a_token_of_another_form_is_none(token: object) -> None:
+def test_a_token_of_an_unusable_form_is_not_taken(token: object) -> None:
     answer = token_rules.read_reply(reply_body(access_token=token), NOW)
 
     assert answer is not None
     assert answer.tokens is None
 
 
-# --- clocks and waits
+# --- imposed waits and clocks
 
 
-def test_a_wait_doubles_up_to_its_most_when_the_same_answer_comes_again() -> None:
+def test_a_wait_doubles_up_to_its_longest_when_the_same_answer_comes_again() -> None:
     state, waits = token_state(), []
     for _ in range(5):
         state = token_rules.record_wait(state, 70087, NOW)
@@ -221,10 +223,10 @@ def test_a_clock_that_was_ahead_does_not_hold_us_for_years() -> None:
     assert token_rules.clamp_to_now(mended, NOW) == mended
 
 
-# --- reactions
+# --- the table of error codes
 
 
-def test_every_reason_that_blocks_is_of_the_closed_set() -> None:
+def test_every_reason_for_being_blocked_is_in_the_closed_set() -> None:
     blocked = {reaction.blocked for reaction in ERROR_CODES.values() if reaction.blocked}
 
     assert blocked | {"credentials"} == set(BLOCKED_REASONS)
@@ -232,11 +234,11 @@ def test_every_reason_that_blocks_is_of_the_closed_set() -> None:
 
 
 @pytest.mark.parametrize("errcode", [10006, 10013, 20002])
-def test_codes_of_other_products_have_no_reaction(errcode: int) -> None:
+def test_error_codes_of_other_products_are_not_in_the_table(errcode: int) -> None:
     assert errcode not in ERROR_CODES
 
 
-# --- the file
+# --- the token file
 
 
 @pytest.fixture
@@ -270,6 +272,23 @@ def test_what_is_written_is_read_again(path: Path) -> None:
     assert file(path).read(NOW) == everything()
 
 
+def test_the_names_in_the_file_stay_as_they_are(path: Path) -> None:
+    file(path).write(everything())
+
+    written = json.loads(path.read_bytes())
+
+    assert [*written] == [
+        "version",
+        "account",
+        "access",
+        "refresh",
+        "secret_mark",
+        "refused",
+        "unanswered",
+        "hold",
+    ]
+
+
 @pytest.mark.fault("G4")
 def test_the_file_is_private_whatever_the_umask(path: Path) -> None:
     old = os.umask(0)
@@ -293,32 +312,32 @@ def test_a_file_that_others_can_read_is_made_private_again(
 
     assert file(path).read(NOW) == everything()
     assert mode(path) == 0o600
-    assert "was open to others" in caplog.text
+    assert "mode reset to 0600" in caplog.text
 
 
-def test_no_file_means_that_nothing_is_held(path: Path) -> None:
+def test_without_a_file_the_state_is_empty(path: Path) -> None:
     assert file(path).read(NOW) == TokenState(account="a")
     assert not path.exists()
 
 
-def test_what_another_account_held_is_not_used(path: Path) -> None:
+def test_the_state_of_another_account_is_not_used(path: Path) -> None:
     file(path).write(everything())
 
     assert file(path, "b").read(NOW) == TokenState(account="b")
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"null", b'{"version": 2}', b"\x00" * 512])
-def test_a_garbled_file_costs_one_unanswered_login(path: Path, content: bytes) -> None:
+def test_a_damaged_file_counts_as_one_unanswered_login(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     first = file(path).read(NOW)
 
     assert first == TokenState(account="a", unanswered=(NOW,))
     assert token_rules.seconds_until_login(first, "any secret", NOW) == MINUTE
-    # Written at once: else each look would put the login off anew.
+    # Written at once: else each read would start the wait again.
     assert file(path).read(NOW + 50) == first
 
 
-def test_a_file_cut_anywhere_is_garbled_and_never_an_error(path: Path) -> None:
+def test_a_file_cut_anywhere_counts_as_damaged_and_raises_nothing(path: Path) -> None:
     file(path).write(everything())
     content = path.read_bytes()
     for cut in range(0, len(content), 9):
@@ -327,7 +346,7 @@ def test_a_file_cut_anywhere_is_garbled_and_never_an_error(path: Path) -> None:
         assert file(path).read(NOW).unanswered == (NOW,)
 
 
-def test_a_file_that_cannot_be_read_is_a_matter_of_state(path: Path) -> None:
+def test_a_file_that_cannot_be_read_has_the_reason_state(path: Path) -> None:
     path.mkdir()
 
     with pytest.raises(TryAgain, match="token file") as caught:
@@ -337,7 +356,7 @@ def test_a_file_that_cannot_be_read_is_a_matter_of_state(path: Path) -> None:
 
 
 @pytest.mark.parametrize("closed", ["hq.token", "hq.token.lock"])
-def test_a_file_of_another_user_is_named_with_the_remedy(
+def test_the_error_for_a_file_of_another_user_names_the_remedy(
     closed: str, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     closed_path = path.with_name(closed)
@@ -345,7 +364,7 @@ def test_a_file_of_another_user_is_named_with_the_remedy(
     def refused(*_: object, **__: object) -> object:
         raise PermissionError(errno.EACCES, "Permission denied", str(closed_path))
 
-    # Not by its mode: who runs the tests may be root, to whom every file is open.
+    # Not by the file's mode: the tests may run as root, who can open any file.
     monkeypatch.setattr(Path, "open", refused)
     monkeypatch.setattr(os, "open", refused)
     locked = file(path).locked(1, threading.Event())
@@ -356,7 +375,7 @@ def test_a_file_of_another_user_is_named_with_the_remedy(
     assert "make the exporter's user its owner with chown" in str(caught.value)
 
 
-def test_a_file_that_cannot_be_written_is_a_matter_of_state(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_has_the_reason_state(tmp_path: Path) -> None:
     missing = file(tmp_path / "missing" / "hq.token")
     with pytest.raises(TryAgain, match="no such file") as caught:
         missing.write(token_state())
@@ -403,6 +422,6 @@ def test_waiting_for_the_lock_can_be_cancelled(path: Path) -> None:
         pytest.fail("the lock was given twice")
 
 
-def test_tokens_are_not_shown_by_what_holds_them() -> None:
+def test_printing_the_state_shows_no_token() -> None:
     assert GOOD not in repr(everything())
     assert GOOD not in str(token_rules.read_reply(reply_body(refresh_token=GOOD), NOW))

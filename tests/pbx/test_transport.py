@@ -72,7 +72,7 @@ def leaf(tmp_path_factory: pytest.TempPathFactory, ca: Certificate) -> Certifica
 # --- what is sent
 
 
-def test_a_request_carries_what_the_pbx_asks_for_and_the_token_on_the_wire_only() -> None:
+def test_a_request_has_the_headers_that_the_pbx_requires_and_the_token() -> None:
     with Wire(say(ok(b"{}"))) as wire:
         assert transport(wire).send(LIST, 5) == b"{}"
 
@@ -212,7 +212,9 @@ def test_the_deadline_covers_the_name_lookup(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.fault("B2")
-def test_a_dead_first_address_leaves_time_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_first_address_that_never_answers_leaves_time_for_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def two(*_: object, **__: object) -> list[object]:
         dead = ("127.0.0.1", int(url.rpartition(":")[2]))
         return [
@@ -226,11 +228,11 @@ def test_a_dead_first_address_leaves_time_for_the_next(monkeypatch: pytest.Monke
         assert Transport("http://pbx.test", TLS()).send(LIST, 0.6) == b"{}"
 
 
-# --- trouble on the way
+# --- connections that fail
 
 
 @pytest.mark.fault("B1")
-def test_a_refused_connection_is_connect_trouble() -> None:
+def test_a_refused_connection_has_the_reason_connect() -> None:
     port = closed_port()
     error = failure(Transport(f"http://127.0.0.1:{port}", TLS()))
 
@@ -239,7 +241,7 @@ def test_a_refused_connection_is_connect_trouble() -> None:
 
 
 @pytest.mark.fault("B1")
-def test_an_unknown_host_is_connect_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_host_has_the_reason_connect(monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(*_: object, **__: object) -> object:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
@@ -255,7 +257,7 @@ BEFORE: dict[str, Step] = {"reset": reset(), "closed": say(b"")}
 
 
 @pytest.mark.parametrize("step", BEFORE.values(), ids=BEFORE)
-def test_a_connection_lost_before_any_answer_is_connect_trouble(step: Step) -> None:
+def test_a_connection_lost_before_any_answer_has_the_reason_connect(step: Step) -> None:
     with Wire(step) as wire:
         assert failure(transport(wire)).reason == "connect"
 
@@ -263,7 +265,7 @@ def test_a_connection_lost_before_any_answer_is_connect_trouble(step: Step) -> N
 @pytest.mark.fault("B4", "B5")
 @pytest.mark.parametrize("whole", [ok(b'{"errcode":0}'), chunked(b'{"errcode":0}')])
 def test_an_answer_cut_at_any_byte_is_garbled(whole: bytes) -> None:
-    # A cut in the last chunk's own line ends takes nothing from the body.
+    # A cut within the line ends after the last chunk takes nothing from the body.
     cuts = range(1, len(whole) - (0 if b"Content-Length" in whole else 4))
     with Wire(*(say(whole[:cut]) for cut in cuts)) as wire:
         sender = transport(wire)
@@ -313,12 +315,12 @@ HUGE: dict[str, Step] = {
 
 @pytest.mark.fault("B6", "E15")
 @pytest.mark.parametrize("step", HUGE.values(), ids=HUGE)
-def test_an_endless_answer_is_left_at_the_limit(step: Step) -> None:
+def test_an_endless_answer_is_dropped_at_the_size_limit(step: Step) -> None:
     with Wire(step) as wire:
         assert failure(transport(wire), seconds=20).reason == "too_large"
 
 
-def test_an_answer_of_just_the_limit_is_taken() -> None:
+def test_an_answer_of_exactly_the_size_limit_is_accepted() -> None:
     with Wire(say(ok(b"x" * MAX_BODY))) as wire:
         assert len(transport(wire).send(LIST, 20)) == MAX_BODY
 
@@ -410,7 +412,7 @@ def test_proxies_and_netrc_of_the_environment_are_ignored(
 
 
 @pytest.mark.parametrize("cookie", ["a=b; Path=/", "a=b; Max-Age"], ids=["good", "broken"])
-def test_cookies_are_neither_kept_nor_read(cookie: str) -> None:
+def test_cookies_are_neither_kept_nor_parsed(cookie: str) -> None:
     with Wire(say(ok(b"{}", Set_Cookie=cookie))) as wire:
         sender = transport(wire)
         sender.send(LIST, 5)
@@ -422,7 +424,7 @@ def test_cookies_are_neither_kept_nor_read(cookie: str) -> None:
 # --- TLS
 
 
-def test_a_ca_file_is_believed(ca: Certificate, leaf: Certificate) -> None:
+def test_a_certificate_of_a_ca_in_the_file_is_accepted(ca: Certificate, leaf: Certificate) -> None:
     with Wire(say(ok(b"{}")), tls=leaf.server) as wire:
         assert transport(wire, TLS(ca_file=ca.file)).send(LIST, 5) == b"{}"
 
@@ -456,13 +458,13 @@ def test_a_certificate_for_another_name_is_refused(tmp_path: Path, ca: Certifica
     assert wire.received == b""
 
 
-def test_the_pinned_certificate_needs_no_chain_and_no_name(tmp_path: Path) -> None:
+def test_a_certificate_accepted_by_fingerprint_needs_no_chain_and_no_name(tmp_path: Path) -> None:
     factory = certificate(tmp_path, "UCCPBX", address="192.0.2.1")
     with Wire(say(ok(b"{}")), tls=factory.server) as wire:
         assert transport(wire, TLS(fingerprint_sha256=factory.fingerprint)).send(LIST, 5) == b"{}"
 
 
-def test_with_a_wrong_pin_not_a_byte_of_the_request_is_sent(
+def test_with_another_fingerprint_no_byte_of_the_request_is_sent(
     ca: Certificate, leaf: Certificate
 ) -> None:
     with Wire(say(ok(b"{}")), tls=leaf.server) as wire:
@@ -474,14 +476,14 @@ def test_with_a_wrong_pin_not_a_byte_of_the_request_is_sent(
     assert (wire.connections, wire.received, sender.requests) == (1, b"", 0)
 
 
-def test_anybody_is_believed_where_the_user_says_so(tmp_path: Path) -> None:
+def test_any_certificate_is_accepted_with_insecure_skip_verify(tmp_path: Path) -> None:
     anybody = certificate(tmp_path, "anybody", address="192.0.2.1")
     with Wire(say(ok(b"{}")), tls=anybody.server) as wire:
         assert transport(wire, TLS(insecure_skip_verify=True)).send(LIST, 5) == b"{}"
 
 
 @pytest.mark.fault("B7")
-def test_a_port_that_speaks_plain_http_is_tls_trouble() -> None:
+def test_a_port_that_speaks_plain_http_has_the_reason_tls() -> None:
     with Wire(as_plain_http) as wire:
         error = failure(Transport(wire.url.replace("http", "https"), TLS()))
 
@@ -489,30 +491,32 @@ def test_a_port_that_speaks_plain_http_is_tls_trouble() -> None:
     assert "is it https" in str(error)
 
 
-def _hang_up(call: Call) -> None:
+def _close_after_hello(call: Call) -> None:
     call.sock.recv(65536)
 
 
-def _hang_up_hard(call: Call) -> None:
+def _reset_after_hello(call: Call) -> None:
     call.sock.recv(65536)
     call.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     call.sock.close()
 
 
-@pytest.mark.parametrize("step", [_hang_up, _hang_up_hard], ids=["closed", "reset"])
-def test_a_port_that_hangs_up_on_a_tls_handshake_is_said_so(step: Step) -> None:
+@pytest.mark.parametrize("step", [_close_after_hello, _reset_after_hello], ids=["closed", "reset"])
+def test_a_connection_closed_in_the_tls_handshake_hints_at_http(step: Step) -> None:
     with Wire(step) as wire:
         error = failure(Transport(wire.url.replace("http", "https"), TLS()))
 
     assert "is it https" in str(error)
 
 
-_TOLD = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"
+_BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"
 _ALERT = b"\x15\x03\x01\x00\x02\x02\x46"
 
 
-@pytest.mark.parametrize("said", [_TOLD, _ALERT, b""], ids=["status-400", "tls-alert", "closed"])
-def test_http_spoken_to_a_port_for_https_is_said_so(said: bytes) -> None:
+@pytest.mark.parametrize(
+    "said", [_BAD_REQUEST, _ALERT, b""], ids=["status-400", "tls-alert", "closed"]
+)
+def test_plain_http_to_a_port_for_https_hints_at_https(said: bytes) -> None:
     with Wire(say(said)) as wire:
         error = failure(transport(wire))
 
@@ -531,7 +535,7 @@ def test_tls_older_than_1_2_is_refused(leaf: Certificate) -> None:
     assert tls_policy_of(TLS()).context.minimum_version == ssl.TLSVersion.TLSv1_2
 
 
-def test_a_ca_file_is_loaded_once_for_all(tmp_path: Path) -> None:
+def test_a_ca_file_is_loaded_once_per_process(tmp_path: Path) -> None:
     ca = certificate(tmp_path, "once")
     tls = TLS(ca_file=ca.file)
     with Wire(say(ok(b"{}")), tls=ca.server) as wire:
@@ -550,7 +554,7 @@ def test_a_ca_file_is_loaded_once_for_all(tmp_path: Path) -> None:
         pytest.param(lambda path: path.write_text("no certificate"), id="garbage"),
     ],
 )
-def test_an_unusable_ca_file_is_an_error_of_the_configuration(
+def test_an_unusable_ca_file_is_a_config_error(
     prepare: Callable[[Path], object], tmp_path: Path
 ) -> None:
     prepare(tmp_path / "ca.pem")
@@ -621,7 +625,7 @@ def test_cancel_ends_a_name_lookup(monkeypatch: pytest.MonkeyPatch) -> None:
     assert took < PROMPT
 
 
-def test_a_request_may_be_excepted_from_cancel() -> None:
+def test_a_request_may_be_sent_even_if_cancelled() -> None:
     with Wire(say(ok(b"{}"))) as wire:
         sender = transport(wire)
         sender.cancel()
@@ -663,7 +667,7 @@ FAULTS: dict[str, Step] = {
 @pytest.mark.fault("G1", "G5")
 @pytest.mark.parametrize("request_", [LIST, LOGIN], ids=["token", "secret"])
 @pytest.mark.parametrize("step", FAULTS.values(), ids=FAULTS)
-def test_no_fault_shows_a_token_or_a_secret(
+def test_no_error_shows_a_token_or_a_secret(
     step: Step,
     request_: APIRequest,
     caplog: pytest.LogCaptureFixture,
@@ -698,7 +702,9 @@ UNSENT = {"refused": "http://127.0.0.1:{}", "refused_tls": "https://127.0.0.1:{}
 
 
 @pytest.mark.parametrize("url", UNSENT.values(), ids=UNSENT)
-def test_what_is_not_sent_shows_nothing_either(url: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_error_of_a_request_that_was_not_sent_shows_no_token(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level("DEBUG")
     error = failure(Transport(url.format(closed_port()), TLS()))
 
@@ -718,5 +724,5 @@ def test_what_is_not_sent_shows_nothing_either(url: str, caplog: pytest.LogCaptu
     ],
     ids=["vendor", "long_capitals", "echoed_token", "controls", "long", "none"],
 )
-def test_a_text_of_the_pbx_is_cut_to_what_a_log_can_bear(text: str | None, shown: str) -> None:
+def test_a_text_of_the_pbx_is_made_safe_for_a_log_line(text: str | None, shown: str) -> None:
     assert safe_for_log(text) == shown
