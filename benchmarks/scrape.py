@@ -18,7 +18,7 @@ from dataclasses import replace
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 
-from cdr_exporter import bundle
+from cdr_exporter import bundled
 from cdr_exporter.cdr.contract import CALL_TYPES, DISPOSITIONS
 from cdr_exporter.clock import Now
 from cdr_exporter.commands.exporter import bounds_of

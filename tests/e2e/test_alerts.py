@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import threading
 import urllib.request
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -150,10 +151,7 @@ def test_a_failing_trunk_and_a_dead_pbx_are_told_and_then_that_they_are_well_aga
         assert told["annotations"]["description"].startswith("No poll of branch has succeeded")
         branch.well_again.set()
         for alertname, name in (("CDRPBXDown", "branch"), ("CDRTrunkFailures", "hq")):
-            eventually(
-                f"{alertname} is over",
-                lambda alertname=alertname, name=name: webhook.first("resolved", alertname, name),
-            )
+            eventually(f"{alertname} is over", partial(webhook.first, "resolved", alertname, name))
 
         names = {each["labels"]["alertname"] for each in webhook.told}
         # So many calls are suspicious on a weekend and at night, when the test may run.

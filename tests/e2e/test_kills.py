@@ -21,7 +21,13 @@ from pbx_simulator import APISettings, SimulatedPBX
 from pbx_simulator.background import repeating
 from pbx_simulator.serving import serve
 
-from ..support.exporter_and_simulator import SECRET, calls_shown, records_shown, write_config
+from ..support.exporter_and_simulator import (
+    SECRET,
+    calls_shown,
+    records_shown,
+    wait_for_rows,
+    write_config,
+)
 from ..support.fake_pbx import FakePBX
 from ..support.poller_harness import PollerHarness
 from ..support.processes import Exporter, Process, eventually
@@ -32,7 +38,7 @@ MISSED = (0, 0, 40, 600, 3000)
 
 BASELINE, BASELINE_KILLS = 200_000, 20
 
-Counts = Mapping[tuple[str, ...], float]
+Counts = Mapping[tuple[str, str, str], float]
 
 
 class Victim(Exporter):
@@ -69,7 +75,7 @@ def calls_amiss(exporter: Exporter, pbx: SimulatedPBX) -> Counts:
     return _surplus(calls_shown(exporter), pbx.expected.outcomes())
 
 
-def _surplus(ours: Counts, theirs: Mapping[tuple[str, ...], float]) -> Counts:
+def _surplus(ours: Counts, theirs: Counts) -> Counts:
     """Return by how much *ours* differ, where they do."""
     each = {key: ours.get(key, 0) - theirs.get(key, 0) for key in ours.keys() | theirs.keys()}
     return {key: n for key, n in each.items() if n}
@@ -187,9 +193,7 @@ def test_a_baseline_of_200000_rows_is_read_about_once_however_often_it_is_killed
         path = write_config(tmp_path, server.base_url)
         for instant in instants:
             with Victim(path) as victim:
-                eventually(
-                    "some pages", lambda enough=instant: pbx.request_log.rows_served > enough
-                )
+                wait_for_rows(pbx, instant)
                 time.sleep(chance.uniform(0, 0.1))
                 shown = _scraped(victim.shown)
                 victim.kill()

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,13 @@ from pbx_simulator.http_server import PBXServer
 from pbx_simulator.scenarios import SCENARIOS
 from pbx_simulator.serving import serve
 
-from ..support.exporter_and_simulator import SECRET, calls_shown, records_shown, write_config
+from ..support.exporter_and_simulator import (
+    SECRET,
+    calls_shown,
+    records_shown,
+    wait_for_rows,
+    write_config,
+)
 from ..support.processes import Exporter, Process, Prometheus, eventually, get
 from ..support.programs import require
 
@@ -143,7 +150,7 @@ def test_kills_in_the_middle_of_a_catch_up_of_50000_rows_change_nothing(
         # Somewhere in the catch-up, which is some 100 pages long.
         enough = pbx.request_log.rows_served + chance.randint(1500, 6000)
         with Exporter(path) as exporter:
-            eventually("some pages", lambda enough=enough: pbx.request_log.rows_served > enough)
+            wait_for_rows(pbx, enough)
             backlogs.append(exporter.value("cdr_exporter_backlog", "pbx0"))
             shown = records_shown(exporter)
             exporter.kill()
@@ -225,13 +232,13 @@ FAULTS = {
 @pytest.mark.fault("G1")
 @pytest.mark.parametrize(("fault", "reason"), FAULTS.values(), ids=FAULTS)
 def test_a_bad_answer_is_counted_and_the_next_good_one_too(
-    tmp_path: Path, pbx: SimulatedPBX, server: PBXServer, fault: dict[str, object], reason: str
+    tmp_path: Path, pbx: SimulatedPBX, server: PBXServer, fault: dict[str, Any], reason: str
 ) -> None:
     pbx.office.calls(30)
     path = write_config(tmp_path, server.base_url, extra="request_timeout: 2s\n")
     with Exporter(path, "--log.level", "debug") as exporter:
         eventually("all well", lambda: records_shown(exporter) == pbx.expected.totals())
-        pbx.faults.fail_next(**fault)  # type: ignore[arg-type]
+        pbx.faults.fail_next(**fault)
         failures = "cdr_exporter_poll_failures_total"
         eventually("failed", lambda: exporter.value(failures, "pbx0", reason) == 1)
         pbx.office.calls(5)

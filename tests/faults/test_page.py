@@ -22,7 +22,7 @@ def numbers(*ranges: str) -> set[str]:
     """Return the numbers of ranges like `A1-8`, or of single ones like `C16`."""
     found = set()
     for each in ranges:
-        group, first, last = re.fullmatch(r"([A-H])(\d+)(?:-(\d+))?", each).groups()  # type: ignore[union-attr]
+        [(group, first, last)] = re.findall(r"^([A-H])(\d+)(?:-(\d+))?$", each)
         found |= {f"{group}{number}" for number in range(int(first), int(last or first) + 1)}
     return found
 

@@ -10,7 +10,7 @@ import datetime
 import gzip
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -482,7 +482,9 @@ def test_hostile_names_are_counted_kept_and_shown(
     plain = exposition.one(it.last, it.clock.now(), openmetrics=False).plain.decode()
     openmetrics = exposition.one(it.last, it.clock.now(), openmetrics=True).plain.decode()
 
-    for samples in (_records(read_plain(plain)), _records(read_openmetrics(openmetrics))):
+    read: Callable[[str], Any]
+    for read, page in ((read_plain, plain), (read_openmetrics, openmetrics)):
+        samples = _records(read(page))
         trunks = {labels["trunk"] for labels, value in samples if value}
         assert sum(value for _, value in samples) == len(names)
         # No two names share a label, and none is cut into another.

@@ -278,7 +278,7 @@ class Failing:
     "message", ["disk I/O error", "attempt to write a readonly database", "database is locked"]
 )
 def test_an_error_at_any_statement_is_a_failed_write_and_no_more(
-    make_harness: MakeHarness, message: str
+    make_harness: MakeHarness, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     it = make_harness()
     it.pbx.call(5)
@@ -287,7 +287,7 @@ def test_an_error_at_any_statement_is_a_failed_write_and_no_more(
     while True:
         it.pbx.call(1, src_trunk=f"trunk {at}")
         before = shown(it)[-1]
-        it.store._db = Failing(real, at, message)  # type: ignore[assignment]
+        monkeypatch.setattr(it.store, "_db", Failing(real, at, message))
         it.poll()
         it.store._db = real
         if it.gauge(WRITE_OK):
@@ -366,10 +366,8 @@ def test_a_newer_state_is_not_polled_and_not_touched(
     run_supervisor(first, tmp_path, SnapshotBoard())
     newer(tmp_path / "hq.db")
     before = (tmp_path / "hq.db").read_bytes()
-    client, board = EndingPBX(99), RecordingBoard()
-    client.clock.wait = lambda seconds: setattr(  # type: ignore[method-assign]
-        client.clock, "stopping", len(board.seen) > keeps_running
-    )
+    client = EndingPBX(99)
+    board = RecordingBoard(ends_by=client.clock, after=keeps_running)
     run_supervisor(client, tmp_path, board)
     last = board.of("hq")
 
@@ -508,10 +506,12 @@ def test_a_stop_between_any_two_pages_keeps_what_was_committed(make_harness: Mak
     it = make_harness(start="all")
     it.pbx.call(3000)
     for requests in range(1, 30):
-        last = len(it.pbx.queries) + requests
-        it.pbx.before_answer = lambda last=last: setattr(  # type: ignore[misc]
-            it.clock, "stopping", len(it.pbx.queries) >= last
-        )
+        last = it.pbx.requests + requests
+
+        def stop_at_the_last(last: int = last) -> None:
+            it.clock.stopping = it.pbx.requests >= last
+
+        it.pbx.before_answer = stop_at_the_last
         with suppress(Stopped):
             it.poll()
         it.clock.stopping = False

@@ -27,7 +27,7 @@ from ..support.fake_pbx import FakePBX
 from ..support.memory_store import MemoryStore
 from ..support.rows import BOUNDS
 
-NUMBERS = {
+NUMBERS: dict[str, Any] = {
     "dids": {"1": "sales"},
     "queues": {"6400": "support"},
     "destinations": {"premium": ("0900",)},
@@ -35,9 +35,9 @@ NUMBERS = {
 TRUNKS = frozenset({"none", "sip", "PSTN"})
 
 
-def counted(trace: str, **call_rules: Any) -> Mapping[Series, Value]:
+def counted(trace: str, **call_rules: Any) -> dict[Series, Value]:
     parts = legs(trace, CallRules(MACHINE_CALLEES, **call_rules))
-    return series_of_calls([call_of(parts)], (), BOUNDS, TRUNKS)
+    return dict(series_of_calls([call_of(parts)], (), BOUNDS, TRUNKS))
 
 
 def observation(value: Value, bounds: str) -> tuple[float, int]:

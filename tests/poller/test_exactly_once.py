@@ -382,13 +382,13 @@ class ExactlyOnce(RuleBasedStateMachine):
 
 
 @pytest.mark.fault("D1", "D2", "D4", "H6", "H7")
-class TestQuickly(ExactlyOnce.TestCase):  # type: ignore[misc]
+class TestQuickly(ExactlyOnce.TestCase):  # type: ignore[misc, valid-type]
     settings = settings(max_examples=250, stateful_step_count=25, deadline=None)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3000)
-class TestForLong(ExactlyOnce.TestCase):  # type: ignore[misc]
+class TestForLong(ExactlyOnce.TestCase):  # type: ignore[misc, valid-type]
     settings = settings(max_examples=4000, stateful_step_count=50, deadline=None)
 
 
@@ -398,7 +398,7 @@ class ExactlyOnceOnDisk(ExactlyOnce):
 
 @pytest.mark.long
 @pytest.mark.timeout(3000)
-class TestWithTheRealStoreForLong(ExactlyOnceOnDisk.TestCase):  # type: ignore[misc]
+class TestWithTheRealStoreForLong(ExactlyOnceOnDisk.TestCase):  # type: ignore[misc, valid-type]
     settings = settings(max_examples=600, stateful_step_count=40, deadline=None)
 
 

@@ -14,7 +14,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -193,7 +193,7 @@ def test_a_commit_that_fails_in_the_middle_changes_nothing(tmp_path: Path) -> No
         ledger, totals = judged(store, 4, 3, src_trunk="gsm")
         *_, last = totals.series
         # The ledger and all series but the last can be written.
-        unborn = Totals(totals.series, {**totals.born, last: None}, totals.trunks)
+        unborn = Totals(totals.series, {**totals.born, last: cast(Any, None)}, totals.trunks)
 
         with pytest.raises(StateNotWritten) as failed:
             store.commit(ledger, unborn)
@@ -214,7 +214,8 @@ def test_what_a_failed_commit_began_is_not_in_the_file(tmp_path: Path) -> None:
         before = state_of(store)
         ledger, totals = judged(store, 3)
         broken = Totals(
-            {**totals.series, Series("x"): (object(),)}, {**totals.born, Series("x"): 0}
+            {**totals.series, Series("x"): cast(Any, (object(),))},
+            {**totals.born, Series("x"): 0},
         )
 
         with pytest.raises(TypeError):

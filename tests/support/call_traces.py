@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from cdr_exporter.calls import CallRules, Leg, LegClassifier
 from cdr_exporter.cdr import Record
@@ -32,7 +33,7 @@ def rows(trace: str, *, uid: str = "a-call", first_id: int = 1, **fields: object
     ]
 
 
-def _row(columns: Sequence[str], **fields: object) -> Record:
+def _row(columns: Sequence[str], **fields: Any) -> Record:
     start, callee, disposition, ring, talk, *rest = columns
     extra = dict(each.split("=") for each in rest if "=" in each)
     plain = [each for each in rest if "=" not in each]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .processes import Exporter
+from pbx_simulator import SimulatedPBX
+
+from .processes import Exporter, eventually
 
 SECRET = "canary-secret-5cf1e07a"
 
@@ -26,7 +28,12 @@ def write_config(directory: Path, *base_urls: str, start: str = "all", extra: st
     return path
 
 
-def records_shown(exporter: Exporter) -> dict[tuple[str, ...], float]:
+def wait_for_rows(pbx: SimulatedPBX, served: float) -> None:
+    """Wait until the PBX has sent more rows than *served*."""
+    eventually("some pages", lambda: pbx.request_log.rows_served > served)
+
+
+def records_shown(exporter: Exporter) -> dict[tuple[str, str, str], float]:
     """Return what is exposed, as the simulated PBX counts its own table."""
     samples = exporter.samples("cdr_records_total")
     return {
@@ -36,7 +43,7 @@ def records_shown(exporter: Exporter) -> dict[tuple[str, ...], float]:
     }
 
 
-def calls_shown(exporter: Exporter) -> dict[tuple[str, ...], float]:
+def calls_shown(exporter: Exporter) -> dict[tuple[str, str, str], float]:
     """Return the calls that are exposed, as the simulated PBX knows them."""
     samples = exporter.samples("cdr_calls_total")
     return {

@@ -13,6 +13,7 @@ from cdr_exporter.poller.board import SnapshotBoard
 from cdr_exporter.poller.supervisor import Supervisor
 from cdr_exporter.settings import MACHINE_CALLEES, PBX, SecretSource
 
+from .fake_clock import FakeClock
 from .fake_pbx import FakePBX
 from .rows import BOUNDS
 
@@ -46,15 +47,20 @@ class EndingPBX(FakePBX):
 
 
 class RecordingBoard(SnapshotBoard):
-    """A board that keeps what was put on it."""
+    """A board that keeps what was put on it in *seen*, and may end the program."""
 
-    def __init__(self) -> None:
+    def __init__(self, ends_by: FakeClock | None = None, after: int = 0) -> None:
+        """Let the program that has the clock *ends_by* end once more than *after* were put."""
         super().__init__()
         self.seen: list[Snapshot] = []
+        self._ends_by = ends_by
+        self._after = after
 
     def put(self, snapshot: Snapshot) -> None:
         self.seen.append(snapshot)
         super().put(snapshot)
+        if self._ends_by is not None and len(self.seen) > self._after:
+            self._ends_by.stopping = True
 
 
 def supervised(
