@@ -1,7 +1,7 @@
 """Tailers of a page-numbered list: what each loses, counts twice and reads, on one model PBX.
 
     newest-first    from page 1 until an id that is not above the last one counted
-    de-duplicated   the same, and a row counts once within a walk
+    de-duplicated   the same, and a row counts once within a poll
     total delta     `total_number` grew by n: the n newest rows
     ascending       oldest first, from the offset of the last row counted
     ours            the real thing: Poller, ledger and a state file on disk
@@ -175,7 +175,7 @@ class Simple:
         return page
 
     def _ids(self, first_page: int = 1) -> Iterator[int]:
-        """Walk to the end of the list; who has enough stops asking."""
+        """Yield ids to the end of the list; pages are read as they are asked for."""
         number = first_page
         while page := self._page(number):
             yield from page

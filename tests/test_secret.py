@@ -52,12 +52,12 @@ def test_a_traceback_with_its_variables_hides_it() -> None:
     try:
         fail(Secret(CANARY))
     except ValueError as error:
-        told = "".join(
+        shown = "".join(
             traceback.TracebackException.from_exception(error, capture_locals=True).format()
         )
 
-    assert "held = <secret>" in told
-    assert CANARY not in told
+    assert "held = <secret>" in shown
+    assert CANARY not in shown
 
 
 def test_a_log_line_hides_it(caplog: pytest.LogCaptureFixture) -> None:

@@ -105,7 +105,7 @@ class HangingPBX(SimulatedPBX):
         return super().answer(request)
 
 
-def test_a_failing_trunk_and_a_dead_pbx_are_told_and_then_that_they_are_well_again(
+def test_a_failing_trunk_and_a_dead_pbx_are_reported_and_then_that_they_are_well_again(
     tmp_path: Path,
 ) -> None:
     write_rules(tmp_path)
@@ -131,34 +131,34 @@ def test_a_failing_trunk_and_a_dead_pbx_are_told_and_then_that_they_are_well_aga
         eventually("the trunk is known", lambda: prometheus.query(known))
 
         def trunk_fails() -> dict[str, Any] | None:
-            # Calls go on failing until it is told, however late Prometheus looks.
+            # Calls go on failing until it is reported, however late Prometheus looks.
             steer(server.base_url, "calls", rows=[FAILED])
             return webhook.first("firing", "CDRTrunkFailures", "hq")
 
-        told = eventually("the failing trunk is told", trunk_fails)
-        assert told["labels"] | ALERTS["CDRTrunkFailures"]["labels"] == told["labels"]
-        assert told["annotations"] == ALERTS["CDRTrunkFailures"]["annotations"] | {
-            "description": told["annotations"]["description"]
+        alert = eventually("the failing trunk is reported", trunk_fails)
+        assert alert["labels"] | ALERTS["CDRTrunkFailures"]["labels"] == alert["labels"]
+        assert alert["annotations"] == ALERTS["CDRTrunkFailures"]["annotations"] | {
+            "description": alert["annotations"]["description"]
         }
         assert (
             "% of the outbound calls by SIP-Provider of hq failed in the last 3 minutes."
-            in told["annotations"]["description"]
+            in alert["annotations"]["description"]
         )
 
-        told = eventually(
-            "the dead PBX is told", lambda: webhook.first("firing", "CDRPBXDown", "branch")
+        alert = eventually(
+            "the dead PBX is reported", lambda: webhook.first("firing", "CDRPBXDown", "branch")
         )
-        assert told["annotations"]["description"].startswith("No poll of branch has succeeded")
+        assert alert["annotations"]["description"].startswith("No poll of branch has succeeded")
         branch.well_again.set()
         for alertname, name in (("CDRPBXDown", "branch"), ("CDRTrunkFailures", "hq")):
             eventually(f"{alertname} is over", partial(webhook.first, "resolved", alertname, name))
 
-        names = {each["labels"]["alertname"] for each in webhook.told}
+        names = {each["labels"]["alertname"] for each in webhook.received}
         # So many calls are suspicious on a weekend and at night, when the test may run.
         assert names - {"CDROutboundOutOfHours"} == {"CDRPBXDown", "CDRTrunkFailures"}
 
 
-def test_what_is_known_of_a_dead_pbx_is_not_told_and_of_the_others_is(tmp_path: Path) -> None:
+def test_what_is_known_of_a_dead_pbx_is_not_reported_and_of_the_others_is(tmp_path: Path) -> None:
     with (
         Webhook() as webhook,
         Alertmanager(tmp_path, alertmanager_text(webhook)) as alertmanager,
@@ -189,13 +189,17 @@ def test_what_is_known_of_a_dead_pbx_is_not_told_and_of_the_others_is(tmp_path: 
             ("refused", "CDRPBXDown"),
             ("alive", "CDRAnswerRatioFell"),
         }
-        told = {("dead", "CDRPBXDown"), ("dead", "CDRStateReset"), ("refused", "CDRAuthBlocked")}
-        told |= {("alive", name) for name in calls} - silent
+        expected = {
+            ("dead", "CDRPBXDown"),
+            ("dead", "CDRStateReset"),
+            ("refused", "CDRAuthBlocked"),
+        }
+        expected |= {("alive", name) for name in calls} - silent
         eventually("all is judged", lambda: len(found("suppressed")) == len(silent))
         assert {(pbx, name) for name, pbx in found("suppressed")} == silent
-        eventually("what is to be told is told", lambda: heard(webhook) >= told)
-        assert heard(webhook) == told
+        eventually("all is sent that should be", lambda: received_by(webhook) >= expected)
+        assert received_by(webhook) == expected
 
 
-def heard(webhook: Webhook) -> set[tuple[str, str]]:
-    return {(each["labels"]["pbx"], each["labels"]["alertname"]) for each in webhook.told}
+def received_by(webhook: Webhook) -> set[tuple[str, str]]:
+    return {(each["labels"]["pbx"], each["labels"]["alertname"]) for each in webhook.received}

@@ -297,7 +297,7 @@ def assert_whole(pages: list[Page]) -> None:
 
 
 @pytest.mark.parametrize("start", ["now", "all"])
-def test_after_a_start_no_calls_are_shown_before_the_holes_of_the_start_are_read(
+def test_after_a_start_no_calls_are_shown_before_the_start_is_read_whole(
     world: Worlds, start: str
 ) -> None:
     it = world(start=start, poll_interval=10.0)

@@ -324,7 +324,7 @@ def foreign(path: Path) -> None:
         pytest.param(foreign, "foreign", id="another program's"),
     ],
 )
-def test_a_state_that_was_set_aside_is_told_by_reason_and_time(
+def test_a_state_that_was_set_aside_is_shown_by_reason_and_time(
     tmp_path: Path, spoil: Callable[[Path], Any], reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     first, board = EndingPBX(3), SnapshotBoard()
@@ -498,7 +498,7 @@ def test_no_shared_memory_is_needed_beside_the_log(make_harness: MakeHarness) ->
     assert not (it.state_dir / "hq.db-shm").exists()
 
 
-# --- E13: told to stop ---------------------------------------------------------------------------
+# --- E13: asked to stop ---------------------------------------------------------------------------
 
 
 @pytest.mark.fault("E13")

@@ -1,7 +1,7 @@
 """The real poller against a PBX to which everything happens that can, and a crash at any step.
 
 A row is known by its recording's name, a call by its uid. What was counted is noted when its
-page is committed, so that a crash before or after a commit is told apart.
+page is committed, so that a crash before a commit differs from one after it.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class ExactlyOnce(RuleBasedStateMachine):
         self.before_start: set[int] = set()
         self.given_before: set[int] = set()
         self.backup: Backup | None = None
-        self.nameless_share = 0.0
+        self.share_without_id = 0.0
         self.calls_made = 0
         self.rows_only = 0
         self.shown: list[Snapshot] = []
@@ -84,7 +84,7 @@ class ExactlyOnce(RuleBasedStateMachine):
     )
     def begin(self, start: str, rows: int, total: bool, without_id: str, already: bool) -> None:
         self.pbx.tells_total, self.pbx.without_id = total, without_id
-        self.nameless_share = 1.0 if already and rows % 3 == 0 else 0.0
+        self.share_without_id = 1.0 if already and rows % 3 == 0 else 0.0
         self.start = start
         self.calls_end(rows)
         self.settings = PBX(
@@ -236,7 +236,7 @@ class ExactlyOnce(RuleBasedStateMachine):
             self.calls_made += leg % 3 == 0
             duration = (7 * self.serial) % 90
             share = (self.serial * 37 % 100) / 100
-            if share < self.nameless_share:
+            if share < self.share_without_id:
                 self.pbx.call_without_id(**self.row(duration))
             else:
                 self.pbx.call(**self.row(duration))
@@ -281,7 +281,7 @@ class ExactlyOnce(RuleBasedStateMachine):
     def ids_are_given_again(self) -> None:
         """The newest rows are deleted, and their ids given to the next ones."""
         newest = sorted(self.pbx.rows)[-4:]
-        if newest and not self.reserved and not self.nameless_share:
+        if newest and not self.reserved and not self.share_without_id:
             self.given_before |= {*range(newest[0], self.pbx.next_id)}
             self.pbx.roll_back(newest[0] - 1)
 
@@ -305,7 +305,7 @@ class ExactlyOnce(RuleBasedStateMachine):
 
     @rule(share=st.sampled_from([0.4, 1.0]))
     def it_is_upgraded(self, share: float) -> None:
-        self.nameless_share = share
+        self.share_without_id = share
 
     @rule(rows=st.integers(0, 40))
     def another_pbx_answers_one_poll(self, rows: int) -> None:
@@ -359,7 +359,7 @@ class ExactlyOnce(RuleBasedStateMachine):
                 self.directory.cleanup()
             return
         # Rows without id are noticed while new ones come.
-        self.calls_end(25 if self.nameless_share else 1)
+        self.calls_end(25 if self.share_without_id else 1)
         for _ in range(60):
             self.clock.pass_(max(70.0, self.poller.poll()))
         ledger = self.store.ledger

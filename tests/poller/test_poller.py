@@ -16,7 +16,7 @@ from ..support.fake_pbx import FakePBX
 from ..support.poller_harness import MakeHarness, shorten_pages
 
 
-@pytest.fixture(params=[True, False], ids=["total-told", "no-total"])
+@pytest.fixture(params=[True, False], ids=["with-total", "no-total"])
 def pbx(request: pytest.FixtureRequest) -> FakePBX:
     return FakePBX(tells_total=request.param)
 
@@ -125,7 +125,7 @@ def test_a_process_killed_in_a_catch_up_goes_on_where_it_was(
     assert pbx.rows_sent < 1.2 * 30_000
 
 
-def test_nothing_durable_is_shown_before_the_holes_of_the_start_are_read(
+def test_nothing_durable_is_shown_before_the_start_is_read_whole(
     make_harness: MakeHarness, pbx: FakePBX
 ) -> None:
     pbx.call(3000)
@@ -436,7 +436,7 @@ def test_the_list_of_a_pbx_that_is_still_starting_is_not_taken_for_its_table(
     assert counts <= {0, 3000}
 
 
-def test_a_foreign_table_is_not_counted_into_old_holes(
+def test_a_foreign_table_is_not_counted_into_old_unread_ranges(
     make_harness: MakeHarness, pbx: FakePBX
 ) -> None:
     pbx.call(5000)
@@ -572,7 +572,9 @@ def test_wide_gaps_between_ids_do_not_make_a_poll_read_more(
     assert pbx.rows_sent - before <= 1.2 * new + 20
 
 
-def test_positions_are_forgotten_with_their_holes(make_harness: MakeHarness, pbx: FakePBX) -> None:
+def test_positions_are_forgotten_with_their_unread_ranges(
+    make_harness: MakeHarness, pbx: FakePBX
+) -> None:
     it = make_harness(pbx)
     for _ in range(50):
         pbx.call()
@@ -645,7 +647,7 @@ def test_a_slow_pbx_is_caught_up_with_in_pages_and_not_in_rows(
     it = make_harness(pbx)
     it.poll()
     pbx.call(3000)
-    # Time for the first page and one of the hole in each poll.
+    # Time for the first page and one of the unread range in each poll.
     pbx.before_answer = lambda: it.clock.pass_(20)
     it.poll(80)
 

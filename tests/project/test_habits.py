@@ -1,4 +1,4 @@
-"""What developers and CI are told agrees with what is here: versions, rights, commands, files."""
+"""Texts for developers and CI agree with what is here: versions, rights, commands, files."""
 
 from __future__ import annotations
 

@@ -157,11 +157,13 @@ def cases() -> list[tuple[str, bool]]:
     return [(case["alertname"], bool(case.get("exp_alerts"))) for case in alert_cases()]
 
 
-def test_what_is_told_says_all_that_it_means_to_say() -> None:
+def test_an_alert_says_all_that_it_means_to_say() -> None:
     for case in alert_cases():
-        for told in case.get("exp_alerts", ()):
-            assert told["exp_annotations"].keys() == ALERTS[case["alertname"]]["annotations"].keys()
-            assert not re.search(r"no value|NaN|Inf\b|\{\{|  ", str(told["exp_annotations"]))
+        for alert in case.get("exp_alerts", ()):
+            assert (
+                alert["exp_annotations"].keys() == ALERTS[case["alertname"]]["annotations"].keys()
+            )
+            assert not re.search(r"no value|NaN|Inf\b|\{\{|  ", str(alert["exp_annotations"]))
 
 
 @alert

@@ -465,7 +465,7 @@ def _document(test: dict[str, Any], *rule_files: str) -> dict[str, Any]:
 def _firing(firing: Mapping[str, Firing], alerts: Mapping[str, Any]) -> dict[str, Any]:
     times = sorted({TEN - 1, THREE, *(each.at for each in firing.values())})
     return {
-        "name": "where an alert should fire, and where the same trouble should not be told",
+        "name": "where an alert should fire, and where the same trouble should not be reported",
         "interval": f"{60 // STEPS}m",
         "input_series": [
             series

@@ -71,8 +71,8 @@ class Process:
             errors="replace",
             env=env,
         )
-        self._call_rules = threading.Thread(target=self._read, daemon=True)
-        self._call_rules.start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def _read(self) -> None:
         assert self._process.stdout is not None
@@ -93,7 +93,7 @@ class Process:
     def ended(self, patience: float = PATIENCE) -> int:
         """Wait for its end and return the exit code."""
         code = self._process.wait(patience)
-        self._call_rules.join(5)
+        self._reader.join(5)
         return code
 
     def kill(self) -> None:
@@ -236,16 +236,16 @@ class Alertmanager(Process):
 
 
 class Webhook:
-    """A receiver of Alertmanager's messages: what it was told of each alert, in order."""
+    """A receiver of Alertmanager's messages: what was sent about each alert, in order."""
 
     def __init__(self) -> None:
-        self.told: list[dict[str, Any]] = []
-        told = self.told
+        self.received: list[dict[str, Any]] = []
+        received = self.received
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 length = int(self.headers["Content-Length"])
-                told.extend(json.loads(self.rfile.read(length))["alerts"])
+                received.extend(json.loads(self.rfile.read(length))["alerts"])
                 self.send_response(200)
                 self.end_headers()
 
@@ -261,7 +261,7 @@ class Webhook:
 
     def first(self, status: str, alertname: str, pbx: str) -> dict[str, Any] | None:
         """Return the first message about an alert that is `firing` or `resolved`."""
-        for each in self.told:
+        for each in self.received:
             labels = each["labels"]
             if (each["status"], labels["alertname"], labels["pbx"]) == (status, alertname, pbx):
                 return each

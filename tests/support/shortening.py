@@ -42,7 +42,7 @@ def shortened(document: Any, factor: int) -> Any:
     """Return a loaded YAML *document* with each duration divided by *factor*.
 
     Raises `ValueError` where the result would not be whole milliseconds, the finest that
-    Prometheus can be told.
+    Prometheus reads.
     """
     if isinstance(document, list):
         return [shortened(each, factor) for each in document]
