@@ -41,11 +41,11 @@ def main() -> None:
     exposition = Exposition(BOUNDS, "bench")
     registry = CollectorRegistry()
     registry.register(Library(snapshot))
-    exposition.all([snapshot], NOW, openmetrics=False)
-    text = exposition.all([snapshot], NOW, openmetrics=False).plain
+    exposition.all_pbxs([snapshot], NOW, openmetrics=False)
+    text = exposition.all_pbxs([snapshot], NOW, openmetrics=False).plain
     lines = sum(1 for line in text.splitlines() if not line.startswith(b"#"))
-    unchanged = best(lambda: exposition.all([snapshot], NOW, openmetrics=False).plain, 200)
-    gzipped = best(lambda: exposition.all([snapshot], NOW, openmetrics=False).gzipped, 200)
+    unchanged = best(lambda: exposition.all_pbxs([snapshot], NOW, openmetrics=False).plain, 200)
+    gzipped = best(lambda: exposition.all_pbxs([snapshot], NOW, openmetrics=False).gzipped, 200)
     after_a_call = best(one_call(exposition, snapshot), 50)
     library = best(lambda: generate_latest(registry), 5)
     print(f"scrape of {lines:,} samples, {len(text):,} bytes:")
@@ -99,7 +99,7 @@ def one_call(exposition: Exposition, snapshot: Snapshot) -> Callable[[], bytes]:
         series = dict(current.totals.series)
         series |= {key: tuple(n + 1 for n in series[key]) for key in changed}
         current = replace(current, totals=replace(current.totals, series=series))
-        return exposition.all([current], NOW, openmetrics=False).plain
+        return exposition.all_pbxs([current], NOW, openmetrics=False).plain
 
     return scrape
 

@@ -1,7 +1,7 @@
-"""What one scrape gets: blocks of lines that many share, and a tail made for this scrape.
+"""The body of one response: lines that many scrapes share, then lines made for this scrape.
 
-Rule: the whole page as one piece of text exists only while a scrape asks for it plain.
-Prometheus asks for it compressed, and that is done once for all.
+Rule: the whole page is put together as one text only for a scrape that asks for it uncompressed.
+Prometheus asks for gzip, and the shared lines are compressed once for all scrapes.
 """
 
 from __future__ import annotations
@@ -10,56 +10,61 @@ import zlib
 from collections.abc import Iterator, Sequence
 
 _GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
+"""RFC 1952, 2.3: deflate, no flags, no time, no extra flags, operating system unknown."""
+
 _GZIP_LEVEL = 1
-"""Level 9 makes it a third smaller and takes four times as long."""
+"""Level 9 makes the output a third smaller and takes four times as long."""
 
-_AT_ONCE = 512
+_BLOCKS_PER_PIECE = 512
+"""Blocks joined before compression: one call per block would be slow, all at once much memory."""
 
 
-class Kept:
-    """Blocks of lines, and their compressed form once somebody asked for it."""
+class CompressedBlocks:
+    """Blocks of lines, compressed once, when a scrape first asks for gzip."""
 
     def __init__(self, blocks: Sequence[bytes]) -> None:
         self.blocks = blocks
         self.length = sum(map(len, blocks))
+        """In bytes, uncompressed."""
         self._deflated: tuple[bytes, int] | None = None
 
     @property
     def deflated(self) -> tuple[bytes, int]:
-        """Deflate blocks that more may follow, and the CRC of the text."""
+        """The blocks as a deflate stream that can be continued, and the CRC-32 of their text."""
         if self._deflated is None:
-            start = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+            compressor = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
             parts, checksum = [], 0
             for text in self._pieces():
-                parts.append(start.compress(text))
+                parts.append(compressor.compress(text))
                 checksum = zlib.crc32(text, checksum)
-            parts.append(start.flush(zlib.Z_FULL_FLUSH))
+            parts.append(compressor.flush(zlib.Z_FULL_FLUSH))
             self._deflated = b"".join(parts), checksum
         return self._deflated
 
     def _pieces(self) -> Iterator[bytes]:
-        for first in range(0, len(self.blocks), _AT_ONCE):
-            yield b"".join(self.blocks[first : first + _AT_ONCE])
+        for first in range(0, len(self.blocks), _BLOCKS_PER_PIECE):
+            yield b"".join(self.blocks[first : first + _BLOCKS_PER_PIECE])
 
 
 class Body:
-    """The answer to one scrape."""
+    """The body of one response: *shared* blocks, then the *own* lines of this scrape."""
 
-    def __init__(self, kept: Kept, tail: bytes) -> None:
-        self._kept = kept
-        self._tail = tail
+    def __init__(self, shared: CompressedBlocks, own: bytes) -> None:
+        self._shared = shared
+        self._own = own
 
     @property
     def plain(self) -> bytes:
-        """The text as it is."""
-        return b"".join((*self._kept.blocks, self._tail))
+        """The text, uncompressed."""
+        return b"".join((*self._shared.blocks, self._own))
 
     @property
     def gzipped(self) -> bytes:
-        """One gzip member, of which the kept part was compressed once."""
-        deflated, checksum = self._kept.deflated
-        end = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
-        checksum = zlib.crc32(self._tail, checksum)
-        length = (self._kept.length + len(self._tail)) & 0xFFFF_FFFF
+        """The text as one gzip member (RFC 1952); only the lines of this scrape are compressed."""
+        deflated, checksum = self._shared.deflated
+        compressor = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+        rest = compressor.compress(self._own) + compressor.flush()
+        checksum = zlib.crc32(self._own, checksum)
+        length = (self._shared.length + len(self._own)) & 0xFFFF_FFFF
         trailer = checksum.to_bytes(4, "little") + length.to_bytes(4, "little")
-        return b"".join((_GZIP_HEADER, deflated, end.compress(self._tail), end.flush(), trailer))
+        return b"".join((_GZIP_HEADER, deflated, rest, trailer))

@@ -1,4 +1,4 @@
-"""How a line is written: to the byte what prometheus_client writes, in both formats."""
+"""How a line is written: byte for byte as prometheus_client writes it, in both formats."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from ..metrics.catalogue import HISTOGRAM, Family
 from ..metrics.totals import Bounds, Series
 
 Writer = Callable[[str, Series, Sequence[float]], bytes]
-"""PBX, series, value → the block of lines of that series."""
+"""(PBX name, series, numbers of its value) → the lines of that series.
 
-# A typed name for what the library leaves untyped.
+A histogram's value is a count for each bucket, the last one for +Inf, then the sum.
+"""
+
+# prometheus_client has no annotations for this function.
 _number: Callable[[float], str] = floatToGoString
 
 
 def writer(family: Family, bounds: Bounds) -> Writer:
-    """Return what writes the lines of a series of *family*."""
+    """Return the function that writes the lines of a series of *family*."""
     if family.kind == HISTOGRAM:
         return _histogram_writer(family, bounds[family.buckets])
     return lambda pbx, series, value: (
@@ -31,13 +34,13 @@ def _histogram_writer(family: Family, bounds: tuple[int, ...]) -> Writer:
 
     def write(pbx: str, series: Series, value: Sequence[float]) -> bytes:
         *counts, total = value
-        cumulated = list(accumulate(counts))
+        cumulative = list(accumulate(counts))
         lines = [
             f"{family.name}_bucket{_labels(family, pbx, series, edge)} {_number(count)}\n"
-            for edge, count in zip(edges, cumulated, strict=True)
+            for edge, count in zip(edges, cumulative, strict=True)
         ]
         labels = _labels(family, pbx, series)
-        lines.append(f"{family.name}_count{labels} {_number(cumulated[-1])}\n")
+        lines.append(f"{family.name}_count{labels} {_number(cumulative[-1])}\n")
         lines.append(f"{family.name}_sum{labels} {_number(total)}\n")
         return "".join(lines).encode()
 
@@ -58,12 +61,12 @@ def _labels(family: Family, pbx: str, series: Series, edge: str | None = None) -
 
 
 def text_header(family: Family) -> bytes:
-    """Return HELP and TYPE in the text format 0.0.4."""
+    """Return the HELP and TYPE lines of the text format 0.0.4."""
     return _header(family.name, family.help, family.kind)
 
 
 def openmetrics_header(family: Family) -> bytes:
-    """Return HELP and TYPE in OpenMetrics 1.0, where a counter's family has no `_total`."""
+    """Return the HELP and TYPE lines of OpenMetrics 1.0, where no family name ends in `_total`."""
     name = family.name.removesuffix("_total")
     return _header(name, family.help.translate(_ESCAPES), family.kind)
 

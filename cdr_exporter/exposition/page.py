@@ -1,7 +1,8 @@
-"""Whole pages of all PBXs or of one, kept as long as they hold."""
+"""Whole pages, of all PBXs or of one, each reused until something in it changes."""
 
 from __future__ import annotations
 
+import operator
 import platform
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +16,7 @@ from ..clock import Now
 from ..metrics.catalogue import BUILD_INFO, FAMILIES
 from ..metrics.snapshot import Snapshot
 from ..metrics.totals import Bounds, Series
-from .body import Body, Kept
+from .body import Body, CompressedBlocks
 from .lines import openmetrics_header, text_header, writer
 from .pbx_text import Blocks, PBXText
 
@@ -24,18 +25,21 @@ OPENMETRICS_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 _EOF = b"# EOF\n"
 
-_RECENT = 1.0
-"""Seconds for which a page is good enough for who would have to wait for a newer one."""
+_RECENT_SECONDS = 1.0
+"""How old, in seconds, a page may be for a scrape that would otherwise wait for the lock."""
 
-# Typed names for what the library leaves untyped.
-_text_of: Callable[[CollectorRegistry], bytes] = text_format.generate_latest
-_openmetrics_of: Callable[[CollectorRegistry], bytes] = openmetrics_format.generate_latest
+# prometheus_client has no annotations for these two functions.
+_render_text: Callable[[CollectorRegistry], bytes] = text_format.generate_latest
+_render_openmetrics: Callable[[CollectorRegistry], bytes] = openmetrics_format.generate_latest
 
 
 class Exposition:
-    """Renders snapshots; any number of threads may ask. *zones* are by the PBX's name.
+    """Renders snapshots; any number of threads may call it.
 
-    One at a time renders. Meanwhile others get the page of a moment ago, if there is one.
+    *bounds* are the bucket bounds of the histograms by the name of their setting, *version* is
+    that of this program, *zones* are the time zones by the name of the PBX.
+
+    One thread at a time renders. Meanwhile other threads get the previous page, if it is recent.
     """
 
     def __init__(
@@ -44,7 +48,7 @@ class Exposition:
         self._writers = {family.name: writer(family, bounds) for family in FAMILIES}
         self._zones = zones or {}
         self._pbxs: dict[str, PBXText] = {}
-        self._views: dict[str | None, _View] = {}
+        self._pages: dict[str | None, _CachedPage] = {}
         self._lock = threading.Lock()
         labels = (version, platform.python_version())
         self._build_info = writer(BUILD_INFO, bounds)("", Series(BUILD_INFO.name, labels), (1,))
@@ -52,31 +56,31 @@ class Exposition:
         ProcessCollector(registry=self._process)
         PlatformCollector(registry=self._process)
 
-    def all(self, snapshots: Sequence[Snapshot], now: Now, *, openmetrics: bool) -> Body:
-        """Return every PBX and the process-wide families."""
-        kept = self._view(None, tuple(snapshots), now).body(openmetrics)
-        return Body(kept, (_openmetrics_of if openmetrics else _text_of)(self._process))
+    def all_pbxs(self, snapshots: Sequence[Snapshot], now: Now, *, openmetrics: bool) -> Body:
+        """Return the page of every PBX, with the process-wide families."""
+        shared = self._page(None, tuple(snapshots), now).blocks(openmetrics)
+        return Body(shared, (_render_openmetrics if openmetrics else _render_text)(self._process))
 
-    def one(self, snapshot: Snapshot, now: Now, *, openmetrics: bool) -> Body:
-        """Return one PBX without the process-wide families."""
-        kept = self._view(snapshot.pbx, (snapshot,), now).body(openmetrics)
-        return Body(kept, _EOF if openmetrics else b"")
+    def one_pbx(self, snapshot: Snapshot, now: Now, *, openmetrics: bool) -> Body:
+        """Return the page of one PBX, without the process-wide families."""
+        shared = self._page(snapshot.pbx, (snapshot,), now).blocks(openmetrics)
+        return Body(shared, _EOF if openmetrics else b"")
 
-    def _view(self, key: str | None, snapshots: tuple[Snapshot, ...], now: Now) -> _View:
-        view = self._views.get(key)
-        if view is not None and view.still_holds(snapshots, now):
-            return view
+    def _page(self, key: str | None, snapshots: tuple[Snapshot, ...], now: Now) -> _CachedPage:
+        page = self._pages.get(key)
+        if page is not None and page.is_current(snapshots, now):
+            return page
         if not self._lock.acquire(blocking=False):
-            if view is not None and view.is_of_a_moment_ago(now):
-                return view
+            if page is not None and page.is_recent(now):
+                return page
             self._lock.acquire()
         try:
-            view = self._views[key] = self._render(key, snapshots, now)
+            page = self._pages[key] = self._render(key, snapshots, now)
         finally:
             self._lock.release()
-        return view
+        return page
 
-    def _render(self, key: str | None, snapshots: tuple[Snapshot, ...], now: Now) -> _View:
+    def _render(self, key: str | None, snapshots: tuple[Snapshot, ...], now: Now) -> _CachedPage:
         texts = [self._text(snapshot.pbx) for snapshot in snapshots]
         families: dict[str, list[Blocks]] = {}
         if key is None:
@@ -84,9 +88,10 @@ class Exposition:
         for text, snapshot in zip(texts, snapshots, strict=True):
             for family, blocks in text.update(snapshot, now).items():
                 families.setdefault(family, []).append(blocks)
-        until = min((text.until for text in texts), default=float("inf"))
-        # Who was held up on his way here came with older snapshots than were shown already.
-        return _View(tuple(text.newest for text in texts), now, until, families)
+        valid_until = min((text.valid_until for text in texts), default=float("inf"))
+        # A scrape that waited for the lock may carry older snapshots than those rendered
+        # meanwhile; a page never goes back to them.
+        return _CachedPage(tuple(text.newest for text in texts), now, valid_until, families)
 
     def _text(self, pbx: str) -> PBXText:
         if pbx not in self._pbxs:
@@ -94,48 +99,48 @@ class Exposition:
         return self._pbxs[pbx]
 
 
-class _View:
-    """The text of some snapshots, in both formats, as long as it holds."""
+class _CachedPage:
+    """A page as it was rendered once, in both formats.
+
+    *valid_until* is a time on the steady clock. *families* are blocks of lines by family name.
+    """
 
     def __init__(
         self,
         snapshots: tuple[Snapshot, ...],
-        made_at: Now,
-        until: float,
+        rendered_at: Now,
+        valid_until: float,
         families: Mapping[str, Sequence[Blocks]],
     ) -> None:
         self._snapshots = snapshots
-        self._made_at = made_at.steady
-        self._until = until
+        self._rendered_at = rendered_at.steady
+        self._valid_until = valid_until
         self._families = families
-        self._bodies: dict[bool, Kept] = {}
+        self._blocks: dict[bool, CompressedBlocks] = {}
 
-    def still_holds(self, snapshots: tuple[Snapshot, ...], now: Now) -> bool:
-        """Say whether nothing was published since and nothing fell due by the clock."""
-        if len(snapshots) != len(self._snapshots) or now.steady >= self._until:
+    def is_current(self, snapshots: tuple[Snapshot, ...], now: Now) -> bool:
+        """Say whether it shows these snapshots and the clock has changed nothing in it."""
+        if len(snapshots) != len(self._snapshots) or now.steady >= self._valid_until:
             return False
-        return all(map(_same, snapshots, self._snapshots))
+        return all(map(operator.is_, snapshots, self._snapshots))
 
-    def is_of_a_moment_ago(self, now: Now) -> bool:
-        """Say whether nobody would mind to get it though there is news."""
-        return now.steady < min(self._until, self._made_at + _RECENT)
+    def is_recent(self, now: Now) -> bool:
+        """Say whether a scrape may get it although newer snapshots were published."""
+        return now.steady < min(self._valid_until, self._rendered_at + _RECENT_SECONDS)
 
-    def body(self, openmetrics: bool) -> Kept:
-        kept = self._bodies.get(openmetrics)
-        if kept is None:
-            kept = self._bodies[openmetrics] = Kept(self._blocks(openmetrics))
-        return kept
+    def blocks(self, openmetrics: bool) -> CompressedBlocks:
+        """Return the lines with the headers of one format."""
+        blocks = self._blocks.get(openmetrics)
+        if blocks is None:
+            blocks = self._blocks[openmetrics] = CompressedBlocks(self._with_headers(openmetrics))
+        return blocks
 
-    def _blocks(self, openmetrics: bool) -> list[bytes]:
+    def _with_headers(self, openmetrics: bool) -> list[bytes]:
         header = openmetrics_header if openmetrics else text_header
         blocks = []
         for family in FAMILIES:
             if family.name in self._families:
                 blocks.append(header(family))
-                for each in self._families[family.name]:
-                    blocks.extend(each)
+                for blocks_of_pbx in self._families[family.name]:
+                    blocks.extend(blocks_of_pbx)
         return blocks
-
-
-def _same(one: Snapshot, other: Snapshot) -> bool:
-    return one is other

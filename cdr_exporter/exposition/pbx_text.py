@@ -1,4 +1,7 @@
-"""The blocks of lines of one PBX, each written anew only when its value changed."""
+"""The lines of one PBX, each written again only when its value changed.
+
+A block is all lines of one series: one line for a counter or gauge, several for a histogram.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from ..metrics.catalogue import TRAFFIC_FAMILIES, UTC_OFFSET
 from ..metrics.snapshot import Snapshot
 from ..metrics.totals import Series, Value
 from .lines import Writer
-from .utc_offset import stays_for, utc_offset
+from .utc_offset import seconds_until_change, utc_offset
 
 _TRAFFIC = frozenset(family.name for family in TRAFFIC_FAMILIES)
 
@@ -18,39 +21,49 @@ Blocks = Sequence[bytes]
 
 
 class PBXText:
-    """One PBX as it was last shown. *newest* is the snapshot that its blocks are of.
+    """The text of one PBX as it was last rendered; *newest* is the snapshot it was rendered from.
 
-    Of a PBX in no *zone* no UTC offset is shown.
+    Without a time *zone* the family of the UTC offset is left out.
     """
 
     def __init__(self, pbx: str, writers: Mapping[str, Writer], zone: tzinfo | None) -> None:
         self.newest = Snapshot(pbx=pbx, number=0)
-        self.until = float("-inf")
-        """On the steady clock: until when the blocks hold though nothing is published."""
+        self.valid_until = float("-inf")
+        """Time on the steady clock up to which the text stays right if no snapshot is published."""
         self._writers = writers
         self._zone = zone
         self._families: dict[str, FamilyText] = {}
         self._shown: Mapping[str, Blocks] = {}
         self._zeros: dict[int, Value] = {}
-        self._grown_up: frozenset[float] = frozenset()
+        self._expired_holds: frozenset[float] = frozenset()
 
     def update(self, snapshot: Snapshot, now: Now) -> Mapping[str, Blocks]:
-        """Return the blocks of each family that is seen at *now*, of *snapshot* or a newer one."""
+        """Return the blocks of each family that is visible at *now*, by family name.
+
+        They show *snapshot*, or a newer one if that was rendered before.
+        """
         if snapshot.number < self.newest.number:
             snapshot = self.newest
-        if snapshot is not self.newest or now.steady >= self.until:
+        if snapshot is not self.newest or now.steady >= self.valid_until:
             self._shown = self._rendered(snapshot, now)
-            self.newest, self.until = snapshot, now.steady + self._holds_for(snapshot, now)
+            self.newest, self.valid_until = (
+                snapshot,
+                now.steady + self._seconds_until_change(snapshot, now),
+            )
         return self._shown
 
-    def _holds_for(self, snapshot: Snapshot, now: Now) -> float:
-        """Return for how many seconds from *now* this looks the same if nothing happens."""
+    def _seconds_until_change(self, snapshot: Snapshot, now: Now) -> float:
+        """Return for how many seconds from *now* the text stays right without a new snapshot."""
         change = snapshot.next_change(now)
-        return change if self._zone is None else min(change, stays_for(self._zone, now.wall))
+        return (
+            change
+            if self._zone is None
+            else min(change, seconds_until_change(self._zone, now.wall))
+        )
 
     def _rendered(self, snapshot: Snapshot, now: Now) -> Mapping[str, Blocks]:
         shown: dict[str, dict[Series, Sequence[float]]] = {}
-        for series, value in self._visible(snapshot, now):
+        for series, value in self._visible_series(snapshot, now):
             shown.setdefault(series.family, {})[series] = value
         for name, values in shown.items():
             if name not in self._families:
@@ -58,10 +71,12 @@ class PBXText:
             self._families[name].update(values)
         return {name: self._families[name].blocks for name in shown}
 
-    def _visible(self, snapshot: Snapshot, now: Now) -> Iterable[tuple[Series, Sequence[float]]]:
+    def _visible_series(
+        self, snapshot: Snapshot, now: Now
+    ) -> Iterable[tuple[Series, Sequence[float]]]:
         hidden = frozenset() if snapshot.shows_calls(now) else _TRAFFIC
         born = snapshot.totals.born
-        held = self._held(snapshot, now)
+        held = self._held_births(snapshot, now)
         for series, value in snapshot.totals.series.items():
             if series.family not in hidden:
                 yield series, self._zero(value) if held and born[series] in held else value
@@ -71,15 +86,18 @@ class PBXText:
         if self._zone is not None:
             yield Series(UTC_OFFSET.name), (utc_offset(self._zone, now.wall),)
 
-    def _held(self, snapshot: Snapshot, now: Now) -> frozenset[float]:
-        """Return the births that are held; a hold that ended stays so if the clock is set back."""
+    def _held_births(self, snapshot: Snapshot, now: Now) -> frozenset[float]:
+        """Return the times of birth of series that are still shown as 0.
+
+        A series whose hold has expired stays at its value even if the clock is set back.
+        """
         births = frozenset(snapshot.totals.born.values())
-        held = frozenset(b for b in births - self._grown_up if snapshot.is_held(b, now))
-        self._grown_up = births - held
+        held = frozenset(b for b in births - self._expired_holds if snapshot.is_held(b, now))
+        self._expired_holds = births - held
         return held
 
     def _zero(self, value: Value) -> Value:
-        """Return as many zeros as *value* has numbers, always the same ones."""
+        """Return as many zeros as *value* has numbers, the same object for each length."""
         return self._zeros.setdefault(len(value), (0,) * len(value))
 
 
@@ -94,7 +112,7 @@ class FamilyText:
         self._lines: dict[Series, bytes] = {}
 
     def update(self, values: dict[Series, Sequence[float]]) -> None:
-        """Write anew what differs from before."""
+        """Write the lines of series whose value changed, and leave out series not in *values*."""
         known = self._values
         changed = [s for s, v in values.items() if (k := known.get(s)) is not v and k != v]
         if not changed and values.keys() == known.keys():

@@ -1,6 +1,6 @@
-"""How far the clocks of a time zone are ahead of UTC, and how long they stay so.
+"""How far a time zone is ahead of UTC, and for how long this stays the same.
 
-Rule: a zone is loaded elsewhere, since that reads files; what is asked of it is arithmetic.
+Rule: nothing here reads a file. Loading a zone does, so the caller passes one that is loaded.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from bisect import bisect_left
 from datetime import datetime, tzinfo
 from math import floor
 
-_AHEAD = 900
-"""Seconds looked ahead, in which no zone changes twice.
+_LOOK_AHEAD_SECONDS = 900
+"""How far ahead a change is searched for; no zone changes twice within that time.
 
-Longer would cost less, but how long an offset stays is waited for by the steady clock: a wall clock
-that was set meanwhile is noticed this late at most.
+A longer time would cost less. But the result is measured by the steady clock, so that a wall clock
+which is set in the meantime is noticed after this many seconds at the latest.
 """
 
 
@@ -23,9 +23,13 @@ def utc_offset(zone: tzinfo, wall: float) -> float:
     return offset.total_seconds() if offset is not None else 0.0
 
 
-def stays_for(zone: tzinfo, wall: float) -> float:
-    """Return for how many seconds from *wall* that is certain to hold; it changes on the second."""
-    is_now = utc_offset(zone, wall)
+def seconds_until_change(zone: tzinfo, wall: float) -> float:
+    """Return for how many seconds from *wall* (epoch seconds) the offset is certain to stay.
+
+    At most `_LOOK_AHEAD_SECONDS`. Offsets change on whole seconds.
+    """
+    current = utc_offset(zone, wall)
     first = floor(wall) + 1
-    seconds = range(first, first + _AHEAD - 1)
-    return first + bisect_left(seconds, True, key=lambda at: utc_offset(zone, at) != is_now) - wall
+    seconds = range(first, first + _LOOK_AHEAD_SECONDS - 1)
+    change = bisect_left(seconds, True, key=lambda second: utc_offset(zone, second) != current)
+    return first + change - wall

@@ -104,13 +104,15 @@ class App:
         names = request.values("pbx")
         openmetrics = wants_openmetrics(request.accept)
         if not names:
-            body = self._exposition.all(self._snapshots(), self._now(), openmetrics=openmetrics)
+            body = self._exposition.all_pbxs(
+                self._snapshots(), self._now(), openmetrics=openmetrics
+            )
             return _exposed(request, body, openmetrics)
         if len(names) > 1 or not names[0]:
             return text("pbx: one name, please", HTTPStatus.BAD_REQUEST)
         for snapshot in self._snapshots():
             if snapshot.pbx == names[0]:
-                body = self._exposition.one(snapshot, self._now(), openmetrics=openmetrics)
+                body = self._exposition.one_pbx(snapshot, self._now(), openmetrics=openmetrics)
                 return _exposed(request, body, openmetrics)
         return text("no such pbx", HTTPStatus.NOT_FOUND)
 

@@ -91,7 +91,7 @@ CALLS = [
 
 
 def full_snapshot(pbx: str = "hq", **fields: Any) -> Snapshot:
-    """Return what a poller publishes after a page with something of everything."""
+    """Return what a poller publishes after a page with rows of every kind."""
     count = PageCount(BOUNDS, frozenset({"none"}), 2)
     rows = [
         flawed(1, "reason"),
@@ -124,13 +124,13 @@ def lines(body: Body) -> list[str]:
 
 
 def samples(body: Body) -> dict[str, str]:
-    """Return the value of each line by the rest of it."""
+    """Return the number at the end of each line, by the text before it."""
     pairs = (line.rsplit(" ", 1) for line in lines(body))
     return {name: value for name, value in pairs}  # noqa: C416 - pairs of lists
 
 
 def one(of: Snapshot, now: Now = NOW, by: Exposition | None = None) -> dict[str, str]:
-    return samples((by or exposition()).one(of, now, openmetrics=False))
+    return samples((by or exposition()).one_pbx(of, now, openmetrics=False))
 
 
 def counter(*labels: str, pbx: str = "hq") -> str:
@@ -143,7 +143,7 @@ def counter(*labels: str, pbx: str = "hq") -> str:
 
 
 class Judge(Collector):
-    """The same families by prometheus_client's own means."""
+    """The same families, written by prometheus_client itself."""
 
     def __init__(self, snapshots: Sequence[Snapshot], bounds: Bounds = BOUNDS) -> None:
         self._snapshots = snapshots
@@ -182,7 +182,9 @@ class Judge(Collector):
         metric.add_metric(labels, buckets=buckets, sum_value=total)
 
 
-def judged(snapshots: Sequence[Snapshot], openmetrics: bool, bounds: Bounds = BOUNDS) -> bytes:
+def text_of_prometheus_client(
+    snapshots: Sequence[Snapshot], openmetrics: bool, bounds: Bounds = BOUNDS
+) -> bytes:
     registry = CollectorRegistry()
     registry.register(Judge(snapshots, bounds))
     write = openmetrics_format.generate_latest if openmetrics else generate_latest
@@ -226,22 +228,22 @@ LARGE = [0, 1, 999_999, 1_000_000, 10**7 + 1, 2**53, 2**63 - 1, 10**18]
 )
 @both_formats
 def test_one_pbx_is_written_as_prometheus_client_would(openmetrics: bool, shot: Snapshot) -> None:
-    body = exposition().one(shot, NOW, openmetrics=openmetrics)
+    body = exposition().one_pbx(shot, NOW, openmetrics=openmetrics)
 
-    assert body.plain == judged([shot], openmetrics)
+    assert body.plain == text_of_prometheus_client([shot], openmetrics)
 
 
 @both_formats
 def test_all_pbxs_are_written_as_prometheus_client_would(openmetrics: bool) -> None:
     shots = [full_snapshot("hq"), full_snapshot("Branch.2"), snapshot("silent")]
-    body = exposition().all(shots, NOW, openmetrics=openmetrics)
+    body = exposition().all_pbxs(shots, NOW, openmetrics=openmetrics)
 
     text = body.plain.decode()
     build_info = f"# HELP {BUILD_INFO.name} .*\n# TYPE {BUILD_INFO.name} gauge\n.*\n"
     assert len(re.findall(build_info, text)) == 1
     without_build_info = re.sub(build_info, "", text)
     assert without_build_info.startswith(
-        judged(shots, openmetrics).decode().removesuffix("# EOF\n")
+        text_of_prometheus_client(shots, openmetrics).decode().removesuffix("# EOF\n")
     )
 
 
@@ -270,9 +272,9 @@ def test_any_labels_and_values_are_written_as_prometheus_client_would(
     ours = exposition(bounds)
 
     for openmetrics in (False, True):
-        body = ours.one(shot, NOW, openmetrics=openmetrics)
+        body = ours.one_pbx(shot, NOW, openmetrics=openmetrics)
 
-        assert body.plain == judged([shot], openmetrics, bounds)
+        assert body.plain == text_of_prometheus_client([shot], openmetrics, bounds)
 
 
 def parsed(text: str, openmetrics: bool) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
@@ -287,7 +289,7 @@ def parsed(text: str, openmetrics: bool) -> dict[tuple[str, frozenset[tuple[str,
 @both_formats
 def test_prometheus_clients_parser_reads_what_was_put_in(openmetrics: bool) -> None:
     shots = [full_snapshot("hq"), full_snapshot("Branch.2")]
-    text = exposition().all(shots, NOW, openmetrics=openmetrics).plain.decode()
+    text = exposition().all_pbxs(shots, NOW, openmetrics=openmetrics).plain.decode()
     read = parsed(text, openmetrics)
 
     labels = {"disposition": "ANSWERED", "call_type": "Inbound", "trunk": "sip", "pbx": "hq"}
@@ -311,16 +313,16 @@ def test_the_parsers_read_hostile_labels_back(names: list[str]) -> None:
     shot = snapshot(series={Series(RECORDS, (*SIP[:2], name)): (1,) for name in names})
 
     for openmetrics in (False, True):
-        text = exposition().one(shot, NOW, openmetrics=openmetrics).plain.decode()
+        text = exposition().one_pbx(shot, NOW, openmetrics=openmetrics).plain.decode()
 
         assert {dict(labels)["trunk"] for _, labels in parsed(text, openmetrics)} == set(names)
 
 
 @pytest.mark.e2e
-def test_promtool_has_nothing_to_say() -> None:
+def test_promtool_finds_no_fault_in_the_text() -> None:
     promtool = require("promtool")
     shots = [full_snapshot("hq"), full_snapshot("Branch.2")]
-    text = exposition().all(shots, NOW, openmetrics=False).plain
+    text = exposition().all_pbxs(shots, NOW, openmetrics=False).plain
 
     checked = subprocess.run(
         [promtool, "check", "metrics"], input=text, capture_output=True, check=False, timeout=30
@@ -333,7 +335,7 @@ def test_promtool_has_nothing_to_say() -> None:
 def test_every_family_in_the_text_is_announced_once(openmetrics: bool) -> None:
     shots = [full_snapshot("hq"), full_snapshot("Branch.2")]
     ours_in_utc = Exposition(BOUNDS, "1.2.3", {"hq": ZoneInfo("UTC"), "Branch.2": ZoneInfo("UTC")})
-    text = ours_in_utc.all(shots, NOW, openmetrics=openmetrics).plain.decode()
+    text = ours_in_utc.all_pbxs(shots, NOW, openmetrics=openmetrics).plain.decode()
 
     helped = re.findall("^# HELP (\\S+)", text, re.MULTILINE)
     typed = re.findall("^# TYPE (\\S+)", text, re.MULTILINE)
@@ -342,12 +344,12 @@ def test_every_family_in_the_text_is_announced_once(openmetrics: bool) -> None:
     assert helped == typed
     assert set(Counter(helped).values()) == {1}
     assert helped[: len(ours)] == ours
-    assert len(ours) == len(FAMILIES) - 1  # all but the newest call, which nobody told
+    assert len(ours) == len(FAMILIES) - 1  # all but the newest call, which is not known
 
 
 @both_formats
-def test_no_series_tells_when_it_was_created(openmetrics: bool) -> None:
-    text = exposition().all([full_snapshot()], NOW, openmetrics=openmetrics).plain
+def test_no_created_timestamps_are_written(openmetrics: bool) -> None:
+    text = exposition().all_pbxs([full_snapshot()], NOW, openmetrics=openmetrics).plain
 
     assert b"_created" not in text
 
@@ -396,7 +398,7 @@ def golden_snapshot() -> Snapshot:
 def test_the_text_of_a_small_pbx() -> None:
     bounds = {**dict.fromkeys(BOUNDS, (1,)), "duration": (5, 20)}
 
-    body = exposition(bounds).one(golden_snapshot(), NOW, openmetrics=False)
+    body = exposition(bounds).one_pbx(golden_snapshot(), NOW, openmetrics=False)
 
     assert body.plain.decode() == GOLDEN
 
@@ -407,9 +409,9 @@ def test_the_text_of_a_small_pbx() -> None:
 def test_one_pbx_comes_without_the_others_and_without_the_process() -> None:
     ours = exposition()
     shots = [full_snapshot("hq"), full_snapshot("branch")]
-    ours.all(shots, NOW, openmetrics=False)
+    ours.all_pbxs(shots, NOW, openmetrics=False)
 
-    text = ours.one(shots[1], NOW, openmetrics=False).plain
+    text = ours.one_pbx(shots[1], NOW, openmetrics=False).plain
 
     assert b'pbx="branch"' in text
     assert b'pbx="hq"' not in text
@@ -417,7 +419,9 @@ def test_one_pbx_comes_without_the_others_and_without_the_process() -> None:
 
 
 def test_all_pbxs_come_with_the_process() -> None:
-    text = exposition().all([full_snapshot("hq"), full_snapshot("branch")], NOW, openmetrics=False)
+    text = exposition().all_pbxs(
+        [full_snapshot("hq"), full_snapshot("branch")], NOW, openmetrics=False
+    )
 
     found = samples(text)
     assert {'cdr_up{pbx="hq"}', 'cdr_up{pbx="branch"}'} <= found.keys()
@@ -426,7 +430,7 @@ def test_all_pbxs_come_with_the_process() -> None:
 
 
 def test_no_pbx_at_all_is_the_process_alone() -> None:
-    found = samples(exposition().all([], NOW, openmetrics=False))
+    found = samples(exposition().all_pbxs([], NOW, openmetrics=False))
 
     assert not any(name.startswith("cdr_") for name in found if "build_info" not in name)
     assert any("build_info" in name for name in found)
@@ -436,7 +440,7 @@ def test_a_pbx_more_or_less_is_seen_at_once() -> None:
     ours = exposition()
 
     def pbxs(*shots: Snapshot) -> set[str]:
-        text = ours.all(shots, NOW, openmetrics=False).plain.decode()
+        text = ours.all_pbxs(shots, NOW, openmetrics=False).plain.decode()
         return set(re.findall('cdr_up{pbx="(.*?)"}', text))
 
     hq, branch = full_snapshot("hq"), full_snapshot("branch")
@@ -486,7 +490,7 @@ def test_calls_come_back_with_the_next_valid_page() -> None:
 def test_one_silent_pbx_hides_nothing_of_another() -> None:
     silent, fresh = full_snapshot("silent", fresh_until=0.0), full_snapshot("fresh")
 
-    text = exposition().all([silent, fresh], NOW, openmetrics=False).plain.decode()
+    text = exposition().all_pbxs([silent, fresh], NOW, openmetrics=False).plain.decode()
 
     assert set(re.findall(f'{RECORDS}.*pbx="(.*?)"', text)) == {"fresh"}
 
@@ -551,27 +555,27 @@ def test_a_count_that_was_seen_is_not_taken_back_when_the_clock_is_set_back(
 # --- what is rendered anew -----------------------------------------------------------------------
 
 
-class Written:
-    """An exposition whose writers tell what they write."""
+class WriteRecorder:
+    """An exposition whose writers note which series they write."""
 
     def __init__(self) -> None:
         self.exposition = exposition()
         self._series: list[tuple[str, Series]] = []
         for name, write in self.exposition._writers.items():
-            self.exposition._writers[name] = self._told(write)
+            self.exposition._writers[name] = self._recording(write)
 
-    def _told(self, write: Any) -> Any:
-        def told(pbx: str, series: Series, value: Sequence[float]) -> bytes:
+    def _recording(self, write: Any) -> Any:
+        def recorded(pbx: str, series: Series, value: Sequence[float]) -> bytes:
             self._series.append((pbx, series))
             text = write(pbx, series, value)
             assert isinstance(text, bytes)
             return text
 
-        return told
+        return recorded
 
-    def since(self) -> list[tuple[str, Series]]:
-        told, self._series[:] = self._series[:], []
-        return told
+    def new_writes(self) -> list[tuple[str, Series]]:
+        recorded, self._series[:] = self._series[:], []
+        return recorded
 
 
 def grown(shot: Snapshot, *changes: Series) -> Snapshot:
@@ -582,16 +586,16 @@ def grown(shot: Snapshot, *changes: Series) -> Snapshot:
 
 
 def test_a_second_scrape_writes_nothing() -> None:
-    written, shot = Written(), full_snapshot()
-    first = written.exposition.all([shot], NOW, openmetrics=False)
-    assert len(written.since()) == len(series_of(shot))
+    recorder, shot = WriteRecorder(), full_snapshot()
+    first = recorder.exposition.all_pbxs([shot], NOW, openmetrics=False)
+    assert len(recorder.new_writes()) == len(series_of(shot))
 
-    again = written.exposition.all([shot], at(10), openmetrics=False)
-    other = written.exposition.all([shot], at(20), openmetrics=True)
-    alone = written.exposition.one(shot, at(30), openmetrics=False)
+    again = recorder.exposition.all_pbxs([shot], at(10), openmetrics=False)
+    other = recorder.exposition.all_pbxs([shot], at(20), openmetrics=True)
+    alone = recorder.exposition.one_pbx(shot, at(30), openmetrics=False)
 
-    assert written.since() == []
-    assert again._kept is first._kept
+    assert recorder.new_writes() == []
+    assert again._shared is first._shared
     assert other.plain
     assert alone.plain
 
@@ -601,29 +605,29 @@ def series_of(shot: Snapshot) -> set[Series]:
 
 
 def test_a_new_snapshot_without_news_writes_nothing() -> None:
-    written, shot = Written(), full_snapshot()
-    written.exposition.all([shot], NOW, openmetrics=False)
-    written.since()
+    recorder, shot = WriteRecorder(), full_snapshot()
+    recorder.exposition.all_pbxs([shot], NOW, openmetrics=False)
+    recorder.new_writes()
 
     same = replace(shot, own=dict(shot.own), gauges=dict(shot.gauges))
-    written.exposition.all([same], at(10), openmetrics=False)
+    recorder.exposition.all_pbxs([same], at(10), openmetrics=False)
 
-    assert written.since() == []
+    assert recorder.new_writes() == []
 
 
 def test_a_small_change_writes_the_lines_of_its_label_set_only() -> None:
-    written, shots = Written(), [full_snapshot("hq"), full_snapshot("branch")]
-    written.exposition.all(shots, NOW, openmetrics=False)
-    written.since()
+    recorder, shots = WriteRecorder(), [full_snapshot("hq"), full_snapshot("branch")]
+    recorder.exposition.all_pbxs(shots, NOW, openmetrics=False)
+    recorder.new_writes()
 
     changed = {Series(RECORDS, SIP), Series(DURATION, SIP)}
     after = [shots[0], grown(shots[1], *changed)]
-    text = written.exposition.all(after, at(10), openmetrics=False)
-    told = written.since()
-    openmetrics = written.exposition.all(after, at(10), openmetrics=True)
+    text = recorder.exposition.all_pbxs(after, at(10), openmetrics=False)
+    recorded = recorder.new_writes()
+    openmetrics = recorder.exposition.all_pbxs(after, at(10), openmetrics=True)
 
-    assert Counter(told) == Counter(("branch", series) for series in changed)
-    assert written.since() == []
+    assert Counter(recorded) == Counter(("branch", series) for series in changed)
+    assert recorder.new_writes() == []
     for body in (text, openmetrics):
         assert samples(body)[counter(*SIP, pbx="branch")] == "2.0"
         assert samples(body)[counter(*SIP)] == "1.0"
@@ -632,13 +636,13 @@ def test_a_small_change_writes_the_lines_of_its_label_set_only() -> None:
 def test_the_end_of_a_hold_writes_the_lines_that_were_held_only() -> None:
     old, young = Series(RECORDS, GSM), Series(RECORDS, SIP)
     totals = Totals({old: (2,), young: (1,)}, {old: 0.0, young: NOW.wall})
-    written, shot = Written(), replace(snapshot(), totals=totals)
-    written.exposition.one(shot, NOW, openmetrics=False)
-    written.since()
+    recorder, shot = WriteRecorder(), replace(snapshot(), totals=totals)
+    recorder.exposition.one_pbx(shot, NOW, openmetrics=False)
+    recorder.new_writes()
 
-    written.exposition.one(shot, at(120), openmetrics=False)
+    recorder.exposition.one_pbx(shot, at(120), openmetrics=False)
 
-    assert written.since() == [("hq", young)]
+    assert recorder.new_writes() == [("hq", young)]
 
 
 def test_series_that_are_gone_vanish() -> None:
@@ -659,9 +663,9 @@ def test_series_that_are_gone_vanish() -> None:
 
 def test_a_body_that_was_handed_out_does_not_change() -> None:
     ours = exposition()
-    body = ours.one(snapshot(series={Series(RECORDS, SIP): (1,)}), NOW, openmetrics=False)
+    body = ours.one_pbx(snapshot(series={Series(RECORDS, SIP): (1,)}), NOW, openmetrics=False)
     before = body.plain
-    ours.one(snapshot(series={Series(RECORDS, SIP): (2,)}), NOW, openmetrics=False)
+    ours.one_pbx(snapshot(series={Series(RECORDS, SIP): (2,)}), NOW, openmetrics=False)
 
     assert body.plain == before
 
@@ -681,7 +685,7 @@ def test_a_body_that_was_handed_out_does_not_change() -> None:
 def test_the_compressed_body_is_one_gzip_member_of_the_same_text(
     shots: list[Snapshot], openmetrics: bool
 ) -> None:
-    body = exposition().all(shots, NOW, openmetrics=openmetrics)
+    body = exposition().all_pbxs(shots, NOW, openmetrics=openmetrics)
 
     compressed, again = body.gzipped, body.gzipped
 
@@ -692,8 +696,8 @@ def test_the_compressed_body_is_one_gzip_member_of_the_same_text(
     assert again == compressed
 
 
-def test_a_body_without_a_tail_is_compressed_too() -> None:
-    body = exposition().one(full_snapshot(), NOW, openmetrics=False)
+def test_a_body_without_lines_of_its_own_is_compressed_too() -> None:
+    body = exposition().one_pbx(full_snapshot(), NOW, openmetrics=False)
 
     assert gzip.decompress(body.gzipped) == body.plain
 
@@ -713,14 +717,14 @@ def numbered(pbx: str, number: int) -> Snapshot:
 
 
 @pytest.mark.fault("F7")
-def test_whoever_scrapes_while_snapshots_are_replaced_sees_whole_pages() -> None:
+def test_scrapes_while_snapshots_are_replaced_see_whole_pages() -> None:
     ours = exposition()
     newest = {"hq": numbered("hq", 0), "branch": numbered("branch", 0)}
 
     def scrape(openmetrics: bool) -> list[dict[str, set[str]]]:
         pages = []
         for _ in range(15):
-            body = ours.all(tuple(newest.values()), NOW, openmetrics=openmetrics)
+            body = ours.all_pbxs(tuple(newest.values()), NOW, openmetrics=openmetrics)
             text = gzip.decompress(body.gzipped).decode()
             found: dict[str, set[str]] = {}
             for pbx, value in re.findall(r'^cdr_.*pbx="(\w+)".* (\S+)$', text, re.MULTILINE):
@@ -746,9 +750,9 @@ def test_whoever_scrapes_while_snapshots_are_replaced_sees_whole_pages() -> None
 
 
 @pytest.mark.fault("F1")
-def test_nobody_waits_for_another_ones_rendering() -> None:
+def test_a_scrape_during_a_rendering_gets_the_previous_page() -> None:
     ours = exposition()
-    before = ours.one(numbered("hq", 1), NOW, openmetrics=False)
+    before = ours.one_pbx(numbered("hq", 1), NOW, openmetrics=False)
     entered, leave = threading.Event(), threading.Event()
     write = ours._writers["cdr_up"]
 
@@ -760,9 +764,9 @@ def test_nobody_waits_for_another_ones_rendering() -> None:
     ours._pbxs["hq"]._families["cdr_up"]._write = slow
     newer = numbered("hq", 2)
     with ThreadPoolExecutor(1) as pool:
-        rendering = pool.submit(ours.one, newer, NOW, openmetrics=False)
+        rendering = pool.submit(ours.one_pbx, newer, NOW, openmetrics=False)
         assert entered.wait(30)
-        meanwhile = ours.one(newer, NOW, openmetrics=False)
+        meanwhile = ours.one_pbx(newer, NOW, openmetrics=False)
         leave.set()
         after = rendering.result(30)
 
@@ -774,17 +778,17 @@ def test_nobody_waits_for_another_ones_rendering() -> None:
 def test_a_writer_that_fails_leaves_the_exposition_usable() -> None:
     ours = exposition()
     with pytest.raises(ValueError, match=r"shorter|longer"):
-        ours.one(snapshot(series={Series(DURATION, SIP): (1, 2)}), NOW, openmetrics=False)
+        ours.one_pbx(snapshot(series={Series(DURATION, SIP): (1, 2)}), NOW, openmetrics=False)
 
     found = one(snapshot(series={Series(RECORDS, SIP): (1,)}), by=ours)
 
     assert found == {counter(*SIP): "1.0"}
 
 
-def test_who_was_held_up_gets_what_was_shown_meanwhile_and_not_less() -> None:
+def test_a_scrape_with_older_snapshots_gets_the_newer_page_that_was_rendered_meanwhile() -> None:
     ours = exposition()
     older, newer = numbered("hq", 1), numbered("hq", 2)
-    ours.one(newer, NOW, openmetrics=False)
-    found = ours.one(older, NOW, openmetrics=False)
+    ours.one_pbx(newer, NOW, openmetrics=False)
+    found = ours.one_pbx(older, NOW, openmetrics=False)
 
     assert samples(found)['cdr_up{pbx="hq"}'] == "2.0"

@@ -1,4 +1,4 @@
-"""`cdr_utc_offset_seconds`: right at every scrape, also when nothing was published for hours."""
+"""`cdr_utc_offset_seconds`: right at every scrape, even when nothing was published for hours."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cdr_exporter import config
 from cdr_exporter.clock import Now
 from cdr_exporter.commands.exporter import Exporter, zones_of
 from cdr_exporter.exposition import Exposition
-from cdr_exporter.exposition.utc_offset import stays_for, utc_offset
+from cdr_exporter.exposition.utc_offset import seconds_until_change, utc_offset
 from cdr_exporter.metrics.snapshot import Snapshot
 from cdr_exporter.metrics.totals import Series, Totals
 from cdr_exporter.web import ListenAddress
@@ -44,7 +44,7 @@ ONE_ZONE_EACH = [
 
 
 class Scraper:
-    """Scrapes one PBX in *zone*, of which nothing new is published; both clocks go on evenly."""
+    """Scrapes one PBX in *zone*, for which nothing new is published; both clocks run evenly."""
 
     def __init__(self, zone: str, began: float, snapshot: Snapshot | None = None) -> None:
         self.exposition = Exposition(BOUNDS, "1.2.3", {"hq": ZoneInfo(zone)})
@@ -57,7 +57,7 @@ class Scraper:
 
     def offset(self, wall: float) -> float:
         """Return what a scrape at *wall* shows."""
-        body = self.exposition.one(self.snapshot, self.now(wall), openmetrics=False)
+        body = self.exposition.one_pbx(self.snapshot, self.now(wall), openmetrics=False)
         [line] = [
             line for line in body.plain.decode().splitlines() if line.startswith("cdr_utc_offset")
         ]
@@ -93,7 +93,7 @@ class Scraper:
         pytest.param(range(7200, 1, -15), id="scraped every 15 s"),
     ],
 )
-def test_it_changes_on_the_second_though_nothing_is_published(
+def test_the_offset_changes_on_the_second_though_nothing_is_published(
     zone: str, change: float, before: float, after: float, seen_before: list[float]
 ) -> None:
     scraper = Scraper(zone, change - 3 * HOUR)
@@ -119,24 +119,26 @@ def test_every_scrape_shows_what_the_zone_says(
     scraper = Scraper(zone, wall)
 
     for pause in [0, *pauses]:
-        # As fine as wall clocks are told: below that, floats round differently.
+        # As fine as wall clocks are: below that, floats round differently.
         wall = round(wall + pause, 2)
         moment = datetime.fromtimestamp(wall, ZoneInfo(zone))
-        assert scraper.offset(wall) == moment.utcoffset().total_seconds()  # type: ignore[union-attr]
+        offset = moment.utcoffset()
+        assert offset is not None
+        assert scraper.offset(wall) == offset.total_seconds()
 
 
 @given(st.sampled_from(ONE_ZONE_EACH), st.integers(0, 4_000_000_000), st.floats(0, 0.999))
 @example("Europe/Berlin", int(SPRING) - 900, 0.0)
 @example("Europe/Berlin", int(SPRING) - 901, 0.0)
 @example("Europe/Berlin", int(SPRING) - 1, 0.999)
-def test_an_offset_stays_as_long_as_is_said(zone: str, second: int, part: float) -> None:
+def test_an_offset_stays_for_as_long_as_promised(zone: str, second: int, part: float) -> None:
     info, wall = ZoneInfo(zone), second + part
 
-    seconds = stays_for(info, wall)
+    seconds = seconds_until_change(info, wall)
 
     assert 0 < seconds <= 900
     assert utc_offset(info, wall + seconds - 0.01) == utc_offset(info, second)
-    # No shorter than need be.
+    # No shorter than necessary.
     assert seconds > 899 or utc_offset(info, round(wall + seconds)) != utc_offset(info, wall)
 
 
@@ -156,7 +158,9 @@ def test_it_is_written_in_both_formats_after_the_newest_record(
     scraper = Scraper(zone, SPRING)
     now = scraper.now(instant("2026-01-15 12:00:00"))
 
-    text = scraper.exposition.all([scraper.snapshot], now, openmetrics=openmetrics).plain.decode()
+    text = scraper.exposition.all_pbxs(
+        [scraper.snapshot], now, openmetrics=openmetrics
+    ).plain.decode()
 
     assert text.startswith(
         "# HELP cdr_utc_offset_seconds UTC offset of the PBX's timezone now.\n"
@@ -174,7 +178,7 @@ def test_it_is_written_in_both_formats_after_the_newest_record(
         pytest.param(Snapshot(pbx="hq", shown=True, fresh_until=1e9), id="at work"),
     ],
 )
-def test_it_is_there_whatever_the_pbx_does(snapshot: Snapshot) -> None:
+def test_the_offset_is_shown_in_every_state_of_the_pbx(snapshot: Snapshot) -> None:
     assert Scraper("Asia/Kolkata", SPRING, snapshot).offset(SPRING) == 19800
 
 
@@ -182,7 +186,11 @@ def test_pbxs_in_different_zones_have_their_own() -> None:
     zones = {"hq": ZoneInfo("Europe/Berlin"), "branch": ZoneInfo("America/New_York")}
     shots = [Snapshot(pbx="hq"), Snapshot(pbx="branch")]
 
-    text = Exposition(BOUNDS, "1.2.3", zones).all(shots, Now(SPRING, 1.0), openmetrics=False).plain
+    text = (
+        Exposition(BOUNDS, "1.2.3", zones)
+        .all_pbxs(shots, Now(SPRING, 1.0), openmetrics=False)
+        .plain
+    )
 
     assert b'cdr_utc_offset_seconds{pbx="hq"} 7200.0\n' in text
     assert b'cdr_utc_offset_seconds{pbx="branch"} -14400.0\n' in text
@@ -194,7 +202,7 @@ def test_a_scrape_with_nothing_new_costs_nothing_for_a_quarter_of_an_hour(zone: 
 
     def kept(after: float) -> object:
         now = scraper.now(SPRING + after)
-        return scraper.exposition.one(scraper.snapshot, now, openmetrics=False)._kept
+        return scraper.exposition.one_pbx(scraper.snapshot, now, openmetrics=False)._shared
 
     first = kept(0)
 
@@ -202,7 +210,7 @@ def test_a_scrape_with_nothing_new_costs_nothing_for_a_quarter_of_an_hour(zone: 
     assert kept(900) is not first
 
 
-def test_what_falls_due_before_an_offset_may_change_is_not_put_off() -> None:
+def test_a_hold_that_ends_before_an_offset_changes_ends_in_time() -> None:
     records = {Series("cdr_records_total", ("ANSWERED", "Inbound", "sip")): (1,)}
     totals = Totals(records, dict.fromkeys(records, 0.0))
     scraper = Scraper(
@@ -211,7 +219,7 @@ def test_what_falls_due_before_an_offset_may_change_is_not_put_off() -> None:
 
     def shows_calls(after: float) -> bool:
         now = scraper.now(SPRING + after)
-        page = scraper.exposition.one(scraper.snapshot, now, openmetrics=False)
+        page = scraper.exposition.one_pbx(scraper.snapshot, now, openmetrics=False)
         return b"cdr_records_total{" in page.plain
 
     assert [shows_calls(seconds) for seconds in (0, 59, 60)] == [True, True, False]

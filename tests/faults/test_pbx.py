@@ -479,8 +479,8 @@ def test_hostile_names_are_counted_kept_and_shown(
     it.clock.pass_(HOUR)
     it.poll()
     exposition = Exposition(BOUNDS, "1.2.3")
-    plain = exposition.one(it.last, it.clock.now(), openmetrics=False).plain.decode()
-    openmetrics = exposition.one(it.last, it.clock.now(), openmetrics=True).plain.decode()
+    plain = exposition.one_pbx(it.last, it.clock.now(), openmetrics=False).plain.decode()
+    openmetrics = exposition.one_pbx(it.last, it.clock.now(), openmetrics=True).plain.decode()
 
     read: Callable[[str], Any]
     for read, page in ((read_plain, plain), (read_openmetrics, openmetrics)):

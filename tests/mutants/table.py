@@ -338,7 +338,7 @@ COMMIT_THEN_PUBLISH = (
     Mutant(
         "a clock that is set back takes a count back to 0",
         "cdr_exporter/exposition/pbx_text.py",
-        "births - self._grown_up if",
+        "births - self._expired_holds if",
         "births if",
         _in(
             "tests/exposition/test_exposition.py",

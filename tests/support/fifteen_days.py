@@ -151,7 +151,7 @@ class Past:
                 exporter.poll()
             now = self._clock.now()
             snapshots = [exporter.last for exporter in self._exporters]
-            page = self._exposition.all(snapshots, now, openmetrics=False).plain
+            page = self._exposition.all_pbxs(snapshots, now, openmetrics=False).plain
             yield b"".join(self._kept.findall(page))
             counts = self._counts()
             self.last_risen.update(

@@ -300,7 +300,7 @@ class World:
         self.history.pages.append(self.page())
 
     def _rendered(self, snapshot: Snapshot, exposition: Exposition) -> Page:
-        return page_of(exposition.one(snapshot, self.clock.now(), openmetrics=False).plain)
+        return page_of(exposition.one_pbx(snapshot, self.clock.now(), openmetrics=False).plain)
 
 
 def _refuse() -> None:

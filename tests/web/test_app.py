@@ -335,6 +335,6 @@ def test_the_page_of_a_hostile_name_stays_a_page():
 
 def test_what_a_scrape_shows_is_what_the_exposition_says():
     one = snapshot("hq")
-    expected = exposition().one(one, NOW, openmetrics=False).plain
+    expected = exposition().one_pbx(one, NOW, openmetrics=False).plain
 
     assert ask(app(one), "/metrics?pbx=hq").body == expected
