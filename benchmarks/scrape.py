@@ -27,7 +27,7 @@ from cdr_exporter.metrics.catalogue import DURATION, HISTOGRAM, RECORDS, RING, T
 from cdr_exporter.metrics.snapshot import Snapshot
 from cdr_exporter.metrics.totals import Series, Totals, Value, width
 from cdr_exporter.settings import Settings
-from cdr_exporter.web import App, Server, parse
+from cdr_exporter.web import App, Server, parse_listen_address
 
 BOUNDS = bounds_of(Settings(pbxs=()))
 FAMILIES = (RECORDS, DURATION, RING, TALK)
@@ -146,7 +146,7 @@ def crowd(exposition: Exposition, snapshot: Snapshot) -> tuple[int, float]:
         dashboards=bundled.dashboards(),
         rules=bundled.rules(),
     )
-    server = Server(app, [parse("127.0.0.1:0")])
+    server = Server(app, [parse_listen_address("127.0.0.1:0")])
     server.start()
     errors: list[Exception] = []
 

@@ -19,7 +19,7 @@ from pbx_simulator.serving import serve
 from .. import logs
 from ..secret import Secret
 from ..settings import PBX, SecretSource, Settings
-from ..web import ListenAddress, ListenError, parse
+from ..web import ListenAddress, ListenError, parse_listen_address
 from . import flags
 from .exporter import Exporter
 from .stdout import say
@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, stop: threading.Event) -> int:
     """Run the demo until *stop* is set; raises `ListenError` and `NotShown`."""
     logs.setup(args.log_level, args.log_format, sys.stderr)
-    return demonstrate([parse(text) for text in args.listen_address or ()], stop)
+    return demonstrate([parse_listen_address(text) for text in args.listen_address or ()], stop)
 
 
 def demonstrate(listen: Sequence[ListenAddress], stop: threading.Event) -> int:

@@ -8,7 +8,7 @@ import sys
 import threading
 
 from .. import config, logs
-from ..web import parse
+from ..web import parse_listen_address
 from . import flags, preflight
 from .exporter import VERSION, Exporter
 
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace, stop: threading.Event) -> int:
     settings = config.load(args.config_file)
     for warning in (*config.warnings(settings), *preflight.warnings(settings)):
         log.warning(warning)
-    listen = [parse(text) for text in args.listen_address or [DEFAULT_LISTEN]]
+    listen = [parse_listen_address(text) for text in args.listen_address or [DEFAULT_LISTEN]]
     exporter = Exporter(settings, listen, stop, args.external_url)
     exporter.start()
     addresses = " ".join(map(str, exporter.addresses))

@@ -1,13 +1,23 @@
-"""HTTP: what a scraper, a person and Prometheus' service discovery are answered.
+"""HTTP: the responses for scrapers, for people and for Prometheus' service discovery.
 
-Rule: an answer is made of snapshots and of files read at the start. Nothing here waits for a PBX,
-a disk or another client, and nothing a client sends becomes a path, a log line or part of a page.
+Rule: a response is made from snapshots and from files read at the start. Nothing here waits for a
+PBX, a disk or another client, and nothing that a client sends becomes a file path, a log line or
+part of a page.
 
-    listen.parse → listen.bind → Server (waitress) → App (WSGI) → routes → Answer
+    listen.parse_listen_address → listen.bind → Server → App → a handler → HTTPResponse
+
+    listen       listen addresses, and the sockets bound to them
+    server       waitress, with limits for slow and hostile clients
+    app          the WSGI application: paths and their handlers
+    wsgi         a request and a response
+    accept       what a client asks for with its Accept headers
+    landing      the page that shows the state of each PBX
+    html         what all HTML pages have in common
+    discovery    the PBXs as scrape targets
 """
 
 from .app import App
-from .listen import ListenAddress, ListenError, parse
+from .listen import ListenAddress, ListenError, parse_listen_address
 from .server import Server
 
-__all__ = ["App", "ListenAddress", "ListenError", "Server", "parse"]
+__all__ = ["App", "ListenAddress", "ListenError", "Server", "parse_listen_address"]

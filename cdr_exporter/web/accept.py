@@ -1,8 +1,8 @@
-"""What a client wants, by its Accept and Accept-Encoding headers (RFC 9110, 12.5).
+"""What a client prefers, by its Accept and Accept-Encoding headers (RFC 9110, 12.5).
 
-Both are lists of names with parameters, of which `q` is a weight from 0 to 1. prometheus_client's
-own choice of the text format ignores the weights, so `text/plain;q=1, …openmetrics…;q=0.1` would
-get OpenMetrics from it.
+Both headers are lists of names with parameters; the parameter `q` is a weight from 0 to 1.
+prometheus_client also can choose the format, but it ignores the weights: it would send OpenMetrics
+to a client that asks for `text/plain;q=1, application/openmetrics-text;q=0.1`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """One entry of a header; a weight that is no number is 0."""
+    """One entry of a header; its weight is 0 if it is not a number."""
 
     name: str
     version: str
@@ -21,14 +21,14 @@ class _Entry:
 
 
 def wants_openmetrics(accept: str) -> bool:
-    """Say whether an Accept header likes OpenMetrics 1.0 at least as well as the old text."""
+    """Say whether *accept* weighs OpenMetrics 1.0 at least as high as the text format 0.0.4."""
     entries = _entries(accept)
     openmetrics = max((e.weight for e in entries if _is_openmetrics(e)), default=0.0)
     return openmetrics > 0 and openmetrics >= _weight_of_text(entries)
 
 
 def accepts_gzip(accept_encoding: str) -> bool:
-    """Say whether gzip is allowed, and liked at least as well as the text as it is."""
+    """Say whether *accept_encoding* allows gzip and weighs it at least as high as no coding."""
     weights = {entry.name: entry.weight for entry in _entries(accept_encoding)}
     anything = weights.get("*", 0.0)
     gzip = weights.get("gzip", weights.get("x-gzip", anything))

@@ -1,12 +1,13 @@
-"""The WSGI application: a table of exact paths, and what each answers.
+"""The WSGI application: a table of paths and their handlers.
 
-Rule: a path is in the table or it is 404; nothing is cut off, decoded or joined. A handler that
-fails costs its client a 500 without details and nobody else anything.
+Rule: a path is in the table exactly as the client sent it, or the response is 404; nothing is cut
+off, decoded or joined. If a handler fails, its client gets a 500 without details, and no other
+client notices.
 
-    /                   a page for people                /sd                Prometheus HTTP SD
-    /metrics            every PBX; ?pbx=NAME: one        /dashboards/[NAME.json]
-    /-/healthy          the process and its pollers      /rules/[NAME.yml]
-    /-/ready            every PBX was tried once
+    /               the state of each PBX, for people    /sd                Prometheus HTTP SD
+    /metrics        every PBX; ?pbx=NAME: one            /dashboards/[NAME.json]
+    /-/healthy      do all pollers run?                  /rules/[NAME.yml]
+    /-/ready        was every PBX polled once?
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ from ..exposition import OPENMETRICS_TYPE, TEXT_TYPE, Body, Exposition
 from ..metrics.snapshot import Snapshot
 from . import discovery, landing
 from .accept import accepts_gzip, wants_openmetrics
-from .html import CONTENT_SECURITY_POLICY, document, index
-from .wsgi import HTML, JSON, TEXT, HTTPRequest, HTTPResponse, text
+from .html import CONTENT_SECURITY_POLICY, file_list_page, html_page
+from .wsgi import HTML, JSON, TEXT, HTTPRequest, HTTPResponse, text_response
 
 _log = logging.getLogger(__name__)
 
 _METHODS = ("GET", "HEAD")
-_VARY = ("Vary", "Accept, Accept-Encoding")
-_CSP = ("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+_VARY_HEADER = ("Vary", "Accept, Accept-Encoding")
+_CSP_HEADER = ("Content-Security-Policy", CONTENT_SECURITY_POLICY)
 
 _NOT_ALLOWED = HTTPResponse(
     b"GET and HEAD only\n",
@@ -43,9 +44,11 @@ Handler = Callable[[HTTPRequest], HTTPResponse]
 
 
 class App:
-    """Answers requests out of what it is handed; any number of threads may call it.
+    """Responds to requests; any number of threads may call it.
 
-    *snapshots* come in configured order. *alive* says whether every poller still runs.
+    *snapshots* returns the newest snapshot of each PBX, in the order of the configuration. *alive*
+    says whether every poller still runs. *dashboards* and *rules* are files by name.
+    *external_url* is `--web.external-url`. Raises `ConfigError` if that is not valid.
     """
 
     def __init__(
@@ -65,40 +68,42 @@ class App:
         self._now = now
         self._alive = alive
         self._version = version
-        self._base = None if external_url is None else discovery.base_of_url(external_url)
-        self._failures = _Failures()
+        self._scrape_address = (
+            None if external_url is None else discovery.address_from_url(external_url)
+        )
+        self._failure_log = _FailureLog()
         self._routes: dict[str, Handler] = {
             "/": self._landing,
             "/metrics": self._metrics,
             "/-/healthy": self._healthy,
             "/-/ready": self._ready,
             "/sd": self._discovery,
-            **_files("/dashboards/", "Dashboards", dashboards, JSON),
-            # As text, so that a browser shows them.
-            **_files("/rules/", "Rules", rules, TEXT),
+            **_file_routes("/dashboards/", "Dashboards", dashboards, JSON),
+            # As text, so that a browser shows the file instead of saving it.
+            **_file_routes("/rules/", "Rules", rules, TEXT),
         }
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer one request (WSGI)."""
-        return self._answer(HTTPRequest.read(environ)).send(environ, start_response)
+        """Respond to one request (WSGI)."""
+        return self._respond(HTTPRequest.from_environ(environ)).send(environ, start_response)
 
-    def _answer(self, request: HTTPRequest) -> HTTPResponse:
+    def _respond(self, request: HTTPRequest) -> HTTPResponse:
         handler = self._routes.get(request.path)
         if handler is None:
-            return text("not found", HTTPStatus.NOT_FOUND)
+            return text_response("not found", HTTPStatus.NOT_FOUND)
         if request.method not in _METHODS:
             return _NOT_ALLOWED
         try:
-            answer = handler(request)
-        except Exception as error:  # noqa: BLE001 - the one net under all handlers
-            self._failures.failed(request.path, error)
-            return text("internal error, see the log", HTTPStatus.INTERNAL_SERVER_ERROR)
-        self._failures.worked(request.path)
-        return answer
+            response = handler(request)
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises is a 500
+            self._failure_log.record_failure(request.path, error)
+            return text_response("internal error, see the log", HTTPStatus.INTERNAL_SERVER_ERROR)
+        self._failure_log.record_success(request.path)
+        return response
 
     def _landing(self, request: HTTPRequest) -> HTTPResponse:
-        content = landing.content(self._snapshots(), self._now(), self._version)
-        return _html(document("cdr-exporter", content))
+        body = landing.page_body(self._snapshots(), self._now(), self._version)
+        return _html_response(html_page("cdr-exporter", body))
 
     def _metrics(self, request: HTTPRequest) -> HTTPResponse:
         names = request.values("pbx")
@@ -107,52 +112,59 @@ class App:
             body = self._exposition.all_pbxs(
                 self._snapshots(), self._now(), openmetrics=openmetrics
             )
-            return _exposed(request, body, openmetrics)
+            return _metrics_response(request, body, openmetrics)
         if len(names) > 1 or not names[0]:
-            return text("pbx: one name, please", HTTPStatus.BAD_REQUEST)
+            return text_response(
+                "the parameter pbx must be given once, with the name of a PBX",
+                HTTPStatus.BAD_REQUEST,
+            )
         for snapshot in self._snapshots():
             if snapshot.pbx == names[0]:
                 body = self._exposition.one_pbx(snapshot, self._now(), openmetrics=openmetrics)
-                return _exposed(request, body, openmetrics)
-        return text("no such pbx", HTTPStatus.NOT_FOUND)
+                return _metrics_response(request, body, openmetrics)
+        return text_response("no such pbx", HTTPStatus.NOT_FOUND)
 
     def _healthy(self, request: HTTPRequest) -> HTTPResponse:
         if self._alive():
-            return text("ok")
-        return text("a poller has ended", HTTPStatus.SERVICE_UNAVAILABLE)
+            return text_response("ok")
+        return text_response(
+            "the poller of a PBX has stopped, see the log", HTTPStatus.SERVICE_UNAVAILABLE
+        )
 
     def _ready(self, request: HTTPRequest) -> HTTPResponse:
         snapshots = self._snapshots()
         missing = [snapshot.pbx for snapshot in snapshots if not snapshot.attempted]
         if snapshots and not missing:
-            return text("ready")
+            return text_response("ready")
         waiting = f"not yet polled: {', '.join(missing)}"
-        return text(waiting, HTTPStatus.SERVICE_UNAVAILABLE)
+        return text_response(waiting, HTTPStatus.SERVICE_UNAVAILABLE)
 
     def _discovery(self, request: HTTPRequest) -> HTTPResponse:
-        base = self._base or discovery.base_of_host(request.host)
-        if base is None:
-            return text("Host: not of the form host[:port]", HTTPStatus.BAD_REQUEST)
+        address = self._scrape_address or discovery.address_from_host(request.host)
+        if address is None:
+            return text_response(
+                "the Host header is not of the form host[:port]", HTTPStatus.BAD_REQUEST
+            )
         names = [snapshot.pbx for snapshot in self._snapshots()]
-        return HTTPResponse(discovery.targets(names, base), JSON)
+        return HTTPResponse(discovery.targets_json(names, address), JSON)
 
 
-class _Failures:
-    """Logs a path that fails once, and once more when it works again."""
+class _FailureLog:
+    """Logs when a path begins to fail, and when it works again; not each failure."""
 
     def __init__(self) -> None:
         self._counts: dict[str, int] = {}
         self._lock = threading.Lock()
 
-    def failed(self, path: str, error: Exception) -> None:
+    def record_failure(self, path: str, error: Exception) -> None:
         with self._lock:
             self._counts[path] = count = self._counts.get(path, 0) + 1
         if count == 1:
-            # Neither message nor traceback: they hold values of others.
+            # Neither the message nor the traceback, which may contain secrets or personal data.
             kind = type(error).__name__
-            _log.error("request failed path=%s error=%s at=%s", path, kind, _place(error))
+            _log.error("request failed path=%s error=%s at=%s", path, kind, _raised_at(error))
 
-    def worked(self, path: str) -> None:
+    def record_success(self, path: str) -> None:
         if path not in self._counts:
             return
         with self._lock:
@@ -161,7 +173,8 @@ class _Failures:
             _log.info("requests work again path=%s failures=%d", path, count)
 
 
-def _place(error: Exception) -> str:
+def _raised_at(error: Exception) -> str:
+    """Return the file name and line where *error* was raised."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
@@ -170,29 +183,29 @@ def _place(error: Exception) -> str:
     return f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
 
 
-def _exposed(request: HTTPRequest, body: Body, openmetrics: bool) -> HTTPResponse:
+def _metrics_response(request: HTTPRequest, body: Body, openmetrics: bool) -> HTTPResponse:
     content_type = OPENMETRICS_TYPE if openmetrics else TEXT_TYPE
     if accepts_gzip(request.accept_encoding):
         return HTTPResponse(
-            body.gzipped, content_type, headers=(_VARY, ("Content-Encoding", "gzip"))
+            body.gzipped, content_type, headers=(_VARY_HEADER, ("Content-Encoding", "gzip"))
         )
-    return HTTPResponse(body.plain, content_type, headers=(_VARY,))
+    return HTTPResponse(body.plain, content_type, headers=(_VARY_HEADER,))
 
 
-def _html(page: str) -> HTTPResponse:
-    return HTTPResponse(page.encode(), HTML, headers=(_CSP,))
+def _html_response(page: str) -> HTTPResponse:
+    return HTTPResponse(page.encode(), HTML, headers=(_CSP_HEADER,))
 
 
-def _files(
+def _file_routes(
     folder: str, title: str, files: Mapping[str, bytes], content_type: str
 ) -> dict[str, Handler]:
-    """Return a route per file, and one for the list of them."""
-    listing = _html(index(title, files))
-    routes: dict[str, Handler] = {folder: partial(_same, listing)}
+    """Return a route for each file, and one for the page that lists them."""
+    list_page = _html_response(file_list_page(title, files))
+    routes: dict[str, Handler] = {folder: partial(_static, list_page)}
     for name, content in files.items():
-        routes[folder + name] = partial(_same, HTTPResponse(content, content_type))
+        routes[folder + name] = partial(_static, HTTPResponse(content, content_type))
     return routes
 
 
-def _same(answer: HTTPResponse, request: HTTPRequest) -> HTTPResponse:
-    return answer
+def _static(response: HTTPResponse, request: HTTPRequest) -> HTTPResponse:
+    return response

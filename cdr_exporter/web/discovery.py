@@ -1,7 +1,8 @@
-"""`/sd`: every PBX as a scrape target of its own, for Prometheus' HTTP service discovery.
+"""`/sd`: each PBX as a separate scrape target, for Prometheus' HTTP service discovery.
 
-Rule: a target is an address that was checked: the operator's, or the request's Host where it has
-the form of one. Prometheus goes where this answer points, so a forged Host must not slip through.
+Rule: a target is an address that was checked: that of `--web.external-url`, or the Host header of
+the request if it has the form `host[:port]`. Prometheus scrapes what this response names, so a
+forged Host header must not get into it.
 """
 
 from __future__ import annotations
@@ -21,20 +22,20 @@ _PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*/?")
 
 
 @dataclass(frozen=True, slots=True)
-class Base:
-    """Where Prometheus reaches this program: `host[:port]`, and labels that say the rest."""
+class ScrapeAddress:
+    """Where Prometheus reaches this program: *target* is `host[:port]`, *labels* say the rest."""
 
     target: str
     labels: dict[str, str] = field(default_factory=dict)
 
 
-def base_of_host(host: str) -> Base | None:
-    """Return the base for a Host header, None where it is none."""
-    return Base(host) if _is_address(host) else None
+def address_from_host(host: str) -> ScrapeAddress | None:
+    """Return the address in a Host header, or None if it has not the form `host[:port]`."""
+    return ScrapeAddress(host) if _is_address(host) else None
 
 
-def base_of_url(url: str) -> Base:
-    """Return the base for `--web.external-url`."""
+def address_from_url(url: str) -> ScrapeAddress:
+    """Return the address in `--web.external-url`; raises `ConfigError`."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -43,15 +44,15 @@ def base_of_url(url: str) -> Base:
     if not (plain and _is_address(parts.netloc) and _PATH.fullmatch(parts.path)):
         raise _bad_url()
     metrics = f"{parts.path.rstrip('/')}/metrics"
-    return Base(parts.netloc, {"__scheme__": parts.scheme, "__metrics_path__": metrics})
+    return ScrapeAddress(parts.netloc, {"__scheme__": parts.scheme, "__metrics_path__": metrics})
 
 
-def targets(names: Iterable[str], base: Base) -> bytes:
-    """Return the JSON that Prometheus reads."""
+def targets_json(names: Iterable[str], address: ScrapeAddress) -> bytes:
+    """Return the target groups of the PBXs *names*, as the JSON that Prometheus reads."""
     groups = [
         {
-            "targets": [base.target],
-            "labels": {**base.labels, "__param_pbx": name, "instance": name},
+            "targets": [address.target],
+            "labels": {**address.labels, "__param_pbx": name, "instance": name},
         }
         for name in names
     ]
@@ -59,7 +60,7 @@ def targets(names: Iterable[str], base: Base) -> bytes:
 
 
 def _is_address(text: str) -> bool:
-    """Tell whether *text* is `host` or `host:port`, the port one that can be connected to."""
+    """Say whether *text* is `host` or `host:port` with a port from 1 to 65535."""
     match = _HOST.fullmatch(text)
     return match is not None and 0 < int(match["port"] or 80) <= _MAX_PORT
 

@@ -1,8 +1,8 @@
-"""What every HTML page here looks like, and what a browser may do with it.
+"""What all HTML pages have in common: the style, and what a browser may load for them.
 
 Rule: one inline style, allowed by its hash, and nothing else: no script, no picture, no frame, no
-form. The pages work in any browser, on a phone (the table becomes cards), in the dark, and read
-aloud.
+form. The pages work in any browser, on a phone (the table becomes cards), in dark mode and with a
+screen reader.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ CONTENT_SECURITY_POLICY = (
 )
 
 
-def document(title: str, body: str) -> str:
-    """Return a whole page; *body* is HTML, *title* is not."""
+def html_page(title: str, body: str) -> str:
+    """Return a whole page; *title* is escaped here, *body* is HTML and is not."""
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
@@ -61,8 +61,8 @@ def document(title: str, body: str) -> str:
     )
 
 
-def index(title: str, names: Iterable[str]) -> str:
-    """Return a page that lists files lying beside it."""
+def file_list_page(title: str, names: Iterable[str]) -> str:
+    """Return a page of links to files; *names* are relative to the page."""
     links = "".join(f'<li><a href="{quote(name)}">{escape(name)}</a></li>' for name in names)
-    head = f'<h1>{escape(title)}</h1><p><a href="../">cdr-exporter</a></p>'
-    return document(f"{title} - cdr-exporter", f"{head}<ul>{links}</ul>")
+    heading = f'<h1>{escape(title)}</h1><p><a href="../">cdr-exporter</a></p>'
+    return html_page(f"{title} - cdr-exporter", f"{heading}<ul>{links}</ul>")

@@ -1,7 +1,7 @@
-"""The page for people: how each PBX is doing, in words, and where everything else is.
+"""The landing page: the state of each PBX in words, and links to everything else.
 
-Rule: a pure function of snapshots and *now*. Every value is escaped, and nothing is told by colour
-alone. How it looks is `web.document`'s: its style goes by the class names and labels given here.
+Rule: a pure function of the snapshots and the current time. Every value is escaped, and nothing is
+shown by colour alone. The style in `web.html` uses the class names and labels given here.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ _LINKS = (
     ("sd", "/sd", "the PBXs as targets, for Prometheus' HTTP service discovery"),
     ("dashboards/", "/dashboards/", "for Grafana"),
     ("rules/", "/rules/", "alerts and recording rules, for Prometheus"),
-    ("-/healthy", "/-/healthy", "this program and its pollers run"),
-    ("-/ready", "/-/ready", "every PBX was polled at least once"),
+    ("-/healthy", "/-/healthy", "whether all pollers run"),
+    ("-/ready", "/-/ready", "whether every PBX was polled at least once"),
 )
 _UNITS = (
     ("s", 1, 90),
@@ -43,6 +43,8 @@ _UNITS = (
     ("h", 3600, 172_800),
     ("days", 86_400, math.inf),
 )
+"""Units of time: name, seconds, and the number of seconds below which it is used."""
+
 _UNKNOWN = "&ndash;"
 _COLUMNS = (
     ("State", ""),
@@ -54,26 +56,26 @@ _COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True)
-class _State:
-    """How a PBX is doing: *style* colours it, *sign* and *word* say it."""
+class _Status:
+    """The state of a PBX: *style* is the class that colours it, *sign* and *word* are shown."""
 
     style: str
     sign: str
     word: str
 
 
-# Those that need somebody come first on the page.
-_DOWN = _State("down", "✕", "Down")
-_LOOK = _State("busy", "!", "Needs a look")
-_BUSY = _State("busy", "↻", "Catching up")
-_WAIT = _State("wait", "…", "Waiting for the first poll")
-_UP = _State("up", "✓", "Up")
-_STATES = (_DOWN, _LOOK, _BUSY, _WAIT, _UP)
+# In this order on the page: first those that somebody has to look after.
+_DOWN = _Status("down", "✕", "Down")
+_ATTENTION = _Status("busy", "!", "Needs attention")
+_BUSY = _Status("busy", "↻", "Catching up")
+_WAIT = _Status("wait", "…", "Waiting for the first poll")
+_UP = _Status("up", "✓", "Up")
+_STATUSES = (_DOWN, _ATTENTION, _BUSY, _WAIT, _UP)
 
 
-def content(snapshots: Sequence[Snapshot], now: Now, version: str) -> str:
-    """Return what stands on the landing page, as the inside of an HTML body."""
-    ordered = sorted(snapshots, key=lambda snapshot: _STATES.index(_state(snapshot)))
+def page_body(snapshots: Sequence[Snapshot], now: Now, version: str) -> str:
+    """Return the content of the landing page, as the inside of an HTML body."""
+    ordered = sorted(snapshots, key=lambda snapshot: _STATUSES.index(_status(snapshot)))
     heads = "".join(
         f'<th scope="col" role="columnheader" class="{style}">{label}</th>'
         for label, style in (("PBX", ""), *_COLUMNS)
@@ -89,28 +91,29 @@ def content(snapshots: Sequence[Snapshot], now: Now, version: str) -> str:
         f'<table role="table"><thead role="rowgroup"><tr role="row">{heads}</tr></thead>'
         f'<tbody role="rowgroup">{rows}</tbody></table>'
         f"<h2>More</h2><ul>{links}</ul>"
-        f"<footer>As of {_utc(now.wall)}; reload for newer. A row is one leg of a call.</footer>"
+        f"<footer>As of {_utc_text(now.wall)}; reload the page to update it. "
+        "A row is one leg of a call.</footer>"
     )
 
 
 def _summary(snapshots: Sequence[Snapshot]) -> str:
-    states = [_state(snapshot) for snapshot in snapshots]
-    counts = [f"{n} {state.word.lower()}" for state in _STATES if (n := states.count(state))]
+    states = [_status(snapshot) for snapshot in snapshots]
+    counts = [f"{n} {state.word.lower()}" for state in _STATUSES if (n := states.count(state))]
     noun = "PBX" if len(states) == 1 else "PBXs"
     return f"{len(states)} {noun}: {', '.join(counts)}." if states else "No PBX."
 
 
 def _row(snapshot: Snapshot, now: Now) -> str:
-    name, state = escape(snapshot.pbx), _state(snapshot)
+    name, state = escape(snapshot.pbx), _status(snapshot)
     notes = "".join(f'<p class="note">{escape(note)}</p>' for note in _notes(snapshot, now))
-    word = f"{state.word}{_since(snapshot, now)}" if state is _DOWN else state.word
+    word = f"{state.word}{_down_for(snapshot, now)}" if state is _DOWN else state.word
     sign = f'<span class="state"><span aria-hidden="true">{state.sign}</span> {word}</span>'
     cells = (
         sign + notes,
-        _moment(_gauge(snapshot, LAST_SUCCESS), now),
-        _number(_counted(snapshot) or _nothing_yet(snapshot)),
+        _time_cell(_gauge(snapshot, LAST_SUCCESS), now),
+        _number(_rows_counted(snapshot) or _zero_if_reached(snapshot)),
         _number(_gauge(snapshot, PBX_RECORDS)),
-        _moment(_gauge(snapshot, LAST_RECORD), now),
+        _time_cell(_gauge(snapshot, LAST_RECORD), now),
     )
     shown = "".join(
         f'<td role="cell" data-label="{label}" class="{style}">{cell}</td>'
@@ -122,52 +125,52 @@ def _row(snapshot: Snapshot, now: Now) -> str:
     )
 
 
-def _state(snapshot: Snapshot) -> _State:
+def _status(snapshot: Snapshot) -> _Status:
     if not snapshot.attempted:
         return _WAIT
     if _gauge(snapshot, UP) != 1:
         return _DOWN
     if _gauge(snapshot, STATE_WRITE_OK) == 0 or _gauge(snapshot, LINEAGE_SUSPECT):
-        return _LOOK
+        return _ATTENTION
     return _BUSY if not snapshot.shown or _gauge(snapshot, BACKLOG) else _UP
 
 
-def _since(snapshot: Snapshot, now: Now) -> str:
+def _down_for(snapshot: Snapshot, now: Now) -> str:
     last = _gauge(snapshot, LAST_SUCCESS)
-    return f" for {_length(max(0.0, now.wall - last))}" if last else ""
+    return f" for {_duration(max(0.0, now.wall - last))}" if last else ""
 
 
 def _notes(snapshot: Snapshot, now: Now) -> Iterable[str]:
-    """Yield what a person should know beside the state, most pressing first."""
+    """Yield what a person should know besides the state, the most urgent first."""
     blocks = [
         s.labels[0] for s, v in snapshot.gauges.items() if s.family == AUTH_BLOCKED.name and v
     ]
     if blocks:
-        yield f"The PBX keeps us out, somebody has to act: {', '.join(blocks)}."
+        yield f"The PBX refuses the exporter until somebody acts: {', '.join(blocks)}."
     if snapshot.trouble:
         yield f"Last poll: {snapshot.trouble}."
     if _gauge(snapshot, STATE_WRITE_OK) == 0:
         yield "The state file cannot be written; nothing new is counted."
     if _gauge(snapshot, LINEAGE_SUSPECT):
-        yield "Its newest rows are not of the table known so far; nothing is counted for now."
+        yield "Its newest rows do not belong to the CDR list read so far; counting has paused."
     if backlog := _gauge(snapshot, BACKLOG):
-        yield f"At most {_number(backlog)} rows to read."
+        yield f"At most {_number(backlog)} rows are still to be read."
     if snapshot.shown and not snapshot.shows_calls(now):
-        yield "Its call metrics are hidden: silent for longer than stale_after."
+        yield "Its call metrics are hidden: no valid answer for longer than stale_after."
     elif snapshot.attempted and not snapshot.shown:
-        yield "Its call metrics are hidden until what was missed is read."
+        yield "Its call metrics are hidden until the rows it missed are read."
 
 
 def _gauge(snapshot: Snapshot, family: Family) -> float | None:
     return snapshot.gauges.get(Series(family.name))
 
 
-def _counted(snapshot: Snapshot) -> int:
+def _rows_counted(snapshot: Snapshot) -> int:
     return sum(v[0] for s, v in snapshot.totals.series.items() if s.family == RECORDS.name)
 
 
-def _nothing_yet(snapshot: Snapshot) -> float | None:
-    """Return 0 for a PBX that was asked and has nothing to count, None for one never reached."""
+def _zero_if_reached(snapshot: Snapshot) -> float | None:
+    """Return 0 for a PBX that was reached and had no rows to count, None for one never reached."""
     return 0.0 if _gauge(snapshot, LAST_SUCCESS) else None
 
 
@@ -175,25 +178,25 @@ def _number(value: float | None) -> str:
     return f"{value:,.0f}" if value is not None and math.isfinite(value) else _UNKNOWN
 
 
-def _moment(epoch: float | None, now: Now) -> str:
+def _time_cell(epoch: float | None, now: Now) -> str:
     if epoch == 0:
         return "never"
-    if epoch is None or not (moment := _utc(epoch)):
+    if epoch is None or not (date := _utc_text(epoch)):
         return _UNKNOWN
     ago = now.wall - epoch
-    relative = f"{_length(ago)} ago" if ago >= 0 else f"in {_length(-ago)}"
-    return f"<time>{relative}</time><small>{moment}</small>"
+    relative = f"{_duration(ago)} ago" if ago >= 0 else f"in {_duration(-ago)}"
+    return f"<time>{relative}</time><small>{date}</small>"
 
 
-def _utc(epoch: float) -> str:
-    """Return a moment in UTC, nothing where the calendar has no place for it."""
+def _utc_text(epoch: float) -> str:
+    """Return *epoch* as a date and time in UTC, or nothing if it is outside the calendar."""
     try:
         return f"{datetime.fromtimestamp(epoch, UTC):%Y-%m-%d %H:%M} UTC"
     except (ValueError, OverflowError, OSError):
         return ""
 
 
-def _length(seconds: float) -> str:
-    """Return a length of time in its largest sensible unit."""
+def _duration(seconds: float) -> str:
+    """Return *seconds* in the largest unit that keeps the number above 1."""
     unit, size = next((u, size) for u, size, limit in _UNITS if seconds < limit)
     return f"{seconds / size:.0f} {unit}"

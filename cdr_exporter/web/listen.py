@@ -1,9 +1,9 @@
-"""Listen addresses: how they are written and how they become sockets.
+"""Listen addresses: how they are written, and the sockets bound to them.
 
-:10088            every address of the machine, IPv6 and IPv4 where the machine has both
+:10088            every address of the machine, IPv6 too if the machine has it
 127.0.0.1:0       one address, a free port
-[::1]:9000        IPv6 in brackets
-localhost:9000    the first address of the name, IPv4 before IPv6
+[::1]:9000        an IPv6 address, in brackets
+localhost:9000    one address of that name, IPv4 rather than IPv6
 """
 
 from __future__ import annotations
@@ -16,45 +16,45 @@ from typing import NamedTuple
 
 from ..errors import ConfigError, ExporterError
 
-_FORM = re.compile(
+_ADDRESS = re.compile(
     r"(?:\[(?P<six>[0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|(?P<name>[\w.-]*)):(?P<port>[0-9]{1,5})", re.ASCII
 )
 _MAX_PORT = 65535
 _NO_IPV6 = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
-_ANYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 - recognised here, chosen by the operator
+_WILDCARD_HOSTS = ("", "0.0.0.0", "::")  # noqa: S104 - only compared with, not bound to
 
 BACKLOG = 1024
-"""Connections that wait to be accepted; the kernel caps it."""
+"""How many connections may wait to be accepted; the kernel may lower it."""
 
 
 class ListenError(ExporterError):
-    """An address cannot be listened on: taken, not of this machine, not allowed. Exit 1."""
+    """An address cannot be listened on: in use, not of this machine, not permitted. Exit 1."""
 
 
 class ListenAddress(NamedTuple):
-    """A host (empty: every one) and a port (0: a free one)."""
+    """A host (empty: every address of the machine) and a port (0: any free one)."""
 
     host: str
     port: int
 
     def __str__(self) -> str:
-        """Return it as it is written on a command line."""
+        """Return the address as it is written on the command line."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @property
     def url(self) -> str:
-        """An address that a browser on this machine can open."""
-        return f"http://{ListenAddress('127.0.0.1', self.port) if self.anywhere else self}/"
+        """A URL that a browser on this machine can open."""
+        return f"http://{ListenAddress('127.0.0.1', self.port) if self.is_wildcard else self}/"
 
     @property
-    def anywhere(self) -> bool:
-        """Say whether it is every address of the machine."""
-        return self.host in _ANYWHERE
+    def is_wildcard(self) -> bool:
+        """Whether it stands for every address of the machine."""
+        return self.host in _WILDCARD_HOSTS
 
 
-def parse(text: str) -> ListenAddress:
-    """Read one `--web.listen-address`."""
-    match = _FORM.fullmatch(text)
+def parse_listen_address(text: str) -> ListenAddress:
+    """Return the address written in one `--web.listen-address`; raises `ConfigError`."""
+    match = _ADDRESS.fullmatch(text)
     if match is None:
         raise ConfigError(
             f"--web.listen-address {text!r}: not of the form host:port, :port or [ipv6]:port"
@@ -66,7 +66,10 @@ def parse(text: str) -> ListenAddress:
 
 
 def bind(addresses: Sequence[ListenAddress]) -> list[socket.socket]:
-    """Return a listening socket per address, or none at all: all are closed when one fails."""
+    """Return a listening socket for each address; raises `ListenError`.
+
+    If one address fails, the sockets of the others are closed.
+    """
     if not addresses:
         raise ListenError("no address to listen on")
     sockets: list[socket.socket] = []
@@ -76,12 +79,12 @@ def bind(addresses: Sequence[ListenAddress]) -> list[socket.socket]:
         except (OSError, UnicodeError) as error:
             for bound in sockets:
                 bound.close()
-            raise ListenError(f"cannot listen on {address}: {_reason(error)}") from error
+            raise ListenError(f"cannot listen on {address}: {_reason_of(error)}") from error
     return sockets
 
 
-def bound_to(listening: socket.socket) -> ListenAddress:
-    """Return where a socket listens."""
+def address_of(listening: socket.socket) -> ListenAddress:
+    """Return the address that a socket listens on."""
     host, port, *_ = listening.getsockname()
     return ListenAddress(host, port)
 
@@ -92,9 +95,9 @@ def _bind(address: ListenAddress) -> socket.socket:
     found = socket.getaddrinfo(
         address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )
-    # AF_INET is the smaller number wherever this runs.
-    family, _, _, _, place = min(found, key=lambda entry: entry[0])
-    return socket.create_server(place, family=family, backlog=BACKLOG)
+    # AF_INET is smaller than AF_INET6 on every platform, so IPv4 comes first.
+    family, _, _, _, socket_address = min(found, key=lambda entry: entry[0])
+    return socket.create_server(socket_address, family=family, backlog=BACKLOG)
 
 
 def _bind_everywhere(port: int) -> socket.socket:
@@ -104,14 +107,14 @@ def _bind_everywhere(port: int) -> socket.socket:
                 ("", port), family=socket.AF_INET6, backlog=BACKLOG, dualstack_ipv6=True
             )
         except OSError as error:
-            # The kernel knows IPv6, but this machine has no such address.
+            # The kernel supports IPv6, but this machine has no IPv6 address.
             if error.errno not in _NO_IPV6:
                 raise
     return socket.create_server(("", port), backlog=BACKLOG)
 
 
-def _reason(error: OSError | UnicodeError) -> str:
+def _reason_of(error: OSError | UnicodeError) -> str:
     if isinstance(error, OSError) and error.strerror:
-        # Python adds the address once more, in brackets.
+        # Python appends the address in brackets, which the message has already.
         return error.strerror.partition(" (while")[0].lower()
     return "no such host name"

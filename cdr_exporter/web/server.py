@@ -1,14 +1,14 @@
-"""Sockets in front of the application: waitress, held to what a scrape endpoint needs.
+"""The HTTP server: waitress, with the limits that a scrape endpoint needs.
 
-Rule: one connection carries one request and has a deadline for asking and one for taking the
-answer. So a client that sends slowly, never reads, or asks for much at once holds a place and a
-buffer for a while, but no thread, and never the others up.
+Rule: a connection serves one request and has two deadlines, one for the request and one for the
+response. A client that sends slowly, never reads or sends many requests at once occupies a
+connection and a buffer until its deadline, but no thread, and it delays no other client.
 
-What waitress alone would allow, and is closed here (seen in 3.0.2):
+waitress alone does not limit these clients (seen in 3.0.2), so this module does:
 
-- A client that pipelines large answers and reads none blocks a worker thread, without limit.
-- A client whose window is full is never closed: the timeout waits for it to become writable.
-- One that sends a byte now and then is never idle, so never timed out.
+- One that pipelines requests for large responses and reads none blocks a worker thread forever.
+- One whose TCP window is full is never closed: the timeout waits until the socket is writable.
+- One that sends a byte now and then is never idle and so never times out.
 """
 
 from __future__ import annotations
@@ -21,29 +21,33 @@ from collections.abc import Sequence
 from typing import Any
 from wsgiref.types import WSGIApplication
 
-# waitress has neither stubs nor annotations: what comes from it is Any, and stays in this module.
+# waitress has no annotations, so all that comes from it has the type Any; no other module uses it.
 from waitress import wasyncore  # type: ignore[import-untyped]
 from waitress.channel import HTTPChannel  # type: ignore[import-untyped]
 from waitress.parser import HTTPRequestParser, ParsingError  # type: ignore[import-untyped]
 from waitress.server import TcpWSGIServer, create_server  # type: ignore[import-untyped]
 
-from .listen import BACKLOG, ListenAddress, bind, bound_to
+from .listen import BACKLOG, ListenAddress, address_of, bind
 
-ASK_SECONDS = 10.0
-"""From connecting to a whole request."""
+REQUEST_SECONDS = 10.0
+"""Time from the connection to the end of the request."""
 
-TAKE_SECONDS = 60.0
-"""From connecting to the last byte of the answer; longer than any sensible scrape timeout."""
+RESPONSE_SECONDS = 60.0
+"""Time from the connection to the last byte of the response; longer than any scrape timeout."""
 
-_TICK_SECONDS = 1.0
-_LAST_SECONDS = 0.5
+_LOOP_SECONDS = 1.0
+"""How often deadlines are checked, at least."""
+
+_GRACE_SECONDS = 0.5
+"""How long `stop` waits for responses under way, and again for worker threads."""
+
 _KIB = 1024
-_MOST_CONNECTIONS = 1000
+_MAX_CONNECTIONS = 1000
 
 _SETTINGS = {
     "asyncore_use_poll": True,
     "backlog": BACKLOG,
-    "channel_timeout": int(TAKE_SECONDS),
+    "channel_timeout": int(RESPONSE_SECONDS),
     "clear_untrusted_proxy_headers": True,
     "expose_tracebacks": False,
     "ident": None,
@@ -55,32 +59,39 @@ _SETTINGS = {
 
 
 class Server:
-    """Listens from the moment it is made; answers between `start` and `stop`."""
+    """Listens as soon as it is created; responds between `start` and `stop`.
+
+    *request_seconds* and *response_seconds* are the deadlines of a connection, both counted from
+    its beginning. Creating it raises `ListenError`.
+    """
 
     def __init__(
         self,
         app: WSGIApplication,
         listen: Sequence[ListenAddress],
         *,
-        ask_seconds: float = ASK_SECONDS,
-        take_seconds: float = TAKE_SECONDS,
+        request_seconds: float = REQUEST_SECONDS,
+        response_seconds: float = RESPONSE_SECONDS,
     ) -> None:
-        # A busy moment is no warning ("Task queue depth"); what waitress says at INFO names paths.
+        # waitress warns whenever a request waits ("Task queue depth"), and logs paths at INFO.
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)
         logging.getLogger("waitress").setLevel(logging.WARNING)
         sockets = bind(listen)
-        self.addresses: tuple[ListenAddress, ...] = tuple(map(bound_to, sockets))
-        self._deadlines = ask_seconds, take_seconds
-        self._places: dict[int, Any] = {}
-        """waitress' map: file number → listener, trigger or channel. The loop's thread owns it."""
+        self.addresses: tuple[ListenAddress, ...] = tuple(map(address_of, sockets))
+        self._deadlines = request_seconds, response_seconds
+        self._socket_map: dict[int, Any] = {}
+        """waitress' map: file descriptor → listener, trigger or connection.
+
+        Only the thread of the loop may change it.
+        """
         self._waitress = create_server(
             app,
-            map=self._places,
+            map=self._socket_map,
             sockets=sockets,
             connection_limit=_connection_limit(),
             **_SETTINGS,
         )
-        self._listeners = [s for s in self._places.values() if isinstance(s, TcpWSGIServer)]
+        self._listeners = [s for s in self._socket_map.values() if isinstance(s, TcpWSGIServer)]
         for listener in self._listeners:
             listener.channel_class = _Channel
         self._stopping = threading.Event()
@@ -88,54 +99,57 @@ class Server:
 
     @property
     def running(self) -> bool:
-        """Say whether requests are being answered."""
+        """Whether requests are being served."""
         return self._thread.is_alive()
 
     def start(self) -> None:
-        """Answer requests, in threads of the server's own."""
+        """Serve requests, in threads of the server."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Take no more requests, let those under way end for a moment, and close everything."""
+        """Accept no more requests, let those under way finish, and close all sockets.
+
+        Takes at most about 2 `_GRACE_SECONDS`.
+        """
         self._stopping.set()
         if self.running:
             self._listeners[0].pull_trigger()
             self._thread.join()
         dispatcher = self._waitress.task_dispatcher
-        dispatcher.shutdown(timeout=_LAST_SECONDS)
-        # A worker that is still busy writes to its listener's trigger in the end: were that
-        # closed, it would write to whatever file has the number by then.
+        dispatcher.shutdown(timeout=_GRACE_SECONDS)
+        # A worker that is still busy will write to its listener's trigger. If that were closed, the
+        # write could reach another file that has got the same descriptor since.
         if not dispatcher.threads:
-            wasyncore.close_all(self._places)
+            wasyncore.close_all(self._socket_map)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            wasyncore.poll2(_TICK_SECONDS, self._places)
-            self._sweep(time.monotonic())
+            wasyncore.poll2(_LOOP_SECONDS, self._socket_map)
+            self._close_overdue(time.monotonic())
         for listener in self._listeners:
             listener.accepting = False
-        end = time.monotonic() + _LAST_SECONDS
-        while any(c.is_served for c in self._channels()) and (left := end - time.monotonic()) > 0:
-            wasyncore.poll2(left, self._places)
+        end = time.monotonic() + _GRACE_SECONDS
+        while any(c.is_busy for c in self._channels()) and (left := end - time.monotonic()) > 0:
+            wasyncore.poll2(left, self._socket_map)
 
-    def _sweep(self, now: float) -> None:
+    def _close_overdue(self, now: float) -> None:
         for channel in self._channels():
-            ask, take = self._deadlines
-            if now - channel.opened_at > (take if channel.is_served else ask):
+            request, response = self._deadlines
+            if now - channel.opened_at > (response if channel.is_busy else request):
                 channel.handle_close()
 
     def _channels(self) -> list[_Channel]:
-        return [place for place in self._places.values() if isinstance(place, _Channel)]
+        return [each for each in self._socket_map.values() if isinstance(each, _Channel)]
 
 
 class _Parser(HTTPRequestParser):  # type: ignore[misc]  # its base is untyped
-    """Reads a request; whatever the client says, it is the connection's last."""
+    """Parses a request, and makes it the last one of its connection."""
 
     def parse_header(self, header_plus: bytes) -> None:
         try:
             super().parse_header(header_plus)
         except ValueError:
-            # `http://[` as the target, or a Content-Length of 5,000 digits.
+            # For example a target `http://[`, or a Content-Length of 5,000 digits.
             raise ParsingError("Bad target or header") from None
         if self.chunked and "CONTENT_LENGTH" in self.headers:
             raise ParsingError("Both Content-Length and Transfer-Encoding")
@@ -143,7 +157,7 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]  # its base is untyped
 
 
 class _Channel(HTTPChannel):  # type: ignore[misc]  # its base is untyped
-    """One connection."""
+    """One connection; *opened_at* is a time on the steady clock."""
 
     parser_class = _Parser
 
@@ -152,12 +166,12 @@ class _Channel(HTTPChannel):  # type: ignore[misc]  # its base is untyped
         super().__init__(*arguments, **named)
 
     @property
-    def is_served(self) -> bool:
-        """Say whether a whole request came in and its answer is not gone yet."""
+    def is_busy(self) -> bool:
+        """Whether a whole request has arrived and its response is not completely sent."""
         return bool(self.requests or self.total_outbufs_len)
 
 
 def _connection_limit() -> int:
-    """Return how many clients to take, leaving half of the file numbers to the rest of us."""
+    """Return how many connections to accept: at most half of the file descriptors allowed."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return min(_MOST_CONNECTIONS, files // 2) if files > 0 else _MOST_CONNECTIONS
+    return min(_MAX_CONNECTIONS, files // 2) if files > 0 else _MAX_CONNECTIONS

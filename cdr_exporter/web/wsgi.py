@@ -1,8 +1,9 @@
-"""A request as far as we look at it, and an answer with all its headers.
+"""The parts of a request that are used, and a response with all its headers.
 
-Rule: the path is the request target as it was sent, up to the first `?`. Servers decode it, fold
-slashes and drop fragments before they hand it on; then `//metrics` and `/%6detrics` would pass
-for `/metrics`, and a name check could be walked around.
+Rule: the path is the request target exactly as the client sent it, up to the first `?`. The path
+that WSGI servers provide is decoded, with slashes merged and fragments removed. With it
+`//metrics` and `/%6detrics` would count as `/metrics`, and a check of a file name could be
+bypassed.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ TEXT = "text/plain; charset=utf-8"
 HTML = "text/html; charset=utf-8"
 JSON = "application/json"
 
-_ALWAYS = (
+_COMMON_HEADERS = (
     ("Cache-Control", "no-store"),
     ("Referrer-Policy", "no-referrer"),
     ("X-Content-Type-Options", "nosniff"),
@@ -29,7 +30,7 @@ _ALWAYS = (
 
 @dataclass(frozen=True, slots=True)
 class HTTPRequest:
-    """The parts of a request that matter to us."""
+    """A request: *path* and *query* are as sent, the headers empty if missing."""
 
     method: str
     path: str
@@ -39,8 +40,8 @@ class HTTPRequest:
     host: str = ""
 
     @classmethod
-    def read(cls, environ: WSGIEnvironment) -> HTTPRequest:
-        """Read a request out of what waitress hands over."""
+    def from_environ(cls, environ: WSGIEnvironment) -> HTTPRequest:
+        """Return the request in a WSGI environment; waitress adds `REQUEST_URI` to it."""
         path, _, query = environ["REQUEST_URI"].partition("?")
         return cls(
             method=environ["REQUEST_METHOD"],
@@ -52,14 +53,14 @@ class HTTPRequest:
         )
 
     def values(self, key: str) -> list[str]:
-        """Return the values of *key* in the query, empty ones too."""
+        """Return all values of *key* in the query, decoded, empty ones included."""
         pairs = parse_qsl(self.query, keep_blank_values=True)
         return [value for name, value in pairs if name == key]
 
 
 @dataclass(frozen=True, slots=True)
 class HTTPResponse:
-    """Status, body and the headers that are not on every answer."""
+    """A response; *headers* are sent in addition to those that every response has."""
 
     body: bytes
     content_type: str = TEXT
@@ -67,29 +68,29 @@ class HTTPResponse:
     headers: tuple[tuple[str, str], ...] = ()
 
     def send(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer; HEAD gets the length and no body."""
+        """Start the response and return its body (WSGI); the response to HEAD has no body."""
         start_response(
             f"{self.status.value} {self.status.phrase}",
             [
                 ("Content-Type", self.content_type),
                 ("Content-Length", str(len(self.body))),
-                *_ALWAYS,
+                *_COMMON_HEADERS,
                 *self.headers,
             ],
         )
         if environ["REQUEST_METHOD"] == "HEAD":
             return []
-        return _chunks(environ, self.body)
+        return _body_iterable(environ, self.body)
 
 
-def text(words: str, status: HTTPStatus = HTTPStatus.OK) -> HTTPResponse:
-    """Return one line of text for people and probes."""
-    return HTTPResponse(f"{words}\n".encode(), status=status)
+def text_response(line: str, status: HTTPStatus = HTTPStatus.OK) -> HTTPResponse:
+    """Return a response of one line of text."""
+    return HTTPResponse(f"{line}\n".encode(), status=status)
 
 
-def _chunks(environ: WSGIEnvironment, body: bytes) -> Iterable[bytes]:
-    # A list would be copied into the server's buffer, and from 1 MB on into a temporary file:
-    # a scrape must not need a disk. A file is sent from where it lies.
+def _body_iterable(environ: WSGIEnvironment, body: bytes) -> Iterable[bytes]:
+    # waitress copies a list into its buffer, which is a temporary file from 1 MB on, and a scrape
+    # must not depend on a disk. It sends a file object without a copy.
     wrapper: Any = environ.get("wsgi.file_wrapper")
     wrapped: Iterable[bytes] = wrapper(io.BytesIO(body)) if wrapper else [body]
     return wrapped

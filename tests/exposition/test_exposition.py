@@ -188,7 +188,7 @@ def text_of_prometheus_client(
     registry = CollectorRegistry()
     registry.register(Judge(snapshots, bounds))
     write = openmetrics_format.generate_latest if openmetrics else generate_latest
-    text = write(registry)  # type: ignore[operator]
+    text = write(registry)
     assert isinstance(text, bytes)
     return text
 

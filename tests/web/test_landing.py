@@ -5,8 +5,8 @@ from html.parser import HTMLParser
 import pytest
 
 from cdr_exporter.metrics.totals import Series
-from cdr_exporter.web.html import document, index
-from cdr_exporter.web.landing import content
+from cdr_exporter.web.html import file_list_page, html_page
+from cdr_exporter.web.landing import page_body
 
 from ..support.web import NOW, snapshot
 
@@ -42,7 +42,7 @@ class PageReader(HTMLParser):
 
 
 def read(*snapshots, now=NOW):
-    reader = PageReader(document("t", content(snapshots, now, "1.2.3")))
+    reader = PageReader(html_page("t", page_body(snapshots, now, "1.2.3")))
     assert reader.open == []
     return reader
 
@@ -100,7 +100,7 @@ def test_a_pbx_that_keeps_us_out_says_why():
     blocked = snapshot()
     blocked = type(blocked)(pbx="hq", gauges=gauges, attempted=True)
 
-    assert "The PBX keeps us out, somebody has to act: credentials." in state(blocked)
+    assert "The PBX refuses the exporter until somebody acts: credentials." in state(blocked)
 
 
 @pytest.mark.parametrize(
@@ -111,28 +111,28 @@ def test_a_pbx_that_keeps_us_out_says_why():
         ),
         pytest.param(
             {"gauges": {"cdr_exporter_backlog": 182_344.0}},
-            "↻ Catching up At most 182,344 rows to read.",
+            "↻ Catching up At most 182,344 rows are still to be read.",
             id="backlog",
         ),
         pytest.param(
             {"shown": False},
-            "↻ Catching up Its call metrics are hidden until what was missed is read.",
+            "↻ Catching up Its call metrics are hidden until the rows it missed are read.",
             id="not yet shown",
         ),
         pytest.param(
             {"fresh_until": NOW.steady},
-            "✓ Up Its call metrics are hidden: silent for longer than stale_after.",
+            "✓ Up Its call metrics are hidden: no valid answer for longer than stale_after.",
             id="silent",
         ),
         pytest.param(
             {"gauges": {"cdr_exporter_state_write_ok": 0.0}},
-            "! Needs a look The state file cannot be written; nothing new is counted.",
+            "! Needs attention The state file cannot be written; nothing new is counted.",
             id="state not written",
         ),
         pytest.param(
             {"gauges": {"cdr_exporter_lineage_suspect": 1.0}},
-            "! Needs a look Its newest rows are not of the table known so far; nothing is counted "
-            "for now.",
+            "! Needs attention Its newest rows do not belong to the CDR list read so "
+            "far; counting has paused.",
             id="another table",
         ),
     ],
@@ -155,11 +155,11 @@ def test_those_that_need_somebody_come_first_and_the_rest_as_configured():
 
 def test_a_summary_counts_the_states():
     many = [snapshot(f"up{number}") for number in range(38)]
-    text = content([*many, snapshot("x", gauges=DOWN), snapshot("y", gauges=DOWN)], NOW, "1")
+    text = page_body([*many, snapshot("x", gauges=DOWN), snapshot("y", gauges=DOWN)], NOW, "1")
 
     assert "<p>40 PBXs: 2 down, 38 up.</p>" in text
-    assert "<p>1 PBX: 1 up.</p>" in content([snapshot()], NOW, "1")
-    assert "<p>No PBX.</p>" in content([], NOW, "1")
+    assert "<p>1 PBX: 1 up.</p>" in page_body([snapshot()], NOW, "1")
+    assert "<p>No PBX.</p>" in page_body([], NOW, "1")
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_what_is_not_known_yet_is_left_out():
 
 def test_every_value_is_escaped():
     hostile = snapshot('<b>"&', gauges=DOWN, trouble="<script>alert('x')</script>")
-    text = content([hostile], NOW, "<1.0>")
+    text = page_body([hostile], NOW, "<1.0>")
 
     assert "<b>" not in text
     assert "<script" not in text
@@ -222,7 +222,7 @@ def test_links_are_relative_so_that_a_proxy_may_add_a_prefix():
 
 
 def test_the_table_can_be_read_aloud():
-    text = content([snapshot()], NOW, "1")
+    text = page_body([snapshot()], NOW, "1")
 
     assert text.count('<th scope="col"') == 6
     assert text.count('<th scope="row"') == 1
@@ -231,12 +231,15 @@ def test_the_table_can_be_read_aloud():
 
 
 def test_pages_have_no_script_and_load_nothing():
-    for page in (document("t", content([snapshot()], NOW, "1")), index("Rules", ["a.yml"])):
+    for page in (
+        html_page("t", page_body([snapshot()], NOW, "1")),
+        file_list_page("Rules", ["a.yml"]),
+    ):
         assert not re.search(r"<script|<img|<link|\son\w+=|url\(|@import|http", page)
 
 
 def test_a_list_of_files_is_escaped_too():
-    page = index("<T>", ['a"<.yml'])
+    page = file_list_page("<T>", ['a"<.yml'])
 
     assert PageReader(page).hrefs == ["../", "a%22%3C.yml"]
     assert "<T>" not in page
@@ -250,7 +253,7 @@ def relative_luminance(color):
 
 @pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
 def test_every_ink_can_be_read_on_its_paper(scheme):
-    schemes = re.findall(r":root\{(.*?)\}", document("t", ""), re.DOTALL)
+    schemes = re.findall(r":root\{(.*?)\}", html_page("t", ""), re.DOTALL)
     colors = dict(re.findall(r"--(\w+):(#\w+)", schemes[scheme]))
     colors = {
         k: v if len(v) == 7 else "#" + "".join(2 * c for c in v[1:]) for k, v in colors.items()

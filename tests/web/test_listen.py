@@ -4,7 +4,7 @@ import socket
 import pytest
 
 from cdr_exporter.errors import ConfigError
-from cdr_exporter.web import ListenAddress, ListenError, Server, parse
+from cdr_exporter.web import ListenAddress, ListenError, Server, parse_listen_address
 from cdr_exporter.web.listen import bind
 
 from ..support.web import app, snapshot
@@ -27,7 +27,7 @@ def close(*sockets):
     ],
 )
 def test_a_listen_address_is_read(text, expected):
-    assert parse(text) == expected
+    assert parse_listen_address(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_a_listen_address_is_read(text, expected):
 )
 def test_anything_else_is_an_argument_error(text):
     with pytest.raises(ConfigError, match=r"^--web\.listen-address"):
-        parse(text)
+        parse_listen_address(text)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_an_address_is_written_for_people_and_for_browsers(address, written, url
 
 
 def test_a_free_port_is_known_once_it_is_bound():
-    server = Server(app(snapshot()), [parse("127.0.0.1:0")])
+    server = Server(app(snapshot()), [parse_listen_address("127.0.0.1:0")])
     server.stop()
 
     ((host, port),) = server.addresses
@@ -82,7 +82,7 @@ def test_a_free_port_is_known_once_it_is_bound():
 
 
 def test_no_host_means_both_families_where_there_are_two():
-    server = Server(app(snapshot()), [parse(":0")])
+    server = Server(app(snapshot()), [parse_listen_address(":0")])
     server.start()
     hosts = ["127.0.0.1", "::1"] if socket.has_dualstack_ipv6() else ["127.0.0.1"]
     try:
@@ -105,7 +105,7 @@ def test_a_machine_without_ipv6_addresses_listens_on_ipv4(monkeypatch):
 
     monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: True)
     monkeypatch.setattr(socket, "create_server", without_ipv6)
-    (bound,) = bind([parse(":0")])
+    (bound,) = bind([parse_listen_address(":0")])
 
     assert bound.family == socket.AF_INET
     close(bound)
@@ -128,12 +128,12 @@ def test_a_taken_port_is_said_so(host):
 )
 def test_an_address_that_is_not_ours_is_said_so(text, reason):
     with pytest.raises(ListenError, match=rf"^cannot listen on .*: {reason}$"):
-        bind([parse(text)])
+        bind([parse_listen_address(text)])
 
 
 def test_nothing_stays_bound_when_one_address_fails():
-    (taken,) = bind([parse("127.0.0.1:0")])
-    (free,) = bind([parse("127.0.0.1:0")])
+    (taken,) = bind([parse_listen_address("127.0.0.1:0")])
+    (free,) = bind([parse_listen_address("127.0.0.1:0")])
     first, second = (ListenAddress(*s.getsockname()) for s in (free, taken))
     close(free)
 

@@ -13,10 +13,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from cdr_exporter.web import Server, parse
+from cdr_exporter.web import ListenAddress, Server
 
 from ..support.web import app, snapshot
 
+FREE_PORT = ListenAddress("127.0.0.1", 0)
 PATIENCE = 10.0
 SCRAPE = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
 BIG = b"x" * 5_000_000
@@ -24,7 +25,7 @@ BIG = b"x" * 5_000_000
 
 @contextlib.contextmanager
 def serving(application=None, **deadlines):
-    server = Server(application or app(snapshot()), [parse("127.0.0.1:0")], **deadlines)
+    server = Server(application or app(snapshot()), [FREE_PORT], **deadlines)
     server.start()
     try:
         yield server
@@ -195,7 +196,7 @@ def test_half_open_clients_hold_nobody_up():
 
 @pytest.mark.fault("F2")
 def test_a_client_that_asks_too_slowly_is_closed():
-    with serving(ask_seconds=0.2) as server, connect(server) as client:
+    with serving(request_seconds=0.2) as server, connect(server) as client:
         client.sendall(b"GET /metrics")
 
         assert drain(client) == b""
@@ -203,7 +204,7 @@ def test_a_client_that_asks_too_slowly_is_closed():
 
 @pytest.mark.fault("F2")
 def test_a_client_that_drips_is_closed_though_it_is_never_idle():
-    with serving(ask_seconds=0.5) as server, connect(server) as client:
+    with serving(request_seconds=0.5) as server, connect(server) as client:
         client.settimeout(0.1)
         begun = time.monotonic()
         with contextlib.suppress(ConnectionError):
@@ -218,7 +219,7 @@ def test_a_client_that_drips_is_closed_though_it_is_never_idle():
 
 @pytest.mark.fault("F2")
 def test_a_client_that_never_reads_is_closed():
-    with serving(big_app(), take_seconds=0.3) as server, connect(server) as client:
+    with serving(big_app(), response_seconds=0.3) as server, connect(server) as client:
         client.sendall(b"GET /dashboards/big.json HTTP/1.1\r\nHost: x\r\n\r\n")
         assert client.recv(1) == b"H"
         # Its window is full: no end can be seen from here before all of that is read.
@@ -258,7 +259,7 @@ def test_a_hundred_scrapers_of_two_megabytes_all_get_theirs():
 
 
 def test_several_addresses_are_served_at_once():
-    server = Server(app(snapshot()), [parse("127.0.0.1:0"), parse("127.0.0.1:0")])
+    server = Server(app(snapshot()), [FREE_PORT, FREE_PORT])
     server.start()
     try:
         one, other = server.addresses
@@ -292,7 +293,7 @@ def test_an_answer_under_way_is_ended_before_it_stops():
         entered.set()
         return go_on.wait(PATIENCE)
 
-    server = Server(app(snapshot(), alive=alive), [parse("127.0.0.1:0")])
+    server = Server(app(snapshot(), alive=alive), [FREE_PORT])
     server.start()
     with connect(server) as client:
         client.sendall(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -304,7 +305,7 @@ def test_an_answer_under_way_is_ended_before_it_stops():
 
 
 def test_a_large_answer_under_way_is_ended_before_it_stops():
-    server = Server(big_app(BIG * 4), [parse("127.0.0.1:0")])
+    server = Server(big_app(BIG * 4), [FREE_PORT])
     server.start()
     with connect(server) as client:
         client.sendall(b"GET /dashboards/big.json HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -318,7 +319,7 @@ def test_a_large_answer_under_way_is_ended_before_it_stops():
 
 
 def test_a_server_that_never_started_can_be_stopped():
-    server = Server(app(snapshot()), [parse("127.0.0.1:0")])
+    server = Server(app(snapshot()), [FREE_PORT])
 
     server.stop()
 
