@@ -1,7 +1,11 @@
-"""PBXs as they look from outside, a clock that stands, and a client without a network."""
+"""Snapshots of PBXs, a clock that stands still, and a client that needs no network."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
+from wsgiref.types import WSGIApplication
 
 from cdr_exporter.clock import Now
 from cdr_exporter.exposition import Exposition
@@ -27,10 +31,22 @@ BOUNDS = {
     "legs": (1, 2),
     "delay": DELAY_BUCKETS,
 }
+DASHBOARDS = {"calls.json": b'{"uid": "calls"}'}
+RULES = {"cdr.yml": b"groups: []\n"}
 
 
-def snapshot(name="hq", *, gauges=None, answered=7, trunks=("sip",), **changes):
-    """Return a PBX that is up, with *gauges* by family name put over the usual ones."""
+def snapshot(
+    name: str = "hq",
+    *,
+    gauges: Mapping[str, float] | None = None,
+    answered: int = 7,
+    trunks: Sequence[str] = ("sip",),
+    shown: bool = True,
+    fresh_until: float = NOW.steady + 60,
+    attempted: bool = True,
+    trouble: str = "",
+) -> Snapshot:
+    """Return a PBX that is up, with *gauges* by family name in place of the usual ones."""
     usual = {
         UP.name: 1.0,
         BACKLOG.name: 0.0,
@@ -41,36 +57,40 @@ def snapshot(name="hq", *, gauges=None, answered=7, trunks=("sip",), **changes):
     totals = first_totals(trunks)
     counted = {Series(RECORDS.name, ("ANSWERED", "Inbound", trunks[0])): (answered,)}
     return Snapshot(
-        **{
-            "pbx": name,
-            "totals": totals.merged(counted, totals.trunks, 0.0),
-            "own": {Series(POLLS.name): (3,)},
-            "gauges": {Series(key): value for key, value in {**usual, **(gauges or {})}.items()},
-            "shown": True,
-            "fresh_until": NOW.steady + 60,
-            "attempted": True,
-            **changes,
-        }
+        pbx=name,
+        totals=totals.merged(counted, totals.trunks, 0.0),
+        own={Series(POLLS.name): (3,)},
+        gauges={Series(key): value for key, value in {**usual, **(gauges or {})}.items()},
+        shown=shown,
+        fresh_until=fresh_until,
+        attempted=attempted,
+        trouble=trouble,
     )
 
 
-def exposition():
+def exposition() -> Exposition:
     return Exposition(BOUNDS, version="1.2.3")
 
 
-def app(*snapshots, **changes):
-    """Return the application over *snapshots*, with one dashboard and one rule file."""
+def app(
+    *shown: Snapshot,
+    snapshots: Callable[[], Sequence[Snapshot]] | None = None,
+    now: Callable[[], Now] = lambda: NOW,
+    alive: Callable[[], bool] = lambda: True,
+    dashboards: Mapping[str, bytes] = DASHBOARDS,
+    rules: Mapping[str, bytes] = RULES,
+    external_url: str | None = None,
+) -> App:
+    """Return the application over the snapshots *shown*, with one dashboard and one rule file."""
     return App(
-        **{
-            "snapshots": lambda: snapshots,
-            "exposition": exposition(),
-            "now": lambda: NOW,
-            "alive": lambda: True,
-            "version": "1.2.3",
-            "dashboards": {"calls.json": b'{"uid": "calls"}'},
-            "rules": {"cdr.yml": b"groups: []\n"},
-            **changes,
-        }
+        snapshots=snapshots or (lambda: shown),
+        exposition=exposition(),
+        now=now,
+        alive=alive,
+        version="1.2.3",
+        dashboards=dashboards,
+        rules=rules,
+        external_url=external_url,
     )
 
 
@@ -81,18 +101,21 @@ class Response:
     body: bytes = b""
 
     @property
-    def text(self):
+    def text(self) -> str:
         return self.body.decode()
 
 
-def ask(application, target, method="GET", **headers):
-    """Send a request straight to the application; *headers* are written with underscores."""
+def ask(application: WSGIApplication, target: str, method: str = "GET", **headers: str) -> Response:
+    """Send a request directly to the application; *headers* are written with underscores."""
     response = Response()
 
-    def start_response(status, given):
+    def start_response(
+        status: str, given: list[tuple[str, str]], exc_info: Any = None, /
+    ) -> Callable[[bytes], object]:
         response.status = int(status.split()[0])
         response.headers = dict(given)
         assert len(response.headers) == len(given), "a header came twice"
+        return lambda written: None
 
     named = {f"HTTP_{name.upper()}": value for name, value in headers.items()}
     environ = {"REQUEST_METHOD": method, "REQUEST_URI": target, **named}

@@ -1,7 +1,11 @@
+from __future__ import annotations
+
 import gzip
 import zlib
+from collections.abc import Callable, Iterable
 
 import pytest
+from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import (
     text_string_to_metric_families as read_openmetrics,
 )
@@ -35,7 +39,7 @@ OPENMETRICS, TEXT = "application/openmetrics-text", "text/plain"
         pytest.param(";;,q=,=;q=1", TEXT, id="garbage"),
     ],
 )
-def test_the_format_follows_the_accept_header(accept, kind):
+def test_the_format_follows_the_accept_header(accept: str, kind: str) -> None:
     response = ask(app(snapshot()), "/metrics", accept=accept)
 
     assert response.headers["Content-Type"].partition(";")[0] == kind
@@ -47,7 +51,9 @@ def test_the_format_follows_the_accept_header(accept, kind):
 @pytest.mark.parametrize(
     ("accept", "read"), [("", read_text), (PROMETHEUS_2, read_openmetrics)], ids=[TEXT, OPENMETRICS]
 )
-def test_both_formats_are_read_by_the_librarys_parsers(target, accept, read):
+def test_both_formats_are_read_by_the_librarys_parsers(
+    target: str, accept: str, read: Callable[[str], Iterable[Metric]]
+) -> None:
     response = ask(app(snapshot("hq", answered=41)), target, accept=accept)
 
     samples = [s for family in read(response.text) for s in family.samples]
@@ -57,7 +63,7 @@ def test_both_formats_are_read_by_the_librarys_parsers(target, accept, read):
 
 
 @pytest.mark.parametrize("accept", ["", PROMETHEUS_2], ids=[TEXT, OPENMETRICS])
-def test_gzip_holds_the_same_text_in_one_member(accept):
+def test_gzip_holds_the_same_text_in_one_member(accept: str) -> None:
     application = app(snapshot())
     headers = {"accept": accept, "accept_encoding": "gzip"}
 
@@ -72,7 +78,7 @@ def test_gzip_holds_the_same_text_in_one_member(accept):
     assert member.unused_data == b""
 
 
-def test_the_process_families_are_in_the_gzip_too():
+def test_the_process_families_are_in_the_gzip_too() -> None:
     packed = ask(app(snapshot()), "/metrics", accept_encoding="gzip, deflate")
 
     assert b"python_info" in gzip.decompress(packed.body)
@@ -103,11 +109,11 @@ def test_the_process_families_are_in_the_gzip_too():
         (",;=,gzip,", True),
     ],
 )
-def test_gzip_is_sent_to_those_who_like_it(accept_encoding, expected):
+def test_gzip_is_sent_to_clients_that_prefer_it(accept_encoding: str, expected: bool) -> None:
     assert accepts_gzip(accept_encoding) is expected
 
 
-def test_without_gzip_nothing_says_gzip():
+def test_without_gzip_nothing_says_gzip() -> None:
     response = ask(app(snapshot()), "/metrics", accept_encoding="gzip;q=0")
 
     assert "Content-Encoding" not in response.headers

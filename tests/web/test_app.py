@@ -1,9 +1,14 @@
+from __future__ import annotations
+
 import json
 import logging
+from collections.abc import Sequence
 
 import pytest
 
+from cdr_exporter.clock import Now
 from cdr_exporter.errors import ConfigError
+from cdr_exporter.metrics.snapshot import Snapshot
 
 from ..support.web import NOW, app, ask, exposition, snapshot
 
@@ -66,7 +71,7 @@ TRAVERSALS = [
         ("/-/healthy?", "text/plain; charset=utf-8", "ok"),
     ],
 )
-def test_each_path_has_its_answer(target, content_type, within):
+def test_each_path_has_its_answer(target: str, content_type: str, within: str) -> None:
     response = ask(app(snapshot()), target, host="exporter:10088")
 
     assert response.status == 200
@@ -76,7 +81,7 @@ def test_each_path_has_its_answer(target, content_type, within):
 
 @pytest.mark.fault("F5")
 @pytest.mark.parametrize("target", OTHER_PATHS)
-def test_a_path_that_is_almost_right_is_not_found(target):
+def test_a_path_that_is_almost_right_is_not_found(target: str) -> None:
     response = ask(app(snapshot()), target)
 
     assert (response.status, response.text) == (404, "not found\n")
@@ -85,32 +90,32 @@ def test_a_path_that_is_almost_right_is_not_found(target):
 @pytest.mark.fault("F4")
 @pytest.mark.parametrize("name", TRAVERSALS)
 @pytest.mark.parametrize("folder", ["/dashboards/", "/rules/"])
-def test_only_a_bundled_file_is_found(folder, name):
+def test_only_a_bundled_file_is_found(folder: str, name: str) -> None:
     assert ask(app(snapshot()), folder + name).status == 404
 
 
 @pytest.mark.fault("F4")
 @pytest.mark.parametrize("target", ["/dashboards/cdr.yml", "/rules/calls.json"])
-def test_a_bundled_file_is_found_in_its_own_folder_only(target):
+def test_a_bundled_file_is_found_in_its_own_folder_only(target: str) -> None:
     assert ask(app(snapshot()), target).status == 404
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "CONNECT", "X"])
-def test_other_methods_are_refused(method):
+def test_other_methods_are_refused(method: str) -> None:
     response = ask(app(snapshot()), "/metrics", method)
 
     assert response.status == 405
     assert response.headers["Allow"] == "GET, HEAD"
 
 
-def test_another_method_on_an_unknown_path_is_not_found():
+def test_another_method_on_an_unknown_path_is_not_found() -> None:
     assert ask(app(snapshot()), "/nothing", "POST").status == 404
 
 
 @pytest.mark.parametrize(
     "target", ["/", "/-/ready", "/sd", "/dashboards/calls.json", "/nothing", "/metrics?pbx="]
 )
-def test_head_has_the_headers_of_get_and_no_body(target):
+def test_head_has_the_headers_of_get_and_no_body(target: str) -> None:
     application = app(snapshot())
     full = ask(application, target, host="a")
 
@@ -122,7 +127,7 @@ def test_head_has_the_headers_of_get_and_no_body(target):
 
 
 @pytest.mark.parametrize("target", ["/", "/metrics", "/-/healthy", "/rules/cdr.yml", "/nothing"])
-def test_every_answer_tells_the_browser_to_be_careful(target):
+def test_every_response_has_the_headers_that_restrict_a_browser(target: str) -> None:
     headers = ask(app(snapshot()), target).headers
 
     assert headers["X-Content-Type-Options"] == "nosniff"
@@ -132,14 +137,14 @@ def test_every_answer_tells_the_browser_to_be_careful(target):
 
 
 @pytest.mark.parametrize("target", ["/", "/dashboards/", "/rules/"])
-def test_a_page_may_load_nothing_but_its_own_style(target):
+def test_a_page_may_load_nothing_but_its_own_style(target: str) -> None:
     policy = ask(app(snapshot()), target).headers["Content-Security-Policy"]
 
     assert policy.startswith("default-src 'none'; style-src 'sha256-")
     assert "unsafe" not in policy
 
 
-def test_one_pbx_comes_without_the_others_and_without_the_process():
+def test_one_pbx_comes_without_the_others_and_without_the_process() -> None:
     response = ask(app(snapshot("hq"), snapshot("branch")), "/metrics?pbx=branch")
 
     assert response.status == 200
@@ -170,22 +175,22 @@ def test_one_pbx_comes_without_the_others_and_without_the_process():
         ("pbx=hq&pbx=", 400),
     ],
 )
-def test_the_pbx_parameter_names_exactly_one_pbx(query, status):
+def test_the_pbx_parameter_names_exactly_one_pbx(query: str, status: int) -> None:
     assert ask(app(snapshot("hq")), f"/metrics?{query}").status == status
 
 
-def test_an_unknown_pbx_is_not_echoed():
+def test_an_unknown_pbx_is_not_echoed() -> None:
     response = ask(app(snapshot()), "/metrics?pbx=%3Cscript%3E")
 
     assert response.text == "no such pbx\n"
 
 
-def test_healthy_while_every_poller_lives():
+def test_healthy_while_every_poller_lives() -> None:
     assert ask(app(alive=lambda: True), "/-/healthy").text == "ok\n"
     assert ask(app(alive=lambda: False), "/-/healthy").status == 503
 
 
-def test_ready_once_every_pbx_was_attempted_whatever_came_of_it():
+def test_ready_once_every_pbx_was_attempted_whatever_came_of_it() -> None:
     waiting = snapshot("hq", attempted=False), snapshot("branch"), snapshot("new", attempted=False)
     response = ask(app(*waiting), "/-/ready")
 
@@ -196,7 +201,7 @@ def test_ready_once_every_pbx_was_attempted_whatever_came_of_it():
     assert ask(app(down, snapshot("branch")), "/-/ready").status == 200
 
 
-def test_nothing_is_ready_without_a_pbx():
+def test_nothing_is_ready_without_a_pbx() -> None:
     assert ask(app(), "/-/ready").status == 503
 
 
@@ -211,7 +216,7 @@ def test_nothing_is_ready_without_a_pbx():
         "a:65535",
     ],
 )
-def test_service_discovery_points_to_where_it_was_asked(host):
+def test_service_discovery_points_to_where_it_was_asked(host: str) -> None:
     groups = json.loads(ask(app(snapshot("hq"), snapshot("branch")), "/sd", host=host).body)
 
     assert groups == [
@@ -247,11 +252,11 @@ def test_service_discovery_points_to_where_it_was_asked(host):
         "a" * 300,
     ],
 )
-def test_a_forged_host_is_no_target(host):
+def test_a_forged_host_is_no_target(host: str) -> None:
     assert ask(app(snapshot()), "/sd", host=host).status == 400
 
 
-def test_the_external_url_takes_the_place_of_the_host():
+def test_the_external_url_takes_the_place_of_the_host() -> None:
     application = app(snapshot("hq"), external_url="https://mon.example:8443/cdr/")
 
     (group,) = json.loads(ask(application, "/sd", host="ignored, really").body)
@@ -280,7 +285,7 @@ def test_the_external_url_takes_the_place_of_the_host():
         "https://mon.example:port",
     ],
 )
-def test_an_external_url_that_is_none_is_an_argument_error(url):
+def test_a_bad_external_url_is_an_argument_error(url: str) -> None:
     with pytest.raises(ConfigError, match=r"^--web\.external-url: not of the form") as caught:
         app(external_url=url)
 
@@ -288,19 +293,19 @@ def test_an_external_url_that_is_none_is_an_argument_error(url):
 
 
 class BrokenClock:
-    """Breaks, with a secret in its words, until it is repaired."""
+    """Fails with a secret in the message, until it is repaired."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.broken = True
 
-    def __call__(self):
+    def __call__(self) -> Now:
         if self.broken:
             raise RuntimeError("token=canary")
         return NOW
 
 
 @pytest.mark.fault("F10")
-def test_a_failing_handler_costs_a_500_without_details(caplog):
+def test_a_failing_handler_costs_a_500_without_details(caplog: pytest.LogCaptureFixture) -> None:
     clock = BrokenClock()
     application = app(snapshot(), now=clock)
 
@@ -320,20 +325,23 @@ def test_a_failing_handler_costs_a_500_without_details(caplog):
 
 
 @pytest.mark.fault("F9")
-def test_a_query_never_reaches_the_log(caplog):
-    application = app(snapshot(), snapshots=lambda: 1 / 0)
+def test_a_query_never_reaches_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    def failing() -> Sequence[Snapshot]:
+        raise RuntimeError
+
+    application = app(snapshots=failing)
 
     assert ask(application, "/metrics?pbx=%0ainjected").status == 500
     assert "injected" not in caplog.text
 
 
-def test_the_page_of_a_hostile_name_stays_a_page():
+def test_the_page_of_a_hostile_name_stays_a_page() -> None:
     response = ask(app(snapshot("<script>alert(1)</script>")), "/")
 
     assert "<script>" not in response.text
 
 
-def test_what_a_scrape_shows_is_what_the_exposition_says():
+def test_what_a_scrape_shows_is_what_the_exposition_says() -> None:
     one = snapshot("hq")
     expected = exposition().one_pbx(one, NOW, openmetrics=False).plain
 

@@ -1,5 +1,8 @@
+from __future__ import annotations
+
 import http.client
 import socket
+from typing import Any
 
 import pytest
 
@@ -10,7 +13,7 @@ from cdr_exporter.web.listen import bind
 from ..support.web import app, snapshot
 
 
-def close(*sockets):
+def close(*sockets: socket.socket) -> None:
     for bound in sockets:
         bound.close()
 
@@ -26,7 +29,7 @@ def close(*sockets):
         ("192.0.2.1:00080", ("192.0.2.1", 80)),
     ],
 )
-def test_a_listen_address_is_read(text, expected):
+def test_a_listen_address_is_read(text: str, expected: tuple[str, int]) -> None:
     assert parse_listen_address(text) == expected
 
 
@@ -53,7 +56,7 @@ def test_a_listen_address_is_read(text, expected):
         ":٩٠٠٠",
     ],
 )
-def test_anything_else_is_an_argument_error(text):
+def test_anything_else_is_an_argument_error(text: str) -> None:
     with pytest.raises(ConfigError, match=r"^--web\.listen-address"):
         parse_listen_address(text)
 
@@ -67,11 +70,13 @@ def test_anything_else_is_an_argument_error(text):
         (("10.0.0.1", 9000), "10.0.0.1:9000", "http://10.0.0.1:9000/"),
     ],
 )
-def test_an_address_is_written_for_people_and_for_browsers(address, written, url):
+def test_an_address_is_written_for_people_and_for_browsers(
+    address: tuple[str, int], written: str, url: str
+) -> None:
     assert (str(ListenAddress(*address)), ListenAddress(*address).url) == (written, url)
 
 
-def test_a_free_port_is_known_once_it_is_bound():
+def test_a_free_port_is_known_once_it_is_bound() -> None:
     server = Server(app(snapshot()), [parse_listen_address("127.0.0.1:0")])
     server.stop()
 
@@ -81,7 +86,7 @@ def test_a_free_port_is_known_once_it_is_bound():
     assert port > 0
 
 
-def test_no_host_means_both_families_where_there_are_two():
+def test_no_host_means_both_families_where_there_are_two() -> None:
     server = Server(app(snapshot()), [parse_listen_address(":0")])
     server.start()
     hosts = ["127.0.0.1", "::1"] if socket.has_dualstack_ipv6() else ["127.0.0.1"]
@@ -95,10 +100,12 @@ def test_no_host_means_both_families_where_there_are_two():
         server.stop()
 
 
-def test_a_machine_without_ipv6_addresses_listens_on_ipv4(monkeypatch):
+def test_a_machine_without_ipv6_addresses_listens_on_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
     real = socket.create_server
 
-    def without_ipv6(address, *, family=socket.AF_INET, **options):
+    def without_ipv6(
+        address: tuple[str, int], *, family: int = socket.AF_INET, **options: Any
+    ) -> socket.socket:
         if family == socket.AF_INET6:
             raise OSError(99, "Cannot assign requested address")
         return real(address, family=family, **options)
@@ -112,7 +119,7 @@ def test_a_machine_without_ipv6_addresses_listens_on_ipv4(monkeypatch):
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", ""], ids=["one address", "every address"])
-def test_a_taken_port_is_said_so(host):
+def test_a_port_in_use_is_reported(host: str) -> None:
     (taken,) = bind([ListenAddress(host, 0)])
     port = taken.getsockname()[1]
 
@@ -126,12 +133,12 @@ def test_a_taken_port_is_said_so(host):
     ("text", "reason"),
     [("192.0.2.1:0", "cannot assign requested address"), ("a..b:0", "no such host name")],
 )
-def test_an_address_that_is_not_ours_is_said_so(text, reason):
+def test_an_address_of_another_machine_is_reported(text: str, reason: str) -> None:
     with pytest.raises(ListenError, match=rf"^cannot listen on .*: {reason}$"):
         bind([parse_listen_address(text)])
 
 
-def test_nothing_stays_bound_when_one_address_fails():
+def test_nothing_stays_bound_when_one_address_fails() -> None:
     (taken,) = bind([parse_listen_address("127.0.0.1:0")])
     (free,) = bind([parse_listen_address("127.0.0.1:0")])
     first, second = (ListenAddress(*s.getsockname()) for s in (free, taken))
@@ -143,6 +150,6 @@ def test_nothing_stays_bound_when_one_address_fails():
     close(taken, *bind([first]))
 
 
-def test_no_address_at_all_is_said_so():
+def test_no_address_at_all_is_an_error() -> None:
     with pytest.raises(ListenError):
         Server(app(snapshot()), [])
