@@ -23,7 +23,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from cdr_exporter.cdr import Record, decode
 from cdr_exporter.clock import Now
-from cdr_exporter.commands.exporter import bounds_of
+from cdr_exporter.commands.exporter import histogram_bounds
 from cdr_exporter.ingest.call_assembly import call_rules_of
 from cdr_exporter.ingest.pbx_state import PBXState
 from cdr_exporter.ledger import LedgerLimits, from_the_beginning
@@ -42,7 +42,7 @@ from cdr_exporter.settings import (
 from cdr_exporter.store import Store
 
 ROWS, PAGE, ROUNDS = 100_000, 500, 5
-BOUNDS = bounds_of(Settings(pbxs=()))
+BOUNDS = histogram_bounds(Settings(pbxs=()))
 HQ = PBX(name="hq", base_url="http://127.0.0.1", client_id="me", secret=SecretSource(env="X"))
 TERMS = LedgerLimits(late_window=600.0, longest_call=11_700.0)
 

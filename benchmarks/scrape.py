@@ -21,7 +21,7 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, M
 from cdr_exporter import bundled
 from cdr_exporter.cdr.contract import CALL_TYPES, DISPOSITIONS
 from cdr_exporter.clock import Now
-from cdr_exporter.commands.exporter import bounds_of
+from cdr_exporter.commands.exporter import histogram_bounds
 from cdr_exporter.exposition import Exposition
 from cdr_exporter.metrics.catalogue import DURATION, HISTOGRAM, RECORDS, RING, TALK
 from cdr_exporter.metrics.snapshot import Snapshot
@@ -29,7 +29,7 @@ from cdr_exporter.metrics.totals import Series, Totals, Value, width
 from cdr_exporter.settings import Settings
 from cdr_exporter.web import App, Server, parse_listen_address
 
-BOUNDS = bounds_of(Settings(pbxs=()))
+BOUNDS = histogram_bounds(Settings(pbxs=()))
 FAMILIES = (RECORDS, DURATION, RING, TALK)
 TRUNKS, SCRAPERS, SCRAPES = 30, 100, 5
 NOW = Now(1_700_000_000.0, 1_000.0)

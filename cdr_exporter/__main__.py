@@ -1,7 +1,7 @@
-"""`python -m cdr_exporter` is `cdr-exporter`.
+"""`python -m cdr_exporter`, the same as the command `cdr-exporter`.
 
-Rule: nothing that takes time is imported before `main` runs, so that Ctrl-C during the imports ends
-the program as it would any other, without a traceback.
+Rule: slow imports happen inside `main`, after it has set what Ctrl-C does. Otherwise Ctrl-C during
+these imports would print a traceback.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import sys
 
 
 def main() -> None:
-    """Run the program and exit with its code."""
-    # One that is ignored, as a shell does for what it starts in the background, stays so.
+    """Run the program and exit with its exit code."""
+    # If SIGINT is ignored, as in a shell's background job, it stays ignored.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     from . import cli

@@ -1,12 +1,12 @@
-"""Arguments, signals, exit codes.
+"""The command line: arguments, signals and exit codes.
 
-    0  done; also after SIGTERM and SIGINT
-    1  failed: port taken, `check --connect` refused, files or standard output not writable
-    2  bad configuration or arguments, unusable state_dir, CA file or secret
+    0  success; also a stop by SIGTERM or SIGINT
+    1  failure: port in use, a PBX failed `check --connect`, files or standard output not writable
+    2  bad configuration or arguments; unusable state_dir, CA file or secret
     3  the state is in use by another process
-  130  interrupted while there was nothing to put in order
+  130  interrupted by SIGINT in a command that has nothing to clean up
 
-Rule: whatever is wrong with what the user gave is one line on standard error, never a traceback.
+Rule: a mistake of the user gives one line on standard error, never a traceback.
 """
 
 from __future__ import annotations
@@ -21,31 +21,42 @@ from typing import Any, NamedTuple
 
 from .commands import check, dashboards, demo, run, simulate
 from .commands.exporter import VERSION
-from .commands.stdout import say
+from .commands.stdout import write_stdout
 from .errors import ConfigError, ExporterError, StateInUse
 
 
 class Command(NamedTuple):
-    """A command: *text* is its help; one that *stops* ends in order by SIGTERM and SIGINT."""
+    """A command; *text* is its help. One with *cleans_up* ends by itself after SIGTERM or SIGINT.
+
+    The other commands are ended by these signals at once.
+    """
 
     text: str
     add_arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace, threading.Event], int]
-    stops: bool = False
+    cleans_up: bool = False
 
 
 COMMANDS = {
     "run": Command(
-        "poll the PBXs and serve metrics (the default)", run.add_arguments, run.run, stops=True
+        "poll the PBXs and serve their metrics (the default)",
+        run.add_arguments,
+        run.run,
+        cleans_up=True,
     ),
     "check": Command(
-        "validate the configuration, and see if the PBXs answer", check.add_arguments, check.run
+        "validate the configuration, and test whether the PBXs answer",
+        check.add_arguments,
+        check.run,
     ),
     "simulate": Command(
-        "run the simulated PBX alone", simulate.add_arguments, simulate.run, stops=True
+        "run the simulated PBX alone", simulate.add_arguments, simulate.run, cleans_up=True
     ),
     "demo": Command(
-        "run a simulated PBX and the exporter of it", demo.add_arguments, demo.run, stops=True
+        "run a simulated PBX and an exporter that polls it",
+        demo.add_arguments,
+        demo.run,
+        cleans_up=True,
     ),
     "dashboards": Command(
         "write the bundled dashboards, rules, runbook and examples",
@@ -60,35 +71,34 @@ _WITHOUT_COMMAND = ("-h", "--help", "--version")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program and return its exit code."""
     try:
-        return _run(_parsed(sys.argv[1:] if arguments is None else arguments))
+        return _run(_parse(sys.argv[1:] if arguments is None else arguments))
     except KeyboardInterrupt:
         return 130
     except ConfigError as error:
-        return _failed(error, 2)
+        return _report(error, 2)
     except StateInUse as error:
-        return _failed(error, 3)
+        return _report(error, 3)
     except ExporterError as error:
-        return _failed(error, 1)
+        return _report(error, 1)
 
 
 def _run(args: argparse.Namespace) -> int:
     stop = threading.Event()
     command: Command = args.command
-    # A command that has nothing to put in order is simply ended by a signal.
-    if command.stops:
+    if command.cleans_up:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
     return command.run(args, stop)
 
 
-def _failed(error: ExporterError, code: int) -> int:
-    # Standard error may be closed or full as well; then the exit code has to do.
+def _report(error: ExporterError, code: int) -> int:
+    # Standard error may be closed or full as well; then the exit code must suffice.
     with suppress(OSError, AttributeError):
         sys.stderr.write(f"cdr-exporter: {error}\n")
     return code
 
 
-def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     first = arguments[0] if arguments else ""
     if not first or (first.startswith("-") and first not in _WITHOUT_COMMAND):
         arguments = [_DEFAULT, *arguments]
@@ -96,9 +106,9 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser, also for each command: no abbreviated flags, and help that cannot be shown fails.
+    """The parser of the program and of each command; flags cannot be abbreviated.
 
-    argparse itself swallows the error of a standard output that is closed or full.
+    It fails if help cannot be written to standard output; argparse would ignore that.
     """
 
     def __init__(self, **settings: Any) -> None:
@@ -106,7 +116,7 @@ class _Parser(argparse.ArgumentParser):
 
     def _print_message(self, message: str, file: Any = None) -> None:
         if message and (file is None or file is not sys.stderr):
-            say(message)
+            write_stdout(message)
         else:
             super()._print_message(message, file)
 
@@ -115,7 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="cdr-exporter",
         description="Prometheus exporter for the call detail records of Yeastar P-Series PBXs.",
-        epilog="Without a command it runs: cdr-exporter --config.file exporter.yml",
+        epilog="Without a command it is `run`: cdr-exporter --config.file exporter.yml",
     )
     parser.add_argument("--version", action="version", version=f"cdr-exporter {VERSION}")
     parsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)

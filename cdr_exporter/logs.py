@@ -1,12 +1,13 @@
-"""Logging: one event, one line, in logfmt or JSON.
+"""Logging: one line for each event, in logfmt or JSON.
 
     log.info("page counted", extra={"fields": {"pbx": "hq", "rows": 20}})
     ts=2026-11-23T08:00:00.123Z level=info logger=poller msg="page counted" pbx=hq rows=20
 
-Rule: whatever a message or a field holds, it stays one line of printable ASCII and of bounded
-length: neither a line break nor a terminal's escape sequence from the network gets through.
+Rule: a line is one line of printable ASCII of bounded length, whatever its message and fields
+contain; no line break and no escape sequence from the network reaches the terminal.
 
-Who logs keeps tokens out. Redaction here is the second net, for libraries and tracebacks.
+Code that logs must leave secrets out. The redaction here is a second safeguard, for messages of
+libraries and for tracebacks.
 """
 
 from __future__ import annotations
@@ -27,16 +28,17 @@ LEVELS = {
 }
 _LEVEL_NAMES = {number: name for name, number in LEVELS.items()} | {logging.CRITICAL: "error"}
 
-# At lower levels these print the URLs they fetch, and ours hold the token.
-_TALKATIVE = ("urllib3", "requests", "waitress")
+# Below warning these log the URLs they request, and the URLs of a PBX contain the token.
+_VERBOSE_LIBRARIES = ("urllib3", "requests", "waitress")
 
-_LONGEST_VALUE = 200
-_LONGEST_MESSAGE = 500
-_LONGEST_TRACE = 4000
+# In characters.
+_MAX_VALUE = 200
+_MAX_MESSAGE = 500
+_MAX_TRACEBACK = 4000
 
 _SECRET_KEYS = frozenset({"access_token", "refresh_token", "password", "client_secret"})
-# After `=` any word, as in a URL; after `:` only what is quoted, as in JSON, a dict's repr, or
-# either of them quoted again; so `client_secret: is empty` stays readable.
+# After `=` any word is a secret, as in a URL. After `:` only a quoted text is, as in JSON, in the
+# repr of a dict, or in one of these quoted again; so `client_secret: is empty` stays readable.
 _SECRET = re.compile(
     rf"""(?P<key>(?:{"|".join(sorted(_SECRET_KEYS))})\\*["']?\s*)
          (?:(?P<colon>[=:]\s*b?)(?P<quote>\\*["']).*?(?:(?<!\\)(?P=quote)|\Z)
@@ -45,63 +47,63 @@ _SECRET = re.compile(
 )
 _REDACTED = "<secret>"
 
-_BARE = re.compile(r"[A-Za-z0-9_.:/+@-]+")
-_NOT_IN_A_KEY = re.compile(r"[^A-Za-z0-9_.]")
+_UNQUOTED = re.compile(r"[A-Za-z0-9_.:/+@-]+")
+_INVALID_IN_KEY = re.compile(r"[^A-Za-z0-9_.]")
 
-_Value = str | int | float | bool | None
+_FieldValue = str | int | float | bool | None
 
 
 def setup(level: str, format: str, stream: TextIO) -> None:
-    """Send all logging to *stream*, in place of what was set up before.
+    """Send all logging to *stream*, replacing any earlier setup.
 
-    *level* is one of `LEVELS`, *format* one of `FORMATS`.
+    *level* is one of `LEVELS`, *format* one of `FORMATS`; others raise `KeyError`.
     """
     handler = _Handler(stream)
-    handler.setFormatter(_OneLine(FORMATS[format]))
+    handler.setFormatter(_OneLineFormatter(FORMATS[format]))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(LEVELS[level])
-    for name in _TALKATIVE:
+    for name in _VERBOSE_LIBRARIES:
         logging.getLogger(name).setLevel(max(LEVELS[level], logging.WARNING))
-    # Python's own warnings would otherwise be printed past this, with source lines.
+    # Otherwise Python prints its own warnings directly to standard error, over several lines.
     logging.captureWarnings(True)
 
 
-def redacted(text: str) -> str:
-    """Return *text* with what looks like a token or password replaced."""
-    return _SECRET.sub(_without_secret, text)
+def redact(text: str) -> str:
+    """Return *text* with everything that looks like a token or password replaced."""
+    return _SECRET.sub(_redact_match, text)
 
 
 class _Handler(logging.StreamHandler[TextIO]):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        """Drop the line: logging would print the raw message and its arguments instead."""
+        """Drop the line; the method of the base class would print it with all its arguments."""
 
 
-class _OneLine(logging.Formatter):
-    def __init__(self, render: Callable[[Mapping[str, _Value]], str]) -> None:
+class _OneLineFormatter(logging.Formatter):
+    def __init__(self, render: Callable[[Mapping[str, _FieldValue]], str]) -> None:
         super().__init__()
         self._render = render
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line for *record*, without its line break."""
-        line: dict[str, _Value] = {
+        """Return the line for *record*, without a line break at its end."""
+        line: dict[str, _FieldValue] = {
             "ts": _timestamp(record.created),
             "level": _LEVEL_NAMES.get(record.levelno, record.levelname.lower()),
-            "logger": _text(record.name, _LONGEST_VALUE),
-            "msg": _text(_message(record), _LONGEST_MESSAGE),
+            "logger": _bounded(record.name, _MAX_VALUE),
+            "msg": _bounded(_message(record), _MAX_MESSAGE),
         }
         for key, value in _fields(record).items():
-            name = _NOT_IN_A_KEY.sub("_", str(key))
-            line[f"{name}_" if name in line else name] = _value(name, value)
+            name = _INVALID_IN_KEY.sub("_", str(key))
+            line[f"{name}_" if name in line else name] = _safe_value(name, value)
         return self._render(line | self._error(record))
 
-    def _error(self, record: logging.LogRecord) -> dict[str, _Value]:
+    def _error(self, record: logging.LogRecord) -> dict[str, _FieldValue]:
         if not record.exc_info or record.exc_info[1] is None:
             return {}
         error = record.exc_info[1]
         return {
-            "error": _text(f"{type(error).__qualname__}: {error}", _LONGEST_VALUE),
-            "trace": _end(redacted(self.formatException(record.exc_info)), _LONGEST_TRACE),
+            "error": _bounded(f"{type(error).__qualname__}: {error}", _MAX_VALUE),
+            "trace": _bounded_end(redact(self.formatException(record.exc_info)), _MAX_TRACEBACK),
         }
 
 
@@ -113,7 +115,7 @@ def _message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
     except (TypeError, ValueError, LookupError):
-        # Its arguments do not fit it: our mistake, and no reason to lose the event.
+        # The arguments do not fit the message: a mistake in the code, but the event still counts.
         return str(record.msg)
 
 
@@ -122,7 +124,7 @@ def _fields(record: logging.LogRecord) -> Mapping[str, object]:
     return fields if isinstance(fields, Mapping) else {"fields": fields}
 
 
-def _value(key: str, value: object) -> _Value:
+def _safe_value(key: str, value: object) -> _FieldValue:
     if key.lower() in _SECRET_KEYS:
         return _REDACTED
     if (
@@ -131,35 +133,38 @@ def _value(key: str, value: object) -> _Value:
         or (isinstance(value, float) and math.isfinite(value))
     ):
         return value
-    return _text(str(value), _LONGEST_VALUE)
+    return _bounded(str(value), _MAX_VALUE)
 
 
-def _text(text: str, longest: int) -> str:
-    text = redacted(text)
-    return text if len(text) <= longest else f"{text[: longest - 3]}..."
+def _bounded(text: str, maximum: int) -> str:
+    text = redact(text)
+    return text if len(text) <= maximum else f"{text[: maximum - 3]}..."
 
 
-def _end(text: str, longest: int) -> str:
-    """Cut from the front: a traceback's last lines say what happened."""
-    return text if len(text) <= longest else f"...{text[3 - longest :]}"
+def _bounded_end(text: str, maximum: int) -> str:
+    """Return the last *maximum* characters: the end of a traceback says what happened."""
+    return text if len(text) <= maximum else f"...{text[3 - maximum :]}"
 
 
-def _without_secret(found: re.Match[str]) -> str:
+def _redact_match(found: re.Match[str]) -> str:
     quote = found["quote"] or ""
     return f"{found['key']}{found['colon'] or found['equals']}{quote}{_REDACTED}{quote}"
 
 
-def _logfmt(line: Mapping[str, _Value]) -> str:
-    return " ".join(f"{key}={_word(value)}" for key, value in line.items())
+def _logfmt(line: Mapping[str, _FieldValue]) -> str:
+    return " ".join(f"{key}={_logfmt_value(value)}" for key, value in line.items())
 
 
-def _word(value: _Value) -> str:
+def _logfmt_value(value: _FieldValue) -> str:
     text = value if isinstance(value, str) else json.dumps(value)
-    return text if _BARE.fullmatch(text) else _ascii(text)
+    return text if _UNQUOTED.fullmatch(text) else _json_ascii(text)
 
 
-def _ascii(value: object) -> str:
-    return json.dumps(value)  # as ASCII, with everything unprintable escaped
+def _json_ascii(value: object) -> str:
+    return json.dumps(value)  # ASCII, with everything unprintable escaped
 
 
-FORMATS: dict[str, Callable[[Mapping[str, _Value]], str]] = {"logfmt": _logfmt, "json": _ascii}
+FORMATS: dict[str, Callable[[Mapping[str, _FieldValue]], str]] = {
+    "logfmt": _logfmt,
+    "json": _json_ascii,
+}

@@ -1,10 +1,10 @@
-"""What travels with the program: dashboards, rules, the runbook and the example files.
+"""The files that come with the program: dashboards, rules, the runbook and example files.
 
-Rule: they are read once, into fixed tables of name → content. Whoever asks for one by name looks
-it up there; no path is ever made of what somebody sent.
+Rule: they are read once, into fixed tables of name → content. A file is looked up there by its
+name; no path is ever built from what a client sent.
 
-In a wheel the files lie in this folder. In a checkout they lie where people edit them, and
-`CHECKOUT` says where; `pyproject.toml` puts the same files into the wheel.
+In an installed wheel the files are in this directory. In a checkout they are where people edit
+them, and `CHECKOUT_PATTERNS` says where; `pyproject.toml` copies the same files into the wheel.
 """
 
 from __future__ import annotations
@@ -16,44 +16,44 @@ from types import MappingProxyType
 
 from ..errors import ExporterError
 
-CHECKOUT: Mapping[str, Sequence[str]] = {
+CHECKOUT_PATTERNS: Mapping[str, Sequence[str]] = {
     "dashboards/*.json": ["grafana/dashboards/*.json"],
     "rules/*.yml": ["prometheus/rules/*.yml"],
     "RUNBOOK.md": ["prometheus/RUNBOOK.md"],
     "examples/*.yml": ["exporter.yml", "prometheus/prometheus.yml", "prometheus/alertmanager.yml"],
 }
-"""For each pattern below this folder in a wheel, the patterns below the root of a checkout."""
+"""For each pattern of files below this directory, the patterns below the root of a checkout."""
 
-_WHEEL = Path(__file__).parent
-_ROOT = _WHEEL.parent.parent
+_PACKAGE = Path(__file__).parent
+_ROOT = _PACKAGE.parent.parent
 
 
-class NotWritten(ExporterError):
-    """The files could not be written where they were wanted: exit 1."""
+class FileWriteError(ExporterError):
+    """A file could not be written to the directory that the user named: exit 1."""
 
 
 @cache
 def dashboards() -> Mapping[str, bytes]:
-    """Return the dashboards' JSON by file name."""
-    return _read("dashboards/*.json", _WHEEL, _ROOT)
+    """Return the JSON of each dashboard, by file name."""
+    return _read("dashboards/*.json", _PACKAGE, _ROOT)
 
 
 @cache
 def rules() -> Mapping[str, bytes]:
-    """Return the rule files by file name."""
-    return _read("rules/*.yml", _WHEEL, _ROOT)
+    """Return the text of each rule file, by file name."""
+    return _read("rules/*.yml", _PACKAGE, _ROOT)
 
 
-def write(directory: Path) -> list[Path]:
-    """Write every bundled file into *directory*, laid out as in the wheel; return their paths.
+def write_files(directory: Path) -> list[Path]:
+    """Write all bundled files into *directory* and return their paths.
 
-    Folders are made where they are missing, older files of the same names are replaced, and
-    other files are left alone. Raises `NotWritten`.
+    They are in the same subdirectories as in the wheel. Missing directories are created, existing
+    files of the same name are replaced, and other files are left alone. Raises `FileWriteError`.
     """
     return [
         _write(directory / Path(pattern).parent / name, content)
-        for pattern in CHECKOUT
-        for name, content in _read(pattern, _WHEEL, _ROOT).items()
+        for pattern in CHECKOUT_PATTERNS
+        for name, content in _read(pattern, _PACKAGE, _ROOT).items()
     ]
 
 
@@ -62,12 +62,12 @@ def _write(path: Path, content: bytes) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     except OSError as error:
-        raise NotWritten(f"cannot write {path}: {error.strerror}") from error
+        raise FileWriteError(f"cannot write {path}: {error.strerror}") from error
     return path
 
 
-def _read(pattern: str, wheel: Path, root: Path) -> Mapping[str, bytes]:
-    """Return the files of *pattern* by name, from the folder *wheel* or else from a checkout."""
-    packaged = list(wheel.glob(pattern))
-    paths = packaged or [path for each in CHECKOUT[pattern] for path in root.glob(each)]
+def _read(pattern: str, package: Path, root: Path) -> Mapping[str, bytes]:
+    """Return the files of *pattern* by name, from the package or else from the checkout."""
+    packaged = list(package.glob(pattern))
+    paths = packaged or [path for each in CHECKOUT_PATTERNS[pattern] for path in root.glob(each)]
     return MappingProxyType({path.name: path.read_bytes() for path in sorted(paths)})

@@ -1,16 +1,16 @@
-"""What the program can be asked to do: one module a command, and what they share.
+"""The commands of the program: one module for each, and modules that they share.
 
     run          poll the PBXs and serve metrics
-    check        validate the configuration, and see if the PBXs answer
-    demo         a simulated PBX and the exporter of it
-    simulate     the simulated PBX alone
-    dashboards   write the bundled files
+    check        validate the configuration, and test whether the PBXs answer
+    demo         run a simulated PBX and an exporter that polls it
+    simulate     run the simulated PBX alone
+    dashboards   write the bundled files into a directory
 
-    exporter     the running exporter, for `run` and `demo`
-    preflight    what the machine has to have before anything starts, for `run` and `check`
+    exporter     the exporter with all its parts, for `run` and `demo`
+    preflight    checks of the machine before anything starts, for `run`, `check` and `demo`
     flags        flags that several commands take
-    stdout       standard output, for commands whose result it is
+    stdout       writes to standard output, for commands whose result goes there
 
-Each command has `add_arguments(parser)` and `run(args, stop)`, which returns an exit code; *stop*
-is set by SIGTERM and SIGINT for those that have something to put in order.
+Each command has `add_arguments(parser)` and `run(args, stop)`, which returns an exit code. SIGTERM
+and SIGINT set *stop* for the commands that have to clean up before they end; `cli` says which.
 """

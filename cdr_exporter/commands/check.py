@@ -1,7 +1,7 @@
-"""The command `check`: says if the configuration is right, and if each PBX answers.
+"""The command `check`: reports whether the configuration is valid and whether each PBX answers.
 
-Rule: it shares tokens and the login budget with a running exporter, so that looking does not
-cost one of eight tokens, nor one of five failures.
+Rule: it shares the token files with a running exporter. So a check neither takes one of the few
+tokens that a PBX issues, nor adds to the failed logins after which a PBX blocks an address.
 """
 
 from __future__ import annotations
@@ -17,42 +17,43 @@ from ..ledger.page import query
 from ..pbx import Client
 from ..settings import PBX, Settings
 from . import flags, preflight
-from .stdout import say
+from .stdout import write_stdout
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `check`."""
     flags.add_config(parser)
     parser.add_argument(
-        "--connect", action="store_true", help="log in to every PBX and read one row"
+        "--connect", action="store_true", help="log in to each PBX and read one row"
     )
 
 
 def run(args: argparse.Namespace, _stop: threading.Event) -> int:
-    """Check the configuration and return the exit code; raises `ConfigError` and `NotShown`."""
+    """Check the configuration and return the exit code; raises `ConfigError` and `StdoutError`."""
     logs.setup("warn", "logfmt", sys.stderr)
-    return check(args.config_file, connect=args.connect)
+    return check_config(args.config_file, connect=args.connect)
 
 
-def check(path: Path, *, connect: bool) -> int:
-    """Check *path* and return the exit code; raises `ConfigError` and `NotShown`.
+def check_config(path: Path, *, connect: bool) -> int:
+    """Check the file *path* and return the exit code; raises `ConfigError` and `StdoutError`.
 
-    Nothing is made or changed without *connect*.
+    Without *connect* nothing is created or changed, and no PBX is contacted.
     """
     settings = config.load(path)
     preflight.check_environment(settings, secrets=True)
     for warning in (*config.warnings(settings), *preflight.warnings(settings)):
         sys.stderr.write(f"warning: {warning}\n")
-    say(f"{path}: valid, {_counted(len(settings.pbxs), 'PBX', 'PBXs')}\n")
+    noun = "PBX" if len(settings.pbxs) == 1 else "PBXs"
+    write_stdout(f"{path}: valid, {len(settings.pbxs)} {noun}\n")
     if not connect:
         return 0
     _make_state_dir(settings)
-    answers = [_answers(pbx, settings.state_dir) for pbx in settings.pbxs]
-    return 0 if all(answers) else 1
+    results = [_connects(pbx, settings.state_dir) for pbx in settings.pbxs]
+    return 0 if all(results) else 1
 
 
-def _answers(pbx: PBX, state_dir: Path) -> bool:
-    """Log in to one PBX, read one row, and say what came of it."""
+def _connects(pbx: PBX, state_dir: Path) -> bool:
+    """Log in to one PBX, read one row, report the result, and return whether it worked."""
     client = Client(pbx, state_dir / f"{pbx.name}.token")
     try:
         answer = client.fetch(query(1, 1))
@@ -61,8 +62,8 @@ def _answers(pbx: PBX, state_dir: Path) -> bool:
         return False
     finally:
         client.close()
-    total = "an untold number of" if answer.total is None else answer.total
-    say(f"{pbx.name}: answers, {total} CDRs\n")
+    total = "an unknown number of" if answer.total is None else answer.total
+    write_stdout(f"{pbx.name}: answers, {total} CDRs\n")
     return True
 
 
@@ -72,7 +73,3 @@ def _make_state_dir(settings: Settings) -> None:
     except OSError as error:
         problem = error.strerror or "input/output error"
         raise preflight.unusable_state_dir(settings.state_dir, problem) from None
-
-
-def _counted(number: int, one: str, more: str) -> str:
-    return f"{number} {one if number == 1 else more}"

@@ -1,4 +1,4 @@
-"""The command `dashboards`: write the dashboards, rules, runbook and examples as files."""
+"""The command `dashboards`: write the bundled dashboards, rules, runbook and examples."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 
 from .. import bundled
-from .stdout import say
+from .stdout import write_stdout
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,12 +17,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="DIR",
-        help="folder to write to; made where it is missing, files of the same names are replaced",
+        help="directory to write to; created if missing, files of the same name are replaced",
     )
 
 
 def run(args: argparse.Namespace, _stop: threading.Event) -> int:
-    """Write the files and name each; raises `NotWritten` and `NotShown`."""
-    for path in bundled.write(args.output):
-        say(f"{path}\n")
+    """Write the files and print the path of each; raises `FileWriteError` and `StdoutError`."""
+    for path in bundled.write_files(args.output):
+        write_stdout(f"{path}\n")
     return 0

@@ -1,6 +1,7 @@
-"""The command `demo`: a simulated PBX and the exporter of it, in one process.
+"""The command `demo`: a simulated PBX and an exporter that polls it, in one process.
 
-Rule: nothing is left behind. State lies in a temporary directory, both listen on loopback only.
+Rule: it leaves nothing behind. The state is in a temporary directory, and both listen on the
+loopback interface only.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ from ..settings import PBX, SecretSource, Settings
 from ..web import ListenAddress, ListenError, parse_listen_address
 from . import flags
 from .exporter import Exporter
-from .stdout import say
+from .stdout import write_stdout
 
 DAYS, CALLS_PER_MINUTE = 30, 20.0
-PREFERRED = ListenAddress("127.0.0.1", 10088)
-ANY_FREE = ListenAddress("127.0.0.1", 0)
+PREFERRED_ADDRESS = ListenAddress("127.0.0.1", 10088)
+FREE_PORT_ADDRESS = ListenAddress("127.0.0.1", 0)
 
 _TEXT = """
 The simulated PBX {base_url} has {rows} CDRs of {days} days and gets new ones.
@@ -42,18 +43,24 @@ Ctrl-C ends it and leaves nothing behind.
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `demo`."""
-    flags.add_listen_address(parser, f"where to listen (default {PREFERRED}, or a free port)")
+    flags.add_listen_address(
+        parser, f"address to listen on (default {PREFERRED_ADDRESS}, or a free port)"
+    )
     flags.add_log(parser, level="warn")
 
 
 def run(args: argparse.Namespace, stop: threading.Event) -> int:
-    """Run the demo until *stop* is set; raises `ListenError` and `NotShown`."""
+    """Run the demo until *stop* is set; raises `ListenError` and `StdoutError`."""
     logs.setup(args.log_level, args.log_format, sys.stderr)
-    return demonstrate([parse_listen_address(text) for text in args.listen_address or ()], stop)
+    return run_demo([parse_listen_address(text) for text in args.listen_address or ()], stop)
 
 
-def demonstrate(listen: Sequence[ListenAddress], stop: threading.Event) -> int:
-    """Serve until *stop* is set; without *listen* on the usual port or, if taken, a free one."""
+def run_demo(listen: Sequence[ListenAddress], stop: threading.Event) -> int:
+    """Run both until *stop* is set, then return 0; raises `ListenError` and `StdoutError`.
+
+    Without addresses in *listen* the exporter listens on `PREFERRED_ADDRESS` or, if that is in use,
+    on a free port.
+    """
     pbx = SimulatedPBX(OfficeSettings(min_calls_per_minute=CALLS_PER_MINUTE), days=DAYS)
     with (
         tempfile.TemporaryDirectory(prefix="cdr-exporter-") as state,
@@ -65,7 +72,7 @@ def demonstrate(listen: Sequence[ListenAddress], stop: threading.Event) -> int:
         url = exporter.addresses[0].url
         text = _TEXT.format(base_url=server.base_url, rows=len(pbx.table), days=DAYS, url=url)
         try:
-            say(text)
+            write_stdout(text)
             exporter.wait()
         finally:
             exporter.stop()
@@ -78,9 +85,9 @@ def _exporter(
     if listen:
         return Exporter(settings, listen, stop)
     try:
-        return Exporter(settings, [PREFERRED], stop)
+        return Exporter(settings, [PREFERRED_ADDRESS], stop)
     except ListenError:
-        return Exporter(settings, [ANY_FREE], stop)
+        return Exporter(settings, [FREE_PORT_ADDRESS], stop)
 
 
 def _settings(pbx: SimulatedPBX, base_url: str, state_dir: Path) -> Settings:

@@ -1,7 +1,7 @@
-"""The running exporter: one supervisor per PBX, the board of snapshots, one web server.
+"""The exporter with all its parts: a supervisor for each PBX, the snapshot board, the web server.
 
-Rule: what can be wrong with the machine (state in use, port taken, bad CA file, no secret) is
-found before the first request to a PBX, and ends the program with a message.
+Rule: problems with the machine (state in use, port in use, unusable CA file) are found before the
+first request to a PBX, and end the program with a message.
 """
 
 from __future__ import annotations
@@ -27,17 +27,18 @@ from . import preflight
 VERSION = version("cdr-exporter")
 
 STOP_SECONDS = 4.0
-"""The most that stopping takes, given that a token is revoked within 3 s or not at all."""
+"""The most time that `stop` waits for the pollers; each gives up revoking a token after 3 s."""
 
-
-_APART = 0.02
-"""Seconds between the first polls of two PBXs: a hundred handshakes at once take turns."""
+_START_INTERVAL = 0.02
+"""Seconds between the first polls of two PBXs, so that not all TLS handshakes coincide."""
 
 
 class Exporter:
-    """The exporter; `start` begins to poll and to answer, `stop` ends both.
+    """Polls the PBXs and serves their metrics between `start` and `stop`.
 
-    Raises `ConfigError`, `StateInUse` or `ListenError` when made.
+    *stop* is the event that ends `wait`; *external_url* is `--web.external-url`. Creating it binds
+    the addresses in *listen* and opens the state files. Raises `ConfigError`, `StateInUse` or
+    `ListenError`.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class Exporter:
         preflight.check_environment(settings, secrets=False)
         self._stopping = stop
         clock = SystemClock(stop)
-        bounds = bounds_of(settings)
+        bounds = histogram_bounds(settings)
         board = SnapshotBoard()
         self._supervisors = [
             Supervisor(
@@ -61,13 +62,13 @@ class Exporter:
                 bounds=bounds,
                 clock=clock,
                 board=board,
-                delay=number * _APART,
+                delay=number * _START_INTERVAL,
             )
             for number, pbx in enumerate(settings.pbxs)
         ]
         app = App(
             snapshots=board.snapshots,
-            exposition=Exposition(bounds, VERSION, zones_of(settings)),
+            exposition=Exposition(bounds, VERSION, time_zones(settings)),
             now=clock.now,
             alive=lambda: all(supervisor.alive for supervisor in self._supervisors),
             version=VERSION,
@@ -75,7 +76,7 @@ class Exporter:
             rules=bundled.rules(),
             external_url=external_url,
         )
-        # First, so that a taken port leaves no state open.
+        # Before the state files, so that none stays open if a port is in use.
         self._server = Server(app, listen)
         try:
             self._open_states(settings)
@@ -85,23 +86,23 @@ class Exporter:
 
     @property
     def addresses(self) -> Sequence[ListenAddress]:
-        """Where it listens, free ports resolved."""
+        """The addresses it listens on, with the real number where port 0 was asked for."""
         return self._server.addresses
 
     def start(self) -> None:
-        """Begin to answer and to poll."""
+        """Begin to serve requests and to poll."""
         self._server.start()
         for supervisor in self._supervisors:
             supervisor.start()
 
     def wait(self) -> None:
-        """Wait until told to stop; raises `ListenError` should the web server ever die."""
+        """Wait until *stop* is set; raises `ListenError` if the web server ends before."""
         while not self._stopping.wait(1.0):
             if not self._server.running:
-                raise ListenError("the web server died, so nobody could scrape; see the log")
+                raise ListenError("the web server has ended unexpectedly, see the log")
 
     def stop(self) -> None:
-        """End within 5 s: cut requests short, close the states, give tokens back."""
+        """Abort requests, close the state files and revoke the tokens; takes at most 5 s."""
         self._stopping.set()
         end = time.monotonic() + STOP_SECONDS
         for supervisor in self._supervisors:
@@ -119,13 +120,13 @@ class Exporter:
             raise preflight.unusable_state_dir(settings.state_dir, problem) from None
 
 
-def zones_of(settings: Settings) -> dict[str, ZoneInfo]:
-    """Return the time zone of every PBX by its name."""
+def time_zones(settings: Settings) -> dict[str, ZoneInfo]:
+    """Return the time zone of each PBX, by the name of the PBX."""
     return {pbx.name: ZoneInfo(pbx.timezone) for pbx in settings.pbxs}
 
 
-def bounds_of(settings: Settings) -> Bounds:
-    """Return the bounds of every histogram by the name of its setting."""
+def histogram_bounds(settings: Settings) -> Bounds:
+    """Return the bucket bounds of all histograms, by the name of their setting, in its unit."""
     buckets = settings.buckets
     return {
         "duration": buckets.duration,

@@ -1,4 +1,4 @@
-"""Flags that several commands take, in the style of Prometheus."""
+"""Flags that several commands take, named in the style of Prometheus."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ def add_config(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=Path(DEFAULT_CONFIG),
         metavar="FILE",
-        help="the configuration (%(default)s)",
+        help="the configuration file (%(default)s)",
     )
 
 
 def add_listen_address(parser: argparse.ArgumentParser, text: str) -> None:
-    """Add `--web.listen-address`, explained by *text*."""
+    """Add `--web.listen-address` with the help *text*."""
     parser.add_argument(
         "--web.listen-address", dest="listen_address", action="append", metavar="ADDR", help=text
     )
 
 
 def add_log(parser: argparse.ArgumentParser, level: str = "info") -> None:
-    """Add `--log.level`, by default *level*, and `--log.format`."""
+    """Add `--log.level`, whose default is *level*, and `--log.format`."""
     parser.add_argument(
         "--log.level",
         dest="log_level",
         choices=sorted(logs.LEVELS),
         default=level,
-        help="the least severe level that is logged (%(default)s)",
+        help="log events of this level and above (%(default)s)",
     )
     parser.add_argument(
         "--log.format",
         dest="log_format",
         choices=sorted(logs.FORMATS),
         default="logfmt",
-        help="how each log line is written (%(default)s)",
+        help="format of the log lines (%(default)s)",
     )

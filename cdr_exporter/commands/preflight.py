@@ -1,8 +1,8 @@
-"""What the settings name and the machine has to have: CA files, secrets, a place for the state.
+"""Checks of what the settings refer to: CA files, secrets, the state directory.
 
-Rule: `run` and `check` ask this one function, so that what `check` calls valid `run` takes. It
-looks only, and makes nothing. Only `check` asks for secrets: one that is missing keeps one PBX
-from being polled, until it is there, and leaves the others alone.
+Rule: `run` and `check` use the same function, so `run` accepts what `check` calls valid. It only
+looks and creates nothing. Secrets are checked by `check` only: `run` starts without one, polls the
+other PBXs, and polls this PBX once its secret is there.
 """
 
 from __future__ import annotations
@@ -16,32 +16,32 @@ from ..pbx.credentials import read_secret
 from ..pbx.tls import tls_policy_of
 from ..settings import PBX, Settings
 
-_OTHERS = 0o007
+_OTHER_USERS = 0o007
 
 
 def check_environment(settings: Settings, *, secrets: bool) -> None:
-    """Raise a `ConfigError` for the first thing that is missing or cannot be used."""
+    """Raise a `ConfigError` for the first thing that is missing or unusable."""
     for pbx in settings.pbxs:
         _check_pbx(pbx, secrets=secrets)
-    problem = _problem_of(settings.state_dir)
+    problem = _state_dir_problem(settings.state_dir)
     if problem:
         raise unusable_state_dir(settings.state_dir, problem)
 
 
 def warnings(settings: Settings) -> list[str]:
-    """Return what works and is still unwise, a line each."""
+    """Return a line for each thing that works but is not safe."""
     path = settings.state_dir
     try:
         mode = path.stat().st_mode & 0o777
     except OSError:
         return []
-    if not mode & _OTHERS:
+    if not mode & _OTHER_USERS:
         return []
     return [f"state_dir: {path} is open to other users (mode {mode:03o}); chmod 700 it"]
 
 
 def unusable_state_dir(path: Path, problem: str) -> ConfigError:
-    """Return the error for a state_dir of which the operating system said *problem*."""
+    """Return the error for a state_dir that is unusable; *problem* is the system's message."""
     return ConfigError(
         f"state_dir: {path} cannot be used ({problem.lower()}); make it "
         "writable for this user, or name another"
@@ -61,14 +61,17 @@ def _check_pbx(pbx: PBX, *, secrets: bool) -> None:
     raise ConfigError(f"pbx {pbx.name}: {problem}")
 
 
-def _problem_of(state_dir: Path) -> str | None:
-    """Return why nothing could be written to *state_dir*, made or still to be made."""
+def _state_dir_problem(state_dir: Path) -> str | None:
+    """Return why *state_dir* could not be written to, or None if it could.
+
+    If it does not exist yet, its nearest existing parent is checked.
+    """
     try:
-        place = next(each for each in (state_dir, *state_dir.parents) if _exists(each))
-        if not place.is_dir():
+        nearest = next(each for each in (state_dir, *state_dir.parents) if _exists(each))
+        if not nearest.is_dir():
             return os.strerror(errno.ENOTDIR)
-        wanted = os.W_OK | os.X_OK | (os.R_OK if place == state_dir else 0)
-        return None if os.access(place, wanted) else _why_not(place)
+        wanted = os.W_OK | os.X_OK | (os.R_OK if nearest == state_dir else 0)
+        return None if os.access(nearest, wanted) else _write_problem(nearest)
     except OSError as error:
         return error.strerror or "input/output error"
 
@@ -81,7 +84,7 @@ def _exists(path: Path) -> bool:
     return True
 
 
-def _why_not(place: Path) -> str:
-    """Tell a disk that takes no writing from one that does not take ours."""
-    read_only = os.statvfs(place).f_flag & os.ST_RDONLY
+def _write_problem(directory: Path) -> str:
+    """Return the reason: the file system is read-only, or the permissions forbid it."""
+    read_only = os.statvfs(directory).f_flag & os.ST_RDONLY
     return os.strerror(errno.EROFS if read_only else errno.EACCES)

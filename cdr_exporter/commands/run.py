@@ -1,4 +1,4 @@
-"""The command `run`, which is the default: poll the PBXs and serve metrics."""
+"""The command `run`, the default: poll the PBXs and serve their metrics."""
 
 from __future__ import annotations
 
@@ -14,38 +14,38 @@ from .exporter import VERSION, Exporter
 
 DEFAULT_LISTEN = ":10088"
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `run`."""
     flags.add_config(parser)
     flags.add_listen_address(
-        parser, f"where to listen, [HOST]:PORT; repeatable (default {DEFAULT_LISTEN})"
+        parser, f"address to listen on, [HOST]:PORT; may be repeated (default {DEFAULT_LISTEN})"
     )
     parser.add_argument(
         "--web.external-url",
         dest="external_url",
         metavar="URL",
-        help="the URL under which Prometheus reaches us, for /sd (default: as /sd was asked)",
+        help="URL at which Prometheus reaches it, for /sd (default: from the Host header)",
     )
     flags.add_log(parser)
 
 
 def run(args: argparse.Namespace, stop: threading.Event) -> int:
-    """Serve until *stop* is set; raises `ConfigError`, `StateInUse` or `ListenError`."""
+    """Run until *stop* is set; raises `ConfigError`, `StateInUse` or `ListenError`."""
     logs.setup(args.log_level, args.log_format, sys.stderr)
     settings = config.load(args.config_file)
     for warning in (*config.warnings(settings), *preflight.warnings(settings)):
-        log.warning(warning)
+        _log.warning(warning)
     listen = [parse_listen_address(text) for text in args.listen_address or [DEFAULT_LISTEN]]
     exporter = Exporter(settings, listen, stop, args.external_url)
     exporter.start()
     addresses = " ".join(map(str, exporter.addresses))
-    log.info("listening", extra={"fields": {"version": VERSION, "addresses": addresses}})
+    _log.info("listening", extra={"fields": {"version": VERSION, "addresses": addresses}})
     try:
         exporter.wait()
     finally:
         exporter.stop()
-    log.info("stopped")
+    _log.info("stopped")
     return 0

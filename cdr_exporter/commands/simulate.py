@@ -1,4 +1,4 @@
-"""The command `simulate`: the simulated PBX alone."""
+"""The command `simulate`: run the simulated PBX alone."""
 
 from __future__ import annotations
 

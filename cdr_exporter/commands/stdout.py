@@ -1,7 +1,7 @@
-"""Standard output, for commands whose result it is.
+"""Writes to standard output, for commands whose result goes there.
 
-Rule: what was not written is said. A pipe may be closed, a disk full, and Python notices only when
-it empties its buffer, often as late as at its end, with a traceback.
+Rule: a failed write is an error. A pipe may be closed or a disk full; Python by itself notices only
+when it flushes its buffer, often not before it exits, and then prints a traceback.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from contextlib import suppress
 from ..errors import ExporterError
 
 
-class NotShown(ExporterError):
-    """Standard output takes nothing: exit 1."""
+class StdoutError(ExporterError):
+    """Standard output cannot be written to: exit 1."""
 
 
-def say(text: str) -> None:
-    """Write *text* to standard output and out of the buffer; raises `NotShown`."""
-    if sys.stdout is None:  # closed by who started us
-        raise NotShown("cannot write to standard output: it is closed")
+def write_stdout(text: str) -> None:
+    """Write *text* to standard output and flush it; raises `StdoutError`."""
+    if sys.stdout is None:  # closed by the program that started this one
+        raise StdoutError("cannot write to standard output: it is closed")
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
@@ -28,13 +28,13 @@ def say(text: str) -> None:
         problem = (error.strerror or "input/output error").lower()
     else:
         return
-    _give_up()
-    raise NotShown(f"cannot write to standard output: {problem}")
+    _discard_buffer()
+    raise StdoutError(f"cannot write to standard output: {problem}")
 
 
-def _give_up() -> None:
-    """Send what is still in the buffer nowhere, or Python tries once more when it ends."""
+def _discard_buffer() -> None:
+    """Point standard output to /dev/null, or Python would write its buffer again at exit."""
     with suppress(OSError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)

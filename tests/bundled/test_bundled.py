@@ -65,7 +65,7 @@ def test_the_tables_cannot_be_changed():
 def test_writing_makes_the_folders_and_names_what_it_wrote(tmp_path):
     place = tmp_path / "new" / "place"
 
-    written = bundled.write(place)
+    written = bundled.write_files(place)
 
     expected = {
         **{f"dashboards/{name}": content for name, content in bundled.dashboards().items()},
@@ -79,12 +79,12 @@ def test_writing_makes_the_folders_and_names_what_it_wrote(tmp_path):
 
 
 def test_writing_again_replaces_its_own_files_and_leaves_others(tmp_path):
-    (mine, *_) = bundled.write(tmp_path)
+    (mine, *_) = bundled.write_files(tmp_path)
     mine.write_text("old")
     other = tmp_path / "dashboards" / "other.json"
     other.write_text("{}")
 
-    bundled.write(tmp_path)
+    bundled.write_files(tmp_path)
 
     assert mine.read_bytes() == bundled.dashboards()[mine.name]
     assert other.read_text() == "{}"
@@ -94,9 +94,9 @@ def test_a_place_that_cannot_be_written_is_said_so(tmp_path):
     (tmp_path / "file").touch()
 
     with pytest.raises(
-        bundled.NotWritten, match=r"^cannot write .*/file/dashboards/.*: "
+        bundled.FileWriteError, match=r"^cannot write .*/file/dashboards/.*: "
     ) as caught:
-        bundled.write(tmp_path / "file")
+        bundled.write_files(tmp_path / "file")
 
     assert isinstance(caught.value, ExporterError)
 

@@ -32,7 +32,7 @@ def written(directory: Path, more: str = "client_secret: y", top: str = "") -> P
 def said_by_both(path: Path) -> str:
     """Return what `check` and `run` refuse *path* with; `run` waits for a secret to be there."""
     with pytest.raises(ConfigError) as checked:
-        check.check(path, connect=False)
+        check.check_config(path, connect=False)
     said = str(checked.value)
     if "secret" in said:
         exporter = Exporter(config.load(path), [ListenAddress("127.0.0.1", 0)], threading.Event())
@@ -134,7 +134,7 @@ def test_a_secret_in_the_place_of_its_file_is_not_shown(tmp_path: Path) -> None:
 def test_a_check_makes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = written(tmp_path, top="state_dir: deep/er/state\n")
 
-    assert check.check(path, connect=False) == 0
+    assert check.check_config(path, connect=False) == 0
     assert capsys.readouterr().out == f"{path}: valid, 1 PBX\n"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -143,7 +143,9 @@ def test_a_ca_file_that_is_pem_is_valid(tmp_path: Path) -> None:
     certificate(tmp_path, "ca")
 
     assert (
-        check.check(written(tmp_path, "client_secret: y, tls: {ca_file: ca.pem}"), connect=False)
+        check.check_config(
+            written(tmp_path, "client_secret: y, tls: {ca_file: ca.pem}"), connect=False
+        )
         == 0
     )
 
@@ -157,7 +159,7 @@ def test_a_state_dir_open_to_others_is_warned_of_and_left_so(
     state = tmp_path / "state"
     state.mkdir()
     state.chmod(mode)
-    check.check(written(tmp_path), connect=False)
+    check.check_config(written(tmp_path), connect=False)
     said = capsys.readouterr().err.count(f"is open to other users (mode {mode:03o}); chmod 700 it")
 
     assert said == warned

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from cdr_exporter import config
 from cdr_exporter.clock import Now
-from cdr_exporter.commands.exporter import Exporter, zones_of
+from cdr_exporter.commands.exporter import Exporter, time_zones
 from cdr_exporter.exposition import Exposition
 from cdr_exporter.exposition.utc_offset import seconds_until_change, utc_offset
 from cdr_exporter.metrics.snapshot import Snapshot
@@ -237,7 +237,7 @@ def test_a_wall_clock_that_was_set_is_noticed_within_a_quarter_of_an_hour() -> N
 def test_a_pbx_is_in_the_zone_of_its_configuration(tmp_path: Path) -> None:
     settings = config.parse(FILE, "exporter.yml", tmp_path)
 
-    assert {name: zone.key for name, zone in zones_of(settings).items()} == {
+    assert {name: zone.key for name, zone in time_zones(settings).items()} == {
         "hq": "Asia/Kolkata",
         "branch": "UTC",
     }

@@ -112,7 +112,7 @@ def published(service: str) -> str:
 
 def test_our_commands_are_commands() -> None:
     for service in ("pbx", "exporter"):
-        assert cli._parsed(SERVICES[service]["command"]).command
+        assert cli._parse(SERVICES[service]["command"]).command
 
 
 def test_the_exporter_finds_its_configuration_and_keeps_its_state() -> None:
@@ -142,7 +142,7 @@ def test_the_exporter_has_nothing_against_its_configuration() -> None:
 
 def test_the_exporter_polls_the_simulated_pbx_with_its_credentials() -> None:
     (pbx,) = load(mounted("exporter", "/etc/cdr-exporter/exporter.yml")).pbxs
-    simulated: Any = cli._parsed(SERVICES["pbx"]["command"])
+    simulated: Any = cli._parse(SERVICES["pbx"]["command"])
     host, port = simulated.listen
 
     assert listen_address("0.0.0.0:1")[0] == host, "others reach it"
