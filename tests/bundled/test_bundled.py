@@ -1,7 +1,13 @@
+from __future__ import annotations
+
 import json
+import operator
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
 
 import pytest
 import yaml
@@ -14,21 +20,21 @@ from ..support.processes import Exporter
 from ..support.web import app, ask, snapshot
 
 
-def files(folder, pattern):
+def files(folder: str, pattern: str) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (ROOT / folder).glob(pattern)}
 
 
-def test_what_people_edit_is_what_is_bundled():
+def test_the_files_that_people_edit_are_bundled() -> None:
     assert bundled.dashboards() == files("grafana/dashboards", "*.json") != {}
     assert bundled.rules() == files("prometheus/rules", "*.yml") != {}
 
 
-def test_what_is_bundled_can_be_read():
+def test_what_is_bundled_can_be_read() -> None:
     assert all(json.loads(content)["uid"] for content in bundled.dashboards().values())
     assert all(yaml.safe_load(content)["groups"] for content in bundled.rules().values())
 
 
-def test_every_dashboard_is_served_as_the_file_it_is():
+def test_every_dashboard_is_served_as_the_file_it_is() -> None:
     names = {path.name for path in (ROOT / "grafana/dashboards").iterdir()}
     web = app(snapshot(), dashboards=bundled.dashboards())
 
@@ -41,7 +47,7 @@ def test_every_dashboard_is_served_as_the_file_it_is():
 
 
 @pytest.mark.e2e
-def test_the_program_serves_and_writes_the_files_that_people_edit(tmp_path):
+def test_the_program_serves_and_writes_the_files_that_people_edit(tmp_path: Path) -> None:
     config = tmp_path / "exporter.yml"
     config.write_text(
         "pbxs:\n  - {name: hq, base_url: 'http://127.0.0.1:1', client_id: x, client_secret: y}\n"
@@ -57,12 +63,12 @@ def test_the_program_serves_and_writes_the_files_that_people_edit(tmp_path):
                 assert exporter.get(f"/{kind}/{name}").encode() == content
 
 
-def test_the_tables_cannot_be_changed():
+def test_the_tables_cannot_be_changed() -> None:
     with pytest.raises(TypeError):
-        bundled.rules()["new.yml"] = b""
+        operator.setitem(cast("dict[str, bytes]", bundled.rules()), "new.yml", b"")
 
 
-def test_writing_makes_the_folders_and_names_what_it_wrote(tmp_path):
+def test_writing_creates_the_directories_and_returns_the_paths(tmp_path: Path) -> None:
     place = tmp_path / "new" / "place"
 
     written = bundled.write_files(place)
@@ -78,7 +84,7 @@ def test_writing_makes_the_folders_and_names_what_it_wrote(tmp_path):
     assert {str(path.relative_to(place)): path.read_bytes() for path in written} == expected
 
 
-def test_writing_again_replaces_its_own_files_and_leaves_others(tmp_path):
+def test_writing_again_replaces_its_own_files_and_leaves_others(tmp_path: Path) -> None:
     (mine, *_) = bundled.write_files(tmp_path)
     mine.write_text("old")
     other = tmp_path / "dashboards" / "other.json"
@@ -90,7 +96,7 @@ def test_writing_again_replaces_its_own_files_and_leaves_others(tmp_path):
     assert other.read_text() == "{}"
 
 
-def test_a_place_that_cannot_be_written_is_said_so(tmp_path):
+def test_a_directory_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
     with pytest.raises(
@@ -101,13 +107,13 @@ def test_a_place_that_cannot_be_written_is_said_so(tmp_path):
     assert isinstance(caught.value, ExporterError)
 
 
-def test_what_lies_in_the_package_goes_before_the_checkout(tmp_path):
+def test_files_in_the_package_are_used_rather_than_those_of_a_checkout(tmp_path: Path) -> None:
     checkout = tmp_path / "checkout" / "prometheus" / "rules"
     packaged = tmp_path / "packaged" / "rules"
     checkout.mkdir(parents=True)
     (checkout / "a.yml").write_bytes(b"checkout")
 
-    def rules():
+    def rules() -> Mapping[str, bytes]:
         return bundled._read("rules/*.yml", tmp_path / "packaged", tmp_path / "checkout")
 
     assert rules() == {"a.yml": b"checkout"}
@@ -118,5 +124,5 @@ def test_what_lies_in_the_package_goes_before_the_checkout(tmp_path):
     assert rules() == {"b.yml": b"packaged"}
 
 
-def test_a_program_without_its_files_still_runs(tmp_path):
+def test_a_program_without_its_files_still_runs(tmp_path: Path) -> None:
     assert bundled._read("rules/*.yml", tmp_path, tmp_path) == {}
