@@ -1,12 +1,11 @@
-"""What the Grafana dashboards are made of: tables of panels, and one function that lays them out.
+"""Generates the Grafana dashboards from tables of panels.
 
-Rule: `dashboards/*.json` are made from here and never edited by hand; a test holds them current.
+Rule: the files `dashboards/*.json` are generated and never edited by hand. A test fails if they
+differ from what this package generates; `make dashboards` writes them.
 
     calls_overview, trunks, legs, health    one dashboard each: its panels and their queries
     panels       the kinds of panels, as Grafana's JSON
-    promql       how a query is written, and what it leaves out
-    styles       what stands for what: names, colours, and their order
-    dashboard    variables, links and the grid
-
-`make dashboards` writes the files anew.
+    promql       building blocks of queries
+    styles       the colour and the text of each value and series
+    dashboard    a dashboard: its variables, its links and the grid of its panels
 """

@@ -1,4 +1,4 @@
-"""`python -m grafana.generator`, or `make dashboards`: write the dashboards anew."""
+"""`python -m grafana.generator`, or `make dashboards`: write the dashboards."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ FILES = {
 
 
 def main() -> None:
-    """Write every file over the one of its name."""
+    """Write all files; existing ones are replaced."""
     for name, dashboard in FILES.items():
-        (FOLDER / name).write_text(dashboard.text, encoding="utf-8")
+        (FOLDER / name).write_text(dashboard.file_text, encoding="utf-8")
 
 
 if __name__ == "__main__":

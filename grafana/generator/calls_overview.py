@@ -1,4 +1,4 @@
-"""Calls overview: whether the phone is being answered."""
+"""Calls overview: whether calls are answered."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from .panels import (
     timeline,
 )
 from .promql import (
-    BAR,
+    BAR_WIDTH,
     CHOSEN,
     HOUR,
     INBOUND,
     PBX,
-    SHOWN,
+    TIME_RANGE,
     Histogram,
     by_local_time,
     increase,
@@ -41,15 +41,15 @@ from .styles import (
     GAVE_UP_SOON,
     GREEN,
     IN_TIME_SHARE,
-    MISSED,
+    MISSED_STYLES,
     NEUTRAL,
     NOW,
-    OUTCOMES,
-    REACHED,
+    OUTCOME_STYLES,
+    REACHED_STYLES,
     RED,
-    SHARES,
-    WEEKS,
-    Meaning,
+    SHARE_STYLES,
+    WEEK_STYLES,
+    Style,
 )
 
 CALLS = "cdr_calls_total"
@@ -58,14 +58,14 @@ INBOUND_WAIT = Histogram("cdr_call_wait_seconds", INBOUND)
 INBOUND_GAVE_UP = Histogram("cdr_call_abandon_seconds", INBOUND)
 TALK = Histogram("cdr_call_talk_seconds", CHOSEN)
 
-WEEKDAYS = {
-    1: Meaning(NEUTRAL, "Monday"),
-    2: Meaning(NEUTRAL, "Tuesday"),
-    3: Meaning(NEUTRAL, "Wednesday"),
-    4: Meaning(NEUTRAL, "Thursday"),
-    5: Meaning(NEUTRAL, "Friday"),
-    6: Meaning(NEUTRAL, "Saturday"),
-    0: Meaning(NEUTRAL, "Sunday"),
+WEEKDAY_STYLES = {
+    1: Style(NEUTRAL, "Monday"),
+    2: Style(NEUTRAL, "Tuesday"),
+    3: Style(NEUTRAL, "Wednesday"),
+    4: Style(NEUTRAL, "Thursday"),
+    5: Style(NEUTRAL, "Friday"),
+    6: Style(NEUTRAL, "Saturday"),
+    0: Style(NEUTRAL, "Sunday"),
 }
 
 
@@ -75,29 +75,31 @@ def answered(window: str) -> str:
 
 
 def in_time(window: str) -> str:
-    """Return the service level: answered within 20 s, of those answered or given up after 5 s."""
+    """Return the service level: calls answered within 20 s / calls answered or missed after 5 s."""
     gave_up = f"{INBOUND_GAVE_UP.count(window)} - {INBOUND_GAVE_UP.up_to('5.0', window)}"
     both = f"({or_zero(INBOUND_WAIT.count(window))} + {or_zero(gave_up)})"
     return quotient(or_zero(INBOUND_WAIT.up_to("20.0", window)), both)
 
 
 def by_hour() -> str:
-    """Return calls by hour of the day, as two digits."""
+    """Return calls by hour of the day, the hour with two digits."""
     calls = total(increase(CALLS, HOUR, CHOSEN), "pbx")
     return f'label_replace({by_local_time("hour", calls)}, "hour", "0$1", "hour", "(.)")'
 
 
 def by_number(title: str, metric: str, label: str, setting: str) -> JSON:
-    """Return what became of the calls to each own number or queue."""
+    """Return a table of the calls to each own number or queue, by outcome."""
     missing = f"No calls, or no {setting} in exporter.yml"
 
     def outcome(name: str) -> str:
-        return total(increase(metric, SHOWN, f'{PBX}, outcome="{name}"'), label)
+        return total(increase(metric, TIME_RANGE, f'{PBX}, outcome="{name}"'), label)
 
     columns = {
-        "Calls": Column(query=total(increase(metric, SHOWN, PBX), label), bar=DARK),
+        "Calls": Column(query=total(increase(metric, TIME_RANGE, PBX), label), bar=DARK),
         "Answered": Column(
-            query=share(metric, SHOWN, 'outcome="answered"', PBX, label), unit=PERCENT, decimals=1
+            query=share(metric, TIME_RANGE, 'outcome="answered"', PBX, label),
+            unit=PERCENT,
+            decimals=1,
         ),
         "No answer": Column(query=outcome("no_answer"), warn=RED),
         "Voicemail": Column(query=outcome("voicemail")),
@@ -120,7 +122,7 @@ ANSWERING = panel_row(
         "Inbound answered",
         "Of all who called in the time shown, how many spoke to a person. Who hung up in a "
         "menu, or left a message, did not.",
-        answered(SHOWN),
+        answered(TIME_RANGE),
         unit=PERCENT,
         color=GREEN,
         decimals=1,
@@ -129,7 +131,7 @@ ANSWERING = panel_row(
         "Service level",
         "Inbound calls answered within 20 s, of those that were answered or rang longer "
         "than 5 s in vain. From the start of the call, announcements included.",
-        in_time(SHOWN),
+        in_time(TIME_RANGE),
         unit=PERCENT,
         color="dark-green",
         decimals=1,
@@ -137,7 +139,7 @@ ANSWERING = panel_row(
     stat(
         "Inbound missed",
         "Inbound calls in the time shown that nobody answered: no person, no voicemail.",
-        total(increase(CALLS, SHOWN, f'{INBOUND}, outcome="no_answer"')),
+        total(increase(CALLS, TIME_RANGE, f'{INBOUND}, outcome="no_answer"')),
         color=RED,
         decimals=0,
     ),
@@ -145,7 +147,7 @@ ANSWERING = panel_row(
         "Average wait",
         "How long inbound calls waited until a person answered, on average. From the start "
         "of the call, announcements included.",
-        INBOUND_WAIT.mean(SHOWN),
+        INBOUND_WAIT.mean(TIME_RANGE),
         unit=SECONDS,
         decimals=0,
     ),
@@ -176,15 +178,15 @@ OVER_TIME = panel_row(
         "Calls by outcome",
         "Calls that ended, by what became of them. A bar is one hour, or more where much "
         "time is shown. A call counts once, however many phones rang.",
-        {"{{outcome}}": total(increase(CALLS, BAR, CHOSEN), "outcome")},
-        meanings=OUTCOMES,
+        {"{{outcome}}": total(increase(CALLS, BAR_WIDTH, CHOSEN), "outcome")},
+        styles=OUTCOME_STYLES,
     ),
     lines(
         "Inbound answered and in time",
         "Of all who called, how many spoke to a person; and the service level. A point is "
         "six hours. No point where nobody called.",
-        {ANSWERED_SHARE: answered(BAR), IN_TIME_SHARE: in_time(BAR)},
-        meanings=SHARES,
+        {ANSWERED_SHARE: answered(BAR_WIDTH), IN_TIME_SHARE: in_time(BAR_WIDTH)},
+        styles=SHARE_STYLES,
         unit=PERCENT,
         step="6h",
         maximum=1,
@@ -199,10 +201,11 @@ MISSED_AND_WEEKS = panel_row(
         "Inbound calls that nobody answered, by how long they lasted. Within 5 s they were "
         "often slips; the others waited for somebody.",
         {
-            GAVE_UP_SOON: INBOUND_GAVE_UP.up_to("5.0", BAR),
-            GAVE_UP_LATE: f"{INBOUND_GAVE_UP.count(BAR)} - {INBOUND_GAVE_UP.up_to('5.0', BAR)}",
+            GAVE_UP_SOON: INBOUND_GAVE_UP.up_to("5.0", BAR_WIDTH),
+            GAVE_UP_LATE: f"{INBOUND_GAVE_UP.count(BAR_WIDTH)} - "
+            f"{INBOUND_GAVE_UP.up_to('5.0', BAR_WIDTH)}",
         },
-        meanings=MISSED,
+        styles=MISSED_STYLES,
         no_value="No missed calls",
     ),
     lines(
@@ -210,10 +213,10 @@ MISSED_AND_WEEKS = panel_row(
         "All calls, and those of the same time a week before. A point is one hour, or more "
         "where much time is shown. Needs that much history in Prometheus.",
         {
-            NOW: total(increase(CALLS, BAR, CHOSEN)),
-            BEFORE: total(increase(CALLS, BAR, CHOSEN, offset="7d")),
+            NOW: total(increase(CALLS, BAR_WIDTH, CHOSEN)),
+            BEFORE: total(increase(CALLS, BAR_WIDTH, CHOSEN, offset="7d")),
         },
-        meanings=WEEKS,
+        styles=WEEK_STYLES,
         step="1h",
         decimals=0,
     ),
@@ -225,7 +228,7 @@ WAITING = panel_row(
         "Wait until answered, call by call",
         "Inbound calls by how long they waited until a person answered. The darker, the "
         "more calls.",
-        INBOUND_WAIT.buckets(BAR),
+        INBOUND_WAIT.buckets(BAR_WIDTH),
     ),
     percentiles(
         "Wait until answered",
@@ -241,7 +244,7 @@ TALKING = panel_row(
     heat_map(
         "Talk time, call by call",
         "Answered calls by how long people talked. The darker, the more calls.",
-        TALK.buckets(BAR),
+        TALK.buckets(BAR_WIDTH),
     ),
     percentiles(
         "Talk time",
@@ -272,7 +275,7 @@ WHEN = panel_row(
             )
         },
         sort="Calls",
-        key_meaning=WEEKDAYS,
+        key_styles=WEEKDAY_STYLES,
     ),
     widths=(16, 8),
 )
@@ -290,7 +293,7 @@ REACH = panel_row(
         "Where it is red, some PBX could not be reached: the panels above lack its calls, "
         "and a gap is no quiet time.",
         {"All PBXs": f"min(cdr_up{{{PBX}}})"},
-        REACHED,
+        REACHED_STYLES,
     ),
 )
 
@@ -299,7 +302,7 @@ CALLS_OVERVIEW = Dashboard(
     title="Calls overview",
     description="Is the phone being answered? Calls of Yeastar P-Series PBXs, counted by "
     "cdr-exporter when they have ended.",
-    shown="now-7d",
+    start="now-7d",
     refresh="5m",
     rows=[
         ANSWERING,

@@ -1,6 +1,6 @@
-"""A dashboard: its rows of panels on the grid, what can be chosen, and the way to the others.
+"""A dashboard: its rows of panels on the grid, its variables, and links to the other dashboards.
 
-Rule: a row reaches across the whole grid; its panels fill it from left to right.
+Rule: each row fills the whole width of the grid, with its panels from left to right.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from .panels import DATA_SOURCE, JSON, heading
 TAG = "cdr-exporter"
 
 WIDTH = 24
+"""Columns of Grafana's grid."""
 
 
 @dataclass(frozen=True)
 class PanelRow:
-    """Panels side by side: how high, and how wide each."""
+    """Panels side by side; *height* and *widths* are in units of the grid."""
 
     height: int
     panels: Sequence[JSON]
@@ -26,9 +27,9 @@ class PanelRow:
 
 
 def panel_row(height: int, *panels: JSON, widths: Sequence[int] = ()) -> PanelRow:
-    """Return *panels* side by side, all as wide where there are no *widths*.
+    """Return a row of *panels*, equally wide if no *widths* are given.
 
-    ValueError: they would not fill the grid.
+    Raises `ValueError` if they do not fill the width of the grid.
     """
     widths = widths or [WIDTH // len(panels)] * len(panels)
     if len(widths) != len(panels) or sum(widths) != WIDTH:
@@ -42,28 +43,31 @@ VARIABLES = {
     "call_type": ("Call type", 'cdr_records_total{pbx=~"$pbx"}'),
     "disposition": ("Disposition", 'cdr_records_total{pbx=~"$pbx"}'),
 }
-"""By label: its heading, and the series whose values of the label can be chosen."""
+"""For each label: the title of its variable, and the series whose values are offered."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dashboard:
-    """One dashboard; *choices* are of `VARIABLES`, and what stands between rows is a heading."""
+    """One dashboard; *variables* are keys of `VARIABLES`, a text in *rows* is a heading.
+
+    *start* is the beginning of its time range, such as `now-7d`.
+    """
 
     uid: str
     title: str
     description: str
-    shown: str
+    start: str
     refresh: str
     rows: Sequence[PanelRow | str]
-    choices: Sequence[str] = ("pbx", "trunk", "call_type")
+    variables: Sequence[str] = ("pbx", "trunk", "call_type")
 
     @property
-    def text(self) -> str:
-        """Return the file that Grafana reads."""
+    def file_text(self) -> str:
+        """The content of the file that Grafana reads."""
         return json.dumps(self.as_json(), indent=2, ensure_ascii=False) + "\n"
 
     def as_json(self) -> JSON:
-        """Return the dashboard as Grafana has it, without a number of its own."""
+        """Return the dashboard as Grafana's JSON; its id is null, so Grafana assigns one."""
         return {
             "id": None,
             "uid": self.uid,
@@ -74,7 +78,7 @@ class Dashboard:
             "editable": False,
             "graphTooltip": 1,
             "refresh": self.refresh,
-            "time": {"from": self.shown, "to": "now"},
+            "time": {"from": self.start, "to": "now"},
             "timezone": "browser",
             "weekStart": "",
             "fiscalYearStartMonth": 0,
@@ -82,23 +86,23 @@ class Dashboard:
             "annotations": {"list": []},
             "links": [_links()],
             "timepicker": {},
-            "templating": {"list": [_data_source(), *map(_variable, self.choices)]},
+            "templating": {"list": [_data_source(), *map(_variable, self.variables)]},
             "panels": [
-                {"id": number, **panel} for number, panel in enumerate(laid_out(self.rows), 1)
+                {"id": number, **panel} for number, panel in enumerate(placed(self.rows), 1)
             ],
         }
 
 
-def laid_out(rows: Sequence[PanelRow | str]) -> Iterator[JSON]:
-    """Yield the panels of *rows* with their places."""
+def placed(rows: Sequence[PanelRow | str]) -> Iterator[JSON]:
+    """Yield the panels of *rows* with their positions on the grid."""
     top = 0
     for each in rows:
-        on = panel_row(1, heading(each)) if isinstance(each, str) else each
+        row = panel_row(1, heading(each)) if isinstance(each, str) else each
         left = 0
-        for panel, width in zip(on.panels, on.widths, strict=True):
-            yield {**panel, "gridPos": {"x": left, "y": top, "w": width, "h": on.height}}
+        for panel, width in zip(row.panels, row.widths, strict=True):
+            yield {**panel, "gridPos": {"x": left, "y": top, "w": width, "h": row.height}}
             left += width
-        top += on.height
+        top += row.height
 
 
 def _links() -> JSON:
@@ -145,7 +149,7 @@ def _variable(name: str) -> JSON:
         "sort": 5,
         "multi": True,
         "includeAll": True,
-        # Not each value that was seen when the page was opened: trunks come and go.
+        # A pattern, not the list of values when the page was opened: trunks come and go.
         "allValue": ".*",
         "current": {"selected": True, "text": ["All"], "value": ["$__all"]},
         "hide": 0,

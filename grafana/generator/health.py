@@ -1,11 +1,11 @@
-"""Exporter health: whether it runs, reaches its PBXs and counts."""
+"""Exporter health: whether it runs, reaches its PBXs and counts their rows."""
 
 from __future__ import annotations
 
 from .dashboard import Dashboard, panel_row
 from .panels import (
     AGO,
-    NEVER,
+    NEVER_STYLES,
     SECONDS,
     SHORT,
     Column,
@@ -16,8 +16,16 @@ from .panels import (
     table,
     timeline,
 )
-from .promql import BAR, HOUR, PBX, SHOWN, Histogram, increase, total
-from .styles import GREEN, KNOWN_TABLE, LET_IN, ORANGE, REACHED, RED, WRITABLE
+from .promql import BAR_WIDTH, HOUR, PBX, TIME_RANGE, Histogram, increase, total
+from .styles import (
+    ACCESS_STYLES,
+    GREEN,
+    KNOWN_TABLE_STYLES,
+    ORANGE,
+    REACHED_STYLES,
+    RED,
+    WRITTEN_STYLES,
+)
 
 NO_EXPORTER = "No exporter"
 STEP = "15m"
@@ -28,12 +36,12 @@ SINCE_SUCCESS = f"time() - (cdr_exporter_last_success_timestamp_seconds{{{PBX}}}
 
 
 def gauge(name: str) -> str:
-    """Return the gauge *name* of each PBX."""
+    """Return the value of the gauge *name* for each PBX."""
     return f"max by (pbx) ({name}{{{PBX}}})"
 
 
-def events(name: str, window: str = BAR, *labels: str) -> str:
-    """Return how often *name* happened."""
+def events(name: str, window: str = BAR_WIDTH, *labels: str) -> str:
+    """Return by how much the counter *name* rose in *window*."""
     return total(increase(name, window, PBX), *labels)
 
 
@@ -91,7 +99,7 @@ NOW = panel_row(
         "Rejected rows",
         "Rows in the time shown that could not be counted, since they were no call records "
         "that anybody could read.",
-        events("cdr_exporter_rejected_records_total", SHOWN),
+        events("cdr_exporter_rejected_records_total", TIME_RANGE),
         color=GREEN,
         alarm=RED,
         decimals=0,
@@ -107,7 +115,7 @@ SIDE_BY_SIDE = panel_row(
         "the PBX had to answer. State reset: when its counters began anew.",
         {"pbx": "PBX"},
         {
-            "Reached": Column(query=gauge("cdr_up"), meaning=REACHED),
+            "Reached": Column(query=gauge("cdr_up"), value_styles=REACHED_STYLES),
             "Since success": Column(
                 query=f"max by (pbx) ({SINCE_SUCCESS})", unit=SECONDS, decimals=0
             ),
@@ -115,7 +123,7 @@ SIDE_BY_SIDE = panel_row(
             "Newest call": Column(
                 query=f"{gauge('cdr_last_record_timestamp_seconds')} * 1000",
                 unit=AGO,
-                meaning=NEVER,
+                value_styles=NEVER_STYLES,
             ),
             "Rows on the PBX": Column(query=gauge("cdr_pbx_records"), decimals=0),
             "Requests": Column(
@@ -129,12 +137,14 @@ SIDE_BY_SIDE = panel_row(
                 decimals=0,
                 warn=RED,
             ),
-            "Access": Column(query=gauge("cdr_exporter_auth_blocked"), meaning=LET_IN),
-            "State": Column(query=gauge("cdr_exporter_state_write_ok"), meaning=WRITABLE),
+            "Access": Column(query=gauge("cdr_exporter_auth_blocked"), value_styles=ACCESS_STYLES),
+            "State": Column(
+                query=gauge("cdr_exporter_state_write_ok"), value_styles=WRITTEN_STYLES
+            ),
             "State reset": Column(
                 query=f"{gauge('cdr_exporter_state_reset_timestamp_seconds')} * 1000",
                 unit=AGO,
-                meaning=NEVER,
+                value_styles=NEVER_STYLES,
             ),
         },
         sort="Since success",
@@ -148,12 +158,12 @@ REACHING = panel_row(
         "Whether polls of each PBX succeeded. Where it is red, graphs of its calls have a "
         "gap and no quiet time.",
         {"{{pbx}}": gauge("cdr_up")},
-        REACHED,
+        REACHED_STYLES,
     ),
     bars(
         "Failed polls by reason",
         "Polls that failed. The runbook says what each reason means and what to do.",
-        {"{{reason}}": events("cdr_exporter_poll_failures_total", BAR, "reason")},
+        {"{{reason}}": events("cdr_exporter_poll_failures_total", BAR_WIDTH, "reason")},
         step=STEP,
         no_value=NO_EXPORTER,
     ),
@@ -173,7 +183,7 @@ REFUSALS = panel_row(
         "API errors by code",
         "Answers of the PBXs with an errcode other than 0. 10004 is an expired token and "
         "harmless; other is a code without a reaction of ours.",
-        {"{{errcode}}": events("cdr_exporter_api_errors_total", BAR, "errcode")},
+        {"{{errcode}}": events("cdr_exporter_api_errors_total", BAR_WIDTH, "errcode")},
         step=STEP,
         no_value=NO_EXPORTER,
     ),
@@ -210,14 +220,14 @@ COST = panel_row(
     bars(
         "Requests to the PBXs",
         "HTTP requests that the exporter sent, for tokens too.",
-        {"{{pbx}}": events("cdr_exporter_requests_total", BAR, "pbx")},
+        {"{{pbx}}": events("cdr_exporter_requests_total", BAR_WIDTH, "pbx")},
         step=STEP,
         no_value=NO_EXPORTER,
     ),
     bars(
         "Rows that the PBXs sent",
         "Call records that PBXs had to send, read again or not. An idle poll reads 20.",
-        {"{{pbx}}": events("cdr_exporter_rows_fetched_total", BAR, "pbx")},
+        {"{{pbx}}": events("cdr_exporter_rows_fetched_total", BAR_WIDTH, "pbx")},
         step=STEP,
         no_value=NO_EXPORTER,
     ),
@@ -252,9 +262,9 @@ COUNTING = panel_row(
         "Rows rejected, fields taken as absent, values that the documentation does not "
         "know, rows folded into the trunk other.",
         {
-            "row: {{reason}}": events("cdr_exporter_rejected_records_total", BAR, "reason"),
-            "field: {{field}}": events("cdr_exporter_rejected_fields_total", BAR, "field"),
-            "unknown: {{field}}": events("cdr_exporter_unknown_values_total", BAR, "field"),
+            "row: {{reason}}": events("cdr_exporter_rejected_records_total", BAR_WIDTH, "reason"),
+            "field: {{field}}": events("cdr_exporter_rejected_fields_total", BAR_WIDTH, "field"),
+            "unknown: {{field}}": events("cdr_exporter_unknown_values_total", BAR_WIDTH, "field"),
             "trunk other": events("cdr_exporter_folded_trunks_total"),
         },
         no_value=NO_EXPORTER,
@@ -274,14 +284,14 @@ STATE = panel_row(
         "State written",
         "Whether the state file of each PBX could be written.",
         {"{{pbx}}": gauge("cdr_exporter_state_write_ok")},
-        WRITABLE,
+        WRITTEN_STYLES,
     ),
     timeline(
         "Another table on the PBX",
         "Red while the newest rows of a PBX are not those of the table we know: it was "
         "reset, restored or replaced. Nothing is counted until that is clear.",
         {"{{pbx}}": gauge("cdr_exporter_lineage_suspect")},
-        KNOWN_TABLE,
+        KNOWN_TABLE_STYLES,
     ),
     stat(
         "Version",
@@ -298,7 +308,7 @@ HEALTH = Dashboard(
     uid="cdr-exporter-health",
     title="Exporter health",
     description="Does cdr-exporter run, reach its PBXs and count what they have?",
-    shown="now-24h",
+    start="now-24h",
     refresh="1m",
     rows=[
         NOW,

@@ -1,4 +1,4 @@
-"""Legs and raw records: what the PBX has written, row by row."""
+"""Legs and raw records: the rows that the PBX wrote."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from .panels import (
     percentiles,
     stat,
 )
-from .promql import BAR, CHOSEN, PBX, SHOWN, Histogram, increase, total
-from .styles import DISPOSITIONS
+from .promql import BAR_WIDTH, CHOSEN, PBX, TIME_RANGE, Histogram, increase, total
+from .styles import DISPOSITION_STYLES
 
 ROWS = "cdr_records_total"
 OF_ROWS = f'{CHOSEN}, disposition=~"$disposition"'
@@ -27,12 +27,12 @@ LEGS = Histogram("cdr_call_legs", OF_CALLS)
 
 
 def rows(window: str, *labels: str) -> str:
-    """Return how many rows there were."""
+    """Return how many rows there were in *window*."""
     return total(increase(ROWS, window, OF_ROWS), *labels)
 
 
-def length(title: str, what: str, histogram: Histogram) -> tuple[JSON, JSON]:
-    """Return the percentiles and the heat map of one duration of rows."""
+def duration_panels(title: str, what: str, histogram: Histogram) -> tuple[JSON, JSON]:
+    """Return the percentiles and the heat map of one duration of the rows."""
     return (
         percentiles(
             title,
@@ -41,24 +41,26 @@ def length(title: str, what: str, histogram: Histogram) -> tuple[JSON, JSON]:
             step="6h",
         ),
         heat_map(
-            f"{title}, row by row", f"{what} The darker, the more rows.", histogram.buckets(BAR)
+            f"{title}, row by row",
+            f"{what} The darker, the more rows.",
+            histogram.buckets(BAR_WIDTH),
         ),
     )
 
 
-LENGTHS = [
-    length(
+DURATION_PANELS = [
+    duration_panels(
         "Duration",
         "duration: from the start to the end of a leg.",
         DURATION,
     ),
-    length(
+    duration_panels(
         "Ring duration",
         "ring_duration: how long a leg rang. Of rows that were ANSWERED, went to VOICEMAIL or "
         "rang.",
         RING,
     ),
-    length(
+    duration_panels(
         "Talk duration",
         "talk_duration: how long a leg talked. Of rows that were ANSWERED or talked; a queue and "
         "its agent both have it.",
@@ -72,13 +74,13 @@ NUMBERS = panel_row(
         "Rows",
         "Call records in the time shown. A row is one leg: a call that rings three phones "
         "has three, and more for menus and queues.",
-        rows(SHOWN),
+        rows(TIME_RANGE),
         decimals=0,
     ),
     stat(
         "Legs per call",
         "Rows per call on average, on any trunk. Near 1, calls go straight to their phone.",
-        LEGS.mean(SHOWN),
+        LEGS.mean(TIME_RANGE),
         unit=PLAIN,
         decimals=2,
     ),
@@ -105,15 +107,15 @@ KINDS = panel_row(
         "Rows by disposition",
         "Call records by disposition, as the PBX writes it. OTHER is what its "
         "documentation does not know. A bar is one hour, or more.",
-        {"{{disposition}}": rows(BAR, "disposition")},
-        meanings=DISPOSITIONS,
+        {"{{disposition}}": rows(BAR_WIDTH, "disposition")},
+        styles=DISPOSITION_STYLES,
     ),
     matrix(
         "Dispositions by call type",
         "Rows in the time shown, by disposition and call type.",
         "disposition",
         "call_type",
-        rows(SHOWN, "disposition", "call_type"),
+        rows(TIME_RANGE, "disposition", "call_type"),
     ),
     widths=(14, 10),
 )
@@ -123,18 +125,18 @@ PLACES = panel_row(
     bars(
         "Rows by call type",
         "Call records by call type, as the PBX writes it. A bar is one hour, or more.",
-        {"{{call_type}}": rows(BAR, "call_type")},
+        {"{{call_type}}": rows(BAR_WIDTH, "call_type")},
     ),
     bars(
         "Rows by trunk",
         "Call records by trunk. Rows without one have none; other is what goes beyond "
         "max_trunks. A bar is one hour, or more.",
-        {"{{trunk}}": rows(BAR, "trunk")},
+        {"{{trunk}}": rows(BAR_WIDTH, "trunk")},
     ),
     heat_map(
         "Legs per call, call by call",
         "Calls by how many legs they had, on any trunk. The darker, the more calls.",
-        LEGS.buckets(BAR),
+        LEGS.buckets(BAR_WIDTH),
         unit=PLAIN,
     ),
 )
@@ -144,15 +146,15 @@ LEGS_AND_RECORDS = Dashboard(
     title="Legs and raw records",
     description="What did the PBX write? Call records (rows, legs) of Yeastar P-Series PBXs by "
     "disposition and call type, counted by cdr-exporter.",
-    shown="now-7d",
+    start="now-7d",
     refresh="5m",
-    choices=("pbx", "trunk", "call_type", "disposition"),
+    variables=("pbx", "trunk", "call_type", "disposition"),
     rows=[
         NUMBERS,
         KINDS,
         PLACES,
         "How long",
-        panel_row(9, *(over_time for over_time, _ in LENGTHS)),
-        panel_row(9, *(row_by_row for _, row_by_row in LENGTHS)),
+        panel_row(9, *(over_time for over_time, _ in DURATION_PANELS)),
+        panel_row(9, *(row_by_row for _, row_by_row in DURATION_PANELS)),
     ],
 )

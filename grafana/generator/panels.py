@@ -1,7 +1,7 @@
 """The kinds of panels, as Grafana's JSON.
 
-Rule: everything of a kind looks alike, and what no panel changes stands here once. Shapes are
-those of Grafana 10 to 12; what one of these has not is left to its defaults.
+Rule: panels of one kind look alike, so what they have in common is defined here once. The JSON is
+that of Grafana 10 to 12; options that one of these versions lacks are left to its defaults.
 """
 
 from __future__ import annotations
@@ -12,34 +12,38 @@ from string import ascii_uppercase
 from typing import Any
 
 from .promql import Histogram
-from .styles import DARK, HALF, MOST, NEUTRAL, TIMES, Meaning, Meanings
+from .styles import DARK, NEUTRAL, PERCENTILE_STYLES, WITHIN_90_PERCENT, WITHIN_HALF, Style, Styles
 
 JSON = dict[str, Any]
 
 DATA_SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 
 Queries = Mapping[str, str]
-"""Expressions by their legend, in which {{label}} stands for the label's value."""
+"""Queries by legend; {{label}} in a legend is replaced by the value of that label."""
 
 NO_CALLS = "No calls"
 
 SHORT, SECONDS, PERCENT, PLAIN, AGO = "short", "s", "percentunit", "none", "dateTimeFromNow"
-"""Units, as Grafana names them. An instant is in milliseconds."""
+"""Units, as Grafana names them. Points in time are in epoch milliseconds."""
 
-NEVER: Mapping[int, Meaning] = {0: Meaning(NEUTRAL, "never")}
+NEVER_STYLES: Mapping[int, Style] = {0: Style(NEUTRAL, "never")}
 
-_WHOLE_NUMBERS = 0
+_NO_DECIMALS = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """One column of a table. *warn* colours numbers above 0, *meaning* gives some a word."""
+    """One column of a table.
+
+    *warn* is the color of numbers above 0, *value_styles* show values as texts, and *bar* is the
+    color of a bar behind the number.
+    """
 
     query: str
     unit: str = SHORT
     decimals: int | None = None
     warn: str = ""
-    meaning: Mapping[int, Meaning] | None = None
+    value_styles: Mapping[int, Style] | None = None
     bar: str = ""
 
 
@@ -54,16 +58,16 @@ def stat(
     decimals: int | None = None,
     legend: str = "",
     no_value: str = NO_CALLS,
-    meaning: Mapping[int, Meaning] | None = None,
+    value_styles: Mapping[int, Style] | None = None,
     link: str = "",
 ) -> JSON:
-    """Return one number, large. Above 0 it has the color *alarm*; *link* leads to a dashboard."""
+    """Return one large number; above 0 it has the color *alarm*. *link* is a dashboard's uid."""
     steps = [_step(color), *([_step(alarm, 1e-9)] if alarm else [])]
     panel = _panel("stat", title, description, {legend: query}, instant=True)
     panel["fieldConfig"] = _fields(
         unit,
         decimals=decimals,
-        mappings=_mappings(meaning),
+        mappings=_mappings(value_styles),
         thresholds=steps,
         color={"mode": "thresholds"},
         noValue=no_value,
@@ -75,7 +79,7 @@ def stat(
         "orientation": "auto",
         "textMode": "name" if legend else "auto",
         "wideLayout": True,
-        "reduceOptions": _newest(),
+        "reduceOptions": _last_value(),
     }
     if link:
         panel["links"] = [_link(link)]
@@ -87,23 +91,23 @@ def bars(
     description: str,
     queries: Queries,
     *,
-    meanings: Meanings | None = None,
+    styles: Styles | None = None,
     unit: str = SHORT,
     step: str = "1h",
     no_value: str = NO_CALLS,
 ) -> JSON:
-    """Return counts over time, one bar each *step* or more, stacked."""
+    """Return counts over time as stacked bars, each *step* wide or wider."""
     style = {
         "drawStyle": "bars",
-        # A bar holds what came before its time, and stands there.
+        # A bar counts the time before its timestamp, so it is drawn to the left of it.
         "barAlignment": -1,
         "fillOpacity": 80,
         "lineWidth": 0,
         "stacking": {"group": "A", "mode": "normal"},
     }
     panel = _panel("timeseries", title, description, queries, step=step)
-    panel["fieldConfig"] = _over_time(unit, style, meanings, no_value, _WHOLE_NUMBERS)
-    panel["options"] = _readable(["sum"])
+    panel["fieldConfig"] = _over_time(unit, style, styles, no_value, _NO_DECIMALS)
+    panel["options"] = _legend_and_tooltip(["sum"])
     return panel
 
 
@@ -112,14 +116,14 @@ def lines(
     description: str,
     queries: Queries,
     *,
-    meanings: Meanings | None = None,
+    styles: Styles | None = None,
     unit: str = SHORT,
     step: str = "",
     decimals: int | None = None,
     maximum: float | None = None,
     no_value: str = NO_CALLS,
 ) -> JSON:
-    """Return values over time as lines, with points where there is one value every *step*."""
+    """Return values over time as lines; with a *step*, also as points at least that far apart."""
     style = {
         "drawStyle": "line",
         "fillOpacity": 0,
@@ -129,10 +133,10 @@ def lines(
         "spanNulls": False,
     }
     panel = _panel("timeseries", title, description, queries, step=step)
-    panel["fieldConfig"] = _over_time(unit, style, meanings, no_value, decimals)
+    panel["fieldConfig"] = _over_time(unit, style, styles, no_value, decimals)
     if maximum is not None:
         panel["fieldConfig"]["defaults"]["max"] = maximum
-    panel["options"] = _readable(["lastNotNull", "max"])
+    panel["options"] = _legend_and_tooltip(["lastNotNull", "max"])
     return panel
 
 
@@ -144,10 +148,12 @@ def percentiles(
     step: str = "1h",
     no_value: str = NO_CALLS,
 ) -> JSON:
-    """Return what half of the values, and nine of ten, were at most."""
-    queries = {HALF: histogram.quantile(0.5), MOST: histogram.quantile(0.9)}
+    """Return the median and the 90th percentile over time."""
+    queries = {WITHIN_HALF: histogram.quantile(0.5), WITHIN_90_PERCENT: histogram.quantile(0.9)}
     text = f"{description} Estimated from buckets."
-    return lines(title, text, queries, meanings=TIMES, unit=SECONDS, step=step, no_value=no_value)
+    return lines(
+        title, text, queries, styles=PERCENTILE_STYLES, unit=SECONDS, step=step, no_value=no_value
+    )
 
 
 def heat_map(
@@ -159,14 +165,14 @@ def heat_map(
     step: str = "1h",
     no_value: str = NO_CALLS,
 ) -> JSON:
-    """Return how many values there were of each size, over time."""
+    """Return how many values fell into each bucket, over time."""
     panel = _panel("heatmap", title, description, {"{{le}}": buckets}, step=step)
     panel["targets"][0]["format"] = "heatmap"
-    panel["fieldConfig"] = _fields(unit, decimals=_WHOLE_NUMBERS, noValue=no_value)
+    panel["fieldConfig"] = _fields(unit, decimals=_NO_DECIMALS, noValue=no_value)
     panel["options"] = {
         "calculate": False,
         "cellGap": 1,
-        "cellValues": {"unit": SHORT, "decimals": _WHOLE_NUMBERS},
+        "cellValues": {"unit": SHORT, "decimals": _NO_DECIMALS},
         "color": {
             "mode": "scheme",
             "scheme": "Blues",
@@ -190,16 +196,16 @@ def heat_map(
 def bar_gauge(
     title: str, description: str, label: str, query: str, *, no_value: str = NO_CALLS
 ) -> JSON:
-    """Return one bar for each value of *label*, side by side in the order of these."""
+    """Return one bar for each value of *label*, side by side in the order of the values."""
     panel = _panel("bargauge", title, description, {f"{{{{{label}}}}}": query}, instant=True)
     panel["targets"][0]["format"] = "table"
     panel["transformations"] = [
-        _without_time(),
+        _time_hidden(),
         {"id": "sortBy", "options": {"fields": {}, "sort": [{"field": label}]}},
     ]
     panel["fieldConfig"] = _fields(
         SHORT,
-        decimals=_WHOLE_NUMBERS,
+        decimals=_NO_DECIMALS,
         min=0,
         color={"mode": "fixed", "fixedColor": DARK},
         noValue=no_value,
@@ -226,16 +232,17 @@ def table(
     columns: Mapping[str, Column],
     *,
     sort: str,
-    key_meaning: Mapping[int, Meaning] | None = None,
+    key_styles: Mapping[int, Style] | None = None,
     no_value: str = NO_CALLS,
 ) -> JSON:
-    """Return one row for each value of the labels *keys*, which have a heading each.
+    """Return a table with one row for each combination of values of the labels *keys*.
 
-    The highest number under the heading *sort* comes first.
+    *keys* maps labels to headings, *columns* maps headings to columns. The rows are sorted by the
+    column with the heading *sort*, the highest value first.
     """
     queries = {heading: column.query for heading, column in columns.items()}
     panel = _table(title, description, queries, no_value)
-    # A single query's column has no letter.
+    # With a single query the name of its column has no letter.
     letters = ["Value"] if len(columns) == 1 else [f"Value #{each}" for each in ascii_uppercase]
     order = [*keys, *letters[: len(columns)]]
     arranged = {
@@ -247,17 +254,17 @@ def table(
         {"id": "merge", "options": {}},
         {"id": "organize", "options": arranged},
     ]
-    words = {"mappings": _mappings(key_meaning)}
+    words = {"mappings": _mappings(key_styles)}
     panel["fieldConfig"]["overrides"] = [
-        *(_override(heading, **words) for heading in keys.values() if key_meaning),
-        *(_column(heading, column) for heading, column in columns.items()),
+        *(_override(heading, **words) for heading in keys.values() if key_styles),
+        *(_column_override(heading, column) for heading, column in columns.items()),
     ]
     panel["options"]["sortBy"] = [{"displayName": sort, "desc": True}]
     return panel
 
 
 def matrix(title: str, description: str, row: str, column: str, query: str) -> JSON:
-    """Return one number for each value of the label *row* and of the label *column*."""
+    """Return a table of numbers with a row and a column for each value of two labels."""
     panel = _table(title, description, {"": query}, NO_CALLS)
     across = {"rowField": row, "columnField": column, "valueField": "Value"}
     panel["transformations"] = [{"id": "groupingToMatrix", "options": across}]
@@ -268,7 +275,7 @@ def timeline(
     title: str,
     description: str,
     queries: Queries,
-    meaning: Mapping[int, Meaning],
+    value_styles: Mapping[int, Style],
     *,
     no_value: str = "No exporter",
 ) -> JSON:
@@ -276,8 +283,8 @@ def timeline(
     panel = _panel("state-timeline", title, description, queries)
     panel["fieldConfig"] = _fields(
         SHORT,
-        mappings=_mappings(meaning),
-        thresholds=[_step(meaning[0].color), _step(meaning[1].color, 1)],
+        mappings=_mappings(value_styles),
+        thresholds=[_step(value_styles[0].color), _step(value_styles[1].color, 1)],
         color={"mode": "thresholds"},
         custom={"fillOpacity": 80, "lineWidth": 0},
         noValue=no_value,
@@ -294,7 +301,7 @@ def timeline(
 
 
 def heading(title: str) -> JSON:
-    """Return the heading of what stands below it."""
+    """Return a heading for the panels below it."""
     return {"type": "row", "title": title, "collapsed": False, "panels": []}
 
 
@@ -333,7 +340,7 @@ def _table(title: str, description: str, queries: Queries, no_value: str) -> JSO
         target["format"] = "table"
     panel["fieldConfig"] = _fields(
         SHORT,
-        decimals=_WHOLE_NUMBERS,
+        decimals=_NO_DECIMALS,
         thresholds=[_step(NEUTRAL)],
         color={"mode": "thresholds"},
         custom={"align": "auto", "cellOptions": {"type": "auto"}, "inspect": False},
@@ -351,7 +358,7 @@ def _fields(unit: str, *, overrides: Iterable[JSON] = (), **defaults: Any) -> JS
 
 
 def _over_time(
-    unit: str, style: JSON, meanings: Meanings | None, no_value: str, decimals: int | None
+    unit: str, style: JSON, styles: Styles | None, no_value: str, decimals: int | None
 ) -> JSON:
     return _fields(
         unit,
@@ -360,23 +367,23 @@ def _over_time(
         custom=style,
         color={"mode": "palette-classic-by-name"},
         noValue=no_value,
-        overrides=[_named(name, meaning) for name, meaning in (meanings or {}).items()],
+        overrides=[_series_override(name, style) for name, style in (styles or {}).items()],
     )
 
 
-def _named(name: str, meaning: Meaning) -> JSON:
-    fixed = {"mode": "fixed", "fixedColor": meaning.color}
-    return _override(name, color=fixed, displayName=meaning.shown or None)
+def _series_override(name: str, style: Style) -> JSON:
+    fixed = {"mode": "fixed", "fixedColor": style.color}
+    return _override(name, color=fixed, displayName=style.text or None)
 
 
-def _column(name: str, column: Column) -> JSON:
+def _column_override(name: str, column: Column) -> JSON:
     properties: JSON = {"unit": column.unit, "decimals": column.decimals}
-    properties["mappings"] = _mappings(column.meaning)
+    properties["mappings"] = _mappings(column.value_styles)
     if column.warn:
         steps = [_step(NEUTRAL), _step(column.warn, 1e-9)]
         properties["thresholds"] = {"mode": "absolute", "steps": steps}
         properties["custom.cellOptions"] = {"type": "color-text"}
-    elif column.meaning:
+    elif column.value_styles:
         properties["custom.cellOptions"] = {"type": "color-text"}
     if column.bar:
         properties["custom.cellOptions"] = {"type": "gauge", "mode": "basic"}
@@ -394,12 +401,12 @@ def _override(name: str, **properties: Any) -> JSON:
     }
 
 
-def _mappings(meaning: Mapping[int, Meaning] | None) -> list[JSON] | None:
-    if not meaning:
+def _mappings(value_styles: Mapping[int, Style] | None) -> list[JSON] | None:
+    if not value_styles:
         return None
     options = {
-        str(value): {"color": each.color, "index": index, "text": each.shown}
-        for index, (value, each) in enumerate(meaning.items())
+        str(value): {"color": each.color, "index": index, "text": each.text}
+        for index, (value, each) in enumerate(value_styles.items())
     }
     return [{"type": "value", "options": options}]
 
@@ -408,15 +415,15 @@ def _step(color: str, value: float | None = None) -> JSON:
     return {"color": color, "value": value}
 
 
-def _newest() -> JSON:
+def _last_value() -> JSON:
     return {"calcs": ["lastNotNull"], "fields": "", "values": False}
 
 
-def _without_time() -> JSON:
+def _time_hidden() -> JSON:
     return {"id": "organize", "options": {"excludeByName": {"Time": True}}}
 
 
-def _readable(calcs: Sequence[str]) -> JSON:
+def _legend_and_tooltip(calcs: Sequence[str]) -> JSON:
     return {"legend": _legend("table", calcs), "tooltip": {"mode": "multi", "sort": "desc"}}
 
 

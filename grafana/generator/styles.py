@@ -1,6 +1,6 @@
-"""What stands for what, in every panel of every dashboard.
+"""The colour and the text of each value and series, the same in all dashboards.
 
-Rule: a colour means one thing. Who has learned it once can read every panel.
+Rule: a colour has one meaning in all panels.
 """
 
 from __future__ import annotations
@@ -18,52 +18,52 @@ GREEN, RED, BLUE, ORANGE, PURPLE, YELLOW, GREY = (
     "#808080",
 )
 NEUTRAL, LIGHT, DARK = "text", "#8FA3BF", "#4A6A94"
-"""For numbers that are neither good nor bad; the two shades tell a half from nine of ten."""
+"""For numbers that are neither good nor bad, and two shades for two series of one kind."""
 
 
-class Meaning(NamedTuple):
-    """The *color* of a series, and what it is called where its label is no word for people."""
+class Style(NamedTuple):
+    """How a value or series is shown: its *color*, and a *text* in place of its label, if any."""
 
     color: str
-    shown: str = ""
+    text: str = ""
 
 
-Meanings = Mapping[str, Meaning]
-"""By the value of a label, or by the legend."""
+Styles = Mapping[str, Style]
+"""By the value of a label, or by the legend of a query."""
 
-OUTCOMES: Meanings = {
-    "answered": Meaning(GREEN, "Answered"),
-    "voicemail": Meaning(BLUE, "Voicemail"),
-    "no_answer": Meaning(RED, "No answer"),
-    "busy": Meaning(ORANGE, "Busy"),
-    "failed": Meaning(PURPLE, "Failed"),
-    "machine": Meaning(YELLOW, "Machine only"),
-    "unknown": Meaning(GREY, "Unknown"),
+OUTCOME_STYLES: Styles = {
+    "answered": Style(GREEN, "Answered"),
+    "voicemail": Style(BLUE, "Voicemail"),
+    "no_answer": Style(RED, "No answer"),
+    "busy": Style(ORANGE, "Busy"),
+    "failed": Style(PURPLE, "Failed"),
+    "machine": Style(YELLOW, "Machine only"),
+    "unknown": Style(GREY, "Unknown"),
 }
 
-DISPOSITIONS: Meanings = {
-    "ANSWERED": Meaning(GREEN),
-    "VOICEMAIL": Meaning(BLUE),
-    "NO ANSWER": Meaning(RED),
-    "BUSY": Meaning(ORANGE),
-    "FAILED": Meaning(PURPLE),
-    "OTHER": Meaning(GREY),
+DISPOSITION_STYLES: Styles = {
+    "ANSWERED": Style(GREEN),
+    "VOICEMAIL": Style(BLUE),
+    "NO ANSWER": Style(RED),
+    "BUSY": Style(ORANGE),
+    "FAILED": Style(PURPLE),
+    "OTHER": Style(GREY),
 }
-"""As the PBX writes them."""
+"""The spelling is that of the PBX."""
 
-HALF, MOST = "half within", "9 of 10 within"
-TIMES: Meanings = {HALF: Meaning(LIGHT), MOST: Meaning(DARK)}
+WITHIN_HALF, WITHIN_90_PERCENT = "half within", "9 of 10 within"
+PERCENTILE_STYLES: Styles = {WITHIN_HALF: Style(LIGHT), WITHIN_90_PERCENT: Style(DARK)}
 
 ANSWERED_SHARE, IN_TIME_SHARE = "Answered", "Answered within 20 s"
-SHARES: Meanings = {ANSWERED_SHARE: Meaning(GREEN), IN_TIME_SHARE: Meaning("dark-green")}
+SHARE_STYLES: Styles = {ANSWERED_SHARE: Style(GREEN), IN_TIME_SHARE: Style("dark-green")}
 
 GAVE_UP_SOON, GAVE_UP_LATE = "Within 5 s", "After more than 5 s"
-MISSED: Meanings = {GAVE_UP_SOON: Meaning("light-red"), GAVE_UP_LATE: Meaning(RED)}
+MISSED_STYLES: Styles = {GAVE_UP_SOON: Style("light-red"), GAVE_UP_LATE: Style(RED)}
 
 NOW, BEFORE = "As shown", "A week before"
-WEEKS: Meanings = {NOW: Meaning(DARK), BEFORE: Meaning("#C0C8D4")}
+WEEK_STYLES: Styles = {NOW: Style(DARK), BEFORE: Style("#C0C8D4")}
 
-REACHED = {0: Meaning(RED, "Not reached"), 1: Meaning(GREEN, "Reached")}
-LET_IN = {0: Meaning(GREEN, "Let in"), 1: Meaning(RED, "Kept out")}
-WRITABLE = {0: Meaning(RED, "Not written"), 1: Meaning(GREEN, "Written")}
-KNOWN_TABLE = {0: Meaning(GREEN, "As known"), 1: Meaning(RED, "Another")}
+REACHED_STYLES = {0: Style(RED, "Not reached"), 1: Style(GREEN, "Reached")}
+ACCESS_STYLES = {0: Style(GREEN, "Let in"), 1: Style(RED, "Kept out")}
+WRITTEN_STYLES = {0: Style(RED, "Not written"), 1: Style(GREEN, "Written")}
+KNOWN_TABLE_STYLES = {0: Style(GREEN, "As known"), 1: Style(RED, "Another")}

@@ -1,19 +1,19 @@
-"""Trunks: which of them carries what, and which fails."""
+"""Trunks: the traffic of each trunk, and its failures."""
 
 from __future__ import annotations
 
 from .dashboard import Dashboard, panel_row
 from .panels import AGO, PERCENT, PLAIN, SECONDS, Column, bars, lines, table
 from .promql import (
-    A_TRUNK,
-    BAR,
+    BAR_WIDTH,
     CHOSEN,
     DAY,
     HOUR,
     INBOUND,
+    ON_A_TRUNK,
     OUTBOUND,
     PBX,
-    SHOWN,
+    TIME_RANGE,
     Histogram,
     increase,
     rate,
@@ -23,11 +23,13 @@ from .promql import (
 from .styles import DARK, ORANGE, PURPLE
 
 CALLS, ROWS = "cdr_calls_total", "cdr_records_total"
-EACH = ("pbx", "trunk")
-ANY_CALL, ANY_IN, ANY_OUT = (f"{chosen}, {A_TRUNK}" for chosen in (CHOSEN, INBOUND, OUTBOUND))
-"""Calls between extensions are on no trunk."""
+BY_TRUNK = ("pbx", "trunk")
+TRUNK_CALLS, TRUNK_INBOUND, TRUNK_OUTBOUND = (
+    f"{chosen}, {ON_A_TRUNK}" for chosen in (CHOSEN, INBOUND, OUTBOUND)
+)
+"""Without calls between extensions, which use no trunk."""
 
-TALK = Histogram("cdr_call_talk_seconds", ANY_CALL)
+TALK = Histogram("cdr_call_talk_seconds", TRUNK_CALLS)
 
 LEGEND = "{{trunk}} ({{pbx}})"
 
@@ -39,33 +41,35 @@ DESTINATIONS = (
 
 
 def calls(window: str) -> str:
-    """Return the calls of each trunk."""
-    return total(increase(CALLS, window, ANY_CALL), *EACH)
+    """Return the number of calls on each trunk."""
+    return total(increase(CALLS, window, TRUNK_CALLS), *BY_TRUNK)
 
 
 def erlangs(window: str) -> str:
     """Return the mean number of channels in use by calls, ringing included."""
-    return total(rate("cdr_call_duration_seconds_sum", window, ANY_CALL), *EACH)
+    return total(rate("cdr_call_duration_seconds_sum", window, TRUNK_CALLS), *BY_TRUNK)
 
 
-def seizures_answered(window: str) -> str:
-    """Return the answer-seizure ratio: answered outbound rows of all outbound rows."""
-    return share(ROWS, window, 'disposition="ANSWERED"', ANY_OUT, *EACH)
+def answer_seizure_ratio(window: str) -> str:
+    """Return the answer-seizure ratio: the share of outbound rows that were answered."""
+    return share(ROWS, window, 'disposition="ANSWERED"', TRUNK_OUTBOUND, *BY_TRUNK)
 
 
 def rows(disposition: str, window: str) -> str:
-    """Return outbound rows of one *disposition*."""
-    return total(increase(ROWS, window, f'{ANY_OUT}, disposition="{disposition}"'), *EACH)
+    """Return the number of outbound rows with one *disposition*, for each trunk."""
+    return total(
+        increase(ROWS, window, f'{TRUNK_OUTBOUND}, disposition="{disposition}"'), *BY_TRUNK
+    )
 
 
 def last_counted() -> str:
-    """Return when a call was last counted, in milliseconds, at most 10 minutes too late.
+    """Return when a call was last counted, in epoch milliseconds, up to 10 minutes late.
 
-    A counter does not tell when it rose; so it is looked at every 5 minutes of the time shown,
-    for the 10 minutes before, which hold two scrapes at any usual interval.
+    A counter does not say when it rose. So the subquery looks every 5 minutes whether it rose in
+    the 10 minutes before, which contain two scrapes at any usual interval.
     """
-    rose = total(increase(CALLS, "10m", ANY_CALL), *EACH)
-    return f"max_over_time((({rose} > 0) * 0 + time())[{SHOWN}:5m]) * 1000"
+    rose = total(increase(CALLS, "10m", TRUNK_CALLS), *BY_TRUNK)
+    return f"max_over_time((({rose} > 0) * 0 + time())[{TIME_RANGE}:5m]) * 1000"
 
 
 SIDE_BY_SIDE = panel_row(
@@ -78,19 +82,19 @@ SIDE_BY_SIDE = panel_row(
         "minutes; empty where there was none in the time shown.",
         {"trunk": "Trunk", "pbx": "PBX"},
         {
-            "Calls": Column(query=calls(SHOWN), decimals=0, bar=DARK),
+            "Calls": Column(query=calls(TIME_RANGE), decimals=0, bar=DARK),
             "Inbound answered": Column(
-                query=share(CALLS, SHOWN, 'outcome="answered"', ANY_IN, *EACH),
+                query=share(CALLS, TIME_RANGE, 'outcome="answered"', TRUNK_INBOUND, *BY_TRUNK),
                 unit=PERCENT,
                 decimals=1,
             ),
-            "ASR": Column(query=seizures_answered(SHOWN), unit=PERCENT, decimals=1),
-            "Failed": Column(query=rows("FAILED", SHOWN), decimals=0, warn=PURPLE),
-            "Busy": Column(query=rows("BUSY", SHOWN), decimals=0, warn=ORANGE),
-            "ALOC": Column(query=TALK.mean(SHOWN, *EACH), unit=SECONDS, decimals=0),
-            "Erlangs": Column(query=erlangs(SHOWN), unit=PLAIN, decimals=2),
+            "ASR": Column(query=answer_seizure_ratio(TIME_RANGE), unit=PERCENT, decimals=1),
+            "Failed": Column(query=rows("FAILED", TIME_RANGE), decimals=0, warn=PURPLE),
+            "Busy": Column(query=rows("BUSY", TIME_RANGE), decimals=0, warn=ORANGE),
+            "ALOC": Column(query=TALK.mean(TIME_RANGE, *BY_TRUNK), unit=SECONDS, decimals=0),
+            "Erlangs": Column(query=erlangs(TIME_RANGE), unit=PLAIN, decimals=2),
             "Busiest hour": Column(
-                query=f"max_over_time(({erlangs(HOUR)})[{SHOWN}:5m])",
+                query=f"max_over_time(({erlangs(HOUR)})[{TIME_RANGE}:5m])",
                 unit=PLAIN,
                 decimals=2,
             ),
@@ -116,7 +120,7 @@ TRAFFIC = panel_row(
         "Calls by trunk",
         "Calls that ended, by trunk. A bar is one hour, or more where much time is shown. "
         "Calls between extensions are on no trunk and left out.",
-        {LEGEND: calls(BAR)},
+        {LEGEND: calls(BAR_WIDTH)},
     ),
 )
 
@@ -126,7 +130,7 @@ QUALITY = panel_row(
         "Answer-seizure ratio (ASR)",
         "Outbound tries that were answered, of all outbound tries. A point is six hours; "
         "compare a trunk with its own past. No point where nobody called.",
-        {LEGEND: seizures_answered(BAR)},
+        {LEGEND: answer_seizure_ratio(BAR_WIDTH)},
         unit=PERCENT,
         step="6h",
         maximum=1,
@@ -135,7 +139,7 @@ QUALITY = panel_row(
         "Average length of conversation (ALOC)",
         "How long people talked in answered calls, on average. A point is six hours. A "
         "sudden fall on one trunk is often bad sound.",
-        {LEGEND: TALK.mean(BAR, *EACH)},
+        {LEGEND: TALK.mean(BAR_WIDTH, *BY_TRUNK)},
         unit=SECONDS,
         step="6h",
     ),
@@ -147,14 +151,14 @@ FAILURES = panel_row(
         "Failed tries by trunk",
         "Outbound tries that FAILED: the provider refused, the number does not exist, or "
         "the trunk is down. A call that is tried on two trunks is on both.",
-        {LEGEND: rows("FAILED", BAR)},
+        {LEGEND: rows("FAILED", BAR_WIDTH)},
         no_value="No outbound calls",
     ),
     bars(
         "Busy tries by trunk",
         "Outbound tries that were BUSY. Many at once may mean that all channels of the "
         "trunk were taken.",
-        {LEGEND: rows("BUSY", BAR)},
+        {LEGEND: rows("BUSY", BAR_WIDTH)},
         no_value="No outbound calls",
     ),
 )
@@ -166,7 +170,7 @@ ABROAD = panel_row(
         f"Outbound calls {DESTINATIONS}",
         {
             "{{destination}}": total(
-                increase("cdr_destination_calls_total", BAR, PBX), "destination"
+                increase("cdr_destination_calls_total", BAR_WIDTH, PBX), "destination"
             )
         },
         no_value=NO_DESTINATIONS,
@@ -176,7 +180,7 @@ ABROAD = panel_row(
         f"How long outbound calls talked, {DESTINATIONS} What costs shows here first.",
         {
             "{{destination}}": total(
-                increase("cdr_destination_talk_seconds_total", BAR, PBX), "destination"
+                increase("cdr_destination_talk_seconds_total", BAR_WIDTH, PBX), "destination"
             )
         },
         unit=SECONDS,
@@ -189,7 +193,7 @@ TRUNKS = Dashboard(
     title="Trunks",
     description="Which trunk carries what, and which fails? From the call records of Yeastar "
     "P-Series PBXs, counted by cdr-exporter.",
-    shown="now-7d",
+    start="now-7d",
     refresh="5m",
     rows=[
         SIDE_BY_SIDE,

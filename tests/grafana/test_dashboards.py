@@ -68,7 +68,7 @@ every_target = for_each(
 
 def test_the_files_are_what_is_made_from_the_tables():
     assert {name: (FOLDER / name).read_text(encoding="utf-8") for name in DASHBOARDS} == {
-        name: dashboard.text for name, dashboard in FILES.items()
+        name: dashboard.file_text for name, dashboard in FILES.items()
     }, "write them anew: make dashboards"
 
 
