@@ -1,13 +1,17 @@
-"""The dashboards, held to the rules of Grafana's dashboard-linter and to our catalogue.
+"""The dashboards, checked by the rules of Grafana's dashboard-linter and by our catalogue.
 
 Rules of the linter that are left out:
-- template-job/instance, target-job/instance: our series are told apart by `pbx`, which is unique
-  within one exporter, and a person looks for a PBX and not for the process that asked it.
+- template-job/instance, target-job/instance: our series differ in `pbx`, which is unique within
+  one exporter, and a person looks for a PBX, not for the process that polled it.
 - target-rate-interval, where `WINDOWS` says why.
 """
 
+from __future__ import annotations
+
 import re
 import subprocess
+from collections.abc import Collection, Iterator
+from pathlib import Path
 
 import pytest
 import yaml
@@ -18,6 +22,7 @@ from cdr_exporter.cdr.labels import NO_TRUNK
 from cdr_exporter.metrics.catalogue import ALL_DISPOSITIONS, FAMILIES
 from grafana.generator.__main__ import FILES
 from grafana.generator.dashboard import panel_row
+from grafana.generator.panels import JSON
 
 from ..support.dashboards import (
     DASHBOARDS,
@@ -36,20 +41,20 @@ from ..support.prometheus_rules import SAMPLES, metrics_in
 
 DATA_SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 
-# Of grafana/packages/grafana-data/src/valueFormats/categories.ts, those used so far.
+# Those in use, of packages/grafana-data/src/valueFormats/categories.ts in Grafana.
 UNITS = {"short", "s", "percentunit", "dateTimeFromNow", "none"}
 
 SUBQUERIES = {"$__range:1h", "$__range:5m"}
 """Windows over the results of a query."""
 
-WINDOWS = {
-    "Busiest hours": ({"1h"}, "the clock is told hour by hour"),
-    "Busiest weekdays": ({"1h"}, "the clock is told hour by hour"),
+WINDOWS: dict[str, tuple[set[str], str]] = {
+    "Busiest hours": ({"1h"}, "the local time is computed hour by hour"),
+    "Busiest weekdays": ({"1h"}, "the local time is computed hour by hour"),
     "Traffic (erlangs)": ({"1h"}, "a call counts at its end, so traffic is of an hour or more"),
     "Trunks side by side": ({"1h", "1d", "10m"}, "its headings say so; 10m to see when one rose"),
     "PBXs side by side": ({"1h"}, "its description says so"),
 }
-"""Windows that are no macro, by the title of the panel, and why."""
+"""Windows that are not macros, and why, by the title of the panel."""
 
 CHOICES = ("pbx", "trunk", "call_type")
 
@@ -66,14 +71,14 @@ every_target = for_each(
 )
 
 
-def test_the_files_are_what_is_made_from_the_tables():
+def test_the_files_are_those_that_the_generator_makes() -> None:
     assert {name: (FOLDER / name).read_text(encoding="utf-8") for name in DASHBOARDS} == {
         name: dashboard.file_text for name, dashboard in FILES.items()
-    }, "write them anew: make dashboards"
+    }, "generate them: make dashboards"
 
 
 @every_dashboard
-def test_a_dashboard_can_be_provisioned_anywhere(dashboard):
+def test_a_dashboard_can_be_provisioned_anywhere(dashboard: JSON) -> None:
     assert dashboard["id"] is None
     assert re.fullmatch(r"[a-z0-9-]{8,40}", dashboard["uid"])
     assert dashboard["schemaVersion"] == 39
@@ -81,7 +86,7 @@ def test_a_dashboard_can_be_provisioned_anywhere(dashboard):
     assert not {"version", "iteration", "__inputs", "__requires"} & set(dashboard)
 
 
-def test_a_uid_stays_since_people_link_to_it():
+def test_a_uid_stays_since_people_link_to_it() -> None:
     assert {name: one["uid"] for name, one in DASHBOARDS.items()} == {
         "calls-overview.json": "cdr-calls-overview",
         "exporter-health.json": "cdr-exporter-health",
@@ -91,21 +96,21 @@ def test_a_uid_stays_since_people_link_to_it():
 
 
 @every_dashboard
-def test_a_dashboard_says_what_it_answers(dashboard):
+def test_a_dashboard_says_what_it_answers(dashboard: JSON) -> None:
     assert dashboard["tags"] == ["cdr-exporter"]
     assert "?" in dashboard["description"]
     assert dashboard["description"].endswith((".", "?"))
 
 
 @every_dashboard
-def test_a_dashboard_leads_to_the_others_with_all_that_was_chosen(dashboard):
+def test_a_dashboard_leads_to_the_others_with_all_that_was_chosen(dashboard: JSON) -> None:
     (link,) = dashboard["links"]
 
     assert (link["type"], link["tags"]) == ("dashboards", dashboard["tags"])
     assert link["includeVars"] is link["keepTime"] is True
 
 
-def test_a_panel_leads_to_a_dashboard_that_exists():
+def test_a_panel_leads_to_a_dashboard_that_exists() -> None:
     urls = [
         link["url"]
         for dashboard in DASHBOARDS.values()
@@ -114,25 +119,26 @@ def test_a_panel_leads_to_a_dashboard_that_exists():
     ]
 
     assert urls
-    assert {re.match(r"/d/([\w-]+)\?", url)[1] for url in urls} <= {
+    assert all(re.match(r"/d/[\w-]+\?", url) for url in urls)
+    assert {url.removeprefix("/d/").partition("?")[0] for url in urls} <= {
         dashboard["uid"] for dashboard in DASHBOARDS.values()
     }
 
 
 @every_dashboard
-def test_a_dashboard_renews_itself_and_shares_its_cursor(dashboard):
+def test_a_dashboard_renews_itself_and_shares_its_cursor(dashboard: JSON) -> None:
     assert re.fullmatch(r"\d+m", dashboard["refresh"])
     assert dashboard["graphTooltip"] == 1
     assert dashboard["time"]["to"] == "now"
 
 
-def test_no_two_dashboards_are_mistaken_for_each_other():
+def test_no_two_dashboards_are_mistaken_for_each_other() -> None:
     assert len({one["uid"] for one in DASHBOARDS.values()}) == len(DASHBOARDS)
     assert len({one["title"] for one in DASHBOARDS.values()}) == len(DASHBOARDS)
 
 
 @every_dashboard
-def test_there_is_one_data_source_to_choose(dashboard):
+def test_there_is_one_data_source_to_choose(dashboard: JSON) -> None:
     first, *others = dashboard["templating"]["list"]
 
     assert (first["name"], first["label"]) == ("datasource", "Data source")
@@ -141,14 +147,14 @@ def test_there_is_one_data_source_to_choose(dashboard):
 
 
 @every_dashboard
-def test_pbx_trunk_and_call_type_can_be_chosen(dashboard):
+def test_pbx_trunk_and_call_type_can_be_chosen(dashboard: JSON) -> None:
     names = [one["name"] for one in dashboard["templating"]["list"]]
 
     assert names[:4] == ["datasource", *CHOICES]
 
 
 @every_variable
-def test_a_variable_offers_all_and_follows_the_time(variable):
+def test_a_variable_offers_all_and_follows_the_time(variable: JSON) -> None:
     assert (variable["type"], variable["datasource"]) == ("query", DATA_SOURCE)
     assert (variable["multi"], variable["includeAll"]) == (True, True)
     assert variable["allValue"] == ".*", "all of them, none and other too"
@@ -158,7 +164,7 @@ def test_a_variable_offers_all_and_follows_the_time(variable):
 
 
 @every_variable
-def test_a_variable_asks_for_a_label_that_exists(variable):
+def test_a_variable_asks_for_a_label_that_exists(variable: JSON) -> None:
     query = variable["query"]["query"]
     match = re.fullmatch(r"label_values\((\w+)(\{.*\})?, (\w+)\)", query)
 
@@ -169,7 +175,7 @@ def test_a_variable_asks_for_a_label_that_exists(variable):
 
 
 @every_panel
-def test_a_panel_says_what_it_shows(panel):
+def test_a_panel_says_what_it_shows(panel: JSON) -> None:
     assert panel["title"]
     assert panel["description"].endswith(".")
     assert panel["datasource"] == DATA_SOURCE
@@ -178,7 +184,7 @@ def test_a_panel_says_what_it_shows(panel):
 
 
 @every_dashboard
-def test_panels_have_names_and_numbers_of_their_own(dashboard):
+def test_panels_have_names_and_numbers_of_their_own(dashboard: JSON) -> None:
     found = dashboard["panels"]
 
     assert [one["id"] for one in found] == list(range(1, len(found) + 1))
@@ -186,8 +192,8 @@ def test_panels_have_names_and_numbers_of_their_own(dashboard):
 
 
 @every_dashboard
-def test_panels_neither_overlap_nor_leave_the_grid(dashboard):
-    taken = set()
+def test_panels_neither_overlap_nor_leave_the_grid(dashboard: JSON) -> None:
+    taken: set[tuple[int, int]] = set()
     for one in dashboard["panels"]:
         place = one["gridPos"]
         cells = {
@@ -200,22 +206,22 @@ def test_panels_neither_overlap_nor_leave_the_grid(dashboard):
 
     width, height = (max(cell[axis] for cell in taken) + 1 for axis in (0, 1))
     assert width == 24
-    assert len(taken) == width * height, "there is a hole"
+    assert len(taken) == width * height, "a part of the grid is empty"
 
 
-def test_a_shelf_that_leaves_a_hole_is_refused():
+def test_a_row_that_does_not_fill_the_grid_is_refused() -> None:
     with pytest.raises(ValueError, match=r"^Calls: a row of the widths \(12, 11\) is not 24"):
         panel_row(5, {"title": "Calls"}, {"title": "Rows"}, widths=(12, 11))
 
 
 @every_target
-def test_a_query_has_the_data_source_that_was_chosen(panel, target):
+def test_a_query_has_the_data_source_that_was_chosen(panel: JSON, target: JSON) -> None:
     assert target["datasource"] == DATA_SOURCE
     assert target["instant"] is not target["range"]
 
 
 @every_target
-def test_a_query_uses_metrics_and_labels_that_exist(panel, target):
+def test_a_query_uses_metrics_and_labels_that_exist(panel: JSON, target: JSON) -> None:
     used = metrics_in(target["expr"])
 
     assert used
@@ -225,7 +231,7 @@ def test_a_query_uses_metrics_and_labels_that_exist(panel, target):
 
 
 @every_target
-def test_a_query_groups_by_and_names_labels_that_exist(panel, target):
+def test_a_query_groups_by_and_names_labels_that_exist(panel: JSON, target: JSON) -> None:
     made = set(re.findall(r'count_values by \(pbx\) \("(\w+)"', target["expr"]))
     known = made.union(*(SAMPLES[metric] for metric in metrics_in(target["expr"])))
     grouped = re.findall(r"\b(?:by|on) \(([^)]*)\)", target["expr"])
@@ -236,7 +242,7 @@ def test_a_query_groups_by_and_names_labels_that_exist(panel, target):
     assert named <= by, "what is not grouped by has more series than names"
 
 
-VALUES = {
+VALUES: dict[str, Collection[str]] = {
     "outcome": OUTCOMES,
     "disposition": ALL_DISPOSITIONS,
     "call_type": CALL_TYPES,
@@ -247,13 +253,13 @@ VALUES = {
 
 
 @every_target
-def test_a_query_asks_for_label_values_that_exist(panel, target):
+def test_a_query_asks_for_label_values_that_exist(panel: JSON, target: JSON) -> None:
     for label, value in re.findall(r'(\w+)!?="([^"]*)"', target["expr"]):
         assert value in VALUES[label], (label, value)
 
 
 @every_dashboard
-def test_a_query_asks_for_no_variable_that_is_not_offered(dashboard):
+def test_a_query_asks_for_no_variable_that_is_not_offered(dashboard: JSON) -> None:
     offered = {*MACROS, *(f"${one['name']}" for one in variables(dashboard))}
     for panel in panels(dashboard):
         for target in targets(panel):
@@ -262,13 +268,13 @@ def test_a_query_asks_for_no_variable_that_is_not_offered(dashboard):
 
 
 @every_target
-def test_a_query_heeds_what_was_chosen(panel, target):
+def test_a_query_uses_every_variable_that_applies_to_it(panel: JSON, target: JSON) -> None:
     for metric, labels in metrics_in(target["expr"]).items():
         assert SAMPLES[metric] & set(CHOICES) <= labels, metric
 
 
 @every_target
-def test_counters_are_seen_through_a_rate_only(panel, target):
+def test_counters_are_seen_through_a_rate_only(panel: JSON, target: JSON) -> None:
     counters = {family.name for family in FAMILIES if family.kind == "counter"}
     for metric in metrics_in(target["expr"]):
         if metric in counters or re.search(r"_(bucket|sum|count)$", metric):
@@ -277,7 +283,7 @@ def test_counters_are_seen_through_a_rate_only(panel, target):
 
 
 @every_target
-def test_a_rate_fits_the_scrape_interval(panel, target):
+def test_a_rate_fits_the_scrape_interval(panel: JSON, target: JSON) -> None:
     windows = set(re.findall(r"\[([^\]]+)\]", target["expr"])) - SUBQUERIES
     usual = {"$__range"} if target["instant"] else {"$__rate_interval"}
     others, _ = WINDOWS.get(panel["title"], (set(), ""))
@@ -285,7 +291,7 @@ def test_a_rate_fits_the_scrape_interval(panel, target):
     assert windows <= usual | others
 
 
-def test_a_window_of_its_own_has_a_panel_that_uses_it():
+def test_a_window_of_its_own_has_a_panel_that_uses_it() -> None:
     used = {
         (panel["title"], window)
         for dashboard in DASHBOARDS.values()
@@ -298,17 +304,17 @@ def test_a_window_of_its_own_has_a_panel_that_uses_it():
 
 
 @every_panel
-def test_what_is_counted_bar_by_bar_has_bars_of_a_fixed_least_width(panel):
+def test_what_is_counted_bar_by_bar_has_bars_of_a_fixed_least_width(panel: JSON) -> None:
     if any("$__rate_interval" in target["expr"] for target in targets(panel)):
         assert re.fullmatch(r"15m|1h|6h", panel["interval"])
 
 
 @every_dashboard
-def test_what_is_empty_says_why(dashboard):
+def test_an_empty_panel_says_why(dashboard: JSON) -> None:
     assert all(one["fieldConfig"]["defaults"]["noValue"] for one in panels(dashboard))
 
 
-def test_a_name_that_does_not_exist_would_be_seen():
+def test_a_name_that_does_not_exist_would_be_seen() -> None:
     used = metrics_in('rate(cdr_record_total{pbx=~"$pbx",trunc="a"}[5m])')
 
     assert used == {"cdr_record_total": {"pbx", "trunc"}}
@@ -317,7 +323,7 @@ def test_a_name_that_does_not_exist_would_be_seen():
 
 
 @pytest.mark.e2e
-def test_promtool_reads_every_query(tmp_path):
+def test_promtool_reads_every_query(tmp_path: Path) -> None:
     rules = [
         {"record": f"query:{number}", "expr": filled_in(query["expr"])}
         for number, query in enumerate(
@@ -343,7 +349,7 @@ def test_promtool_reads_every_query(tmp_path):
     assert f"{len(rules)} rules found" in done.stdout
 
 
-def colors():
+def colors() -> Iterator[tuple[str, str]]:
     """Yield the name of a series and its colour, of every panel."""
     for dashboard in DASHBOARDS.values():
         for panel in panels(dashboard):
@@ -353,20 +359,20 @@ def colors():
                         yield override["matcher"]["options"], each["value"]["fixedColor"]
 
 
-def test_a_name_has_one_color_in_all_panels():
+def test_a_name_has_one_color_in_all_panels() -> None:
     found = set(colors())
 
     assert len(found) == len({name for name, _ in found})
 
 
 @pytest.mark.parametrize("names", [OUTCOMES, ALL_DISPOSITIONS], ids=["outcomes", "dispositions"])
-def test_each_way_a_call_ends_has_a_color_of_its_own(names):
+def test_each_way_a_call_ends_has_a_color_of_its_own(names: Collection[str]) -> None:
     found = dict(colors())
 
     assert len({found[name] for name in names}) == len(names)
 
 
-def test_colors_have_the_meaning_that_people_know():
+def test_colors_have_the_meaning_that_people_know() -> None:
     found = dict(colors())
 
     assert {found["answered"], found["ANSWERED"]} == {"green"}
@@ -377,7 +383,7 @@ def test_colors_have_the_meaning_that_people_know():
     assert found["unknown"] == found["OTHER"]
 
 
-def test_what_matters_most_is_top_left():
+def test_what_matters_most_is_top_left() -> None:
     first = {
         dashboard["title"]: one["title"]
         for dashboard in DASHBOARDS.values()

@@ -1,14 +1,19 @@
-"""The dashboards by Grafana's own JSON Schemas, of the oldest and newest Grafana that we mean.
+"""The dashboards, checked by the JSON Schemas of the oldest and the newest Grafana supported.
 
-The schemas lie beside the repository, not in it; without them these tests skip.
+The schemas are beside the repository, not in it; without them these tests are skipped.
 """
+
+from __future__ import annotations
 
 import json
 from functools import cache
+from typing import Any
 
 import pytest
 from jsonschema import Draft7Validator
 from jsonschema.validators import extend
+
+from grafana.generator.panels import JSON
 
 from ..support.dashboards import DASHBOARDS, PANELS, targets
 from ..support.each import for_each
@@ -41,33 +46,33 @@ every_panel = for_each(
 
 
 @cache
-def schema(version, name):
+def schema(version: str, name: str) -> JSON:
     path = SCHEMAS / version / f"{name}.json"
     if not path.is_file():
         pytest.skip(f"Grafana's schemas are not beside the repository: {SCHEMAS}")
-    found = json.loads(path.read_text(encoding="utf-8"), object_hook=any_is_any)
+    found: JSON = json.loads(path.read_text(encoding="utf-8"), object_hook=any_is_any)
     if "Threshold" in found["definitions"]:
         # The first step begins below all numbers, which JSON writes as null.
         found["definitions"]["Threshold"]["properties"]["value"] = {"type": ["number", "null"]}
     return found
 
 
-def any_is_any(part):
-    """Return a part of a schema, in which an object of anything stands for just anything."""
+def any_is_any(part: JSON) -> JSON:
+    """Return a part of a schema, with "an object of anything" replaced by "anything"."""
     about = {key: value for key, value in part.items() if key not in ("description", "default")}
     return {} if about == {"type": "object", "additionalProperties": {}} else part
 
 
-# What is missing is not wrong: a panel without an option has the default of the Grafana that shows
-# it, while the schemas call required whatever has a default. And one of several is any of them,
-# where one of them is anything.
+# The schemas call every option required that has a default, but a panel may leave it out: Grafana
+# then uses the default. And `oneOf` is read as `anyOf`, because one of the choices may be anything,
+# which every value matches.
 Judge = extend(
     Draft7Validator,
     {"required": lambda *_: (), "oneOf": Draft7Validator.VALIDATORS["anyOf"]},
 )
 
 
-def faults(version, name, definition, value):
+def faults(version: str, name: str, definition: str, value: Any) -> list[str]:
     """Return what is wrong with *value* by one definition of a schema."""
     known = {"definitions": schema(version, name)["definitions"]}
     judge = Judge({**known, "$ref": f"#/definitions/{definition}"})
@@ -75,47 +80,47 @@ def faults(version, name, definition, value):
 
 
 @every_dashboard
-def test_a_dashboard_is_one_for_grafana(dashboard, version):
-    # An id of null asks for a number that is free; the older schemas know numbers only.
+def test_a_dashboard_is_one_for_grafana(dashboard: JSON, version: str) -> None:
+    # An id of null asks for any free number; the older schemas allow numbers only.
     rest = {**dashboard, "id": 1, "panels": []}
 
     assert faults(version, "dashboard", "Dashboard", rest) == []
 
 
 @every_dashboard
-def test_a_heading_is_one_for_grafana(dashboard, version):
+def test_a_heading_is_one_for_grafana(dashboard: JSON, version: str) -> None:
     for panel in dashboard["panels"]:
         if panel["type"] == "row":
             assert faults(version, "dashboard", "RowPanel", panel) == []
 
 
 @every_panel
-def test_a_panel_is_one_for_grafana(panel, version):
+def test_a_panel_is_one_for_grafana(panel: JSON, version: str) -> None:
     assert faults(version, "dashboard", "Panel", panel) == []
 
 
 @every_panel
-def test_a_panel_has_the_options_of_its_kind(panel, version):
+def test_a_panel_has_the_options_of_its_kind(panel: JSON, version: str) -> None:
     name = FILES[panel["type"]]
 
     assert faults(version, name, "Options", panel["options"]) == []
 
 
 @every_panel
-def test_a_panel_draws_as_its_kind_can(panel, version):
+def test_a_panel_draws_as_its_kind_can(panel: JSON, version: str) -> None:
     if custom := panel["fieldConfig"]["defaults"].get("custom"):
         assert faults(version, FILES[panel["type"]], "FieldConfig", custom) == []
 
 
 @every_panel
-def test_a_query_is_one_for_prometheus(panel, version):
+def test_a_query_is_one_for_prometheus(panel: JSON, version: str) -> None:
     name = schema(version, "prometheus")["$ref"].rpartition("/")[2]
     for query in targets(panel):
         assert faults(version, "prometheus", name, query) == []
 
 
 @every_version
-def test_a_typing_mistake_would_be_seen(version):
+def test_a_typing_mistake_would_be_seen(version: str) -> None:
     (dashboard, *_) = DASHBOARDS.values()
     wrong = {**dashboard, "id": 1, "panels": [], "refrehs": "1m", "graphTooltip": 7}
     panel = next(one for one in dashboard["panels"] if one["type"] == "timeseries")

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
 
 import pytest
 
 from grafana.generator.dashboard import VARIABLES
+from grafana.generator.panels import JSON
 
 from .paths import ROOT
 
-Dashboard = dict[str, Any]
-"""A dashboard as it stands in its file."""
+Dashboard = JSON
+"""A dashboard as it is in its file."""
 
 FOLDER = ROOT / "grafana" / "dashboards"
 DASHBOARDS: dict[str, Dashboard] = {
@@ -28,20 +28,20 @@ MACROS = {
 }
 
 
-def panels(dashboard: Dashboard) -> list[Any]:
+def panels(dashboard: Dashboard) -> list[JSON]:
     """Return the panels that show something, without headings."""
     return [one for one in dashboard["panels"] if one["type"] != "row"]
 
 
-def targets(panel: dict[str, Any]) -> list[Any]:
+def targets(panel: JSON) -> list[JSON]:
     """Return the queries of a panel."""
-    found: list[Any] = panel["targets"]
+    found: list[JSON] = panel["targets"]
     return found
 
 
-def variables(dashboard: Dashboard) -> list[Any]:
-    """Return the variables but for the data source."""
-    found: list[Any] = dashboard["templating"]["list"][1:]
+def variables(dashboard: Dashboard) -> list[JSON]:
+    """Return the variables, without that of the data source."""
+    found: list[JSON] = dashboard["templating"]["list"][1:]
     return found
 
 
@@ -62,7 +62,7 @@ def filled_in(
     macros: Mapping[str, str] = MappingProxyType(MACROS),
     chosen: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
-    """Return a query as Prometheus gets it: *chosen* values, and all of the other variables."""
+    """Return a query as Prometheus gets it; variables that are not *chosen* select everything."""
     for macro, value in macros.items():
         expression = expression.replace(macro, value)
     for name in VARIABLES:

@@ -1,4 +1,4 @@
-"""How dashboards and data sources come into Grafana by files."""
+"""Grafana's provisioning files: data sources and dashboards."""
 
 from __future__ import annotations
 
