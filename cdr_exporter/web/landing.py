@@ -64,7 +64,7 @@ class _Status:
     word: str
 
 
-# In this order on the page: first those that somebody has to look after.
+# In the order of the page: first the PBXs that somebody has to look after.
 _DOWN = _Status("down", "✕", "Down")
 _ATTENTION = _Status("busy", "!", "Needs attention")
 _BUSY = _Status("busy", "↻", "Catching up")
@@ -197,6 +197,6 @@ def _utc_text(epoch: float) -> str:
 
 
 def _duration(seconds: float) -> str:
-    """Return *seconds* in the largest unit that keeps the number above 1."""
+    """Return *seconds* as a whole number of the unit that `_UNITS` gives for it."""
     unit, size = next((u, size) for u, size, limit in _UNITS if seconds < limit)
     return f"{seconds / size:.0f} {unit}"

@@ -48,7 +48,7 @@ class ListenAddress(NamedTuple):
 
     @property
     def is_wildcard(self) -> bool:
-        """Whether it stands for every address of the machine."""
+        """Whether it means every address of the machine."""
         return self.host in _WILDCARD_HOSTS
 
 
