@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from operator import attrgetter
 from random import Random
 from typing import Any, NamedTuple
 
@@ -173,7 +174,7 @@ class FakePBX:
     def _by_time(self) -> list[Record]:
         orders = self._rows.orders
         if "time" not in orders:
-            serials = sorted(self.rows, key=lambda each: (self.rows[each].started_at, each))
+            serials = sorted(sorted(self.rows), key=lambda each: self.rows[each].started_at)
             orders["time"] = [self.rows[each] for each in reversed(serials)]
         if self.shuffle is None:
             return orders["time"]
@@ -187,8 +188,10 @@ class FakePBX:
         return orders[self.without_id]
 
     def _sort_by_id(self) -> list[Record]:
-        without_id = [row for _, row in sorted(self.rows.items(), reverse=True) if not row.id]
-        with_id = sorted((row for row in self.rows.values() if row.id), key=lambda row: -row.id)
+        serials = sorted((each for each, row in self.rows.items() if not row.id), reverse=True)
+        without_id = [self.rows[each] for each in serials]
+        with_id = [row for row in self.rows.values() if row.id]
+        with_id.sort(key=attrgetter("id"), reverse=True)
         places = {
             "first": (without_id, with_id),
             "last": (with_id, without_id),
