@@ -151,6 +151,7 @@ def truth(listed: list[dict[str, Any]], *names: str) -> dict[tuple[str, ...], in
     return {tuple(each[name] for name in names): each["count"] for each in listed}
 
 
+@pytest.mark.slow
 @pytest.mark.fault("H10")
 @pytest.mark.parametrize("order", ["first", "last", "left_out"])
 def test_the_calls_counted_are_those_that_were_made_where_an_upgrade_takes_the_ids_away(
@@ -167,6 +168,7 @@ def test_the_calls_counted_are_those_that_were_made_where_an_upgrade_takes_the_i
     assert it.counted("cdr_exporter_late_legs_total") == {}
 
 
+@pytest.mark.slow
 @pytest.mark.fault("H3", "H4")
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("legs_appear", ["at_call_end", "one_by_one"])

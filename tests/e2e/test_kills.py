@@ -101,6 +101,7 @@ def steps_back(before: Counts, after: Counts) -> Counts:
     return {key: after.get(key, 0) - n for key, n in before.items() if after.get(key, 0) < n}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
 def test_a_poller_that_dies_before_any_answer_counts_every_row_once(
     tmp_path: Path, seed: int

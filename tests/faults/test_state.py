@@ -77,6 +77,7 @@ class Kills:
         self.points.append((point, copy, max(shown(self.harness), default=0)))
 
 
+@pytest.mark.slow
 @pytest.mark.fault("E1")
 def test_a_kill_at_any_statement_or_around_publishing_changes_nothing(
     make_harness: MakeHarness, tmp_path: Path
@@ -156,6 +157,7 @@ def logged_after_a_checkpoint(make_harness: MakeHarness, calls: int) -> Path:
     return shutil.copytree(it.state_dir, it.state_dir.with_name("state"))
 
 
+@pytest.mark.slow
 @pytest.mark.fault("E2")
 def test_a_cut_log_never_leaves_less_than_the_last_checkpoint(
     make_harness: MakeHarness, tmp_path: Path
@@ -177,6 +179,7 @@ def torn(text: bytes, at: int) -> bytes:
     return text[:at] + bytes(512) + text[at + 512 :]
 
 
+@pytest.mark.slow
 @pytest.mark.fault("E2")
 def test_a_torn_log_leaves_what_some_commit_left(make_harness: MakeHarness) -> None:
     killed = logged_after_a_checkpoint(make_harness, 3)

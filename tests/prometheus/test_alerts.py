@@ -30,6 +30,7 @@ def documents() -> dict[str, dict[str, Any]]:
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("about", ABOUT)
 def test_alerts_fire_in_their_stories_and_in_no_other(tmp_path: Path, about: str) -> None:
     path = tmp_path / f"{about}.yml"

@@ -134,6 +134,7 @@ def test_what_is_about_calls_says_so_and_nothing_else_does() -> None:
     assert all("about" not in ALERTS[each]["labels"] for each in alerts_of("cdr-exporter.yml"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", TEST_FILES, ids=lambda path: path.name)
 def test_the_rules_do_what_their_tests_say(path: Path) -> None:
     promtool("test", "rules", path.name, cwd=FOLDER / "tests")

@@ -343,6 +343,7 @@ def test_a_clock_set_back_makes_no_call_twice(pbx: SimulatedPBX, clock: Settable
     assert pbx.office.tick() == []
 
 
+@pytest.mark.slow
 def test_fifty_thousand_calls_come_quickly_and_in_order(pbx: SimulatedPBX) -> None:
     assert pbx.office.calls(50_000) == list(range(1, 50_001))
 

@@ -807,6 +807,7 @@ def test_healing_forgets_every_kind_of_waiting(
     assert user.page() == true
 
 
+@pytest.mark.slow
 def test_a_million_rows_are_paged_by_id_and_by_time_at_the_cost_of_the_page(
     pbx: SimulatedPBX,
 ) -> None:

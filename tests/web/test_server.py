@@ -260,6 +260,7 @@ def test_a_client_that_reads_slowly_gets_all_of_it() -> None:
         assert drain(client).endswith(BIG)
 
 
+@pytest.mark.slow
 @pytest.mark.fault("F1")
 def test_a_hundred_scrapers_of_two_megabytes_all_get_theirs() -> None:
     # 15 outcomes per trunk, about 90 bytes each.
