@@ -1,76 +1,96 @@
-"""Which rows are new: every row counted once, whatever page it comes on. Pure: *now* is told.
+"""Which rows are new: every row is counted once, whatever pages it appears on.
 
-Rule 1: a key is done with only when a valid response spanned it. What no response has spanned is
-a hole, and holes are kept until they are read, over restarts too.
-Rule 2: judging changes nothing. `judge` returns another ledger, which holds from the commit on,
-so that a page is counted and remembered together or not at all.
-Rule 3: nothing is counted of a page before it is known to be of our table.
+Pure: pages and the current time are arguments; there is no I/O and no clock.
+
+Rule 1: a range of keys is read only when a valid response has covered it. What no response has
+covered is *unread*, and unread ranges are kept until they are read, over restarts too.
+Rule 2: judging a page changes nothing. `Ledger.judge` returns the next ledger, which holds once
+it is committed together with the counts, so a page is counted and remembered, or neither.
+Rule 3: no row of a page is counted before the page is known to be of the table we follow.
 
 How it works
 ------------
-The list is read newest first, in one order: by id, or by start (see `order`). A row's place is
-its *key*, what tells it from all others its *identity*. One response is one consistent slice of
-the sorted table, so it is *evidence* for the range of keys it spans: what is not in it does not
-exist now. The first page is evidence for everything above its top row too, the last one for
-everything below its lowest. Which one is the last `total_number` tells; where it tells none, or
-too many rows for ever, several reads together do (see `ending`).
+The list is read newest first, in one order: by id, or by the start of the call (see `order`).
+A row's *key* is its place in that order, its id or the second in which the call began. Its
+*identity* is a number made of its content, which no other row has. A row is
+*processed* once it was counted, rejected as malformed, or left out on purpose.
 
-    keys   0 ........ floor ............................ high
-           covered,    covered, and the identity of       above: nothing was
-           or a hole   every row done with remembered     there at the last look
+One response is one consistent slice of the sorted table. So it is *evidence* for the range of
+keys that it spans: a row that is not in it did not exist at that moment. A first page is evidence
+for everything above its highest key too, and the last one for everything below its lowest. Which
+page is the last one follows from `total_number`; where that is missing or wrong, from several
+reads together (see `tail.end_of_list`).
 
-A row is done with when its identity is remembered, and skipped. Any other row counts when its key
+    keys  0 ............... remembered_from ................ newest_key ...............
+          read, and the     read, and the identity of         no row was there when
+          identities        every processed row is in         the first page was read
+          forgotten         `remembered`
 
-1. is `floor` or higher: the table grew there, or the row turned up late (its writer was slower
-   than that of a higher id), or it was given the id of a deleted row;
-2. lies in a hole: what nobody has read yet;
-3. lies in a gap: what was read, and may still bring rows (see `recheck`).
+Below `newest_key` two kinds of ranges are exceptions, wherever they lie: those in `unread`, and
+those in `recheck`, which were read and may still bring rows.
 
-What is below `floor` in no hole and no gap was counted, or lay before the start. So reading a
-page twice is always harmless. Rows that moved down by insertions come twice and are remembered.
-Rows that moved up by deletions are in no response, so their keys stay a hole and are read again.
-A crash at any point leaves the ledger of the last committed page, whose holes say what is left.
+A row whose identity is remembered is processed already and is skipped. Any other row counts when
+its key
 
-Joining
--------
-A first page with a row that is remembered is of our table, and what lies below it was read
-before. One without (many rows are new, after an outage; or the table is another one) is judged
-only once a remembered row from `floor` up, the *anchor*, was found further down. `search`
-finds it by binary search, `judge` then makes a hole between anchor and page. So an outage and a
-backup that was put back are the same: what lies above the newest row we know is read, and what
-of it is not remembered is counted. Identities of rows that vanished by that are kept, for they
-may come back.
+1. is `remembered_from` or higher: the table grew there, or the row appeared late (it was written
+   more slowly than a row with a higher id), or it was given the id of a deleted row;
+2. lies in an unread range: nobody has read it yet;
+3. lies in a range to be rechecked: see `recheck_ranges`.
 
-Where no anchor is found, it is not the table we know (reset, an old backup, another PBX behind
-the address). Nothing is counted. Seen in two polls in a row, with a row in common, it is a break
-of lineage: `broken` begins anew, and the `watermark` leaves out what ended before.
+All other rows lie below `remembered_from`, where everything was read: they were processed, or were
+there before the start. So reading a page twice is always harmless. Rows that moved down the list
+because others were added come twice, and are remembered. Rows that moved up because others were
+deleted are in no response, so their keys stay unread and are asked for again. A crash at any point
+leaves the ledger of the last committed page, and its unread ranges say what is left to do.
+
+Is it the table we know?
+------------------------
+An *anchor* is a row that is remembered, with a key of `remembered_from` or higher: every row
+counted above it is remembered too, so all rows above it can be judged. A first page with an anchor
+on it is of our table, and what lies below the page was read before. A first page without one shows
+either many new rows, as after an outage, or another table. Then the nearest anchor below it is
+looked for by binary search (`tail.anchor_search`), and `judge` makes the range between anchor and
+page unread. That treats an outage and a restored backup alike: everything above the newest row we
+know is read, and those rows count that are not remembered. Identities of rows that a restore took
+away are kept, because those rows may come back.
+
+Where no anchor is found, it is not the table we know: the PBX was reset, an old backup was
+restored, or another PBX answers at the address. Nothing is counted. When two polls in a row show
+such a table with at least one row in common, it is a break of the lineage: `new_lineage` begins
+anew, and the `watermark` leaves out the calls that ended before the break.
 
 Order by time
 -------------
-Where rows have no id, the same holds with the start of a call as key. Since a row turns up at
-its *end*, the last `longest_call` seconds are always a gap, read again every few minutes, and
-every identity in it is remembered. `floor` follows it. The rows of one second stand in no order
-that holds from one answer to the next: a second is read when one answer has all of it, from a
-row above it to one below. What was counted by id before is told by the ledger that counted it,
-kept as `before`.
+Where rows have no id, the same holds with the start of the call as key. A row appears when its
+call *ends*, but at the place of its start. So the last `longest_call` seconds are always to be
+rechecked: they are read again every few minutes, every identity in them is remembered, and
+`remembered_from` follows their lower end. Rows that share a second may be listed in another order
+in each response. So a second counts as read only when one response has all of it, from a row
+above it to a row below. What was counted by id before is known from the ledger that counted it,
+kept as `id_ledger`.
 
-With a start at now, what is there has to be remembered before anything else is: all of
-`longest_call`, which takes a while. Meanwhile a row counts when it began after the newest start
-of the first page, or ended after the newest end on it.
+With `start: now`, the rows that are there already have to be remembered before others can be
+recognised as new: those of all of `longest_call`, which takes many requests. While that goes on, a
+row counts when it began after the newest start on the first page, or ended after the newest end
+there.
 
 Bounds
 ------
-By id `REMEMBERED_BY_ID` identities are kept (and `floor` rises), by time those of the gap,
-`REMEMBERED_BY_TIME`
-at most; beside them those that lie in holes, which were no more when the hole was made.
-Identities above `high` are given up when they are too many; then the watermark stands in for
-them. Gaps are `gaps.MOST` at most. Holes grow by one a poll at most, and the newest are read
-first; from `MOST_UNREAD` on, neighbours become one.
+By id about `REMEMBERED_BY_ID` identities are kept, and `remembered_from` rises. By time it is those
+in the ranges to be rechecked, at most `REMEMBERED_BY_TIME`. Beside them identities in unread
+ranges are kept, which were bounded when the range became unread. Identities above `newest_key`
+(of rows that vanished) are dropped when they are too many; from then on the watermark keeps those
+rows from being counted twice. Ranges to be rechecked are at most `recheck_ranges.MAX_RANGES`. The
+newest unread range is read first, so a PBX that is never caught up with adds about one a poll;
+beyond `MAX_UNREAD_RANGES` the two newest become one.
 
-    ledger      the ledger and its judgment of a page
-    beginnings  first ledgers, the change of order, the break
-    sounding    the search for the anchor
-    gaps ranges watermark   its parts
+    ledger          the ledger, and its judgment of a page
+    first_ledger    first ledgers, and the change from the order by id to the order by time
+    order           the two orders: key, identity and evidence in each
+    page            a checked response, and what it is evidence for
+    ranges          arithmetic of ranges of keys
+    recheck_ranges  what was read and may still bring rows
+    watermark       which rows were counted before a break of the lineage
 """
 
 from .first_ledger import from_now, from_the_beginning, start_by_time

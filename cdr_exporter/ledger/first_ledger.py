@@ -1,4 +1,4 @@
-"""First ledgers: of a PBX never seen before, and by time after one by id."""
+"""First ledgers: for a PBX never seen before, and for the change from ids to start times."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from .watermark import Watermark
 
 
 def from_now(page: Page, now: float) -> Ledger:
-    """Begin after the first *page*, by id: its rows are remembered and not counted."""
+    """Return a ledger by id that counts only what comes after *page*, at *now* (epoch seconds).
+
+    *page* is the first page; its rows are remembered and not counted.
+    """
     rejected = (row for row in page.rejected if row.id)
     processed = {BY_ID.identity(row): row.id for row in page.rows}
     processed |= {BY_ID.identity(row): row.id or 0 for row in rejected}
@@ -30,7 +33,7 @@ def from_now(page: Page, now: float) -> Ledger:
 
 
 def from_the_beginning() -> Ledger:
-    """Begin before the first row: what is on the PBX becomes the baseline."""
+    """Return a ledger by id that counts every row on the PBX: they become the baseline."""
     return Ledger(first_read="all")
 
 
@@ -43,12 +46,14 @@ def start_by_time(
     all_had_ids_at: int | None,
     empty_at: int | None = None,
 ) -> Ledger:
-    """Begin to follow a table by time, of which *newest* are the newest rows.
+    """Return the ledger to follow a table by time with, from *now* (epoch seconds) on.
 
-    After a ledger by id, what it counted stays counted, and rows without id are looked for as far
-    back as a call can last, from *all_had_ids_at*: the newest end when all rows had ids. Without
-    one,
-    *start* is what the user wants with what is there; the table was seen empty *empty_at*, if so.
+    *id_ledger* is the ledger by id so far, None at a first start. What it counted stays counted.
+    Rows without id are looked for as far back as a call can last before *all_had_ids_at*: the
+    newest end (epoch seconds) when every row was known to have an id, None where that is unknown.
+
+    Without *id_ledger*, *start* is the user's choice, `now` or `all`; *newest* are the newest rows
+    by time, and mark where `now` begins, or *empty_at* does: when the table was seen to be empty.
     """
     if id_ledger is not None:
         watermark, first_read = id_ledger.watermark, id_ledger.first_read
@@ -61,7 +66,8 @@ def start_by_time(
         if all_had_ids_at is None or id_ledger is None
         else min(watermark.newest_end, all_had_ids_at)
     )
-    # A row of a clock that is ahead must not end the time in which others are looked for.
+    # Bounded by our own clock: a row that ended in the future, by a wrong clock, would otherwise
+    # keep the rows of the last hours from being looked for.
     remembered_from = (
         0 if reads_everything else max(0, min(last_end, int(now)) - int(limits.longest_call))
     )

@@ -1,4 +1,4 @@
-"""The ledger and its judgment of a page; the theory is in the package's docstring."""
+"""The ledger, and its judgment of a page. The theory is in the docstring of the package."""
 
 from __future__ import annotations
 
@@ -16,22 +16,28 @@ from .recheck_ranges import RecheckRange
 from .watermark import Watermark, is_in_future
 
 REMEMBERED_BY_ID = 2_000
-"""Identities kept by id: rows that turn up late, or anew, within so many are told apart."""
+"""How many identities are kept by id. Among that many newest rows, late rows and ids that were used
+again are recognised everywhere; further down only in unread ranges and ranges to be rechecked."""
 
 REMEMBERED_BY_TIME = 100_000
-"""Identities kept by time. More rows than that in `longest_call` make it shorter."""
+"""How many identities are kept by time. If there are more rows within `longest_call`, late rows are
+looked for over a shorter time."""
 
 MAX_UNREAD_RANGES = 500
+"""Unread ranges kept apart; beyond that the two newest become one."""
 
 _PRUNE_MARGIN = 500
+"""Identities kept beyond `REMEMBERED_BY_ID` before all beyond it are dropped at once."""
+
 _MAX_REJECTS = 1_000
+"""How many rejected rows without a usable key are remembered."""
 
 _RECHECK_INTERVAL_BY_TIME = 300.0
-"""Seconds between two reads of what may still bring rows, by time."""
+"""Seconds between two reads of the ranges to be rechecked, by time. By id see `late_window`."""
 
 
 class LedgerLimits(NamedTuple):
-    """What a user decides, in seconds: see `exporter.yml`."""
+    """Settings of the user, in seconds: `late_window` and `longest_call` of `exporter.yml`."""
 
     late_window: float
     longest_call: float
@@ -40,9 +46,11 @@ class LedgerLimits(NamedTuple):
 class PageVerdict(NamedTuple):
     """What a page brought: *ledger* holds once *counted* and *rejected* are committed with it.
 
-    *late* and *reused* tell how many of *counted* were out of order, *pre_break* how many rows
-    were left out because they ended before the last break. *left_out* are these and those from
-    before the start: done with, and not counted. *lineage_broke* is set by a break.
+    *counted* are the rows to count, *rejected* the malformed ones seen for the first time.
+    *left_out* are the rows processed and not counted: those of before the start, and the
+    *pre_break* many that may have been counted before the last break of the lineage. *late* is how
+    many of *counted* appeared below rows that were read before, *reused* how many have an id that
+    another row had. *lineage_broke* says that the caller began a new lineage with this page.
     """
 
     ledger: Ledger
@@ -59,13 +67,17 @@ class PageVerdict(NamedTuple):
 class Ledger:
     """What is known of one PBX's table.
 
-    *remembered* maps the identity of each row that is done with to its key: of all rows from the
-    key *remembered_from* up, and of those in an unread range. *lowest* is no higher than any of
-    these keys, nor than *remembered_from*. *unread* ranges are disjoint, newest first. *rejects*
-    are identities of the newest rows without a usable key.
-    *first_read* says what a first read that still goes on is for: `all` (a baseline that counts),
-    `now` (what was there is remembered only: up to the key *newest_at_start*, and up to the break
-    of *watermark*), or nothing. *id_ledger* is the ledger by id that came before one by time.
+    *newest_key* is the highest key when a first page was last read. *remembered* maps the identity
+    of each processed row to its key, for all rows from the key *remembered_from* up, and for those
+    in unread ranges. *lowest_remembered* is a lower bound of *remembered_from* and of all these
+    keys. *unread* are the ranges that no response has covered, disjoint and newest first;
+    *recheck* those that were read and may still bring rows. *rejects* are the fingerprints of the
+    newest rejected rows without a usable key.
+
+    *first_read* says what a first read of the table is for while it goes on: `all` counts every
+    row, as a baseline; `now` only remembers what was there, which is the rows up to the key
+    *newest_at_start* that ended up to the break of *watermark*; empty once it is done. *id_ledger*
+    is the ledger by id that came before this one by time.
     """
 
     order: Order = BY_ID
@@ -83,14 +95,14 @@ class Ledger:
 
     @property
     def backlog(self) -> int:
-        """Keys without evidence: by id, at most so many rows are still to be read."""
+        """How many keys are unread: by id the most rows still to be read, by time seconds."""
         return count_keys(self.unread)
 
     @property
     def all_read_since(self) -> float:
-        """When that was read (epoch seconds) which may bring rows and was read longest ago.
+        """The time (epoch seconds) since which every range to be rechecked was read.
 
-        Infinity by id, where a first page shows what is new, late rows aside.
+        Infinity by id, where a first page shows what is new but for rare late rows.
         """
         if self.order is BY_ID:
             return float("inf")
@@ -98,26 +110,26 @@ class Ledger:
 
     @property
     def in_baseline(self) -> bool:
-        """Whether a first read of the whole table goes on."""
+        """Whether a first read goes on that counts the whole table."""
         return self.first_read == "all"
 
     @property
     def is_empty(self) -> bool:
-        """Whether no row was ever seen, so that any table is ours."""
+        """Whether no row was ever seen, so that any table can be the one we follow."""
         return not self.remembered and not self.newest_key
 
     def due(self, now: float, limits: LedgerLimits) -> tuple[Range, ...]:
-        """Return the ranges to read again at *now*, newest first."""
+        """Return the ranges to be rechecked by *now* (epoch seconds), newest first."""
         return recheck_ranges.due(self.recheck, now, self._recheck_interval(limits))
 
     def known_rows_above(self, key: int) -> int | None:
-        """Return how many rows are known above *key*, or None where not all are remembered."""
+        """Return how many remembered rows have a higher key; None where some are forgotten."""
         if key < self.remembered_from:
             return None
         return sum(key < each <= self.newest_key for each in self.remembered.values())
 
     def recognises(self, page: Page) -> bool:
-        """Say whether *page* shows by one of its rows that it is of our table."""
+        """Say whether *page* is of the table we know: whether it has an anchor, or is empty."""
         if self.is_empty and self.id_ledger is not None:
             return self.id_ledger.is_empty or any(map(self.is_anchor, page.rows))
         if self.is_empty or not page.highest:
@@ -126,13 +138,13 @@ class Ledger:
         return any(map(self.is_anchor, rows))
 
     def is_anchor(self, row: Record | Rejected) -> bool:
-        """Say whether *row* was seen itself, and all that was counted above it is remembered."""
+        """Say whether *row* is remembered, and so is every row that was counted above it."""
         if self.remembered.get(self.order.identity(row), -1) >= self.remembered_from:
             return True
         return self.id_ledger is not None and self.id_ledger.is_anchor(row)
 
     def is_processed(self, row: Record | Rejected, now: float) -> bool:
-        """Say whether *row* is done with, as far as that is remembered."""
+        """Say whether *row* is remembered as processed, here or by the ledger by id before."""
         if self.order.identity(row) in self.remembered:
             return True
         return (
@@ -142,10 +154,11 @@ class Ledger:
         )
 
     def was_processed_by_id(self, row: Record, now: float) -> bool:
-        """Say whether *row*, in any order, was done with by this ledger."""
+        """Say, for the ledger by time that follows this one, whether *row* was processed here."""
         if row.id and self.order.identity(row) in self.remembered:
             return True
-        # An end in the future tells nothing: the row may have been there before the start.
+        # Below `remembered_from` only the watermark helps. An end in the future does not show
+        # that the row is new: it may have been there before the start.
         may_be_old = self.watermark.may_be_processed(row) or is_in_future(row, now)
         if not 0 < row.id < self.remembered_from or not may_be_old:
             return False
@@ -155,10 +168,11 @@ class Ledger:
     def judge(
         self, page: Page, now: float, limits: LedgerLimits, *, anchor: int | None = None
     ) -> PageVerdict:
-        """Say which rows of *page* are new and what is known after it.
+        """Say which rows of *page*, read at *now* (epoch seconds), are new; nothing changes.
 
-        *page* is of our table. Where it is a first one with no row that is remembered, *anchor*
-        is the key of the nearest row below that is. Otherwise it joins on to the newest key.
+        The caller has made sure that *page* is of our table. *anchor* is the key of the anchor
+        that was found below a first page without one; what lies between them becomes unread.
+        Without *anchor*, everything up to the newest key was read, or is unread already.
         """
         unread = self._unread_up_to(page, anchor)
         candidates = self._candidates(page.rows, unread)
@@ -195,7 +209,10 @@ class Ledger:
         )
 
     def new_lineage(self, limits: LedgerLimits) -> Ledger:
-        """Return the ledger of a new lineage, of which nothing was read yet."""
+        """Return the ledger of a new lineage, of which nothing was read yet.
+
+        The rows that ended up to now, by the watermark, will be left out.
+        """
         by_time = self.watermark.newest_end - int(limits.longest_call)
         remembered_from = max(0, by_time) if self.order is BY_TIME else 1
         watermark = self.watermark.with_break()
@@ -209,21 +226,23 @@ class Ledger:
     # --- which rows count ------------------------------------------------------------------------
 
     def _unread_up_to(self, page: Page, anchor: int | None) -> tuple[Range, ...]:
-        """Return the holes with that which *page* shows between itself and what we know."""
+        """Return the unread ranges, with the one between the *anchor* and the top of *page*."""
         if self.is_empty and page.highest:
             return ((self.remembered_from, page.highest),)
         anchor = self.newest_key if anchor is None else anchor
         if page.lowest <= anchor:
             return self.unread
-        # The second of the anchor may have more rows; what is on the page itself is read by it.
+        # By time, the second of the anchor may have more rows than were read. The keys of the page
+        # itself are included, too: they are taken out again as its evidence.
         lowest = anchor if self.order.by_time else anchor + 1
         unread = merge([*self.unread, (lowest, page.highest)])
+        # Between the two newest, all processed rows are remembered, so reading them again is safe.
         if len(unread) > MAX_UNREAD_RANGES and unread[1][0] >= self.remembered_from:
             unread = merge([(unread[1][0], unread[0][1]), *unread[2:]])
         return unread
 
     def _candidates(self, rows: Sequence[Record], unread: tuple[Range, ...]) -> Sequence[Record]:
-        """Return the *rows* whose keys may bring something new."""
+        """Return those of *rows* that may be new by their key: see the rules in the package."""
         key, remembered_from = self.order.key, self.remembered_from
         if rows and key(rows[-1]) >= remembered_from:
             return rows
@@ -234,12 +253,12 @@ class Ledger:
         return [*upper, *rows_in(rows[len(upper) :], lower, key)]
 
     def _since_start(self, rows: Sequence[Record], newest: int, now: float) -> Sequence[Record]:
-        """Return those of *rows* that were not there when *newest_end* was the newest key."""
+        """Return those of *rows* that were not there yet when *newest* was the newest key."""
         key, watermark = self.order.key, self.watermark
         return [row for row in rows if key(row) > newest or watermark.is_after_break(row, now)]
 
     def _new_rows(self, rows: Sequence[Record], now: float) -> Sequence[Record]:
-        """Return those of *rows* that are not done with."""
+        """Return those of *rows* that are not processed yet."""
         remembers_nothing = not self.remembered and self.id_ledger is None
         if remembers_nothing or (rows and self._is_below_remembered(rows[0])):
             return _without_duplicates(rows, self.order)
@@ -248,13 +267,14 @@ class Ledger:
         ]
 
     def _is_below_remembered(self, row: Record) -> bool:
-        # The way of a million rows: most of them lie below everything that is remembered.
+        # A shortcut for the first read of a long table: nearly all of its rows lie below everything
+        # that is remembered, and need no look-up of their identity.
         return self.order is BY_ID and row.id < self.lowest_remembered
 
     def _count_out_of_order(
         self, counted: Sequence[Record], unread: tuple[Range, ...]
     ) -> tuple[int, int]:
-        """Count the late rows and those with the id of another row seen before."""
+        """Return how many rows are late, and how many have the id of another row seen before."""
         if self.order is BY_TIME or not counted:
             return 0, 0
         if self._is_below_remembered(counted[0]):
@@ -265,14 +285,14 @@ class Ledger:
         return len(others) - len(rows_in(others, unread, self.order.key)), len(reused)
 
     def _is_new_reject(self, row: Rejected, unread: tuple[Range, ...], now: float) -> bool:
-        """Say whether a row that cannot be counted is seen for the first time."""
+        """Say whether a rejected row is seen for the first time."""
         if row.id is None or self.order is BY_TIME:
             return row.fingerprint not in self.rejects
         if self.is_processed(row, now):
             return False
         return row.id >= self.remembered_from or any(low <= row.id <= high for low, high in unread)
 
-    # --- what is known after it ------------------------------------------------------------------
+    # --- what is known after the page ------------------------------------------------------------
 
     def _after_page(
         self,
@@ -283,9 +303,11 @@ class Ledger:
         now: float,
         limits: LedgerLimits,
     ) -> Ledger:
+        # An empty page is evidence for nothing: a PBX that is starting may answer so.
         still_unread = subtract(unread, *page.evidence) if page.highest else unread
         watermark = self.watermark.after(new_rows, now) if new_rows else self.watermark
         highest = page.highest if page.size else 0
+        # Above a first page there is nothing: after a restored backup the newest key goes down.
         newest_key = highest if page.is_first and highest else max(self.newest_key, highest)
         rejects = self._rejects(rejected)
         identities = self._identities(new_rows, rejected)
@@ -337,10 +359,13 @@ class Ledger:
             self.recheck, page.evidence, now, self._recheck_interval(limits)
         )
         if self.order is BY_TIME:
-            # A row from the future must not end the time in which others may turn up.
+            # Every call that began before this has ended. Bounded by our own clock: a row that
+            # ended in the future, by a wrong clock, would drop ranges too early.
             settled_before = min(watermark.newest_end, int(now)) - int(limits.longest_call)
             return self._recheck_by_time(page, unread, updated, settled_before, now)
         kept = tuple(each for each in updated if not _is_expired(each, now, limits.late_window))
+        # What this page covers for the first time: ids missing there may belong to slow writers,
+        # unless the page is so old that these would long have finished.
         never_read = [*unread, (self.newest_key + 1, page.highest)] if page.is_first else unread
         newly_read = intersect(merge(never_read), lowest, min(highest, page.highest))
         if (
@@ -371,7 +396,7 @@ class Ledger:
         settled_before: int,
         now: float,
     ) -> tuple[RecheckRange, ...]:
-        """Return the seconds in which calls began that are still to end."""
+        """Return the seconds in which calls may have begun that have not ended yet."""
         lowest, highest = page.evidence
         never_read = [*unread, (self.newest_key + 1, page.highest)]
         newly_read = intersect(
@@ -396,6 +421,8 @@ class Ledger:
         present_keys = sorted(key for key in self.remembered.values() if key <= self.newest_key)[
             -REMEMBERED_BY_ID:
         ]
+        # Identities of rows that vanished (a restored backup) are kept, as the rows may come back.
+        # When there are too many, a break replaces them: what ended up to now is left out.
         vanished = sum(key > self.newest_key for key in self.remembered.values())
         remembered_from = present_keys[0] if present_keys else self.remembered_from
         max_key = self.newest_key if vanished > REMEMBERED_BY_ID else MAX_ID
@@ -415,10 +442,10 @@ class Ledger:
         )
 
     def _identities_to_keep(self, remembered_from: int) -> dict[int, int]:
-        """Return the identities from *remembered_from* up, and those in holes.
+        """Return the identities from the key *remembered_from* up, and those in unread ranges.
 
-        A hole down to an anchor holds rows that were counted, too, where the anchor is not the
-        newest of them. And by time, the second in which a hole ends may have rows on both sides.
+        An unread range may hold processed rows: where it reaches down to an anchor that is not the
+        newest of them, and by time in the second in which it ends.
         """
         unread = self.unread
         return {
@@ -449,12 +476,12 @@ def _is_expired(each: RecheckRange, now: float, late_window: float) -> bool:
 
 
 def _newest_end(page: Page) -> int:
-    """Return about when the calls of *page* ended; its newest rows tell."""
+    """Return about when the calls of *page* ended (epoch seconds), from its newest rows."""
     return max((row.ended_at for row in page.rows[:FIRST_PAGE_ROWS]), default=0)
 
 
 def _without_duplicates(rows: Sequence[Record], order: Order) -> Sequence[Record]:
-    """Return *rows*, by time without those that came twice; by id the page is void then."""
+    """Return *rows* without those that came twice, which only a page by time may hold."""
     if order is BY_ID:
         return rows
     return list({order.identity(row): row for row in rows}.values())

@@ -1,13 +1,13 @@
-"""The order a table is followed in: by id, or by start where rows have no id.
+"""The two orders in which a table can be followed: by id, or by start where rows have no id.
 
-Rule: everything that differs between the two stands here, so that the ledger is one.
+What a key, an identity and evidence are in each order is defined here.
 
 | | by id | by time |
 |---|---|---|
-| a row's place (`key`) | its id | its start, epoch seconds; rows may share one |
+| the key of a row | its id | its start, in epoch seconds; rows may share one |
 | a new row appears | at the top | below the calls that began after it |
-| a page proves | its lowest to its top id | what lies between its ends, which may go on |
-| after that, rows turn up | at ids that were missing | anywhere, until no call is as long |
+| a page is evidence for | its lowest to its highest id | the seconds between its first and last |
+| after that, rows may appear | at ids that were missing | anywhere, until no call can be as long |
 """
 
 from __future__ import annotations
@@ -19,32 +19,36 @@ from ..cdr import MAX_ID, Record, Rejected
 from ..cdr.record import THIRTY_ONE_BITS
 
 _SPREAD = 0x9E37_79B9_7F4A_7C15
-"""Odd and irregular, so that ids and fingerprints that lie close give identities that do not."""
+"""Multiplier of ids (2**64 divided by the golden ratio), so that the identities of neighbouring ids
+differ in many bits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """How rows are ordered; *sort_by* is the contract's word, *by_time* as in the table above."""
+    """How rows are ordered; *sort_by* is the value of the PBX's query parameter."""
 
     sort_by: str
     by_time: bool
 
     def key(self, row: Record) -> int:
-        """Return the place of *row*."""
+        """Return the place of *row*: its id, or the start of the call in epoch seconds."""
         return row.started_at if self.by_time else row.id
 
     def identity(self, row: Record | Rejected) -> int:
-        """Return 63 bits that are of this row and no other."""
+        """Return a 63-bit number that no other row has; the same in both orders."""
         if row.id:
             return self._identity_with_id(row.id, row.fingerprint)
         return _identity_without_id(row) if isinstance(row, Record) else row.fingerprint
 
     def _identity_with_id(self, row_id: int, fingerprint: int) -> int:
-        """Return the identity of a row with an id."""
+        """Return the identity of a row with an id: rows that were given the same id differ."""
         return (fingerprint ^ row_id * _SPREAD) & MAX_ID
 
     def evidence_for(self, lowest: int, highest: int) -> tuple[int, int]:
-        """Return the keys that a page from *lowest* to *highest* leaves no doubt about."""
+        """Return the lowest and highest key that a page from *lowest* to *highest* is evidence for.
+
+        By time, the first and the last second may have more rows outside of the page.
+        """
         return (lowest + 1, highest - 1) if self.by_time else (lowest, highest)
 
 
@@ -55,7 +59,7 @@ ORDER_BY_FIELD = {order.sort_by: order for order in (BY_ID, BY_TIME)}
 
 
 def _identity_without_id(row: Record) -> int:
-    """Tell rows without id apart: by `new_id`, else by all that does not change later."""
+    """Return 63 bits made of `new_id`, or where that is missing of all that never changes later."""
     parts = (row.new_id,) if row.new_id else _unchanging_parts(row)
     text = "\0".join(parts).encode()
     return (zlib.crc32(text) << 31 | zlib.crc32(text[::-1]) & THIRTY_ONE_BITS) ^ row.fingerprint

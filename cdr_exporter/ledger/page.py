@@ -1,11 +1,11 @@
-"""Pages of the CDR list, newest first: what one response proves, and which to ask for next.
+"""A page: one checked response of the CDR list, newest first, and what it is evidence for.
 
-The PBX knows neither "after this id" nor a cursor, only `page` and `page_size`. Rows that are
-added or deleted between two requests shift what a page number means, so nothing here trusts a
-position further than to read near it: what was read is judged by ids alone.
+The PBX offers no "after this id" and no cursor, only `page` and `page_size`. Rows that are added
+or deleted between two requests shift what a page number means. So a position is only ever used to
+choose what to ask for; what was read is judged by keys alone.
 
-An answer that contradicts itself is void as a whole, for half a page taken for a whole one would
-lose rows.
+A response that contradicts its query or itself is refused as a whole: if half a page were taken
+for a whole one, rows would be lost.
 """
 
 from __future__ import annotations
@@ -19,17 +19,20 @@ from ..cdr.contract import CDRQuery
 from .order import BY_ID, ORDER_BY_FIELD, Order
 
 FIRST_PAGE_ROWS = 20
-"""Rows of an idle poll."""
+"""How many rows the first page of a poll has; an idle poll reads no more than these."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One valid response to a query of `order_by=desc`.
+    """One valid response to a query with `order_by=desc`.
 
-    *highest* and *lowest* are the keys it spans, 0 and 0 when it holds none. *is_first* and
-    *is_last* say
-    whether it is known to begin and to end the list. *without_id* are rows without an id where the
-    list is followed by id: they stand anywhere, and prove nothing.
+    *rows* are its records, newest first; *rejected* those that cannot be counted; *without_id*
+    those without an id where the list is followed by id, which may stand anywhere in that order
+    and so are evidence for nothing. *offset* and *limit* are the query's, in rows; *total* is
+    `total_number`, None where it was not sent.
+
+    *highest* and *lowest* are the keys that it spans, 0 and 0 when it spans none. *is_first* and
+    *is_last* say that it is known to begin and to end the list.
     """
 
     rows: Sequence[Record]
@@ -51,27 +54,30 @@ class Page:
 
     @property
     def evidence(self) -> tuple[int, int]:
-        """The lowest and the highest key that this page leaves no doubt about."""
+        """The lowest and highest key for which this page shows every row that exists."""
         lowest, highest = self.order.evidence_for(self.lowest, self.highest)
-        # Above a first page there is nothing, nor below a last one.
+        # There is no row above a first page, nor below a last one.
         return (0 if self.is_last else lowest, MAX_ID if self.is_first else highest)
 
     def rows_above(self, key: int) -> int:
-        """Count the rows, good and bad, that stand before those with *key* or a lower one."""
+        """Count the rows, rejected ones too, before the first with *key* or a lower one."""
         return self.size - sum(self.order.key(row) <= key for row in self.rows)
 
     @property
     def is_partial(self) -> bool:
-        """Fewer rows than were asked for."""
+        """Whether there are fewer rows than were asked for, as at the end of a list."""
         return self.size < self.limit
 
     def as_last(self) -> Page:
-        """Return this page as the end of the list, for a reader who has other proof of it."""
+        """Return this page as the last one, for a caller that knows so without `total_number`."""
         return replace(self, is_last=True)
 
 
 def page_of(query: CDRQuery, answer: CDRAnswer) -> Page:
-    """Check *answer* against *query* and the contract; raises `GarbledAnswer`."""
+    """Return *answer* as a page.
+
+    Raises `GarbledAnswer` where it contradicts *query*, its own `total_number`, or the order.
+    """
     order = ORDER_BY_FIELD[query.sort_by or BY_ID.sort_by]
     rows, without_id = _split_by_id(answer.rows) if order is BY_ID else (answer.rows, ())
     size = len(answer.rows) + len(answer.rejected)
@@ -79,7 +85,7 @@ def page_of(query: CDRQuery, answer: CDRAnswer) -> Page:
     _check_order(order, rows)
     span = [order.key(row) for row in (*rows[:1], *rows[-1:])]
     if order is BY_ID:
-        # Rejected rows widen the range too: what is wrong with them does not make them unseen.
+        # Rejected rows count for the span too: whatever is wrong with them, they were seen.
         span += [row.id for row in answer.rejected if row.id is not None]
     return Page(
         rows=rows,
@@ -98,9 +104,11 @@ def page_of(query: CDRQuery, answer: CDRAnswer) -> Page:
 
 def _check_size(query: CDRQuery, answer: CDRAnswer, size: int) -> None:
     if size > query.limit:
-        raise GarbledAnswer(f"{size} rows came where {query.limit} were asked for")
+        raise GarbledAnswer(f"{query.limit} rows were asked for, and {size} came")
     if answer.total is not None and size and query.offset + size > answer.total:
-        raise GarbledAnswer(f"row {query.offset + size} came where total_number is {answer.total}")
+        raise GarbledAnswer(
+            f"row {query.offset + size} came, though total_number is {answer.total}"
+        )
 
 
 def _check_order(order: Order, rows: Sequence[Record]) -> None:
@@ -115,12 +123,12 @@ def _check_order(order: Order, rows: Sequence[Record]) -> None:
 
 
 def _split_by_id(rows: Sequence[Record]) -> tuple[Sequence[Record], Sequence[Record]]:
-    """Part rows with an id from those without."""
+    """Return the rows with an id, and those without."""
     if 0 not in [row.id for row in rows]:
         return rows, ()
     return [row for row in rows if row.id], [row for row in rows if not row.id]
 
 
 def query(number: int, page_size: int, order: Order = BY_ID) -> CDRQuery:
-    """Return the query of the tail: in its order, newest first."""
+    """Return the query for page *number* (from 1) of *page_size* rows, in *order*, newest first."""
     return CDRQuery(page=number, page_size=page_size, sort_by=order.sort_by, order_by="desc")

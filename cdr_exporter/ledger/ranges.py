@@ -1,4 +1,4 @@
-"""Closed ranges of keys, newest first and disjoint."""
+"""Arithmetic of closed ranges of keys. Ranges given and returned are disjoint, newest first."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 Range = tuple[int, int]
-"""Lowest and highest key."""
+"""The lowest and the highest key of a range, both in it."""
 
 Item = TypeVar("Item")
 
 
 def merge(ranges: Iterable[Range], max_distance: int = 1) -> tuple[Range, ...]:
-    """Return *ranges* as disjoint ones; what lies *max_distance* becomes one."""
+    """Return *ranges*, given in any order, as disjoint ones.
+
+    Two become one where the lowest key of one and the highest of the other are at most
+    *max_distance* apart: with 1, where they overlap or touch.
+    """
     found: list[Range] = []
     for low, high in sorted(ranges, key=lambda each: -each[1]):
         if low > high:
@@ -26,7 +30,7 @@ def merge(ranges: Iterable[Range], max_distance: int = 1) -> tuple[Range, ...]:
 
 
 def subtract(ranges: Iterable[Range], lowest: int, highest: int) -> tuple[Range, ...]:
-    """Take the keys from *lowest* to *highest* out of *ranges*."""
+    """Return *ranges* without the keys from *lowest* to *highest*."""
     if lowest > highest:
         return tuple(ranges)
     parts = []
@@ -45,14 +49,14 @@ def intersect(ranges: Iterable[Range], lowest: int, highest: int) -> tuple[Range
 
 
 def count_keys(ranges: Iterable[Range]) -> int:
-    """Count the keys in *ranges*."""
+    """Return how many keys lie in *ranges*."""
     return sum(high - low + 1 for low, high in ranges)
 
 
 def rows_in(
     rows: Sequence[Item], ranges: Iterable[Range], key: Callable[[Item], int]
 ) -> list[Item]:
-    """Return those of *rows* (keys falling) whose key lies in *ranges*."""
+    """Return those of *rows*, sorted by falling *key*, whose key lies in *ranges*."""
 
     def negated_key(row: Item) -> int:
         return -key(row)

@@ -1,13 +1,13 @@
-"""Keys that were read and may still bring rows: where rows may turn up late, and until when.
+"""Ranges to be rechecked: keys that were read and where rows may still appear late.
 
-By id, a row turns up late where its writer was slower than that of a higher id. Its id was
-missing when the page around it was read, and its neighbours had ended no longer than
-`late_window` before the newest call: such ids are to be rechecked. They are read again while they
-are younger than `late_window`, and forgotten by the first read after that. The time that counts
-is that of a read: a day without an answer forgets nothing.
+By id, a row appears late when it was written more slowly than a row with a higher id. Then its id
+was missing when the page around it was read. So missing ids are to be rechecked if their
+neighbours ended at most `late_window` before the newest call. They are read again while they have
+been missing for less than `late_window`, and dropped by the first read after that. Only a read can
+drop them: a day without an answer from the PBX drops nothing.
 
-By time, a row turns up at its *start* when the call ends. So all seconds are to be rechecked
-until no call that is still to end can have begun there.
+By time, a row appears at its *start* when the call ends. So every second is to be rechecked, until
+no call that may still end can have begun in it.
 """
 
 from __future__ import annotations
@@ -18,22 +18,24 @@ from dataclasses import dataclass, field, replace
 from .ranges import Range, merge, rows_in, subtract
 
 MAX_RANGES = 1_000
-"""Ranges kept; of more, the oldest are forgotten. There only remembered rows tell a late one."""
+"""The most ranges kept; the oldest are dropped first. A late row in a dropped range is noticed only
+while it lies at or above the ledger's `remembered_from`."""
 
 MERGE_DISTANCE = 50
-"""So many keys between two ranges are read along, since a request costs more than so many rows."""
+"""Ranges that are at most so many keys apart are read as one: reading the rows between them costs
+the PBX less than another request."""
 
 _SAME_READ = 60.0
-"""Seconds between two reads that count as one."""
+"""Seconds between two reads up to which they are treated as one read."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecheckRange:
-    """A range of keys; *missing_since* is when it was first found missing (epoch seconds).
+    """The keys from *low* to *high*, to be rechecked.
 
-    *last_read* is when it was read last, by this process; 0 before that, so that every start reads
-    it
-    once.
+    *missing_since* is when they were first found missing (epoch seconds; 0 by time, where rows may
+    appear anywhere). *last_read* is when this process last read them (epoch seconds): 0 before
+    that and never stored, so that every start reads each range once.
     """
 
     low: int
@@ -42,7 +44,7 @@ class RecheckRange:
     last_read: float = field(default=0.0, compare=False)
 
     def span(self) -> Range:
-        """Return its keys."""
+        """Return its lowest and highest key."""
         return (self.low, self.high)
 
 
@@ -52,9 +54,10 @@ def spans(ranges: Iterable[RecheckRange]) -> tuple[Range, ...]:
 
 
 def due(ranges: Iterable[RecheckRange], now: float, interval: float) -> tuple[Range, ...]:
-    """Return what to read again at *now*: what was not read for *interval* seconds.
+    """Return the ranges of keys that, at *now*, have not been read for *interval* seconds.
 
-    What waits longest comes first, alone: where the PBX is slow, the rest may be due anew before.
+    Only those that have waited longest are returned. Where the PBX is slow, they might otherwise
+    never have their turn, since what is read before them is soon due again.
     """
     overdue = [each for each in ranges if not 0 <= now - each.last_read < interval]
     oldest = min((each.last_read for each in overdue), default=0.0)
@@ -66,7 +69,10 @@ def due(ranges: Iterable[RecheckRange], now: float, interval: float) -> tuple[Ra
 def after_page(
     ranges: Iterable[RecheckRange], evidence: Range, now: float, interval: float
 ) -> tuple[RecheckRange, ...]:
-    """Return *ranges* after a page at *now* that leaves no doubt about the keys in *evidence*."""
+    """Return *ranges* once a page, read at *now*, was evidence for the keys in *evidence*.
+
+    What was due for a read every *interval* seconds, and lies in *evidence*, is noted as read.
+    """
     return tuple(
         part for each in ranges for part in _split_by_evidence(each, evidence, now, interval)
     )
@@ -76,11 +82,11 @@ def _split_by_evidence(
     each: RecheckRange, evidence: Range, now: float, interval: float
 ) -> Iterable[RecheckRange]:
     low, high = max(each.low, evidence[0]), min(each.high, evidence[1])
-    # One that is not due is left in one piece: each first page would cut it otherwise.
+    # A range that is not due stays in one piece: otherwise each first page would cut off a part.
     if low > high or 0 <= now - each.last_read < interval:
         return (each,)
     rest = (replace(each, low=part[0], high=part[1]) for part in subtract([each.span()], low, high))
-    # A clock that was set back must not keep a range for ever.
+    # After our clock was set back, *missing_since* may lie ahead and would keep the range too long.
     missing_since = min(each.missing_since, int(now))
     return (replace(each, low=low, high=high, missing_since=missing_since, last_read=now), *rest)
 
@@ -88,7 +94,7 @@ def _split_by_evidence(
 def without_keys(
     ranges: Iterable[RecheckRange], lowest: int, highest: int
 ) -> tuple[RecheckRange, ...]:
-    """Take the keys from *lowest* to *highest* out of *ranges*."""
+    """Return *ranges* without the keys from *lowest* to *highest*."""
     return tuple(
         replace(each, low=low, high=high)
         for each in ranges
@@ -97,7 +103,7 @@ def without_keys(
 
 
 def normalized(ranges: Iterable[RecheckRange]) -> tuple[RecheckRange, ...]:
-    """Return *ranges* newest first, neighbours of the same age as one, and not too many."""
+    """Return *ranges* newest first, with neighbours of one age as one, and at most `MAX_RANGES`."""
     found: list[RecheckRange] = []
     for each in sorted(ranges, key=lambda one: -one.high):
         if found and _can_merge(found[-1], each):
@@ -109,7 +115,7 @@ def normalized(ranges: Iterable[RecheckRange]) -> tuple[RecheckRange, ...]:
 
 
 def missing_ranges(ranges: Iterable[Range], present: Sequence[int]) -> Iterator[Range]:
-    """Yield the parts of *ranges* with none of the ids that are *present* (falling)."""
+    """Yield the parts of *ranges* that hold no id of *present*, which is sorted, highest first."""
     for low, high in ranges:
         upper = high
         for each in rows_in(present, [(low, high)], int):

@@ -1,12 +1,14 @@
-"""Which rows were counted before, told by when their calls ended: for after a lineage break.
+"""Which rows were counted before a break of the lineage, judged by when their calls ended.
 
-Where ids begin anew, or a backup was put back, no id and no place tells an old row from a new
-one. But calls that ended before the newest one counted were counted, or lay before the start.
-So from a break on, what ended up to `break_end` is left out. An undercount that shows is
-preferred to counting twice.
+Where ids begin again at 1, or an old backup was restored, an old row cannot be told from a new one
+by its id or its place in the list. But a call that ended before the newest call counted was counted
+itself, or was there before the start. So from a break on, rows that ended up to `break_end` are
+left out.
+That may leave out rows that were never counted, and is preferred to counting rows twice:
+`cdr_exporter_pre_break_records_total` shows how many were left out.
 
-By time, a start at now is such a break too, for as long as its first read goes on: what ended
-before it is there already, wherever it stands.
+By time, a start with `start: now` is treated as such a break while its first read goes on: what
+ended before it is there already, wherever it stands in the list.
 """
 
 from __future__ import annotations
@@ -18,10 +20,12 @@ from ..cdr import Record
 
 NO_BREAK = -1
 _MAX_LEAD = 86_400
-"""Seconds: ends so far beyond our clock are of a wrong one, and would hide all that come after."""
+"""Seconds. An end that is further ahead of our clock is taken for a wrong clock's. It does not move
+`newest_end`, which after a break would leave out everything that follows."""
 
 _MAX_FUTURE_ROWS = 64
-"""Rows with a wrong clock known one by one; if there are more, the PBX's clock is just so."""
+"""How many rows with such an end are remembered one by one. If there are more, the PBX's clock is
+taken to run ahead, and their ends count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +51,20 @@ class Watermark:
         return self.has_break and self._ended_by_break(row)
 
     def is_after_break(self, row: Record, now: float) -> bool:
-        """Say whether *row* ended after what is left out, by a clock that may be right at *now*."""
+        """Say whether *row* certainly ended after the break: no clock that runs ahead at *now*."""
         return self.has_break and not self._ended_by_break(row) and not is_in_future(row, now)
 
     def _ended_by_break(self, row: Record) -> bool:
         return row.ended_at <= self.break_end or row.fingerprint in self.future_rows
 
     def may_be_processed(self, row: Record) -> bool:
-        """Say whether *row* may have been done with: none was that ended later."""
+        """Say whether *row* may be processed: no row that ended later was."""
         return row.ended_at <= self.newest_end or row.fingerprint in self.future_rows
 
     def after(self, rows: Iterable[Record], now: float) -> Watermark:
-        """Return the watermark once *rows* are done with, at *now*."""
-        # Not `ended_at`, of which a million calls are felt; without a start both are long ago.
+        """Return the watermark once *rows* are processed, at *now* (epoch seconds)."""
+        # `ended_at` inlined: over a million rows the property call is measurable. It differs only
+        # for rows without a start, where both lie far in the past.
         newest_end = max([row.started_at + row.duration for row in rows], default=0)
         if newest_end <= self.newest_end:
             return self
@@ -68,7 +73,7 @@ class Watermark:
         return self._with_future_rows(rows, now + _MAX_LEAD)
 
     def with_break(self, end: int | None = None) -> Watermark:
-        """Return the watermark after a break, *end* what end if not at the newest."""
+        """Return the watermark after a break at *end* (epoch seconds), else at the newest end."""
         return replace(self, break_end=self.newest_end if end is None else end)
 
     def without_break(self) -> Watermark:
@@ -86,5 +91,5 @@ class Watermark:
 
 
 def is_in_future(row: Record, now: float) -> bool:
-    """Say whether *row* ended so far beyond *now* that it was written by a wrong clock."""
+    """Say whether *row* ended so far after *now* that a wrong clock must have written it."""
     return row.ended_at > now + _MAX_LEAD

@@ -1,4 +1,62 @@
-"""Which page to read next: a PBX's table, followed."""
+"""Which page to read next: follows the table of one PBX.
+
+`ledger` decides which rows of a page are new, and is right whatever page it is given. This room
+decides which page to ask for, and so only how soon a row is counted and what that costs the PBX.
+
+One poll
+--------
+`Tail.follow` is one poll, in these steps:
+
+1. Read the first page, in the order by id unless the ledger is by time.
+2. In the order by id: does it show every row? `MissingIdDetector` now and then looks at the newest
+   rows by time. If some rows have no id, the table is followed by time from here on, and the first
+   page is read again in that order.
+3. An empty first page says nothing: a PBX that is starting answers so. The poll ends.
+4. Without a ledger this is the first start, and the first page begins one.
+5. Is it the table we know? `LineageCheck` looks for an anchor, a row that we remember, on the
+   first page or further down. Where there is none, nothing is counted and the poll ends; if the
+   next poll finds the same, a new lineage begins.
+6. Count the first page: `Ledger.judge`, then `PBXState.keep` counts, commits and publishes.
+7. Read the unread ranges, newest first, page by page; each page is counted as in 6.
+8. Read the ranges to be rechecked that are due, those first that have waited longest.
+9. Count the calls that are over, if nothing is unread any more; from then on calls are shown.
+10. In the order by id: `MissingIdDetector` asks `total_number` whether rows are missing.
+
+Steps 7 and 8 end with the poll's time. Then the poll returns True and the next one follows at
+once, since there is more to be read; for rechecks only until each was read once since the start.
+
+Where a range is read
+---------------------
+A range begins at a *position* in the list (0 is the newest row). `ReadPlan` knows it from the pages
+read so far; else the number of remembered rows above the range is taken for it; else it is found by
+binary search, with single rows. Then `page_size` chooses the page that brings the most new rows for
+what it costs the PBX. When two reads of a range brought nothing, the positions are forgotten and
+it is searched for anew: a range to be rechecked at once, an unread one in the next poll, which
+fails as `garbled` if that brings nothing either.
+
+    tail           the steps of one poll, and the first start
+    missing_ids    2, 10: are there rows that the order by id does not show?
+    lineage        5: is it the table we know? Reads through `anchor_search`
+    anchor_search  5: where is the nearest row that we remember?
+    read_plan      7, 8: which page holds a range?
+    page_size      7, 8: how many rows to ask for at a position
+    end_of_list    7, 8: which page is the last one, where `total_number` does not say?
+    page_reader    all: one request at a time, checked and its cost noted
+
+What may be forgotten
+---------------------
+Everything here is forgotten with the process, and no row is counted twice for it. `ReadPlan` and
+`EndOfList` (positions, sizes, the end of the list) may be forgotten at any time: that costs
+requests. Without the first sight of another table (`LineageCheck`) it takes two polls more to be
+confirmed. Two things are wanted once, and better not forgotten before: since when all rows had ids
+(`MissingIdDetector.all_had_ids_at`), without which fewer rows without id are looked for; and that
+the list was seen empty before the first row (`Tail`), without which the first rows with
+`start: now` count as there before.
+
+What must not be forgotten is in the ledger, which is committed with the counts: which rows are
+processed, and what is unread. No ledger may take its place but one that `Ledger.judge`,
+`start_by_time` or `Ledger.new_lineage` made of it.
+"""
 
 from .tail import Tail
 

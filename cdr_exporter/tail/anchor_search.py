@@ -1,11 +1,15 @@
-"""The search for the anchor: the nearest row we remember, below a first page that shows none.
+"""The search for the anchor: the nearest row that we remember, below a first page without one.
 
-From the top, rows are unknown as far down as the table grew, or was replaced; then come rows we
-remember, then older ones. So some twenty small blocks find the border in any table. The first
-guess is mostly right: ids, or the growth of the total, tell how many rows are new.
+From the top, rows are unknown as far down as the table grew or was replaced; then come rows that
+we remember; then older ones, which are forgotten. So a binary search finds the border between
+unknown and remembered rows with some twenty small blocks, whatever the size of the table. The
+search begins at a guess of how many rows are new, which is mostly right.
 
-Nothing depends on the border being exact: with a deeper anchor, rows that are remembered are read
-again, and stay remembered until they are.
+Taken for granted: a block with a remembered row, or with rows below `remembered_from` only, lies at
+or below the border, and any other block above it. Guessed: how many rows are new, and that no rows
+are added or deleted during the search. Where that was wrong, a deeper anchor may be found; then
+rows that are remembered are read again, and skipped. Where no anchor is found though there is one,
+the table is taken for another one, which the next poll has to confirm.
 """
 
 from __future__ import annotations
@@ -15,12 +19,13 @@ from ..ledger.ledger import Ledger
 from ..ledger.page import Page, query
 
 BLOCK_ROWS = 8
-"""Rows of one look."""
+"""How many rows one request of the search asks for."""
 
 _REREAD_DIVISOR = 16
-"""The part of the new rows that may be read again is one in so many."""
+"""The search ends when at most one in so many of the new rows would be read again for nothing."""
 
 _LAST_BLOCK = 2**37
+"""No table is so long: a search that gets here was given wrong answers, and finds nothing."""
 
 
 class AnchorSearch:
@@ -32,18 +37,20 @@ class AnchorSearch:
     def __init__(self, ledger: Ledger, first_page: Page, new_rows: int) -> None:
         self.anchor: int | None = None
         self.anchor_page: Page | None = None
-        """The page with the anchor."""
+        """The page on which *anchor* was found."""
         self._ledger = ledger
+        # The border is in a block from *_low* to before *_end*; None: its end is not known.
         self._low = first_page.size // BLOCK_ROWS
         self._end = first_page.total // BLOCK_ROWS + 1 if first_page.total is not None else None
         self._guess: int | None = max(self._low, new_rows // BLOCK_ROWS)
         self._is_exact = False
+        """Whether the anchor is known to be the nearest one."""
         self._saw_below = False
-        """Whether the border was passed."""
+        """Whether *_end* is a block that was read, and not just where the list should end."""
 
     @property
     def done(self) -> bool:
-        """Whether there is nothing left to ask; *anchor* is None if there is none."""
+        """Whether the search is over; *anchor* is None where no remembered row was found."""
         if self._is_exact or self._low == self._end or self._low > _LAST_BLOCK:
             return True
         if self.anchor is None or self._end is None:
@@ -51,11 +58,11 @@ class AnchorSearch:
         return self._end - self._low <= self._end // _REREAD_DIVISOR
 
     def next_query(self) -> CDRQuery:
-        """Return the look that tells most."""
+        """Return the query for the next block."""
         return query(self._next_block() + 1, BLOCK_ROWS, self._ledger.order)
 
     def observe(self, page: Page) -> None:
-        """Note what the last query brought."""
+        """Note *page*, the answer to the last query."""
         block = page.offset // BLOCK_ROWS
         anchors = [row for row in page.rows if self._ledger.is_anchor(row)]
         if anchors:
@@ -76,6 +83,7 @@ class AnchorSearch:
             return guess
         if self._end is None:
             return 2 * self._low + 1
-        # Further down in leaps first: the table may be long, and the border is mostly near.
+        # Until a block below the border was seen, go down by doubling: the table may be long, and
+        # the border is mostly near.
         middle = (self._low + self._end) // 2
         return middle if self._saw_below else min(2 * self._low + 1, middle)

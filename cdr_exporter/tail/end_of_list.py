@@ -1,14 +1,22 @@
-"""Where a list ends that does not tell: `total_number` is not sent, or too large. Pure.
+"""Which page is the last one, where `total_number` is missing, or larger than the list. Pure.
 
-| seen | so it is no list that |
+Known: a page that brings fewer rows than asked for *may* end the list. Each of these observations
+rules out one other explanation:
+
+| observed | so it is not a list that |
 |---|---|
-| two reads of different length that ended short at the same row | is cut after some rows a page |
-| nothing at the place below that row | leaves out the end of a page |
-| nothing where `total_number` has its last row | hides some rows and goes on below them |
-| the same end once more, no higher up than it was | had rows deleted above it meanwhile |
+| two pages of different size end early, at the same row | cuts each page after some rows |
+| an empty page at the position below that row | leaves out the end of a page |
+| an empty page where `total_number` has its last row | hides some rows and goes on below them |
+| the same end once more, no higher up than before | had rows deleted above it in between |
 
-All of it is believed together. Against a `total_number` it is looked for only once a poll has
-given up, for most lists that seem to end too early are whole a moment later.
+The list is believed to end only when all of it was observed. Against a `total_number` it is looked
+for only after a poll gave up: mostly a list that seems to end too early is complete a moment later.
+
+Guessed: that a PBX which hides rows and sends no `total_number` does not hide the end of its list;
+there is no way to notice. If that were wrong, rows below the end would be taken for rows that do
+not exist.
+Everything else that turns out wrong, as by rows added or deleted, only starts the proof again.
 """
 
 from __future__ import annotations
@@ -21,28 +29,35 @@ from ..ledger.page import Page, query
 
 
 class EndOfList:
-    """What was seen of the end of one list. *distrusts_total*: a poll has given up before."""
+    """What was observed of the end of one list.
+
+    *distrusts_total* is set by the caller once a poll gave up on rows that `total_number` promises.
+    """
 
     def __init__(self) -> None:
         self.distrusts_total = False
         self.made_progress = False
-        """Whether the last page showed that nothing is where more would be."""
+        """Whether the last page was empty where rows would be, which is a step of the proof."""
         self._end_key: int | None = None
+        """The key of the row with which the list seemed to end."""
         self._end_position = 0
-        """The place below the row with the key *lowest*, where the list seemed to end."""
+        """The position below that row, when a page last ended with it."""
         self._total: int | None = None
         self._page_sizes: set[int] = set()
+        """How many rows the pages had that ended with it."""
         self._times_seen = 0
         self._empty_position: int | None = None
+        """Where an empty page was seen, below the end."""
         self._is_empty_at_total = False
+        """Whether an empty page was seen where `total_number` has its last row."""
 
     @property
     def seen_twice(self) -> bool:
-        """Whether the list ended at the same row twice."""
+        """Whether two pages ended early at the same row."""
         return self._times_seen > 1
 
     def observe(self, page: Page) -> Page:
-        """Note *page*, and return it, as the last one where the list is believed to end with it."""
+        """Note *page* and return it, marked as the last one where it is proved to be."""
         self.made_progress = False
         if page.is_last:
             return page
@@ -54,14 +69,14 @@ class EndOfList:
         elif self._end_key is not None and page.lowest < self._end_key:
             self._forget()
         elif page.offset + page.size > self._end_position:
-            # Rows were added above: where the end is now, an ordinary page has to show.
+            # Rows were added above it: an ordinary page has to show where the end is now.
             self._times_seen = min(self._times_seen, 1)
         return page
 
     def next_query(self, position: int, order: Order) -> CDRQuery | None:
-        """Return what is to be asked for to make sure of the end; None where none was seen twice.
+        """Return the query for the next step of the proof; None where no end was seen twice.
 
-        *position* is where the rows begin that are looked for.
+        *position* is where the range begins that the caller is looking for.
         """
         if not self.seen_twice or not (self.distrusts_total or self._total is None):
             return None
@@ -76,9 +91,10 @@ class EndOfList:
     def _query_across_end(
         self, position: int, order: Order, other_than: Collection[int] = ()
     ) -> CDRQuery | None:
-        """Return the smallest page from above *position* that would go on below the end.
+        """Return the smallest page that begins above *position* and reaches beyond the end.
 
-        It has no length of those that it is to be *other_than*.
+        None where there is none. As far as the list goes, its rows are in number none of
+        *other_than*, so that it is no page of the same size as those before.
         """
         above, end = max(0, position - 1), self._end_position
         begins = ((size, above // size * size) for size in range(2, MAX_PAGE_SIZE + 1))
@@ -116,7 +132,7 @@ class EndOfList:
 
     @property
     def _sizes_differ(self) -> bool:
-        # One or two rows can only be read from the top.
+        # A list of one or two rows can only be read from the top, in one size.
         return len(self._page_sizes) > 1 or self._end_position <= 2
 
     def _forget(self) -> None:

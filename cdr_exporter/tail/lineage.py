@@ -1,7 +1,12 @@
-"""Whether a first page is of the table we know, and where it joins on to what was read before.
+"""Whether a first page is of the table we know, and which row of that table lies below it.
 
-Rule: nothing of a page is counted before one row that we remember was found on it or below it, or
-the same strange table was seen in two polls in a row.
+Rule: nothing of a page is counted before a row that we remember was found on it or below it, or
+the same unknown table was seen in two polls in a row.
+
+Known: which rows the ledger remembers. Guessed: how many rows are new, to look for the nearest
+remembered row at the right place first; a wrong guess costs a few small requests. Not guessed:
+whether the table is another one. While that is in doubt nothing is counted, so rows are counted a
+poll later; once it is confirmed, rows that may have been counted before are left out.
 """
 
 from __future__ import annotations
@@ -20,16 +25,18 @@ from .page_reader import PageReader
 from .read_plan import ReadPlan
 
 _UNKNOWN_TABLE_ROWS = 200
-"""Rows of a strange table to know it by in the next poll."""
+"""How many rows of an unknown table are compared with those of the next poll: more than a first
+page has, because on a busy PBX two first pages may have no row in common."""
 
 log = logging.getLogger(__name__)
 
 
 class KnownTable(NamedTuple):
-    """How a first page joins on: *ledger* is the one to judge it by, *anchor* as there.
+    """What to judge a first page by.
 
-    *anchor_page* is the page the anchor was found on. *lineage_broke* says that a new lineage
-    begins.
+    *ledger* is the one to use. *anchor* is the key of the nearest remembered row, where that was
+    found below the first page on *anchor_page*; see `Ledger.judge`. *lineage_broke* says that
+    *ledger* begins a new lineage.
     """
 
     ledger: Ledger
@@ -39,7 +46,7 @@ class KnownTable(NamedTuple):
 
 
 class LineageCheck:
-    """Of one PBX; remembers a strange table from one poll to the next."""
+    """Checks the first pages of one PBX; remembers an unknown table until the next poll."""
 
     def __init__(
         self, pbx: PBX, reader: PageReader, state: PBXState, self_metrics: SelfMetrics
@@ -49,12 +56,13 @@ class LineageCheck:
         self._state = state
         self._self_metrics = self_metrics
         self._unknown_rows: frozenset[int] = frozenset()
-        """Identities of the strange rows of the last poll."""
+        """Identities of the rows of the unknown table that the last poll saw, if it saw one."""
 
     def identify(self, first_page: Page, ledger: Ledger, plan: ReadPlan) -> KnownTable | None:
-        """Say how *first_page* joins on to *ledger*; None while that is not known.
+        """Return what to judge *first_page* by; None while it may be of another table.
 
-        Raises `PBXError`, `Stopped`.
+        Reads more pages where no row of *first_page* is remembered by *ledger*. Raises `PBXError`,
+        `Stopped`.
         """
         if ledger.recognises(first_page):
             self.forget()
@@ -70,24 +78,23 @@ class LineageCheck:
         return self._confirm_unknown_table(first_page, ledger)
 
     def forget(self) -> None:
-        """Note that the table is ours, or says nothing."""
+        """Forget an unknown table: this poll saw the one we know, or an empty one."""
         self._unknown_rows = frozenset()
         self._self_metrics.set(LINEAGE_SUSPECT, 0)
 
     def _confirm_unknown_table(self, first_page: Page, ledger: Ledger) -> KnownTable | None:
-        # More than a first page, or a busy table never shows the same row twice.
         rows = frozenset(map(ledger.order.identity, self._larger_first_page(ledger).rows))
         if not rows & self._unknown_rows:
             log.warning(
-                "unknown rows where known ones should be; not counting",
+                "no known record found on the PBX; not counting until a second poll confirms it",
                 extra=self._log_fields(first_page),
             )
             self._self_metrics.set(LINEAGE_SUSPECT, 1)
             self._unknown_rows = rows
             return None
         log.error(
-            "the PBX has another table of records than before; what ended before the newest call "
-            "counted is left out from here on",
+            "the records on the PBX were replaced (reset, restored backup, or another PBX); "
+            "records that ended before the newest one counted are left out from here on",
             extra=self._log_fields(first_page),
         )
         self.forget()

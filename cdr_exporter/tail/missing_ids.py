@@ -1,34 +1,37 @@
-"""When a table has to be followed by time: rows without an id, which the order by id may not show.
+"""Whether there are rows without an id, for which the table has to be followed by time.
 
-Newer firmware gives rows no integer id. Where `sort_by=id` puts such rows is unknown: first,
-last, or nowhere. So now and then the newest rows by time are looked at.
+Newer firmware gives rows no integer id. Where `sort_by=id` puts such rows is unknown: first, last,
+or nowhere. So now and then the newest rows by time are looked at.
 
-| a look is taken | since |
+| when | why |
 |---|---|
-| at the start | the PBX may have been upgraded meanwhile |
-| every hour | it may be mixing both kinds |
-| after 10 minutes without a new row | the new ones may be where we do not look |
+| at the start | the PBX may have been upgraded since the last run |
+| every hour | it may write rows of both kinds |
+| after 10 minutes without a new row | new rows may be where we do not look |
 | when the first page holds rows without id | they are to be counted |
 
-A PBX that mixes both kinds may have none among its newest rows at any look. But `total_number`
-counts both kinds, and so one row tells: that which has the last place by `total_number` is there,
-and has an id, only if all rows have one. No clean-up hides that. Rows that are known to have none
-(one may be broken, or the total too large for ever) are allowed for.
+A PBX that writes both kinds may have no row without id among its newest ones whenever we look. But
+`total_number` counts both kinds. So one row of the order by id tells: there is a row with an id at
+the last position by `total_number` only if all rows have one. Rows that the PBX deletes do not
+change that. Rows known to be missing from the order are allowed for: one may be broken, or
+`total_number` too large for ever.
 
-| it is looked at | since |
+| when this row is asked for | why |
 |---|---|
-| at the start | there may be such rows from before |
-| after 5 minutes, with the next new row | some may have come |
-| when the total grew and the first page is the old one; after a minute | one must have |
-| after 10 minutes without a new row, if any came since the last look | it is cheap then |
+| at the start | there may be rows without id from before |
+| with a new row, 5 minutes after the last time | some may have come |
+| when the total grew and no new id came, a minute after the last time | one must have come |
+| after 10 minutes without a new row, if any came since the last time | it costs little then |
 
 If it is missing, rows without id are searched for by time, among all that may have ended since
-all had ids, in `_SEARCH_PAGES` pages at most; where that is too few, again in an hour. However
-late one
-is found, it is read from there on that all rows had ids (`all_had_ids_at`).
+every row had an id, in `_SEARCH_PAGES` pages at most; where these are too few, again an hour later.
+However late such a row is found, the list is then read by time back to `all_had_ids_at`, the last
+moment at which every row was known to have an id.
 
-Without `total_number`, and while the PBX takes 5 s to answer, rows without id that are not shown
-are found by the looks by time only.
+Known: a row that was seen without id, with a `new_id` beside it or with another such row. Guessed:
+that there are none where none was seen. Where that is wrong, rows without id are counted later,
+once one is seen, unless they ended longer before `all_had_ids_at` than a call can last. Without
+`total_number`, and while the PBX takes more than 5 s to answer, only the looks by time find them.
 """
 
 from __future__ import annotations
@@ -46,16 +49,25 @@ from .page_reader import PageReader
 from .page_size import LARGEST_PAGE
 
 _LOOK_INTERVAL = 3600.0
+"""Seconds between two looks at a whole page by time."""
+
 _IDLE = 600.0
+"""Seconds without a new row after which one may be where we do not look."""
+
 _TOTAL_CHECK_INTERVAL = 300.0
+"""Seconds between two checks of the total while new rows come."""
+
 _GROWTH_CHECK_INTERVAL = 60.0
+"""Seconds between two checks of a total that grew without a new id."""
+
 _SEARCH_RETRY = 3600.0
+"""Seconds until a search by time that did not get far enough is tried again."""
 
 _SLOW_ANSWER = 5.0
-"""Seconds of an answer of a PBX that is not asked for one row more."""
+"""Seconds of an answer. A PBX that takes longer is spared the checks of the total."""
 
 _SEARCH_PAGES = 10
-"""Pages of `LARGEST_PAGE` rows that are searched for a row without id."""
+"""How many pages of `LARGEST_PAGE` rows are searched for a row without id."""
 
 log = logging.getLogger(__name__)
 
@@ -74,22 +86,25 @@ class MissingIdDetector:
         self._clock = clock
         self._last_look = self._last_full_look = self._last_total_check = float("-inf")
         self._newest_id_since = 0.0
+        """When the newest id was first seen; like all times here by the steady clock."""
         self._has_new_id = self._looked_this_poll = False
         self._newest_id: int | None = None
         self._total_at_newest_id: int | None = None
-        """What the total was when the newest id was new."""
+        """What `total_number` was when the newest id was first seen."""
         self._total_checked_for: tuple[int, int] | None = None
-        """The newest id, and the total, when rows were counted last."""
+        """The newest id and the total at the last check of the total."""
         self._unshown = 0
-        """How many rows of the total are known not to be shown, or to have no id."""
+        """How many rows of the total are known to be missing from the order by id."""
         self._found = False
 
     def needs_order_by_time(self, first_page: Page, ledger: Ledger | None) -> bool:
-        """Say whether there are rows that the order by id, with the first page *first_page*, hides.
+        """Say whether there are rows that the order by id does not show.
 
-        Raises `PBXError`, `Stopped`.
+        *first_page* is that of this poll by id, *ledger* the one so far, None at a first start.
+        Reads further pages at times. Raises `PBXError`, `Stopped`.
         """
-        # What was found holds only once a page is kept with it; until then it stays found.
+        # Once found it stays found: only a committed page makes the change of order last, and this
+        # poll may still fail.
         if not self._found:
             self._has_new_id = first_page.highest != self._newest_id
             if self._has_new_id:
@@ -98,7 +113,8 @@ class MissingIdDetector:
             rows = self._look_size(first_page)
             self._looked_this_poll = bool(rows)
             self._found = self._looked_this_poll and self._look_finds_rows(rows, first_page, ledger)
-            # Before anything is begun with: what is there lies before the start.
+            # At a first start this cannot wait until the poll is over: it decides whether what is
+            # there now is remembered by id or by time.
             if ledger is None and not self._found:
                 self._found = self._total_shows_missing_ids(first_page, ledger)
         if self._found and self.all_had_ids_at is None and ledger is not None:
@@ -113,7 +129,7 @@ class MissingIdDetector:
         """
         if self._reader.last_duration > _SLOW_ANSWER:
             return
-        # Not in a poll that has looked by time, but at the start.
+        # At the start in any case; later not in a poll that has looked by time already.
         if self._total_checked_for is None or (
             not self._looked_this_poll and self._total_check_is_due(first_page)
         ):
@@ -129,7 +145,7 @@ class MissingIdDetector:
     # --- by time ---------------------------------------------------------------------------------
 
     def _look_finds_rows(self, rows: int, first_page: Page, ledger: Ledger | None) -> bool:
-        """Say whether the newest *rows* by time show that ids do not tell all."""
+        """Say whether the *rows* newest rows by time show that some have no id."""
         newest_page = self._page_by_time(rows)
         if newest_page is None:
             return False
@@ -139,14 +155,14 @@ class MissingIdDetector:
         return found
 
     def _look_size(self, first_page: Page) -> int:
-        """Return how many rows to look at by time; mostly 0."""
+        """Return how many of the newest rows to look at by time now; mostly 0."""
         now = self._clock.now().steady
         if first_page.without_id or now - self._last_full_look >= _LOOK_INTERVAL:
             return FIRST_PAGE_ROWS
         return 1 if min(now - self._last_look, now - self._newest_id_since) >= _IDLE else 0
 
     def _page_by_time(self, rows: int, number: int = 1) -> Page | None:
-        """Return page *number* of so many *rows* by time; None where they are not sorted so."""
+        """Return page *number* of *rows* rows by time; None where the PBX does not sort by time."""
         try:
             page = self._reader.read(query(number, rows, BY_TIME))
         except TryAgain as error:
@@ -163,19 +179,20 @@ class MissingIdDetector:
         if any(row.new_id for row in (*without_id, *first_page.without_id)):
             return True
         first = newest_page.rows[0] if newest_page.rows else None
-        # One row may just be broken; then it is rejected.
+        # A single row without id may just be broken: it is rejected, and the order stays.
         is_only_row = newest_page.size == 1 and newest_page.total == 1
         if first is not None and not first.id and (len(without_id) > 1 or is_only_row):
             return True
         if first is not None and first_page.rows and first.id > first_page.highest:
+            # The order by id should have shown this one first.
             latest = max(row.started_at for row in first_page.rows) + self._pbx.longest_call
             return first.started_at > latest
         return False
 
-    # --- by count --------------------------------------------------------------------------------
+    # --- by total_number -------------------------------------------------------------------------
 
     def _total_shows_missing_ids(self, first_page: Page, ledger: Ledger | None) -> bool:
-        """Say whether a row without id is there that no look has shown."""
+        """Say whether there is a row without id, though no look by time has shown one."""
         if first_page.total is None:
             return False
         grown = self._has_more_unshown(first_page, first_page.total)
@@ -211,9 +228,9 @@ class MissingIdDetector:
         return min(ago, now - self._newest_id_since) >= _IDLE
 
     def _has_more_unshown(self, first_page: Page, total: int) -> bool | None:
-        """Say whether more rows than known are not shown with an id; None where that is not told.
+        """Say whether more rows than before are missing from the order by id; None if unclear.
 
-        *first_page* tells by itself where it is the whole list.
+        Where *first_page* is the whole list, no further request is needed.
         """
         if first_page.is_last:
             before, self._unshown = self._unshown, min(self._unshown, len(first_page.without_id))
@@ -224,7 +241,7 @@ class MissingIdDetector:
         return None if shown is None else not shown
 
     def _has_id_at(self, position: int, total: int | None = None) -> bool | None:
-        """Say whether a row with an id has that *position*; None if the total is another by now."""
+        """Say whether a row with an id is at *position*; None where the total is not *total*."""
         if position < 0:
             return True
         page = self._reader.read(query(position + 1, 1, BY_ID))
@@ -233,7 +250,7 @@ class MissingIdDetector:
         return bool(page.rows or page.rejected)
 
     def _count_unshown(self, first_page: Page) -> int:
-        """Return how many rows of the total are not shown with an id."""
+        """Return how many rows of the total are missing from the order by id, by binary search."""
         total = first_page.total or 0
         if first_page.is_last:
             return len(first_page.without_id)
@@ -251,7 +268,7 @@ class MissingIdDetector:
         return unshown
 
     def _search_by_time(self, ledger: Ledger | None) -> bool | None:
-        """Say whether a row without id may have ended since all had ids; None where untold."""
+        """Search by time for rows without id that ended since all had ids; None where unclear."""
         now = self._clock.now().wall
         last = min(now, ledger.watermark.newest_end) if ledger is not None else now
         since = (
@@ -267,7 +284,7 @@ class MissingIdDetector:
             if len(without_id) > 1 or any(row.new_id for row in without_id):
                 return True
             if page.is_last or not page.size or page.lowest < since:
-                # A page cut short, but for the last one, has left rows out.
+                # A page that came short, but for the last one with rows, has left rows out.
                 return None if cut_pages > (not page.size) else False
             cut_pages += page.is_partial
         return None

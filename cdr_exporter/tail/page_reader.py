@@ -1,6 +1,6 @@
-"""Pages from one PBX, politely: one request at a time, with a rest in between, and its cost noted.
+"""Pages from one PBX: one request at a time, with a rest in between, and what it cost noted.
 
-Rule: an answer is either a valid page or an error; nothing of a void page is used.
+Rule: an answer is either a valid page or an error; nothing of an invalid answer is used.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ from ..metrics.self_metrics import SelfMetrics
 
 
 class Stopped(Exception):
-    """The program is to end; what was committed holds."""
+    """The program is to end; what was committed until now holds."""
 
 
 class CDRList(Protocol):
-    """What is needed of a PBX; the client of `pbx` is one. *requests* and *errcodes* only grow."""
+    """What is needed of a PBX's client, like that of `pbx`; both counts only grow."""
 
     @property
     def requests(self) -> int:
-        """Requests sent so far, those for tokens too."""
+        """How many requests were sent so far, including those for tokens."""
 
     @property
     def errcodes(self) -> Mapping[int, int]:
-        """How often each errcode other than 0 was answered so far."""
+        """How often the PBX answered with each errcode other than 0 so far."""
 
     def fetch(self, query: CDRQuery) -> CDRAnswer:
-        """Return the answer to *query*; raises `PBXError`."""
+        """Return the answer to *query*. Raises `PBXError`."""
 
 
 class PageReader:
@@ -56,9 +56,11 @@ class PageReader:
         self._errcodes = Counter(cdr_list.errcodes)
 
     def read(self, query: CDRQuery) -> Page:
-        """Fetch a page; beyond the first, rest as long as the PBX worked for the one before.
+        """Return the page that *query* asks for, checked.
 
-        Raises `PBXError`, or `Stopped`.
+        Before any page but the first of the list, waits as long as the last request took, so that
+        the PBX is busy with us half of the time at most. Raises `PBXError`, with the reason
+        `garbled` for an invalid answer; `Stopped` where the program is to end.
         """
         if query.offset:
             self._clock.wait(self.last_duration)
@@ -80,10 +82,11 @@ class PageReader:
         finally:
             self.last_duration = self._clock.now().steady - began
             self._note_costs()
+        # Raised outside of `except`, so that the error does not carry the PBX's answer along.
         raise TryAgain(f"{garbled}; nothing of the answer was used", reason="garbled")
 
     def _note_costs(self) -> None:
-        """Carry over what the client did since the last time."""
+        """Add what the client has sent and received since the last time to our own metrics."""
         requests, errcodes = self._cdr_list.requests, Counter(self._cdr_list.errcodes)
         self._self_metrics.add(REQUESTS, by=requests - self._requests)
         for errcode, times in (errcodes - self._errcodes).items():

@@ -1,4 +1,11 @@
-"""How many rows to ask for at which position, so that the PBX serves as few as can be. Pure."""
+"""How many rows to ask for at which position, so that the PBX serves as few as possible. Pure.
+
+Known: a page begins at a multiple of its size, so to read on at a position the size has to be
+chosen so that a page begins at it or a little above. Guessed: what a request costs the PBX, and how
+many rows follow. Where that is wrong, more rows are read again, or more requests are needed.
+
+Positions count from 0, the newest row. Sizes are in rows.
+"""
 
 from __future__ import annotations
 
@@ -7,25 +14,28 @@ from ..ledger.order import BY_ID, ORDER_BY_FIELD, Order
 from ..ledger.page import query
 
 LARGEST_PAGE, SMALLEST_PAGE = 500, 50
-"""Rows per page while catching up. The PBX serves about 400 rows a second."""
+"""The most rows of a page while catching up, and the fewest that a slow PBX is asked for. A PBX
+serves about 400 rows a second."""
 
 OVERLAP, SMALL_OVERLAP = 10, 2
-"""Rows read again at each seam: so many deletions between two requests leave no hole."""
+"""How many rows above the position are read again: so many may be deleted between two requests,
+which moves the rest up, without a row being missed. The second is for small pages."""
 
 _REQUEST_COST = 5
-"""What a request costs the PBX besides its rows, in rows."""
+"""What a request costs the PBX beside its rows, as a number of rows."""
 
 _SLOW_ANSWER, _QUICK_ANSWER, _STEP_ROWS = 5.0, 1.0, 100
+"""An answer that took more seconds than the first halves the page; one that took fewer than the
+second adds so many rows."""
 
 
 def query_from(
     position: int, rows: int, largest: int = LARGEST_PAGE, order: Order = BY_ID
 ) -> CDRQuery:
-    """Return the query that best reads on at position *position* (counted from 0, newest first).
+    """Return the query that brings the most new rows from *position* on for what it costs the PBX.
 
-    *rows* is how many are thought to follow; at most *largest* are asked for. A page can only
-    begin at a multiple of its size, so the size is chosen that brings the most new rows for what
-    it costs, with a few rows above *position* read again.
+    *rows* is how many are thought to follow; at most *largest* are asked for. The page begins a few
+    rows above *position*, which are read again: see `OVERLAP`.
     """
     overlap = min(position, OVERLAP if min(rows, largest) > 10 * OVERLAP else SMALL_OVERLAP)
 
@@ -38,9 +48,9 @@ def query_from(
 
 
 def query_for_all(position: int, rows: int, order: Order) -> CDRQuery:
-    """Return the smallest query that holds *rows* rows from position *position* on, and one above.
+    """Return the smallest query with all of the *rows* rows from *position* on, and one above.
 
-    Where the contract has none, return the one that holds most of them.
+    Where no page of up to `MAX_PAGE_SIZE` rows has all of them, return the one with the most.
     """
     overlap = min(position, SMALL_OVERLAP)
     sizes = [size for size in range(1, MAX_PAGE_SIZE + 1) if position % size >= overlap]
@@ -52,10 +62,10 @@ def query_for_all(position: int, rows: int, order: Order) -> CDRQuery:
 def query_from_another_row(
     previous: CDRQuery, position: int, largest: int = LARGEST_PAGE
 ) -> CDRQuery:
-    """Return a query for *position* too that begins at another row than *previous* did.
+    """Return a query for *position* that begins at another row than *previous* does.
 
-    It begins as near above *position* as possible, so that a PBX that cuts its pages short gets to
-    *position*, too. Returns *previous* where there is no other.
+    It begins as little above *position* as possible, so that a PBX that cuts its pages short sends
+    the row at *position*, too. Returns *previous* where there is no other.
     """
     sizes = (
         size
@@ -70,8 +80,8 @@ def query_from_another_row(
     return query(position // size + 1, size, ORDER_BY_FIELD[previous.sort_by or BY_ID.sort_by])
 
 
-def next_size(size: int, took: float) -> int:
-    """Return how many rows to ask for after a page of *size* rows took *last_duration* seconds."""
-    if took > _SLOW_ANSWER:
+def next_size(size: int, seconds: float) -> int:
+    """Return how many rows to ask for after a page of up to *size* rows took *seconds*."""
+    if seconds > _SLOW_ANSWER:
         return max(min(size, SMALLEST_PAGE), size // 2)
-    return min(LARGEST_PAGE, size + _STEP_ROWS) if took < _QUICK_ANSWER else size
+    return min(LARGEST_PAGE, size + _STEP_ROWS) if seconds < _QUICK_ANSWER else size

@@ -1,11 +1,14 @@
-"""Where to read on: which page of the list most likely holds a range of keys. Pure.
+"""Which page of the list most likely holds a range of keys, and how many rows to ask for. Pure.
 
-Positions (0 is the newest row) are guesses, and nothing depends on them being right: rows added
-since move everything deeper, rows deleted move it up, and the ledger judges by ids. A wrong guess
-costs a request.
+Known: the keys of the pages read so far, and where these pages were. Guessed: where a range begins
+now (rows added since then move it down, rows deleted move it up), how many rows it has, how many
+new rows the growth of `total_number` promises, and how many rows the PBX sends at a time. Nothing
+depends on these guesses: the ledger judges a page by its keys. A wrong guess costs a request, and
+after two in vain the positions are forgotten and searched for anew.
 
-A second in which more calls began than a page holds has to be in one answer, for who knows in
-which order another answer lists them. So for it more is asked for, twice as much each time.
+By time, a second in which more calls began than a page holds has to be read in one answer, since
+the next answer may list its rows in another order. For it more rows are asked for, twice as many
+each time, up to the contract's `MAX_PAGE_SIZE`.
 """
 
 from __future__ import annotations
@@ -20,35 +23,39 @@ from .end_of_list import EndOfList
 from .page_size import LARGEST_PAGE, next_size, query_for_all, query_from, query_from_another_row
 
 _LAST_POSITION = 2**40
-"""No table is so long: a search that gets here was answered nonsense."""
+"""No table is so long: a search that gets here was given wrong answers, and ends."""
 
 
 class ReadPlan:
-    """One PBX's reading position over polls; forgotten with the process."""
+    """What is known of where to read on in one PBX's list, from poll to poll; never stored."""
 
     def __init__(self, order: Order = BY_ID) -> None:
         self.order = order
         self._positions: dict[int, int] = {}
-        """By key: at which position the rows at or below it begin."""
+        """By the highest key of a range: the position of the first row in it, or below it."""
         self._search: _PositionSearch | None = None
         self._rows_per_key = 1.0
+        """In the last page; guesses how many rows a range has."""
         self._max_rows = LARGEST_PAGE
+        """The most rows to ask for, by how quickly and completely the PBX answers."""
         self._end_of_list = EndOfList()
         self._last_query: CDRQuery | None = None
         self._last_wanted: Range | None = None
-        """What was asked for."""
+        """The range for which the last query was made, until its page is recorded."""
         self._crowded_seconds: dict[int, int] = {}
-        """By second with more rows than one page held: how many rows to ask for."""
+        """By a second with more rows than a page held: how many rows to ask for."""
         self.made_progress = False
-        """Whether the last page, if it read nothing, told how to read on."""
+        """Whether the last page, though it read no range, told how to read on."""
         self._last_total: int | None = None
         self._caught_up = True
+        """Whether nothing was unread after the last page."""
         self._pages_are_cut = False
+        """Whether the last page had fewer rows than asked for, though the list goes on."""
         self._expected_new: int | None = None
-        """How many new rows the growth of the total promises beyond those counted, if believed."""
+        """How many new rows the growth of the total still promises; None where it says nothing."""
 
     def mark_if_last(self, page: Page) -> Page:
-        """Return *page*, marked as the last one where that can be told from several reads only."""
+        """Return *page*, marked as the last one where several reads together have proved it."""
         return self._end_of_list.observe(page)
 
     def record_page(
@@ -63,7 +70,8 @@ class ReadPlan:
             self._note_total(page.total)
             self._positions = {key: at + counted for key, at in self._positions.items()}
         if self._expected_new is not None:
-            # A clean-up that deletes as many as are added hides them: then it is not believed.
+            # A PBX that deletes as many old rows as are added has a total that does not grow. So
+            # once more rows came than it promised, it is not believed.
             left = self._expected_new - counted
             self._expected_new = left if left > 0 or (page.is_first and left == 0) else None
         if page.highest and page.size:
@@ -77,7 +85,7 @@ class ReadPlan:
             high: rows for high, rows in self._crowded_seconds.items() if high in looked_for
         }
         self._caught_up = not unread
-        # Some send fewer rows than they were asked for, and leave out the end of each page.
+        # Some PBXs send fewer rows than asked for, and leave out the end of each page.
         self._pages_are_cut = (
             page.is_partial and not page.is_last and page.size > 0 and page.total is not None
         )
@@ -87,7 +95,10 @@ class ReadPlan:
             self._end_of_list = EndOfList()
 
     def _note_crowded_second(self, page: Page) -> bool:
-        """Ask for more where *page* came full, and ended in the second that it was to read."""
+        """Note to ask for more where *page* is full and ends in the second that it was to read.
+
+        Returns whether that helps: whether more can still be asked for.
+        """
         wanted, self._last_wanted = self._last_wanted, None
         if wanted is None or not self.order.by_time or page.is_partial or page.lowest != wanted[1]:
             return False
@@ -97,7 +108,7 @@ class ReadPlan:
         return self._crowded_seconds[wanted[1]] > known
 
     def _note_total(self, total: int | None) -> None:
-        # With older holes open, the growth since the last poll is not all that is unread.
+        # While older ranges are unread, the growth since the last poll is not all there is to read.
         previous, self._last_total = self._last_total, total
         if self._caught_up and total is not None and previous is not None:
             self._expected_new = total - previous
@@ -105,15 +116,15 @@ class ReadPlan:
             self._expected_new = None
 
     def position(self, wanted: Range) -> int | None:
-        """Return where *wanted* begins, or None: then `next_probe` says how to find out."""
+        """Return the position where *wanted* begins; where None, `next_probe` is how to find it."""
         return self._positions.get(wanted[1])
 
     def set_position(self, wanted: Range, position: int) -> None:
-        """Note where *wanted* begins, for a reader who knows from elsewhere."""
+        """Note the *position* where *wanted* should begin, unless a better one is known."""
         self._positions.setdefault(wanted[1], position)
 
     def guess_new_rows(self, first_page: Page, newest_key: int) -> int:
-        """Guess how many rows are new when *newest_key* was the newest key before *first_page*."""
+        """Guess how many rows are new on and below *first_page*, with *newest_key* before it."""
         if self._caught_up and None not in (first_page.total, self._last_total):
             grown = (first_page.total or 0) - (self._last_total or 0)
             if grown > 0:
@@ -124,13 +135,13 @@ class ReadPlan:
         )
 
     def next_probe(self, wanted: Range) -> int:
-        """Return the position whose id would tell most about where *wanted* begins."""
+        """Return the position of the row whose key is needed next to find where *wanted* begins."""
         if self._search is None or self._search.high != wanted[1]:
             self._search = _PositionSearch(wanted[1], self._last_total)
         return self._search.next_position()
 
     def narrow_search(self, position: int, key: int) -> None:
-        """Note that the row at *position* has *key*; 0 is older than any, past the end."""
+        """Note that the row at *position* has *key*: 0 where that is past the end of the list."""
         search = self._search
         if search is None:
             return
@@ -139,15 +150,16 @@ class ReadPlan:
             self._positions[search.high], self._search = search.found, None
 
     def forget_positions(self) -> None:
-        """Forget all positions: they led nowhere."""
+        """Forget all positions, which led nowhere, and doubt `total_number` from now on."""
         self._end_of_list.distrusts_total = True
         self._positions.clear()
         self._search = None
 
     def next_query(self, wanted: Range, position: int, *, rereading: bool = False) -> CDRQuery:
-        """Return what to ask for to read *wanted*, which begins at *position*.
+        """Return the query to read *wanted* with, which begins at *position*.
 
-        *rereading* says that it was read before, so that the growth of the table tells nothing.
+        *rereading* says that *wanted* is to be rechecked: then the growth of the table does not
+        tell how many rows it has.
         """
         lowest, highest = wanted
         self._last_wanted = wanted
@@ -163,9 +175,9 @@ class ReadPlan:
         rows = ceil((highest - lowest + 1) * self._rows_per_key)
         if self._expected_new is not None and not rereading:
             rows = min(rows, self._expected_new)
-        # One row more: the row below the hole proves that it is read to its end.
+        # One row more: only a row below the range proves that it was read to its end.
         wanted = query_from(position, rows + 1, self._max_rows, self.order)
-        # A second time: what begins at another row may show why nothing came of it.
+        # The same query again would bring the same: a page that begins elsewhere may bring more.
         return (
             query_from_another_row(wanted, position, self._max_rows)
             if wanted == self._last_query
@@ -173,15 +185,15 @@ class ReadPlan:
         )
 
     def adapt_size(self, seconds: float) -> None:
-        """Ask for less where the PBX is slow, for more where it is not."""
+        """Adapt how many rows are asked for to the *seconds* that the last page took."""
         if self._last_query is not None and self._last_query.limit > self._max_rows:
-            # What a crowded second takes tells nothing of an ordinary page.
+            # An unusually large page, for a crowded second: its time says nothing about others.
             return
         size = next_size(self._max_rows, seconds)
         self._max_rows = min(size, self._max_rows) if self._pages_are_cut else size
 
     def timed_out(self, seconds: float) -> None:
-        """Note that there was no answer within *seconds*."""
+        """Note that there was no answer within *seconds*, so that less is asked for."""
         self._crowded_seconds = {
             high: rows * 3 // 4 for high, rows in self._crowded_seconds.items()
         }
@@ -189,16 +201,17 @@ class ReadPlan:
 
 
 class _PositionSearch:
-    """Looks for the first position with an id up to *high*; it goes on over several polls."""
+    """A binary search for the first row with the key *high* or a lower one, over several polls."""
 
     def __init__(self, high: int, total: int | None) -> None:
         self.high = high
+        # The row is at a position from *_low* to *_end*; None: nothing is known of the end.
         self._low = 0
         self._end = total
 
     @property
     def found(self) -> int | None:
-        """The position, once there is only one left."""
+        """The position, once only one is left; None until then."""
         return self._low if self._low == self._end else None
 
     def next_position(self) -> int:
@@ -209,7 +222,7 @@ class _PositionSearch:
     def narrow(self, position: int, key: int) -> None:
         if key > self.high and position < _LAST_POSITION:
             self._low = position + 1
-            # Rows may have been added since the total was told.
+            # Rows may have been added since the total was read.
             self._end = None if self._end is None else max(self._end, self._low)
         else:
             self._end = max(position, self._low)

@@ -1,9 +1,18 @@
-"""One PBX's table, followed: which page to read next, and what to do with it.
+"""One PBX's table, followed: the steps of one poll, and the first start.
 
-    page    reader.read → joiner.join → ledger.judge → books.keep
+    follow
+      _read_first_page     in the order that shows every row        MissingIdDetector, ReadPlan
+      _start               where there is no ledger yet
+      _count_first_page    if it is of the table we know            LineageCheck
+      _read_unread         newest range first                       ReadPlan
+      _recheck_due         ranges that may bring late rows          ReadPlan
+      count_finished_calls, end_poll, commit_births                 PBXState
+      check_total          are rows missing from the order by id?   MissingIdDetector
 
-Rule: what can be decided without a PBX and a clock is decided in `ledger` and `plan`. A poll reads
-the first page and then holes, newest first, until its time is over; what is left is for the next.
+    every page:  PageReader.read → Ledger.judge → PBXState.keep → ReadPlan.record_page
+
+Rule: what can be decided without a PBX and a clock is decided in `ledger`, `read_plan`,
+`end_of_list` and `page_size`. The theory of a poll is in the docstring of the package.
 """
 
 from __future__ import annotations
@@ -29,24 +38,24 @@ from .page_reader import PageReader
 from .read_plan import ReadPlan
 
 START_PAGE_ROWS = 200
-"""Rows remembered at the very first start, so that deletions do not hide where we began."""
+"""How many rows are remembered at the very first start: more than a first page has, so that some
+are still there when others were deleted."""
 
 _CLOCK_TOLERANCE = 300
-"""Seconds by which the PBX's clock and ours may differ where the first calls of a PBX are told
-from old ones."""
+"""Seconds by which the PBX's clock and ours may differ where it is decided whether the first
+calls of a PBX ended before we watched it."""
 
 _MAX_TRIES = 2
-"""Reads of one range in vain until it is looked for from scratch, or left to the next poll."""
+"""How often a range is read in vain before its position is forgotten and searched for anew."""
 
 _MAX_NEIGHBOURS = 5
-"""Rows to look at, one by one, until one has an id that can be used."""
-
+"""How many rows in a row are read, one by one, until one has a usable key."""
 
 log = logging.getLogger(__name__)
 
 
 class Tail:
-    """Follows one PBX from page to page, and has it put in the *state*."""
+    """Follows one PBX from page to page, and gives what it brings to *state*."""
 
     def __init__(
         self,
@@ -65,15 +74,18 @@ class Tail:
         self._missing_ids = MissingIdDetector(pbx, reader, clock)
         self._plan = ReadPlan(self._order)
         self._empty_since: float | None = None
+        """When the list was first seen empty (epoch seconds), before any row was seen."""
         self._range_given_up: Range | None = None
+        """The unread range that was last left to the next poll."""
         self._misplaced: set[Range] = set()
-        """Ranges that are not where the rows we remember say."""
+        """Ranges that are not at the position that the remembered rows above them suggest."""
 
     def follow(self, deadline: float) -> bool:
-        """Read the first page, then holes until *deadline* (steady clock).
+        """Poll once, until *deadline* (seconds, steady clock); the first page is read in any case.
 
-        Say whether there is more to be had at once. Raises `PBXError`, `StateNotWritten`,
-        `Stopped`.
+        Returns whether there is more to be read at once, without waiting for the next poll.
+        Raises `PBXError` or `StateNotWritten` where the poll failed, and `Stopped` where the
+        program is to end; what was committed until then holds.
         """
         self._state.assembler.begin_poll(self._clock.now())
         first_page, ledger = self._read_first_page()
@@ -85,7 +97,7 @@ class Tail:
         elif not self._count_first_page(first_page, ledger):
             return False
         self._misplaced &= {*self._state.unread, *self._state.due}
-        # However slow the PBX is, each poll gets somewhere.
+        # Where the first page took all the time, one more request is made: each poll gets further.
         deadline = max(deadline, self._clock.now().steady + 0.001)
         more = self._read_unread(deadline) or (
             self._recheck_due(deadline) and not self._state.all_read
@@ -100,7 +112,7 @@ class Tail:
         return more
 
     def timed_out(self) -> None:
-        """Note that a request took too long: ask for less."""
+        """Note that a request timed out, so that less is asked for from now on."""
         self._plan.timed_out(self._pbx.request_timeout)
 
     # --- the order -------------------------------------------------------------------------------
@@ -110,7 +122,7 @@ class Tail:
         return self._state.ledger.order if self._state.ledger is not None else BY_ID
 
     def _read_first_page(self) -> tuple[Page, Ledger | None]:
-        """Read the first page in the order that shows every row, and say what to judge it by."""
+        """Return the first page, in the order that shows every row, and the ledger for it."""
         ledger, rows = self._state.ledger, FIRST_PAGE_ROWS
         if ledger is None:
             rows = START_PAGE_ROWS
@@ -124,9 +136,9 @@ class Tail:
         return first_page, self._start_by_time(first_page, ledger)
 
     def _start_by_time(self, first_page: Page, ledger: Ledger | None) -> Ledger:
-        """Return the ledger to begin with by time; it holds once a page was kept with it."""
+        """Return the ledger to go on with by time. It holds once a page is committed with it."""
         log.warning(
-            "rows without id; following the table by time",
+            "some CDR rows have no id; reading the list by start time from here on",
             extra={"fields": {"pbx": self._pbx.name}},
         )
         if ledger is None:
@@ -141,7 +153,7 @@ class Tail:
     # --- reading ---------------------------------------------------------------------------------
 
     def _read_unread(self, deadline: float) -> bool:
-        """Read holes, newest first; say whether it ended for want of time only."""
+        """Read the unread ranges, newest first; return True where only time was missing."""
         tries = 0
         while self._state.unread:
             wanted = self._state.unread[0]
@@ -155,7 +167,7 @@ class Tail:
         return False
 
     def _read_page_of(self, wanted: Range, position: int) -> bool:
-        """Read one page of *wanted*, the newest; say whether anything came of it."""
+        """Read one page for *wanted*; say whether keys were read, or how to read on was learnt."""
         before = self._state.unread
         self._read_at(wanted, position)
         return self._state.unread != before or self._plan.made_progress
@@ -167,7 +179,7 @@ class Tail:
             self._count_page(page, KnownTable(self._state.ledger))
 
     def _recheck_due(self, deadline: float) -> bool:
-        """Read again what may still bring rows, where it is due; say whether time was up."""
+        """Read the ranges to be rechecked that are due; return True where time was missing."""
         given_up: set[Range] = set()
         tries = 0
         open_ranges = self._state.due
@@ -180,7 +192,8 @@ class Tail:
             due = self._state.due
             tries = 0 if wanted not in due or self._plan.made_progress else tries + 1
             if tries == _MAX_TRIES:
-                # Rows we do not know stand above it: it is looked for from scratch, once a poll.
+                # There are rows above it that we do not remember, so the position was wrong. It is
+                # searched for anew once a poll; the second time it is left to the next poll.
                 given_up |= {wanted} & self._misplaced
                 self._misplaced.add(wanted)
                 self._plan.forget_positions()
@@ -191,19 +204,22 @@ class Tail:
         return False
 
     def _leave_to_next_poll(self, wanted: Range) -> None:
-        """Leave *wanted* to the next poll, and let that fail if nothing has changed by then."""
+        """Leave *wanted* to the next poll; raise `TryAgain` where this range was left before."""
         self._plan.forget_positions()
         self._misplaced.add(wanted)
         if self._range_given_up == wanted:
             raise TryAgain(
-                f"{self._order.sort_by}s {wanted[0]} to {wanted[1]} are on no page, though the "
-                "list goes on below them; they are asked for again",
+                f"no page shows the {self._order.sort_by}s {wanted[0]} to {wanted[1]}, though the "
+                "list goes on below them; reading them will be tried again",
                 reason="garbled",
             )
         self._range_given_up = wanted
 
     def _find_position(self, wanted: Range, deadline: float) -> int | None:
-        """Return where *wanted* begins: keys fall with the position, so 30 single rows tell."""
+        """Return the position where *wanted* begins, None where time was missing.
+
+        Keys fall as positions rise, so a binary search takes about 30 single rows at most.
+        """
         ledger = self._state.ledger
         if ledger is not None and wanted not in self._misplaced:
             known_above = ledger.known_rows_above(wanted[1])
@@ -217,7 +233,7 @@ class Tail:
         return position
 
     def _key_near(self, position: int) -> int:
-        """Return the id at *position*, or below where that is unusable; 0 past the end."""
+        """Return the key at *position*, or of the next row with a usable one; 0 past the end."""
         for at in range(position, position + _MAX_NEIGHBOURS):
             page = self._reader.read(query(at + 1, 1, self._order))
             if page.highest or not page.size:
@@ -227,7 +243,7 @@ class Tail:
     # --- the first page --------------------------------------------------------------------------
 
     def _note_empty(self) -> None:
-        """Begin nothing on an empty list: it may be that of a PBX that is still starting."""
+        """Note an empty list and begin nothing: the PBX may still be starting."""
         self._state.visibility.hide_if_stale(self._clock.now())
         self._lineage.forget()
         if self._state.ledger is None:
@@ -236,12 +252,15 @@ class Tail:
         self._state.note_page(())
 
     def _start(self, first_page: Page) -> None:
-        """Begin with the first rows ever seen: those that are old lie before the start."""
+        """Begin a ledger with the first rows ever seen.
+
+        With `start: now`, only rows count that ended since the list was seen empty, if it was.
+        """
         new = [row for row in first_page.rows if self._ended_since_empty(row)]
         if new and len(new) == first_page.size:
-            # The table was empty, and no PBX starts with so many calls at once.
+            # All of them ended after the list was seen empty, so what lies below is new, too.
             self._count_page(first_page, KnownTable(Ledger()))
-        # After a state was lost, a second baseline under the same series would look like calls.
+        # After a state was lost, the series exist: a second baseline would look like calls.
         elif self._pbx.start == "now" or self._state.state_was_lost:
             old = [row for row in first_page.rows if not self._ended_since_empty(row)]
             verdict = PageVerdict(
@@ -255,14 +274,14 @@ class Tail:
 
     @property
     def _empty_at(self) -> int | None:
-        """When the table was certainly empty, by any clock that the PBX may have."""
+        """When the table was empty (epoch seconds), by the slowest clock that the PBX may have."""
         return None if self._empty_since is None else int(self._empty_since) - _CLOCK_TOLERANCE
 
     def _ended_since_empty(self, row: Record) -> bool:
         return self._empty_at is not None and row.ended_at > self._empty_at
 
     def _totals_at_zero(self, old: Iterable[Record]) -> Totals:
-        """Return totals at 0 for the trunks of *old* rows, the newest as far as there is room."""
+        """Return totals at 0 for the trunks of *old* rows, newest first, up to `max_trunks`."""
         trunks = dict.fromkeys(labels_of(row).trunk for row in old)
         return self._state.first_totals(list(trunks)[: self._pbx.max_trunks])
 
@@ -301,11 +320,14 @@ class Tail:
         if marked.is_last and not page.is_last and page.total is not None:
             end = page.offset + page.size
             fields = {"pbx": self._pbx.name, "rows": end, "total_number": page.total}
-            log.warning("the list is shorter than total_number", extra={"fields": fields})
+            log.warning("the CDR list is shorter than its total_number", extra={"fields": fields})
         return _reject_without_id(marked)
 
 
 def _reject_without_id(page: Page) -> Page:
-    """Return *page*, by id, with its rows without id rejected: no order by time shows more."""
+    """Return *page* with its rows without id rejected.
+
+    By id only: `MissingIdDetector` has looked by then, and the order by time shows no more.
+    """
     rejected = [Rejected("id", BY_ID.identity(row)) for row in page.without_id]
     return replace(page, rejected=[*page.rejected, *rejected], without_id=()) if rejected else page

@@ -56,7 +56,7 @@ def test_a_page_read_twice_brings_nothing_new(pbx: FakePBX) -> None:
     assert second.ledger == first.ledger
 
 
-def test_what_lies_below_a_first_page_is_a_hole_until_it_is_read(pbx: FakePBX) -> None:
+def test_what_lies_below_a_first_page_is_unread_until_a_page_covers_it(pbx: FakePBX) -> None:
     ledger = judged(from_the_beginning(), read(pbx)).ledger
     unread = [ledger.unread]
     for number in (2, 3, 4, 5):
@@ -74,7 +74,7 @@ def test_rows_that_moved_down_come_twice_and_count_once(pbx: FakePBX) -> None:
     assert [row.id for row in second.counted] == list(range(80, 67, -1))
 
 
-def test_rows_that_moved_up_stay_a_hole(pbx: FakePBX) -> None:
+def test_the_keys_of_rows_that_moved_up_stay_unread(pbx: FakePBX) -> None:
     ledger = judged(from_the_beginning(), read(pbx)).ledger
     pbx.delete(100, 99, 98)
     ledger = judged(ledger, read(pbx, 2)).ledger
@@ -136,7 +136,7 @@ def test_an_empty_answer_says_nothing(pbx: FakePBX) -> None:
     assert verdict.ledger == ledger
 
 
-def test_an_empty_answer_closes_no_hole(pbx: FakePBX) -> None:
+def test_an_empty_answer_is_evidence_for_nothing(pbx: FakePBX) -> None:
     ledger = judged(from_the_beginning(), read(pbx)).ledger
 
     assert judged(ledger, read(FakePBX())).ledger == ledger
@@ -165,7 +165,7 @@ def test_a_rejected_row_is_rejected_once_and_does_not_keep_its_page_open(pbx: Fa
     assert first.ledger.newest_key == 101
 
 
-def test_memory_is_bounded_and_the_floor_rises(pbx: FakePBX) -> None:
+def test_remembered_rows_are_bounded_and_the_oldest_are_forgotten(pbx: FakePBX) -> None:
     ledger = from_now(read(pbx), NOW)
     for _ in range(40):
         pbx.call(100)
@@ -175,10 +175,10 @@ def test_memory_is_bounded_and_the_floor_rises(pbx: FakePBX) -> None:
     assert ledger.remembered_from == min(ledger.remembered.values())
 
 
-# --- joining -------------------------------------------------------------------------------------
+# --- the anchor ----------------------------------------------------------------------------------
 
 
-def sound(ledger: Ledger, pbx: FakePBX, guess: int = 20) -> AnchorSearch:
+def search_anchor(ledger: Ledger, pbx: FakePBX, guess: int = 20) -> AnchorSearch:
     search = AnchorSearch(ledger, read(pbx), guess)
     while not search.done:
         wanted = search.next_query()
@@ -198,7 +198,7 @@ def test_the_anchor_of_an_outage_is_found_in_few_looks(
     ledger = from_now(read(pbx, size=200), NOW)
     pbx.call(new)
     before = pbx.rows_sent
-    search = sound(ledger, pbx, {"right": new, "none": 0, "twice": 2 * new}[guess])
+    search = search_anchor(ledger, pbx, {"right": new, "none": 0, "twice": 2 * new}[guess])
     read_again = 3000 - (search.anchor or 0)
 
     assert search.anchor is not None
@@ -230,7 +230,7 @@ def test_after_a_backup_was_put_back_only_new_rows_count(pbx: FakePBX) -> None:
     ledger = from_now(read(pbx, size=100), NOW)
     pbx.roll_back(60)
     call_again(pbx, 30)
-    search = sound(ledger, pbx)
+    search = search_anchor(ledger, pbx)
     first = judged(ledger, read(pbx), anchor=search.anchor)
     second = judged(first.ledger, read(pbx, 2))
 
@@ -258,7 +258,7 @@ def test_rows_that_a_backup_took_away_and_that_come_back_do_not_count(pbx: FakeP
 def test_of_another_table_nothing_is_found(pbx: FakePBX) -> None:
     ledger = from_now(read(pbx), NOW)
 
-    assert sound(ledger, another(5000)).anchor is None
+    assert search_anchor(ledger, another(5000)).anchor is None
 
 
 # --- lineage -------------------------------------------------------------------------------------
@@ -312,8 +312,8 @@ def test_a_clock_that_is_just_wrong_hides_what_may_have_been_counted() -> None:
 # --- late rows -----------------------------------------------------------------------------------
 
 
-def gap_of(pbx: FakePBX) -> Ledger:
-    """Return a ledger that knows id 95 to be missing, with 100 rows above it."""
+def ledger_with_id_95_missing(pbx: FakePBX) -> Ledger:
+    """Return a ledger that has read id 95 as missing, with 100 rows above it."""
     pbx.delete(95)
     ledger = judged(from_the_beginning(), read(pbx, size=100)).ledger
     pbx.call(100)
@@ -333,24 +333,24 @@ def gap_of(pbx: FakePBX) -> Ledger:
 def test_an_id_missing_among_recent_ones_is_read_again(
     pbx: FakePBX, age: int, due: tuple[tuple[int, int], ...]
 ) -> None:
-    assert gap_of(pbx).due(NOW + age, LIMITS) == due
+    assert ledger_with_id_95_missing(pbx).due(NOW + age, LIMITS) == due
 
 
-def test_a_gap_is_forgotten_by_a_read_only_and_only_when_it_is_old(pbx: FakePBX) -> None:
-    ledger = gap_of(pbx)
+def test_a_range_to_recheck_is_dropped_only_by_a_read_and_only_when_it_is_old(pbx: FakePBX) -> None:
+    ledger = ledger_with_id_95_missing(pbx)
     young = judged(ledger, read(pbx, 2, 100), NOW + 301).ledger
     elsewhere = judged(young, read(pbx, 1, 20), NOW + 900).ledger
     old = judged(elsewhere, read(pbx, 2, 100), NOW + 900).ledger
 
-    assert [gap.span() for gap in young.recheck] == [(95, 95)]
-    assert [gap.span() for gap in elsewhere.recheck] == [(95, 95)]
+    assert [each.span() for each in young.recheck] == [(95, 95)]
+    assert [each.span() for each in elsewhere.recheck] == [(95, 95)]
     assert old.recheck == ()
 
 
-def test_a_late_row_in_a_gap_counts_though_none_of_its_neighbours_is_remembered(
+def test_a_late_row_in_a_range_to_recheck_counts_though_its_neighbours_are_forgotten(
     pbx: FakePBX,
 ) -> None:
-    ledger = gap_of(pbx)
+    ledger = ledger_with_id_95_missing(pbx)
     while ledger.remembered_from <= 95:
         pbx.call(100)
         ledger = judged(ledger, read(pbx, size=100)).ledger
@@ -363,7 +363,7 @@ def test_a_late_row_in_a_gap_counts_though_none_of_its_neighbours_is_remembered(
     assert ids(judged(verdict.ledger, page, NOW + 302)) == []
 
 
-def test_ids_that_were_missing_long_ago_are_no_gap() -> None:
+def test_ids_that_were_missing_long_ago_are_not_rechecked() -> None:
     pbx = FakePBX()
     pbx.call(20, started_at=1_600_000_000)
     pbx.delete(*range(2, 20, 2))
@@ -398,7 +398,7 @@ def test_a_row_that_turns_up_between_others_counts_once() -> None:
     assert list(again.counted) == []
 
 
-def test_the_second_at_a_pages_end_is_not_done_with() -> None:
+def test_the_second_at_a_pages_end_stays_unread() -> None:
     pbx = FakePBX()
     calls_by_time(pbx, *[START] * 30)
     calls_by_time(pbx, *[START + 1] * 10)
@@ -451,7 +451,7 @@ def test_by_time_the_second_of_the_anchor_is_read_again() -> None:
     assert verdict.ledger.unread == ((START + 9, START + 40),)
 
 
-def test_by_time_start_now_reads_the_whole_window_and_counts_nothing_of_it() -> None:
+def test_by_time_start_now_reads_back_a_longest_call_and_counts_nothing_of_it() -> None:
     pbx = FakePBX()
     calls_by_time(pbx, *range(START, START + 50))
     ledger = start_by_time(None, read(pbx, order=BY_TIME).rows, NOW, LIMITS, "now", None)

@@ -40,7 +40,10 @@ EACH_ROW_COUNTS_ONCE = (
         _LEDGER,
         "present_keys[0] if present_keys else self.remembered_from",
         "self.remembered_from",
-        _in("tests/ledger/test_ledger.py", "test_memory_is_bounded_and_the_floor_rises"),
+        _in(
+            "tests/ledger/test_ledger.py",
+            "test_remembered_rows_are_bounded_and_the_oldest_are_forgotten",
+        ),
     ),
     Mutant(
         "rows that turn up late are ignored",
@@ -56,7 +59,7 @@ EACH_ROW_COUNTS_ONCE = (
         "each.last_read == now",
         _in(
             "tests/ledger/test_ledger.py",
-            "test_a_gap_is_forgotten_by_a_read_only_and_only_when_it_is_old",
+            "test_a_range_to_recheck_is_dropped_only_by_a_read_and_only_when_it_is_old",
         ),
     ),
     Mutant(
@@ -66,7 +69,7 @@ EACH_ROW_COUNTS_ONCE = (
         "RecheckRange(*gap, last_read=float(gap[2])) for gap in said.recheck",
         _in(
             "tests/tail/test_lineage.py",
-            "test_gaps_are_read_after_a_start_before_anything_is_shown",
+            "test_ranges_to_recheck_are_read_after_a_start_before_anything_is_shown",
         ),
     ),
     Mutant(
@@ -84,14 +87,14 @@ EACH_ROW_COUNTS_ONCE = (
         _LEDGER,
         "subtract(unread, *page.evidence)",
         "subtract(unread, page.lowest, 2**63)",
-        _in("tests/ledger/test_ledger.py", "test_the_second_at_a_pages_end_is_not_done_with"),
+        _in("tests/ledger/test_ledger.py", "test_the_second_at_a_pages_end_stays_unread"),
     ),
     Mutant(
         "an empty page proves that all was read",
         _LEDGER,
         "*page.evidence) if page.highest else unread",
         "*page.evidence)",
-        _in("tests/ledger/test_ledger.py", "test_an_empty_answer_closes_no_hole"),
+        _in("tests/ledger/test_ledger.py", "test_an_empty_answer_is_evidence_for_nothing"),
     ),
     Mutant(
         "pages do not overlap",
@@ -151,7 +154,7 @@ LINEAGE = (
         "break_end=self.break_end",
         _in(
             "tests/tail/test_lineage.py",
-            "test_rows_of_the_new_table_that_ended_before_are_left_out_and_told",
+            "test_rows_of_the_new_table_that_ended_before_are_left_out_and_reported",
         ),
     ),
 )
@@ -174,7 +177,7 @@ THE_ORDER_CHANGES = (
         "False",
         _in(
             "tests/tail/test_by_time.py",
-            "test_seldom_rows_without_id_on_a_busy_pbx_are_all_counted",
+            "test_rare_rows_without_id_on_a_busy_pbx_are_all_counted",
         ),
     ),
     Mutant(
@@ -189,7 +192,7 @@ THE_ORDER_CHANGES = (
         "cdr_exporter/ledger/order.py",
         "(lowest + 1, highest - 1) if self.by_time else (lowest, highest)",
         "(lowest, highest)",
-        _in("tests/ledger/test_ledger.py", "test_the_second_at_a_pages_end_is_not_done_with"),
+        _in("tests/ledger/test_ledger.py", "test_the_second_at_a_pages_end_stays_unread"),
     ),
     Mutant(
         "by time, no second is read again",
@@ -208,7 +211,7 @@ THE_ORDER_CHANGES = (
         "new_rows,",
         _in(
             "tests/ledger/test_ledger.py",
-            "test_by_time_start_now_reads_the_whole_window_and_counts_nothing_of_it",
+            "test_by_time_start_now_reads_back_a_longest_call_and_counts_nothing_of_it",
         ),
     ),
     Mutant(

@@ -263,8 +263,7 @@ class ExactlyOnce(RuleBasedStateMachine):
         """Its id is given now, and it will be visible later."""
         row_id = self.pbx.reserve_id()
         self.reserved.append((row_id, int(self.clock.wall)))
-        # An id that had a row is no gap: a second row of it that is late, too, is looked for by
-        # nobody.
+        # An id that had a row is not rechecked: nobody looks for a second row of it that is late.
         if self.store.ledger is None or row_id in self.given_before:
             self.before_start.add(row_id)
 

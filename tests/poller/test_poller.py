@@ -336,7 +336,7 @@ def test_a_total_that_is_too_large_for_ever_does_not_keep_a_first_read_from_its_
     assert it.gauge("cdr_up") == 1
     assert it.gauge("cdr_exporter_backlog") == 0
     assert it.last.shows_calls(it.clock.now())
-    assert "the list is shorter than total_number" in caplog.messages
+    assert "the CDR list is shorter than its total_number" in caplog.messages
 
 
 def test_a_list_that_seems_to_end_too_early_for_a_moment_loses_nothing(

@@ -143,7 +143,7 @@ def test_a_process_killed_while_it_changes_over_goes_on_where_it_was(
     assert it.counted == 2100
 
 
-def test_calls_that_began_in_the_same_second_are_told_apart(
+def test_calls_that_began_in_the_same_second_are_not_taken_for_one(
     make_harness: MakeHarness, pbx: FakePBX
 ) -> None:
     it = make_harness(pbx, start="all")
@@ -241,7 +241,7 @@ def test_the_window_is_read_again_to_the_end_of_a_list_whose_total_does_not_tell
     assert pbx.requests - asked <= 140
 
 
-def test_a_second_that_pages_cut_short_cannot_show_whole_is_no_end(
+def test_a_second_that_short_pages_cannot_show_completely_is_no_end(
     make_harness: MakeHarness,
 ) -> None:
     pbx = FakePBX(tells_total=False)
@@ -349,7 +349,7 @@ def test_a_second_with_more_calls_than_the_contract_lets_us_ask_for_fails_the_po
     assert pbx.requests - before < 5 * 60
 
 
-def test_rows_without_new_id_are_told_apart_by_what_they_say(
+def test_rows_without_new_id_differ_by_the_rest_of_their_content(
     make_harness: MakeHarness, pbx: FakePBX
 ) -> None:
     it = make_harness(pbx, start="all")
@@ -656,7 +656,7 @@ def busy(it: PollerHarness, hours: float, *, one_in: int = 0, keeps: int = 0) ->
 
 @pytest.mark.fault("C17")
 @pytest.mark.parametrize("keeps", [0, 300], ids=["grows", "is-cleaned-up"])
-def test_seldom_rows_without_id_on_a_busy_pbx_are_all_counted(
+def test_rare_rows_without_id_on_a_busy_pbx_are_all_counted(
     make_harness: MakeHarness, pbx: FakePBX, keeps: int
 ) -> None:
     end(pbx, 300, named=True)

@@ -17,7 +17,7 @@ from ..support.fake_pbx import FakePBX
 
 
 class OddPBX(FakePBX):
-    """It tells *more* rows than there are, or no total where that is None.
+    """Its total is *more* than it has rows; it sends none where that is None.
 
     A page ends after *most* rows, and with the row *stop*, unless it begins below that. Rows with
     ids in *hidden* have a place in the list and are not shown.
@@ -46,8 +46,8 @@ class OddPBX(FakePBX):
         return page_of(wanted, replace(answer, rows=rows, total=total))
 
 
-def insistent() -> EndOfList:
-    """Return what looks for the end after a poll has given up."""
+def after_a_poll_gave_up() -> EndOfList:
+    """Return what looks for the end once a poll gave up, and so doubts the total."""
     ending = EndOfList()
     ending.distrusts_total = True
     return ending
@@ -88,9 +88,9 @@ def test_no_page_is_taken_for_the_last_one_that_has_rows_below_it(
     grows: bool,
     steps: list[tuple[str, int, int]],
 ) -> None:
-    # Who hides rows and does not tell where the list ends is believed, for nobody could tell.
+    # A PBX that hides rows and sends no total is believed: there is no way to notice.
     pbx = OddPBX(rows, more=more, most=most, stop=stop, hidden=hidden if more == 0 else range(0))
-    ending = insistent()
+    ending = after_a_poll_gave_up()
     for kind, number, size in steps:
         if kind == "move":
             pbx.call(number) if grows else pbx.delete(*sorted(pbx.rows)[-number:])
@@ -104,7 +104,7 @@ def test_no_page_is_taken_for_the_last_one_that_has_rows_below_it(
 
 def test_pages_that_are_all_cut_after_so_many_rows_are_no_end() -> None:
     pbx = OddPBX(120, more=None, most=15)
-    ending = insistent()
+    ending = after_a_poll_gave_up()
     read(ending, pbx, 4, 30)
     read(ending, pbx, 4, 30)
     newest = {row_id: pbx.rows[row_id] for row_id in range(106, 121)}
@@ -119,7 +119,7 @@ def test_pages_that_are_all_cut_after_so_many_rows_are_no_end() -> None:
 
 def test_two_pages_that_end_with_the_same_row_are_no_end_where_nobody_looked_below_it() -> None:
     pbx = OddPBX(60, more=None, stop=46)
-    ending = insistent()
+    ending = after_a_poll_gave_up()
     pages = [read(ending, pbx, 1, 20), read(ending, pbx, 2, 8), read(ending, pbx, 2, 9)]
 
     assert {page.lowest for page in pages} == {46}
@@ -128,7 +128,7 @@ def test_two_pages_that_end_with_the_same_row_are_no_end_where_nobody_looked_bel
 
 def test_a_list_that_hides_some_rows_does_not_end_above_them() -> None:
     pbx = OddPBX(60, hidden=range(2, 30))
-    ending = insistent()
+    ending = after_a_poll_gave_up()
     read(ending, pbx, 1, 40)
     read(ending, pbx, 2, 25)
     nothing = read(ending, pbx, 32, 1)
@@ -145,7 +145,7 @@ def test_a_list_that_hides_some_rows_does_not_end_above_them() -> None:
 
 def test_what_was_looked_for_below_the_end_is_void_once_rows_were_deleted_above_it() -> None:
     pbx = OddPBX(120, more=None, stop=16)
-    ending = insistent()
+    ending = after_a_poll_gave_up()
     read(ending, pbx, 4, 30)
     read(ending, pbx, 8, 14)
     pbx.delete(*range(101, 121))
@@ -161,7 +161,7 @@ def test_what_was_looked_for_below_the_end_is_void_once_rows_were_deleted_above_
 @pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 20, 21, 499, 500, 501, 30_001])
 def test_the_end_is_found_in_a_few_reads(rows: int, more: int | None) -> None:
     pbx = OddPBX(rows, more=more)
-    ending = insistent()
+    ending = after_a_poll_gave_up()
     size = 500 if rows % 500 else 501
     pages = [read(ending, pbx, (rows - 1) // size + 1, size) for _ in range(2)]
     while not pages[-1].is_last and len(pages) < 8:
@@ -177,7 +177,7 @@ def test_the_end_is_found_in_a_few_reads(rows: int, more: int | None) -> None:
 @pytest.mark.parametrize("more", [None, 3], ids=["no-total", "too-large"])
 def test_rows_that_are_added_while_the_end_is_looked_for_do_not_hide_it(more: int | None) -> None:
     pbx = OddPBX(30, more=more)
-    ending = insistent()
+    ending = after_a_poll_gave_up()
     read(ending, pbx, 1, 40)
     read(ending, pbx, 2, 20)
     pbx.call(25)

@@ -114,7 +114,7 @@ def test_a_table_that_comes_and_goes_is_never_counted(it: PollerHarness, between
 
 
 @pytest.mark.fault("D6")
-def test_rows_of_the_new_table_that_ended_before_are_left_out_and_told(
+def test_rows_of_the_new_table_that_ended_before_are_left_out_and_reported(
     it: PollerHarness, reset: FakePBX
 ) -> None:
     for number in range(200):
@@ -224,12 +224,12 @@ def test_a_row_that_is_visible_again_only_after_the_window_is_looked_for_no_more
     poll(it, 30)
 
     assert it.store.ledger is not None
-    assert [gap.span() for gap in it.store.ledger.recheck if gap.low == late] == []
+    assert [each.span() for each in it.store.ledger.recheck if each.low == late] == []
     assert it.pbx.rows_sent - before <= 30 * 20 + 3 * 20
 
 
 @pytest.mark.fault("D3")
-def test_downtime_forgets_no_gap(it: PollerHarness) -> None:
+def test_downtime_drops_no_range_to_recheck(it: PollerHarness) -> None:
     late = it.pbx.reserve_id()
     end(it.pbx, 300)
     poll(it)
@@ -240,7 +240,9 @@ def test_downtime_forgets_no_gap(it: PollerHarness) -> None:
     assert it.counted == 901
 
 
-def test_gaps_are_read_after_a_start_before_anything_is_shown(it: PollerHarness) -> None:
+def test_ranges_to_recheck_are_read_after_a_start_before_anything_is_shown(
+    it: PollerHarness,
+) -> None:
     late = it.pbx.reserve_id()
     end(it.pbx, 300)
     poll(it)
@@ -257,7 +259,7 @@ def test_gaps_are_read_after_a_start_before_anything_is_shown(it: PollerHarness)
     assert counts == {901}
 
 
-def test_without_a_gap_nothing_is_read_twice(it: PollerHarness) -> None:
+def test_with_nothing_to_recheck_nothing_is_read_twice(it: PollerHarness) -> None:
     poll(it, 25)
     before = it.pbx.rows_sent
     poll(it, 15)
