@@ -1,6 +1,6 @@
 """Ingest: response bytes → judged, tallied and durably committed, against others in this run.
 
-    ours     record.decode → page_of → judge → Books.keep: rows and calls, one commit (fsync)
+    ours     decode → page_of → judge → PBXState.apply_page: rows and calls, one commit (fsync)
     bare     msgspec decodes the same pages into the same structs, and nothing else
     naive    json.loads, then prometheus_client instruments updated row by row, for rows and for
              calls of one leg; nothing durable
@@ -82,13 +82,13 @@ def ours(pages: list[bytes]) -> None:
             self_metrics=SelfMetrics(BOUNDS),
             bounds=BOUNDS,
             clock=StandingClock(),
-            committed=lambda: None,
+            on_commit=lambda: None,
         )
         state.assembler.begin_poll(StandingClock().now())
         for number, body in enumerate(pages, start=1):
             page = page_of(query(number, PAGE), decode(body))
             ledger = store.ledger or from_the_beginning()
-            state.keep(ledger.judge(page, NOW, TERMS), page, store.totals, baseline=True)
+            state.apply_page(ledger.judge(page, NOW, TERMS), page, store.totals, baseline=True)
         state.count_finished_calls()
         for family in ("cdr_records_total", "cdr_calls_total"):
             counted = sum(

@@ -25,7 +25,7 @@ from cdr_exporter.commands.exporter import histogram_bounds
 from cdr_exporter.exposition import Exposition
 from cdr_exporter.metrics.catalogue import DURATION, HISTOGRAM, RECORDS, RING, TALK
 from cdr_exporter.metrics.snapshot import Snapshot
-from cdr_exporter.metrics.totals import Series, Totals, Value, width
+from cdr_exporter.metrics.totals import Series, Totals, Value, value_length
 from cdr_exporter.settings import Settings
 from cdr_exporter.web import App, Server, parse_listen_address
 
@@ -78,7 +78,7 @@ def made_up() -> Snapshot:
     """Return a PBX with many trunks, of which every label set was seen."""
     series: dict[Series, Value] = {
         Series(family.name, (disposition, call_type, f"trunk-{number:02}")): tuple(
-            range(width(family, BOUNDS))
+            range(value_length(family, BOUNDS))
         )
         for family in FAMILIES
         for number in range(TRUNKS)

@@ -23,14 +23,15 @@ next sweep: there `covered` is the beginning of the last whole sweep.
 
 Whether a PBX shows all legs when the call ends, or each when it ends, is not known for every
 firmware. `legs_appear: one_by_one` keeps a call open for `longest_call` while no person answered
-and its last leg may hand it on (`Leg.hands_on`).
+and its last leg may hand it on (`Leg.another_may_follow`).
 
 A leg that turns up after its call was counted is a row only, and counted as late; so is each
 further row of a uid from before the start, which is not even late.
 
 Bounds
 ------
-`MOST_OPEN` open calls, and `MOST_CLOSED` that were counted, for `longest_call` after their end.
+`MAX_OPEN_CALLS` open calls, and `MAX_CLOSED_CALLS` that were counted, for `longest_call` after
+their end.
 
     callee    person or machine, and which number
     leg       a row as a leg, without anything personal
@@ -39,14 +40,14 @@ Bounds
     answered  the time in which the PBX answered
 """
 
-from .call import Call, call_of
+from .call import Call, assemble_call
 from .leg import OTHER_NUMBER, OUTCOMES, CallKind, CallRules, Leg, LegClassifier
 from .open_calls import (
-    ALL_READ,
-    MOST_CLOSED,
-    MOST_OPEN,
+    MAX_CLOSED_CALLS,
+    MAX_OPEN_CALLS,
     NO_CHANGE,
-    NOT_KNOWN,
+    NO_UNREAD_LEGS,
+    UNREAD_LEGS_UNKNOWN,
     CallChange,
     CallVerdict,
     ClosedCall,
@@ -59,13 +60,13 @@ from .open_calls import (
 from .reachable_time import ReachableTime
 
 __all__ = [
-    "ALL_READ",
-    "MOST_CLOSED",
-    "MOST_OPEN",
-    "NOT_KNOWN",
+    "MAX_CLOSED_CALLS",
+    "MAX_OPEN_CALLS",
     "NO_CHANGE",
+    "NO_UNREAD_LEGS",
     "OTHER_NUMBER",
     "OUTCOMES",
+    "UNREAD_LEGS_UNKNOWN",
     "Call",
     "CallChange",
     "CallKind",
@@ -80,5 +81,5 @@ __all__ = [
     "SettleRules",
     "TrackedCalls",
     "UnreadLegs",
-    "call_of",
+    "assemble_call",
 ]

@@ -23,7 +23,7 @@ from .leg import OTHER_NUMBER, OUTCOMES, Leg
 
 _STRENGTH = {outcome: rank for rank, outcome in enumerate(OUTCOMES)}
 # Of two legs that begin in one second, the one from outside is what made the call.
-_FIRST_TYPE = {call_type: rank for rank, call_type in enumerate(CALL_TYPES)}
+_TYPE_RANK = {call_type: rank for rank, call_type in enumerate(CALL_TYPES)}
 
 
 class Call(NamedTuple):
@@ -45,30 +45,33 @@ class Call(NamedTuple):
     talk_by_destination: Mapping[str, int]
 
 
-def call_of(legs: Sequence[Leg]) -> Call:
+def assemble_call(legs: Sequence[Leg]) -> Call:
     """Put *legs* (one or more, in any order) together."""
     if len(legs) == 1:
-        return _alone(legs[0])
-    legs = sorted(legs, key=_order)
-    began = next((leg.started_at for leg in legs if leg.started_at), 0)
+        return _single_leg_call(legs[0])
+    legs = sorted(legs, key=_by_start)
+    call_start = next((leg.started_at for leg in legs if leg.started_at), 0)
     outcome = min((leg.outcome for leg in legs), key=_STRENGTH.__getitem__)
     deciding = [leg for leg in legs if leg.outcome == outcome]
-    with_people = deciding if outcome == "answered" else []
+    answered_legs = deciding if outcome == "answered" else []
     return Call(
         outcome=outcome,
         call_type=legs[0].call_type,
-        trunk=_trunk(deciding[0], legs),
-        duration=max(_begin(leg, began) + leg.duration for leg in legs) - began,
-        wait=min((_begin(leg, began) + leg.ring - began for leg in with_people), default=None),
-        talk=_covered(_talks(with_people, began)),
+        trunk=_trunk_of(deciding[0], legs),
+        duration=max(_start_of(leg, call_start) + leg.duration for leg in legs) - call_start,
+        wait=min(
+            (_start_of(leg, call_start) + leg.ring - call_start for leg in answered_legs),
+            default=None,
+        ),
+        talk=_seconds_covered(_talk_spans(answered_legs, call_start)),
         legs=len(legs),
-        did=_did(legs),
+        did=_did_of(legs),
         queues=tuple(dict.fromkeys(leg.queue for leg in legs if leg.queue)),
-        talk_by_destination=_destinations(legs),
+        talk_by_destination=_talk_by_destination(legs),
     )
 
 
-def _alone(leg: Leg) -> Call:
+def _single_leg_call(leg: Leg) -> Call:
     """Return the call of one leg: most are so, and this way is short."""
     answered = leg.outcome == "answered"
     return Call(
@@ -85,43 +88,43 @@ def _alone(leg: Leg) -> Call:
     )
 
 
-def _order(leg: Leg) -> tuple[float, int, Leg]:
+def _by_start(leg: Leg) -> tuple[float, int, Leg]:
     # The whole leg last: in which order the PBX showed them must decide nothing.
     known = leg.started_at or float("inf")
-    return known, _FIRST_TYPE.get(leg.call_type, len(_FIRST_TYPE)), leg
+    return known, _TYPE_RANK.get(leg.call_type, len(_TYPE_RANK)), leg
 
 
-def _begin(leg: Leg, began: int) -> int:
-    return leg.started_at or began
+def _start_of(leg: Leg, call_start: int) -> int:
+    return leg.started_at or call_start
 
 
-def _trunk(deciding: Leg, legs: Sequence[Leg]) -> str:
-    named = (leg.trunk for leg in (deciding, *legs) if leg.trunk != NO_TRUNK)
-    return next(named, NO_TRUNK)
+def _trunk_of(deciding: Leg, legs: Sequence[Leg]) -> str:
+    trunks = (leg.trunk for leg in (deciding, *legs) if leg.trunk != NO_TRUNK)
+    return next(trunks, NO_TRUNK)
 
 
-def _did(legs: Sequence[Leg]) -> str:
+def _did_of(legs: Sequence[Leg]) -> str:
     dids = [leg.did for leg in legs if leg.did]
     # A leg that does not say which number was dialled must not hide one that does.
     return next((did for did in dids if did != OTHER_NUMBER), OTHER_NUMBER if dids else "")
 
 
-def _talks(legs: Iterable[Leg], began: int) -> Iterable[tuple[int, int]]:
+def _talk_spans(legs: Iterable[Leg], call_start: int) -> Iterable[tuple[int, int]]:
     for leg in legs:
-        answered = _begin(leg, began) + leg.ring
+        answered = _start_of(leg, call_start) + leg.ring
         yield answered, answered + leg.talk
 
 
-def _covered(spans: Iterable[tuple[int, int]]) -> int:
+def _seconds_covered(spans: Iterable[tuple[int, int]]) -> int:
     """Return how many seconds lie in at least one of *spans*."""
-    covered = until = 0
+    seconds = until = 0
     for begin, end in sorted(spans):
-        covered += max(0, end - max(begin, until))
+        seconds += max(0, end - max(begin, until))
         until = max(until, end)
-    return covered
+    return seconds
 
 
-def _destinations(legs: Iterable[Leg]) -> Mapping[str, int]:
+def _talk_by_destination(legs: Iterable[Leg]) -> Mapping[str, int]:
     talk: dict[str, int] = {}
     for leg in legs:
         if leg.destination:

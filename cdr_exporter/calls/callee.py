@@ -29,18 +29,18 @@ class Callee(NamedTuple):
 
 
 def parse_callee(text: str, machines: Iterable[str]) -> Callee:
-    """Read `call_to`; *machines* are beginnings of names, folded as by `folded`."""
+    """Read `call_to`; *machines* are beginnings of names, folded as by `normalised`."""
     name, number = _name_and_number(text)
-    begins = folded(name)
+    start = normalised(name)
     return Callee(
         number=_SEPARATORS.sub("", number),
-        is_machine=_begins(begins, machines),
-        is_ring_group=_begins(begins, _RING_GROUPS),
-        is_queue=_begins(begins, _QUEUES),
+        is_machine=_begins_with_word(start, machines),
+        is_ring_group=_begins_with_word(start, _RING_GROUPS),
+        is_queue=_begins_with_word(start, _QUEUES),
     )
 
 
-def folded(name: str) -> str:
+def normalised(name: str) -> str:
     """Return *name* as it is compared."""
     return " ".join(name.split()).casefold()
 
@@ -56,6 +56,6 @@ def _name_and_number(text: str) -> tuple[str, str]:
     return first or second, ""
 
 
-def _begins(name: str, words: Iterable[str]) -> bool:
+def _begins_with_word(name: str, words: Iterable[str]) -> bool:
     """Say whether *name* begins with one of *words*, as words: `Ivrea` is no `IVR`."""
     return any(name.startswith(word) and not name[len(word) :][:1].isalpha() for word in words)

@@ -23,7 +23,7 @@ from msgspec import Struct
 
 from ..cdr import Record
 from ..cdr.labels import Labels
-from .callee import Callee, folded, parse_callee
+from .callee import Callee, normalised, parse_callee
 
 OUTCOMES = ("answered", "voicemail", "no_answer", "busy", "failed", "machine", "unknown")
 """What became of a call, the strongest first: a call has that of its strongest leg."""
@@ -31,7 +31,7 @@ OUTCOMES = ("answered", "voicemail", "no_answer", "busy", "failed", "machine", "
 OTHER_NUMBER = "other"
 """The label of own numbers, queues and destinations that the user did not name."""
 
-_PLAIN = {
+_OUTCOME_OF_DISPOSITION = {
     "ANSWERED": "answered",
     "VOICEMAIL": "voicemail",
     "NO ANSWER": "no_answer",
@@ -39,7 +39,7 @@ _PLAIN = {
     "FAILED": "failed",
 }
 
-_HANDS_ON = (
+_HANDS_ON_REASONS = (
     "connected",
     "timeout_failover",
     "forwarded",
@@ -49,7 +49,7 @@ _HANDS_ON = (
     "ivr_dial_",
     "ivr_key_",
 )
-_ENDS = frozenset(
+_END_REASONS = frozenset(
     {
         "hangup",
         "timeout_hangup",
@@ -64,8 +64,8 @@ class Leg(Struct, frozen=True, gc=False, array_like=True, order=True):
     """One leg. Times are seconds; *started_at* is 0 where the row did not say.
 
     *trunk* is a label, `none` without one. *did*, *queue* and *destination* are the labels that
-    the user's numbers give it, empty where none applies. *hands_on* says that another leg may
-    follow it.
+    the user's numbers give it, empty where none applies. *another_may_follow* says that
+    another leg may follow it.
     """
 
     started_at: int
@@ -78,7 +78,7 @@ class Leg(Struct, frozen=True, gc=False, array_like=True, order=True):
     did: str = ""
     queue: str = ""
     destination: str = ""
-    hands_on: bool = False
+    another_may_follow: bool = False
 
     @property
     def ended_at(self) -> int:
@@ -111,65 +111,65 @@ class CallRules:
 class LegClassifier:
     """Reads the rows of one PBX; what it found of a callee it remembers."""
 
-    def __init__(self, reading: CallRules) -> None:
-        self._reading = reading
-        self._machines = tuple(map(folded, reading.machines))
+    def __init__(self, rules: CallRules) -> None:
+        self._rules = rules
+        self._machines = tuple(map(normalised, rules.machines))
         self._prefixes = {
-            prefix: label for label, prefixes in reading.destinations.items() for prefix in prefixes
+            prefix: label for label, prefixes in rules.destinations.items() for prefix in prefixes
         }
-        self._callee = lru_cache(maxsize=4096)(self._read_callee)
+        self._parsed = lru_cache(maxsize=4096)(self._read_callee)
 
-    def leg(self, row: Record, labels: Labels) -> Leg:
+    def classify(self, row: Record, labels: Labels) -> Leg:
         """Return *row*, which counts under *labels*, as a leg."""
-        called = self._callee(row.call_to)
+        callee = self._parsed(row.call_to)
         return Leg(
             row.started_at,
-            _outcome(row, labels.disposition, called),
+            _outcome(row, labels.disposition, callee),
             labels.call_type,
             labels.trunk,
             row.duration,
             row.ring_duration,
             row.talk_duration,
             self._did(row, labels.call_type),
-            self._queue(called),
-            self._destination(called.number) if labels.call_type == "Outbound" else "",
-            _hands_on(row.reason, labels.disposition, called),
+            self._queue(callee),
+            self._destination(callee.number) if labels.call_type == "Outbound" else "",
+            _another_may_follow(row.reason, labels.disposition, callee),
         )
 
-    def kinds(
+    def group_by_kind(
         self, rows: Sequence[Record], labels: Labels
     ) -> Iterable[tuple[CallKind, Sequence[Record]]]:
         """Sort *rows*, which count under *labels*, by what each would be as a call of its own."""
         if not rows:
             return ()
         if self._all_alike(rows, labels):
-            return [(CallKind(_PLAIN.get(labels.disposition, "unknown")), rows)]
+            return [(CallKind(_OUTCOME_OF_DISPOSITION.get(labels.disposition, "unknown")), rows)]
         sorted_rows: dict[CallKind, list[Record]] = defaultdict(list)
         for row in rows:
-            leg = self.leg(row, labels)
+            leg = self.classify(row, labels)
             sorted_rows[CallKind(leg.outcome, leg.did, leg.queue, leg.destination)].append(row)
         return sorted_rows.items()
 
     def _all_alike(self, rows: Sequence[Record], labels: Labels) -> bool:
-        reading = self._reading
-        if reading.dids or reading.queues or reading.destinations:
+        rules = self._rules
+        if rules.dids or rules.queues or rules.destinations:
             return False
         if labels.disposition != "ANSWERED":
             return True
-        return not any(self._callee(each).is_machine for each in {row.call_to for row in rows})
+        return not any(self._parsed(each).is_machine for each in {row.call_to for row in rows})
 
     def _read_callee(self, call_to: str) -> Callee:
         return parse_callee(call_to, self._machines)
 
     def _did(self, row: Record, call_type: str) -> str:
-        if not self._reading.dids or call_type != "Inbound":
+        if not self._rules.dids or call_type != "Inbound":
             return ""
-        return self._reading.dids.get(row.did_number.strip(), OTHER_NUMBER)
+        return self._rules.dids.get(row.did_number.strip(), OTHER_NUMBER)
 
-    def _queue(self, called: Callee) -> str:
-        if not self._reading.queues:
+    def _queue(self, callee: Callee) -> str:
+        if not self._rules.queues:
             return ""
-        return self._reading.queues.get(called.number, OTHER_NUMBER if called.is_queue else "")
+        return self._rules.queues.get(callee.number, OTHER_NUMBER if callee.is_queue else "")
 
     def _destination(self, number: str) -> str:
         if not self._prefixes:
@@ -178,14 +178,14 @@ class LegClassifier:
         return next((self._prefixes[b] for b in beginnings if b in self._prefixes), OTHER_NUMBER)
 
 
-def _outcome(row: Record, disposition: str, called: Callee) -> str:
-    if disposition == "ANSWERED" and called.is_machine:
-        by_phone = called.is_ring_group and row.talk_duration > 0
+def _outcome(row: Record, disposition: str, callee: Callee) -> str:
+    if disposition == "ANSWERED" and callee.is_machine:
+        by_phone = callee.is_ring_group and row.talk_duration > 0
         return "answered" if by_phone else "machine"
-    return _PLAIN.get(disposition, "unknown")
+    return _OUTCOME_OF_DISPOSITION.get(disposition, "unknown")
 
 
-def _hands_on(reason: str, disposition: str, called: Callee) -> bool:
+def _another_may_follow(reason: str, disposition: str, callee: Callee) -> bool:
     """Say whether another leg may follow.
 
     The PBX's `reason` tells, where there is one. Without one a machine may always pass a caller
@@ -195,7 +195,7 @@ def _hands_on(reason: str, disposition: str, called: Callee) -> bool:
     if disposition == "VOICEMAIL":
         return False
     keys = reason.split()
-    if any(key.startswith(_HANDS_ON) and key not in _ENDS for key in keys):
+    if any(key.startswith(_HANDS_ON_REASONS) and key not in _END_REASONS for key in keys):
         return True
-    ended = any(key in _ENDS for key in keys)
-    return called.is_machine and disposition == "ANSWERED" and not ended
+    ended = any(key in _END_REASONS for key in keys)
+    return callee.is_machine and disposition == "ANSWERED" and not ended

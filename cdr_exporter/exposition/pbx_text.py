@@ -92,7 +92,9 @@ class PBXText:
         A series whose hold has expired stays at its value even if the clock is set back.
         """
         births = frozenset(snapshot.totals.born.values())
-        held = frozenset(b for b in births - self._expired_holds if snapshot.is_held(b, now))
+        held = frozenset(
+            b for b in births - self._expired_holds if snapshot.is_shown_at_zero(b, now)
+        )
         self._expired_holds = births - held
         return held
 

@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from ..calls import (
-    ALL_READ,
-    NOT_KNOWN,
+    NO_UNREAD_LEGS,
+    UNREAD_LEGS_UNKNOWN,
     CallRules,
     CallVerdict,
     LegClassifier,
@@ -26,11 +26,11 @@ from ..calls import (
 from ..clock import Now
 from ..ledger import Ledger, PageVerdict
 from ..ledger.page import Page
-from ..metrics.call_metrics import WholeCalls
-from ..metrics.row_metrics import RowGroup
+from ..metrics.call_metrics import SingleLegCalls
+from ..metrics.row_metrics import LabelledRows
 from ..settings import PBX
 
-_EDGE = 8
+_ROWS_AT_PAGE_END = 8
 """Rows that tell when those at the end of a page were written: some end before their calls."""
 
 
@@ -44,30 +44,30 @@ class CallAssembler:
 
     def __init__(self, pbx: PBX, call_rules: CallRules, last_seen: float) -> None:
         self._reachable = ReachableTime(last_seen, pbx.longest_call)
-        self._reader = LegClassifier(call_rules)
-        self._terms = SettleRules(
+        self._classifier = LegClassifier(call_rules)
+        self._rules = SettleRules(
             pbx.call_settle, pbx.legs_appear == "one_by_one", pbx.longest_call
         )
 
     def begin_poll(self, now: Now) -> None:
         """Note that a poll begins."""
-        self._reachable.begin(now.wall, now.steady)
+        self._reachable.begin_poll(now.wall, now.steady)
 
     def end_poll(self) -> None:
         """Note that the poll which began last read what is new, or as much as time allowed."""
-        self._reachable.succeed()
+        self._reachable.end_poll()
 
-    def after_page(
+    def judge_page(
         self,
         calls: TrackedCalls,
         verdict: PageVerdict,
-        groups: Sequence[RowGroup],
+        groups: Sequence[LabelledRows],
         page: Page,
         now: Now,
         *,
         newest_key: int,
         shown: bool,
-    ) -> tuple[CallVerdict, Sequence[WholeCalls]]:
+    ) -> tuple[CallVerdict, Sequence[SingleLegCalls]]:
         """Say what *page* does to *calls*; *groups* are the rows that *verdict* counts.
 
         *newest_key* was the newest key before. Returns beside the verdict the rows that are a whole
@@ -75,55 +75,59 @@ class CallAssembler:
         """
         # Rows without uid have nothing in common.
         passed = {row.uid: row.ended_at for row in verdict.left_out if row.uid}
-        unread = NOT_KNOWN if shown else self._unread(page, verdict.ledger)
+        unread = UNREAD_LEGS_UNKNOWN if shown else self._unread_below(page, verdict.ledger)
         at = self._moment(verdict.ledger, now, catching_up=not shown, unread=unread)
-        fresh = _fresh(page, verdict, newest_key)
-        several_legs = self._several_legs(calls, verdict, passed) | fresh
-        whole, parts = self._split_whole_calls(groups, several_legs, at)
-        legs = [(row.uid, self._reader.leg(row, labels)) for labels, rows in parts for row in rows]
-        return calls.judge(legs, passed, at, self._terms, fresh), whole
+        new_in_poll = _uids_added_during_poll(page, verdict, newest_key)
+        multi_leg_uids = self._multi_leg_uids(calls, verdict, passed) | new_in_poll
+        single_leg, other = self._split_off_single_leg_calls(groups, multi_leg_uids, at)
+        legs = [
+            (row.uid, self._classifier.classify(row, labels))
+            for labels, rows in other
+            for row in rows
+        ]
+        return calls.judge(legs, passed, at, self._rules, new_in_poll), single_leg
 
-    def after_poll(
+    def judge_end_of_poll(
         self, calls: TrackedCalls, ledger: Ledger, now: Now, *, shown: bool
     ) -> CallVerdict:
         """Say which of *calls* are over now that everything is read."""
-        at = self._moment(ledger, now, catching_up=not shown, unread=ALL_READ)
-        return calls.judge((), {}, at, self._terms)
+        at = self._moment(ledger, now, catching_up=not shown, unread=NO_UNREAD_LEGS)
+        return calls.judge((), {}, at, self._rules)
 
     # Most of a long table are calls of one leg that were over long ago. They need no leg and no
     # book: this way is short for the sake of a million of them, and leads to the same counts.
 
-    def _split_whole_calls(
-        self, groups: Sequence[RowGroup], several_legs: Collection[str], at: Moment
-    ) -> tuple[Sequence[WholeCalls], Sequence[RowGroup]]:
+    def _split_off_single_leg_calls(
+        self, groups: Sequence[LabelledRows], multi_leg_uids: Collection[str], at: Moment
+    ) -> tuple[Sequence[SingleLegCalls], Sequence[LabelledRows]]:
         """Split off the rows that are whole calls and over.
 
-        *several_legs* are uids that may have more legs; their rows are legs.
+        *multi_leg_uids* are uids that may have more legs; their rows are legs.
         """
-        if self._terms.one_by_one or at.unread is NOT_KNOWN:
+        if self._rules.one_by_one or at.unread is UNREAD_LEGS_UNKNOWN:
             return [], groups
-        # Where not each leg has its own place, only ends tell what may be unread: see `_unread`.
-        ended = at.unread.ended
-        whole: list[WholeCalls] = []
-        parts: list[RowGroup] = []
-        latest = at.newest - self._terms.settle - (at.reachable - at.covered)
+        # Here only ends tell what may be unread, see `_unread_below`.
+        ended = at.unread.ended_by
+        single_leg: list[SingleLegCalls] = []
+        other: list[LabelledRows] = []
+        latest = at.latest_time - self._rules.settle - (at.reachable_now - at.read_until)
         for labels, rows in groups:
             over = [
                 row
                 for row in rows
-                if ended < row.started_at + row.duration <= latest and row.uid not in several_legs
+                if ended < row.started_at + row.duration <= latest and row.uid not in multi_leg_uids
             ]
             if len(over) < len(rows):
                 taken = set(map(id, over))
-                parts.append(RowGroup(labels, [row for row in rows if id(row) not in taken]))
-            whole += self._whole(RowGroup(labels, over))
-        return whole, parts
+                other.append(LabelledRows(labels, [row for row in rows if id(row) not in taken]))
+            single_leg += self._group_by_kind(LabelledRows(labels, over))
+        return single_leg, other
 
-    def _whole(self, group: RowGroup) -> Iterator[WholeCalls]:
-        for kind, rows in self._reader.kinds(group.rows, group.labels):
-            yield WholeCalls(kind, RowGroup(group.labels, rows))
+    def _group_by_kind(self, group: LabelledRows) -> Iterator[SingleLegCalls]:
+        for kind, rows in self._classifier.group_by_kind(group.rows, group.labels):
+            yield SingleLegCalls(kind, LabelledRows(group.labels, rows))
 
-    def _several_legs(
+    def _multi_leg_uids(
         self, calls: TrackedCalls, verdict: PageVerdict, passed: Collection[str]
     ) -> set[str]:
         """Return the uids that may have more than one leg, or none that counts."""
@@ -136,14 +140,14 @@ class CallAssembler:
 
     def _moment(self, ledger: Ledger, now: Now, *, unread: UnreadLegs, catching_up: bool) -> Moment:
         return Moment(
-            reachable=self._reachable.at(now.steady),
-            covered=self._reachable.covered(ledger.all_read_since),
-            newest=max(now.wall, ledger.watermark.newest_end),
+            reachable_now=self._reachable.at(now.steady),
+            read_until=self._reachable.read_until(ledger.all_read_since),
+            latest_time=max(now.wall, ledger.watermark.newest_end),
             catching_up=catching_up,
             unread=unread,
         )
 
-    def _unread(self, page: Page, ledger: Ledger) -> UnreadLegs:
+    def _unread_below(self, page: Page, ledger: Ledger) -> UnreadLegs:
         """Say which calls may have legs below *page*, where older rows are still to be read.
 
         By id, rows stand in the order in which they were written. That is soon after the end of
@@ -152,17 +156,19 @@ class CallAssembler:
         """
         below = ledger.unread[0][1] if ledger.unread else 0
         if not below or below > page.lowest:
-            return NOT_KNOWN
+            return UNREAD_LEGS_UNKNOWN
         if ledger.order.by_time:
-            return UnreadLegs(ended=below + self._terms.longest_call)
-        written = max((row.ended_at for row in page.rows[-_EDGE:]), default=None)
+            return UnreadLegs(ended_by=below + self._rules.longest_call)
+        written = max((row.ended_at for row in page.rows[-_ROWS_AT_PAGE_END:]), default=None)
         if written is None:
-            return NOT_KNOWN
-        latest = written + self._terms.settle
-        return UnreadLegs(began=latest) if self._terms.one_by_one else UnreadLegs(ended=latest)
+            return UNREAD_LEGS_UNKNOWN
+        latest = written + self._rules.settle
+        return (
+            UnreadLegs(started_by=latest) if self._rules.one_by_one else UnreadLegs(ended_by=latest)
+        )
 
 
-def _fresh(page: Page, verdict: PageVerdict, newest_key: int) -> set[str]:
+def _uids_added_during_poll(page: Page, verdict: PageVerdict, newest_key: int) -> set[str]:
     """Return the uids of the rows that came after the first page of the poll was read.
 
     They moved the others down, and *page* may begin within a call. By time nothing tells them

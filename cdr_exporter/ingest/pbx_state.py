@@ -13,7 +13,7 @@ from ..cdr import Record
 from ..clock import Clock
 from ..ledger import Ledger, LedgerLimits, PageVerdict, Range
 from ..ledger.page import Page
-from ..metrics.call_metrics import WholeCalls, number_zeros, series_of_calls
+from ..metrics.call_metrics import SingleLegCalls, count_calls, number_zeros
 from ..metrics.catalogue import (
     CUT_CALLS,
     INGEST_DELAY,
@@ -26,9 +26,9 @@ from ..metrics.catalogue import (
     REUSED_IDS,
     STATE_WRITE_OK,
 )
-from ..metrics.row_metrics import PageCount, RowGroup, grouped
+from ..metrics.row_metrics import LabelledRows, PageCount, group_by_labels
 from ..metrics.self_metrics import SelfMetrics
-from ..metrics.totals import SHOWN_FROM_START, Bounds, Totals, first_totals
+from ..metrics.totals import SHOWN_FROM_START, Bounds, Totals, initial_totals
 from ..settings import PBX
 from ..store import Store
 from .call_assembly import CallAssembler
@@ -36,7 +36,7 @@ from .visibility import Visibility
 
 
 class PBXState:
-    """The ledger and the totals of one PBX. *committed* is called after each page."""
+    """The ledger and the totals of one PBX. *on_commit* is called after each page."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class PBXState:
         self_metrics: SelfMetrics,
         bounds: Bounds,
         clock: Clock,
-        committed: Callable[[], None],
+        on_commit: Callable[[], None],
     ) -> None:
         self.visibility = Visibility(pbx.stale_after, pbx.birth_hold)
         self.limits = LedgerLimits(pbx.late_window, pbx.longest_call)
@@ -58,8 +58,8 @@ class PBXState:
         self._self_metrics = self_metrics
         self._bounds = bounds
         self._clock = clock
-        self._committed = committed
-        self._newest = 0
+        self._on_commit = on_commit
+        self._newest_start = 0
         self._in_baseline = False
         """Until it is shown, a baseline stands as it is, with the calls that are over by then."""
         self_metrics.set(OPEN_CALLS, len(store.calls.open))
@@ -87,7 +87,7 @@ class PBXState:
         return self.ledger.due(self._clock.now().wall, self.limits)
 
     @property
-    def all_read(self) -> bool:
+    def all_rechecked(self) -> bool:
         """Whether all that may bring late rows was read once since the process began."""
         return self.ledger is None or all(each.last_read for each in self.ledger.recheck)
 
@@ -96,7 +96,9 @@ class PBXState:
         """Whether an unusable state was set aside here, ever."""
         return any(self._store.resets.values())
 
-    def keep(self, verdict: PageVerdict, page: Page, totals: Totals, *, baseline: bool) -> None:
+    def apply_page(
+        self, verdict: PageVerdict, page: Page, totals: Totals, *, baseline: bool
+    ) -> None:
         """Add what *verdict* says is new of *page* to *totals*, and commit it with the ledger.
 
         A *baseline* is shown as it stands; whatever comes later is first shown at 0.
@@ -104,12 +106,12 @@ class PBXState:
         now = self._clock.now()
         self.visibility.hide_if_stale(now)
         if verdict.ledger == self.ledger:
-            self._store.note(verdict.ledger)
-            self.note_page(page.rows)
+            self._store.keep_read_times(verdict.ledger)
+            self.saw_page(page.rows)
             return
         self._in_baseline = baseline or self._in_baseline
-        groups = grouped(verdict.counted)
-        calls, whole = self.assembler.after_page(
+        groups = group_by_labels(verdict.counted)
+        calls, single_leg = self.assembler.judge_page(
             self._store.calls,
             verdict,
             groups,
@@ -118,68 +120,68 @@ class PBXState:
             newest_key=self.ledger.newest_key if self.ledger is not None else 0,
             shown=self.visibility.shown,
         )
-        count = self._counted(verdict, groups, totals)
-        after = self._with_calls(calls, whole, totals, count)
+        count = self._count_page(verdict, groups, totals)
+        after = self._add_calls(calls, single_leg, totals, count)
         self._commit(verdict.ledger, after, calls.change)
-        self.note_page(page.rows)
+        self.saw_page(page.rows)
         if not baseline:
-            self._note_delays(verdict.counted)
-        self._committed()
+            self._observe_delays(verdict.counted)
+        self._on_commit()
 
     def count_finished_calls(self) -> None:
         """Count the calls that are over, after a poll that read all there was."""
         if self.ledger is None:
             return
         shown, now = self.visibility.shown, self._clock.now()
-        calls = self.assembler.after_poll(self._store.calls, self.ledger, now, shown=shown)
+        calls = self.assembler.judge_end_of_poll(self._store.calls, self.ledger, now, shown=shown)
         if calls.finished:
             count = PageCount(self._bounds, self.totals.trunks, self._max_trunks)
-            after = self._with_calls(calls, (), self.totals, count)
+            after = self._add_calls(calls, (), self.totals, count)
             self._commit(self.ledger, after, calls.change)
 
     def commit_births(self) -> None:
         """Commit what the clock alone has changed; what comes after is no part of a baseline."""
         self._in_baseline &= not self.visibility.shown
-        settled = self.visibility.settled(self.totals, self._clock.now())
-        if self.ledger is not None and settled is not self.totals:
-            self._commit(self.ledger, settled)
+        updated = self.visibility.with_births(self.totals, self._clock.now())
+        if self.ledger is not None and updated is not self.totals:
+            self._commit(self.ledger, updated)
 
-    def note_page(self, rows: Iterable[Record]) -> None:
+    def saw_page(self, rows: Iterable[Record]) -> None:
         """Note that a valid page came."""
-        self.visibility.note_page(self._clock.now())
+        self.visibility.saw_page(self._clock.now())
         newest = max((row.started_at for row in rows), default=0)
-        if newest > self._newest:
-            self._newest = newest
+        if newest > self._newest_start:
+            self._newest_start = newest
             self._self_metrics.set(LAST_RECORD, newest)
 
-    def first_totals(self, trunks: Iterable[str]) -> Totals:
+    def initial_totals(self, trunks: Iterable[str]) -> Totals:
         """Return totals at 0, of *trunks* too."""
-        return first_totals(trunks, number_zeros(self._call_rules))
+        return initial_totals(trunks, number_zeros(self._call_rules))
 
-    def _counted(
-        self, verdict: PageVerdict, groups: Sequence[RowGroup], totals: Totals
+    def _count_page(
+        self, verdict: PageVerdict, groups: Sequence[LabelledRows], totals: Totals
     ) -> PageCount:
         count = PageCount(self._bounds, totals.trunks, self._max_trunks)
-        count.add(groups)
-        count.reject(verdict.rejected)
-        count.event(LATE_RECORDS, verdict.late)
-        count.event(REUSED_IDS, verdict.reused)
-        count.event(PRE_BREAK_RECORDS, verdict.pre_break)
-        count.event(LINEAGE_BREAKS, int(verdict.lineage_broke))
+        count.add_rows(groups)
+        count.add_rejected(verdict.rejected)
+        count.add_event(LATE_RECORDS, verdict.late)
+        count.add_event(REUSED_IDS, verdict.reused)
+        count.add_event(PRE_BREAK_RECORDS, verdict.pre_break)
+        count.add_event(LINEAGE_BREAKS, int(verdict.lineage_broke))
         return count
 
-    def _with_calls(
+    def _add_calls(
         self,
         calls: CallVerdict,
-        whole: Sequence[WholeCalls],
+        single_leg: Sequence[SingleLegCalls],
         totals: Totals,
         count: PageCount,
     ) -> Totals:
-        count.event(LATE_LEGS, calls.late)
-        count.event(CUT_CALLS, calls.cut)
-        series = series_of_calls(calls.finished, whole, self._bounds, count.trunks)
+        count.add_event(LATE_LEGS, calls.late)
+        count.add_event(CUT_CALLS, calls.cut)
+        series = count_calls(calls.finished, single_leg, self._bounds, count.trunks)
         born_at = (
-            SHOWN_FROM_START if self._in_baseline else self.visibility.birth(self._clock.now())
+            SHOWN_FROM_START if self._in_baseline else self.visibility.born_at(self._clock.now())
         )
         return totals.merged({**count.series(), **series}, count.trunks, born_at)
 
@@ -189,7 +191,7 @@ class PBXState:
         self._self_metrics.set(STATE_WRITE_OK, 1)
         self._self_metrics.set(OPEN_CALLS, len(self._store.calls.open))
 
-    def _note_delays(self, counted: Iterable[Record]) -> None:
+    def _observe_delays(self, counted: Iterable[Record]) -> None:
         now = int(self._clock.now().wall)
         ended = (row.ended_at for row in counted if row.started_at)
         self._self_metrics.observe(INGEST_DELAY, (max(0, now - at) for at in ended))

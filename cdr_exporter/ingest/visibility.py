@@ -30,19 +30,19 @@ class Visibility:
         if now.steady >= self.fresh_until:
             self.shown = False
 
-    def note_page(self, now: Now) -> None:
+    def saw_page(self, now: Now) -> None:
         """Note that a valid page came, and was committed."""
         self.fresh_until = now.steady + self._stale_after
 
-    def birth(self, now: Now) -> float:
+    def born_at(self, now: Now) -> float:
         """Return when a label set is born that comes to be at *now*."""
         return now.wall if self.shown else NOT_SHOWN_YET
 
-    def settled(self, totals: Totals, now: Now) -> Totals:
+    def with_births(self, totals: Totals, now: Now) -> Totals:
         """Return *totals* with births as they are now, the same object where none changed."""
         over = {
             born: SHOWN_FROM_START
             for born in set(totals.born.values())
             if born > 0 and not 0 <= now.wall - born < self._birth_hold
         }
-        return totals.reborn(over | ({NOT_SHOWN_YET: now.wall} if self.shown else {}))
+        return totals.with_births_replaced(over | ({NOT_SHOWN_YET: now.wall} if self.shown else {}))

@@ -32,36 +32,36 @@ from .catalogue import (
     QUEUE_CALLS,
     Family,
 )
-from .row_metrics import RowGroup, histogram, weighted_histogram
+from .row_metrics import LabelledRows, histogram_value, histogram_value_of_counts
 from .totals import Bounds, Series, Value
 
 
-class WholeCalls(NamedTuple):
+class SingleLegCalls(NamedTuple):
     """Rows of one *kind*, each a call of one leg that is over."""
 
     kind: CallKind
-    rows: RowGroup
+    group: LabelledRows
 
 
-def series_of_calls(
+def count_calls(
     calls: Iterable[Call],
-    whole: Iterable[WholeCalls],
+    single_leg: Iterable[SingleLegCalls],
     bounds: Bounds,
     trunks: frozenset[str],
 ) -> dict[Series, Value]:
-    """Return what *calls*, and those of one leg in *whole*, add to the totals.
+    """Return what *calls*, and those of one leg in *single_leg*, add to the totals.
 
     *trunks* have series of their own.
     """
     count = _CallCount(trunks)
     for call in calls:
         count.add(call)
-    for each in whole:
-        count.add_whole(each)
+    for each in single_leg:
+        count.add_single_leg_calls(each)
     return count.series(bounds)
 
 
-class _Times:
+class _Seconds:
     """The seconds that calls of one call type and trunk add to each histogram."""
 
     __slots__ = ("abandons", "durations", "talks", "waits")
@@ -73,7 +73,7 @@ class _Times:
         self.abandons: list[int] = []
 
 
-_HISTOGRAMS: tuple[tuple[Family, Callable[[_Times], list[int]]], ...] = (
+_HISTOGRAMS: tuple[tuple[Family, Callable[[_Seconds], list[int]]], ...] = (
     (CALL_DURATION, attrgetter("durations")),
     (CALL_WAIT, attrgetter("waits")),
     (CALL_TALK, attrgetter("talks")),
@@ -85,47 +85,49 @@ class _CallCount:
     def __init__(self, trunks: frozenset[str]) -> None:
         self._trunks = trunks
         self._counters: Counter[tuple[str, tuple[str, ...]]] = Counter()
-        self._times: dict[tuple[str, str], _Times] = defaultdict(_Times)
+        self._times: dict[tuple[str, str], _Seconds] = defaultdict(_Seconds)
         self._legs: dict[str, Counter[int]] = defaultdict(Counter)
 
     def add(self, call: Call) -> None:
         """Count one call."""
-        times = self._ended(call.outcome, call.call_type, call.trunk, [call.duration])
+        times = self._count_common(call.outcome, call.call_type, call.trunk, [call.duration])
         self._legs[call.call_type][call.legs] += 1
         if call.wait is not None:
             times.waits.append(call.wait)
             times.talks.append(call.talk)
         did = call.did if call.call_type == "Inbound" else ""
-        self._numbers(call.outcome, 1, did, call.queues, call.talk_by_destination)
+        self._count_numbers(call.outcome, 1, did, call.queues, call.talk_by_destination)
 
-    def add_whole(self, whole: WholeCalls) -> None:
+    def add_single_leg_calls(self, calls: SingleLegCalls) -> None:
         """Count rows that are a call each."""
-        (outcome, did, queue, destination), ((_, call_type, trunk, _), rows) = whole
-        times = self._ended(outcome, call_type, trunk, [row.duration for row in rows])
+        (outcome, did, queue, destination), ((_, call_type, trunk, _), rows) = calls
+        times = self._count_common(outcome, call_type, trunk, [row.duration for row in rows])
         self._legs[call_type][1] += len(rows)
         if outcome == "answered":
             times.waits += [row.ring_duration for row in rows]
             times.talks += [row.talk_duration for row in rows]
         if did or queue or destination:
             talk = {destination: sum(row.talk_duration for row in rows)} if destination else {}
-            self._numbers(outcome, len(rows), did, (queue,) if queue else (), talk)
+            self._count_numbers(outcome, len(rows), did, (queue,) if queue else (), talk)
 
     def series(self, bounds: Bounds) -> dict[Series, Value]:
         """Return what was counted."""
         counters = {Series(*key): (count,) for key, count in self._counters.items()}
         histograms = {
-            Series(family.name, labels): histogram(seconds, bounds[family.buckets])
+            Series(family.name, labels): histogram_value(seconds, bounds[family.buckets])
             for labels, times in self._times.items()
             for family, of in _HISTOGRAMS
             if (seconds := of(times))
         }
         legs = {
-            Series(CALL_LEGS.name, (call_type,)): weighted_histogram(counts, bounds["legs"])
+            Series(CALL_LEGS.name, (call_type,)): histogram_value_of_counts(counts, bounds["legs"])
             for call_type, counts in self._legs.items()
         }
         return {**counters, **histograms, **legs}
 
-    def _ended(self, outcome: str, call_type: str, trunk: str, durations: Sequence[int]) -> _Times:
+    def _count_common(
+        self, outcome: str, call_type: str, trunk: str, durations: Sequence[int]
+    ) -> _Seconds:
         """Count what every call has; return the seconds of its labels."""
         # Its rows were counted before, so a trunk is known by now or never.
         trunk = trunk if trunk in self._trunks else OTHER_TRUNK
@@ -136,7 +138,7 @@ class _CallCount:
             times.abandons += durations
         return times
 
-    def _numbers(
+    def _count_numbers(
         self,
         outcome: str,
         times: int,
@@ -153,9 +155,9 @@ class _CallCount:
             self._counters[DESTINATION_TALK.name, (destination,)] += talk
 
 
-def number_zeros(reading: CallRules) -> dict[Series, Value]:
+def number_zeros(rules: CallRules) -> dict[Series, Value]:
     """Return the series at 0 of the numbers that the user named."""
-    by_outcome = ((DID_CALLS, reading.dids.values()), (QUEUE_CALLS, reading.queues.values()))
+    by_outcome = ((DID_CALLS, rules.dids.values()), (QUEUE_CALLS, rules.queues.values()))
     with_outcome = [
         Series(family.name, (label, outcome))
         for family, labels in by_outcome
@@ -165,7 +167,7 @@ def number_zeros(reading: CallRules) -> dict[Series, Value]:
     plain = [
         Series(family.name, (label,))
         for family in (DESTINATION_CALLS, DESTINATION_TALK)
-        for label in _and_other(reading.destinations)
+        for label in _and_other(rules.destinations)
     ]
     return dict.fromkeys([*with_outcome, *plain], (0,))
 

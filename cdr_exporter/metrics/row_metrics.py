@@ -42,19 +42,19 @@ _LONGEST_IN_TABLE = 86_400
 """Seconds: longer calls are rare, and a user's last bound may be anything."""
 
 
-class RowGroup(NamedTuple):
+class LabelledRows(NamedTuple):
     """Rows that count under the same *labels*."""
 
     labels: Labels
     rows: Sequence[Record]
 
 
-def grouped(rows: Iterable[Record]) -> Sequence[RowGroup]:
+def group_by_labels(rows: Iterable[Record]) -> Sequence[LabelledRows]:
     """Sort *rows* by what decides their labels."""
     groups: dict[tuple[str, ...], list[Record]] = defaultdict(list)
     for row in rows:
         groups[row.disposition, row.call_type, row.src_trunk, row.dst_trunk].append(row)
-    return [RowGroup(labels_of(group[0]), group) for group in groups.values()]
+    return [LabelledRows(labels_of(group[0]), group) for group in groups.values()]
 
 
 class PageCount:
@@ -64,70 +64,70 @@ class PageCount:
         self.trunks = trunks
         self._bounds = bounds
         # Rows without a trunk have their series from the beginning, and that is no trunk.
-        self._most = max_trunks + 1
-        self._counted: dict[Series, Value] = {}
+        self._max_labels = max_trunks + 1
+        self._added: dict[Series, Value] = {}
 
-    def add(self, groups: Iterable[RowGroup]) -> None:
+    def add_rows(self, groups: Iterable[LabelledRows]) -> None:
         """Count each row of *groups*."""
         for group in groups:
-            self._add_group(group)
-            self._add_faults(group.rows)
+            self._count_labelled_rows(group)
+            self._count_unusable_fields(group.rows)
 
-    def reject(self, rows: Iterable[Rejected]) -> None:
+    def add_rejected(self, rows: Iterable[Rejected]) -> None:
         """Count rows that cannot be counted as CDRs."""
         for reason, times in Counter(row.reason for row in rows).items():
-            self.event(REJECTED_RECORDS, times, reason)
+            self.add_event(REJECTED_RECORDS, times, reason)
 
-    def event(self, family: Family, times: int, *label: str) -> None:
+    def add_event(self, family: Family, times: int, *label: str) -> None:
         """Count something that is not about one label set."""
         if times:
-            self._raise(Series(family.name, label), (times,))
+            self._add_to_series(Series(family.name, label), (times,))
 
     def series(self) -> Mapping[Series, Value]:
         """Return what the page adds to the totals; a histogram is born when it has a row."""
-        return self._counted
+        return self._added
 
-    def _add_group(self, group: RowGroup) -> None:
+    def _count_labelled_rows(self, group: LabelledRows) -> None:
         disposition, call_type, trunk, unknown = group.labels
         times = len(group.rows)
-        if not self._admitted(trunk):
+        if not self._has_own_series(trunk):
             trunk = OTHER_TRUNK
-            self.event(FOLDED_TRUNKS, times)
+            self.add_event(FOLDED_TRUNKS, times)
         for field in unknown:
-            self.event(UNKNOWN_VALUES, times, field)
+            self.add_event(UNKNOWN_VALUES, times, field)
         records, duration, ring, talk = _series_of((disposition, call_type, trunk))
-        self._raise(records, (times,))
+        self._add_to_series(records, (times,))
         self._observe(DURATION, duration, [row.duration for row in group.rows])
         rung = [row.ring_duration for row in group.rows]
-        self._observe(RING, ring, rung if disposition in _ALWAYS_RANG else _not_0(rung))
+        self._observe(RING, ring, rung if disposition in _ALWAYS_RANG else _nonzero(rung))
         talked = [row.talk_duration for row in group.rows]
-        self._observe(TALK, talk, talked if disposition in _ALWAYS_TALKED else _not_0(talked))
+        self._observe(TALK, talk, talked if disposition in _ALWAYS_TALKED else _nonzero(talked))
 
-    def _add_faults(self, rows: Sequence[Record]) -> None:
+    def _count_unusable_fields(self, rows: Sequence[Record]) -> None:
         if FlawedRecord not in set(map(type, rows)):
             return
         flawed = (row for row in rows if isinstance(row, FlawedRecord))
         for field, times in Counter(
             fault for row in flawed for fault in row.unusable_fields
         ).items():
-            self.event(REJECTED_FIELDS, times, field)
+            self.add_event(REJECTED_FIELDS, times, field)
 
     def _observe(self, family: Family, series: Series, seconds: Sequence[int]) -> None:
         if seconds:
-            self._raise(series, histogram(seconds, self._bounds[family.buckets]))
+            self._add_to_series(series, histogram_value(seconds, self._bounds[family.buckets]))
 
-    def _raise(self, series: Series, value: Value) -> None:
-        known = self._counted.get(series)
-        self._counted[series] = value if known is None else tuple(map(add, known, value))
+    def _add_to_series(self, series: Series, value: Value) -> None:
+        known = self._added.get(series)
+        self._added[series] = value if known is None else tuple(map(add, known, value))
 
-    def _admitted(self, trunk: str) -> bool:
+    def _has_own_series(self, trunk: str) -> bool:
         """Say whether *trunk* has series of its own; once admitted it stays so."""
-        if trunk not in self.trunks and len(self.trunks) < self._most:
+        if trunk not in self.trunks and len(self.trunks) < self._max_labels:
             self.trunks |= {trunk}
         return trunk in self.trunks
 
 
-def _not_0(seconds: Sequence[int]) -> Sequence[int]:
+def _nonzero(seconds: Sequence[int]) -> Sequence[int]:
     return [each for each in seconds if each]
 
 
@@ -140,7 +140,7 @@ def _series_of(values: tuple[str, str, str]) -> tuple[Series, Series, Series, Se
     return records, duration, ring, talk
 
 
-def histogram(seconds: Sequence[int], bounds: tuple[int, ...]) -> Value:
+def histogram_value(seconds: Sequence[int], bounds: tuple[int, ...]) -> Value:
     """Return the histogram value of *seconds*: rows by bucket, then the sum."""
     counts = [0] * (len(bounds) + 1)
     bucket_of = _bucket_table(bounds)
@@ -153,7 +153,7 @@ def histogram(seconds: Sequence[int], bounds: tuple[int, ...]) -> Value:
     return (*counts, sum(seconds))
 
 
-def weighted_histogram(times: Mapping[int, int], bounds: tuple[int, ...]) -> Value:
+def histogram_value_of_counts(times: Mapping[int, int], bounds: tuple[int, ...]) -> Value:
     """Return the histogram value of numbers of which it is known how many *times* they came."""
     counts = [0] * (len(bounds) + 1)
     for number, count in times.items():

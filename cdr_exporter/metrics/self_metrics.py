@@ -12,11 +12,11 @@ from collections.abc import Iterable
 from .catalogue import FAMILIES, GAUGE, LAST_RECORD, PBX_RECORDS, UTC_OFFSET, Family
 from .totals import Bounds, Series, Value, zeros
 
-_UNKNOWN_AT_FIRST = {PBX_RECORDS, LAST_RECORD}
-_BY_THE_CLOCK_ALONE = {UTC_OFFSET}
+_ABSENT_UNTIL_FIRST_SET = {PBX_RECORDS, LAST_RECORD}
+_COMPUTED_AT_SCRAPE = {UTC_OFFSET}
 """Known when somebody looks."""
 
-_NOT_AT_ZERO = _UNKNOWN_AT_FIRST | _BY_THE_CLOCK_ALONE
+_NOT_AT_ZERO = _ABSENT_UNTIL_FIRST_SET | _COMPUTED_AT_SCRAPE
 
 
 class SelfMetrics:
@@ -47,7 +47,7 @@ class SelfMetrics:
         """Set a gauge."""
         self._gauges[Series(family.name, labels)] = value
 
-    def set_one(self, family: Family, label: str | None) -> None:
+    def set_only(self, family: Family, label: str | None) -> None:
         """Set the sample of *label* to 1 and the others of *family* to 0."""
         for known in family.known:
             self.set(family, float(known == label), known)

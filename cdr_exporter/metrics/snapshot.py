@@ -40,7 +40,7 @@ class Snapshot:
         """Say whether the call families are to be seen at *now*."""
         return self.shown and now.steady < self.fresh_until
 
-    def is_held(self, born: float, now: Now) -> bool:
+    def is_shown_at_zero(self, born: float, now: Now) -> bool:
         """Say whether a series born at *born* still stands at 0, for a scrape to see it so.
 
         A clock that was set back ends the hold rather than to prolong it.
@@ -53,7 +53,7 @@ class Snapshot:
         waits = [
             born + self.birth_hold - now.wall
             for born in births
-            if born != NOT_SHOWN_YET and self.is_held(born, now)
+            if born != NOT_SHOWN_YET and self.is_shown_at_zero(born, now)
         ]
         if self.shows_calls(now):
             waits.append(self.fresh_until - now.steady)

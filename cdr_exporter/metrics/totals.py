@@ -69,7 +69,7 @@ class Totals:
         births = dict.fromkeys((key for key in series if key not in self.series), born_at)
         return Totals(series, {**self.born, **births}, trunks)
 
-    def reborn(self, births: Mapping[float, float]) -> Totals:
+    def with_births_replaced(self, births: Mapping[float, float]) -> Totals:
         """Return these totals with births replaced: those of series born at a key of *births*."""
         if births.keys().isdisjoint(self.born.values()):
             return self
@@ -77,17 +77,17 @@ class Totals:
         return Totals(self.series, born, self.trunks)
 
 
-def first_totals(
-    trunks: Iterable[str] = (), numbers: Mapping[Series, Value] | None = None
+def initial_totals(
+    trunks: Iterable[str] = (), number_zeros: Mapping[Series, Value] | None = None
 ) -> Totals:
     """Return totals of which nothing was counted yet: what is known stands at 0.
 
-    *trunks* are trunk labels already seen, beside that of rows without a trunk. *numbers* are
+    *trunks* are trunk labels already seen, beside that of rows without a trunk. *number_zeros* are
     the series at 0 of the numbers that the user named.
     """
     known = frozenset({NO_TRUNK, *trunks})
     events = (f for f in FAMILIES if f.durable and f.kind == COUNTER)
-    series = {**trunk_zeros(known), **(numbers or {}), **zeros(events)}
+    series = {**trunk_zeros(known), **(number_zeros or {}), **zeros(events)}
     return Totals(series, dict.fromkeys(series, SHOWN_FROM_START), known)
 
 
@@ -106,12 +106,12 @@ def trunk_zeros(trunks: Iterable[str]) -> dict[Series, Value]:
 def zeros(families: Iterable[Family], bounds: Bounds | None = None) -> dict[Series, Value]:
     """Return every series of *families* that exists before anything happened, at 0."""
     return {
-        Series(family.name, values): (0,) * width(family, bounds or {})
+        Series(family.name, values): (0,) * value_length(family, bounds or {})
         for family in families
         for values in family.known_labels
     }
 
 
-def width(family: Family, bounds: Bounds) -> int:
+def value_length(family: Family, bounds: Bounds) -> int:
     """Return how many numbers a series of *family* has."""
     return len(bounds[family.buckets]) + 2 if family.kind == HISTOGRAM else 1

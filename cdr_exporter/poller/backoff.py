@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from ..errors import PBXError, TryAgain, WaitLong
 
 JITTER = 0.1
-FIRST, MOST = 2.0, 300.0
+FIRST_DELAY, MAX_DELAY = 2.0, 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +35,18 @@ class FailureStreak:
         """The label of the present failure."""
         return str(self.cause[0]) if self.cause else ""
 
-    def again(self, error: Exception) -> FailureStreak:
+    def after(self, error: Exception) -> FailureStreak:
         """Return the trouble after one more failure."""
         cause = _cause(error)
         times = self.times + 1 if cause == self.cause else 1
         return FailureStreak(cause, str(error), times, self.polls + 1)
 
-    def wait(self, error: Exception, chance: float) -> float:
+    def delay(self, error: Exception, random_fraction: float) -> float:
         """Return seconds to wait after *error*, which this trouble has taken in."""
         # What a person has to mend is waited for on its own account: it may be new. A server that
         # fails now so, now so, fails all the same.
         times = self.times if isinstance(error, WaitLong) else self.polls
-        return after_failure(error, times, chance)
+        return after_failure(error, times, random_fraction)
 
 
 NO_FAILURES = FailureStreak()
@@ -58,15 +58,15 @@ def _cause(error: Exception) -> tuple[object, ...]:
     return (error.reason, type(error), error.errcode, error.blocked)
 
 
-def after_success(interval: float, chance: float) -> float:
-    """Return seconds to wait; *chance* is from 0 up to 1."""
-    return interval * (1 + JITTER * (2 * chance - 1))
+def after_success(interval: float, random_fraction: float) -> float:
+    """Return seconds to wait; *random_fraction* is from 0 up to 1."""
+    return interval * (1 + JITTER * (2 * random_fraction - 1))
 
 
-def after_failure(error: Exception, times: int, chance: float) -> float:
+def after_failure(error: Exception, times: int, random_fraction: float) -> float:
     """Return seconds to wait after the same trouble *times* (1 or more) in a row."""
     doublings = min(times - 1, 16)
     if isinstance(error, WaitLong):
         return min(error.most, error.first * 2.0**doublings)
     asked = (error.retry_after or 0.0) if isinstance(error, TryAgain) else 0.0
-    return max(asked, chance * min(MOST, FIRST * 2.0**doublings))
+    return max(asked, random_fraction * min(MAX_DELAY, FIRST_DELAY * 2.0**doublings))

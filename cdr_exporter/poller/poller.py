@@ -52,15 +52,15 @@ class Poller:
         clock: Clock,
         publish: Callable[[Snapshot], None],
         attempted: bool = False,
-        chance: Callable[[], float] = random,
+        random_fraction: Callable[[], float] = random,
     ) -> None:
         self._pbx = pbx
         self._reader = reader
         self._self_metrics = self_metrics
         self._clock = clock
-        self._show = publish
+        self._put_snapshot = publish
         self._attempted = attempted
-        self._jitter = chance
+        self._random_fraction = random_fraction
         self._failures = backoff.NO_FAILURES
         self._state = PBXState(
             pbx,
@@ -69,7 +69,7 @@ class Poller:
             self_metrics=self_metrics,
             bounds=bounds,
             clock=clock,
-            committed=self.publish,
+            on_commit=self.publish,
         )
         self._tail = Tail(pbx, reader, self._state, self_metrics=self_metrics, clock=clock)
         self_metrics.set(STATE_WRITE_OK, 1)
@@ -104,7 +104,7 @@ class Poller:
     def publish(self) -> None:
         """Put a new snapshot in place of the old one."""
         self._self_metrics.set(BACKLOG, self._backlog)
-        self._show(
+        self._put_snapshot(
             Snapshot(
                 pbx=self._pbx.name,
                 totals=self._state.totals,
@@ -129,24 +129,24 @@ class Poller:
         self._failures = backoff.NO_FAILURES
         self._self_metrics.set(UP, 1)
         self._self_metrics.set(LAST_SUCCESS, self._clock.now().wall)
-        self._self_metrics.set_one(AUTH_BLOCKED, None)
+        self._self_metrics.set_only(AUTH_BLOCKED, None)
         if more:
             log.info("catching up", extra=self._say(backlog=self._backlog))
             return self._reader.last_duration
-        return backoff.after_success(self._pbx.poll_interval, self._jitter())
+        return backoff.after_success(self._pbx.poll_interval, self._random_fraction())
 
     def _failed(self, error: PBXError | StateNotWritten) -> float:
         """Count and log the failure; one that goes on is logged once."""
-        before, self._failures = self._failures, self._failures.again(error)
+        before, self._failures = self._failures, self._failures.after(error)
         if self._failures.cause != before.cause:
             log.warning(str(error), extra=self._say(reason=self._failures.reason))
         self._self_metrics.set(UP, 0)
         self._self_metrics.add(POLL_FAILURES, self._failures.reason)
         if isinstance(error, PBXError) and error.blocked:
-            self._self_metrics.set_one(AUTH_BLOCKED, error.blocked)
+            self._self_metrics.set_only(AUTH_BLOCKED, error.blocked)
         if self._failures.reason == "timeout":
             self._tail.timed_out()
-        return self._failures.wait(error, self._jitter())
+        return self._failures.delay(error, self._random_fraction())
 
     def _say(self, **fields: Any) -> dict[str, Any]:
         return {"fields": {"pbx": self._pbx.name, **fields}}

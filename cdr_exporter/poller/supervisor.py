@@ -29,7 +29,7 @@ from . import backoff
 from .board import SnapshotBoard
 from .poller import Poller
 
-_STATE_WAIT = 60.0
+_STATE_RETRY = 60.0
 """Seconds until a state file that could not be used is looked at again: it costs nobody."""
 
 _RAN_WELL = 600.0
@@ -83,7 +83,7 @@ class Supervisor:
         ends nothing: the thread will say so.
         """
         try:
-            self._store = self._opened()
+            self._store = self._open_store()
         except StateUnusable:
             self._store = None
 
@@ -112,23 +112,23 @@ class Supervisor:
             try:
                 self._poll_until_stopped()
             except (StateUnusable, StateInUse, OSError) as error:
-                wait = _STATE_WAIT
+                wait = _STATE_RETRY
                 self._self_metrics.add(POLL_FAILURES, "state")
                 log.error("not polled: %s", error, extra=self._say())
-                self._down(str(error))
+                self._publish_failure(str(error))
             except Exception as error:
                 ran_well = self._clock.now().steady - began > _RAN_WELL
                 times = 1 if ran_well else times + 1
                 wait = max(1.0, backoff.after_failure(error, times, random()))
                 log.exception("the poller failed and is started again", extra=self._say(wait=wait))
-                self._down(f"unexpected {type(error).__name__}, see the log")
+                self._publish_failure(f"unexpected {type(error).__name__}, see the log")
             else:
                 break
             self._clock.wait(wait)
         self._client.revoke()
 
     def _poll_until_stopped(self) -> None:
-        store = self._store or self._opened()
+        store = self._store or self._open_store()
         try:
             Poller(
                 self._pbx,
@@ -145,7 +145,7 @@ class Supervisor:
             self._store = None
             store.close()
 
-    def _opened(self) -> Store:
+    def _open_store(self) -> Store:
         store = Store(
             self._state_dir,
             self._pbx.name,
@@ -157,11 +157,11 @@ class Supervisor:
             self._self_metrics.set(STATE_RESET, when, reason)
             if when and store.ledger is None:
                 log.error("state set aside, counting anew from now", extra=self._say(reason=reason))
-        for family in store.dropped:
+        for family in store.dropped_histograms:
             log.warning("buckets changed, histogram begins anew", extra=self._say(family=family))
         return store
 
-    def _down(self, trouble: str) -> None:
+    def _publish_failure(self, trouble: str) -> None:
         self._self_metrics.set(UP, 0)
         last = self._board.of(self._pbx.name)
         self._board.put(self._snapshot(replace(last, attempted=True, trouble=trouble)))

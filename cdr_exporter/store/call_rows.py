@@ -40,6 +40,6 @@ def write(db: sqlite3.Connection, change: CallChange) -> None:
 
 def _rows(change: CallChange) -> Iterator[_Row]:
     for uid, call in change.opened.items():
-        yield uid, _json.encode(call.legs).decode(), call.seen
+        yield uid, _json.encode(call.legs).decode(), call.last_seen
     for uid, closed in change.closed.items():
         yield uid, _COUNTED if closed.counted else _PASSED, closed.ended_at

@@ -54,22 +54,22 @@ def write(db: sqlite3.Connection, after: Ledger, known: Ledger | None) -> None:
         _write_part(db, "id_ledger", after.id_ledger, {})
 
 
-def _ledger(db: sqlite3.Connection, part: str, facts: str, before: Ledger | None) -> Ledger:
-    said = msgspec.json.decode(facts, type=_Facts)
+def _ledger(db: sqlite3.Connection, part: str, text: str, before: Ledger | None) -> Ledger:
+    facts = msgspec.json.decode(text, type=_Facts)
     rows = dict(db.execute(f"SELECT identity, key FROM {_PARTS[part]}"))  # noqa: S608 (ours)
     return Ledger(
-        order=ORDER_BY_FIELD[said.order],
-        newest_key=said.newest_key,
-        remembered_from=said.remembered_from,
+        order=ORDER_BY_FIELD[facts.order],
+        newest_key=facts.newest_key,
+        remembered_from=facts.remembered_from,
         remembered=convert(rows, dict[int, int]),
-        unread=said.unread,
-        recheck=tuple(RecheckRange(*gap) for gap in said.recheck),
-        rejects=said.rejects,
-        watermark=Watermark(said.newest_end, said.broken_at, said.ahead),
-        first_read=said.first_read,
-        newest_at_start=said.newest_at_start,
+        unread=facts.unread,
+        recheck=tuple(RecheckRange(*gap) for gap in facts.recheck),
+        rejects=facts.rejects,
+        watermark=Watermark(facts.newest_end, facts.broken_at, facts.ahead),
+        first_read=facts.first_read,
+        newest_at_start=facts.newest_at_start,
         id_ledger=before,
-        lowest_remembered=min([said.remembered_from, *rows.values()]),
+        lowest_remembered=min([facts.remembered_from, *rows.values()]),
     )
 
 

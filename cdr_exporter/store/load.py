@@ -17,7 +17,7 @@ from ..metrics.totals import Bounds, Series, Totals
 from . import call_rows, ledger_rows
 
 
-class Contents(NamedTuple):
+class SavedState(NamedTuple):
     """All that a state file says; *totals* hold once there is a *ledger*."""
 
     bounds: Bounds
@@ -27,15 +27,15 @@ class Contents(NamedTuple):
     calls: TrackedCalls
 
 
-def contents(db: sqlite3.Connection) -> Contents:
+def read_state(db: sqlite3.Connection) -> SavedState:
     """Read the whole file."""
-    meta = meta_of(db)
+    meta = read_meta(db)
     bounds = msgspec.json.decode(meta.get("bounds", "{}"), type=dict[str, tuple[int, ...]])
     resets = {reason: float(meta.get(f"reset_{reason}", 0)) for reason in STATE_RESETS}
-    return Contents(bounds, resets, ledger_rows.read(db), _totals(db), call_rows.read(db))
+    return SavedState(bounds, resets, ledger_rows.read(db), _totals(db), call_rows.read(db))
 
 
-def meta_of(db: sqlite3.Connection) -> dict[str, Any]:
+def read_meta(db: sqlite3.Connection) -> dict[str, Any]:
     """Read what the file says of itself."""
     return dict(db.execute("SELECT key, value FROM meta"))
 

@@ -15,16 +15,16 @@ from pathlib import Path
 import msgspec
 
 from ..errors import StateInUse, StateUnusable
-from .load import contents, meta_of
+from .load import read_meta, read_state
 from .schema import APPLICATION_ID, PRAGMAS, SCHEMA, VERSION
 
 
-def identity(client_id: str) -> str:
+def client_hash(client_id: str) -> str:
     """Return what stands for *client_id* in the file."""
     return hashlib.sha256(client_id.encode()).hexdigest()
 
 
-def locked(path: Path) -> int:
+def take_lock(path: Path) -> int:
     """Take the lock at *path* and return its descriptor; raises `StateInUse`."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -75,7 +75,7 @@ def _sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
-def why_unusable(path: Path, client: str) -> str | None:
+def reason_to_set_aside(path: Path, client: str) -> str | None:
     """Return why the file at *path* cannot be used (a label value), or None.
 
     Raises `StateUnusable` for a newer version or another *client*, which are to be left alone.
@@ -86,7 +86,7 @@ def why_unusable(path: Path, client: str) -> str | None:
         return "empty"  # SQLite would take it for a new database without a word
     try:
         with _read_only(path) as db:
-            return _judge(db, path, client)
+            return _find_fault(db, path, client)
     except sqlite3.OperationalError as error:
         # A table that is not there is a plain ERROR; all others are about disk and permissions.
         if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) != sqlite3.SQLITE_ERROR:
@@ -96,7 +96,7 @@ def why_unusable(path: Path, client: str) -> str | None:
         return "corrupt"
 
 
-def _judge(db: sqlite3.Connection, path: Path, client: str) -> str | None:
+def _find_fault(db: sqlite3.Connection, path: Path, client: str) -> str | None:
     [[application]] = db.execute("PRAGMA application_id")
     [[version]] = db.execute("PRAGMA user_version")
     if application != APPLICATION_ID or version < VERSION:
@@ -109,12 +109,12 @@ def _judge(db: sqlite3.Connection, path: Path, client: str) -> str | None:
     [[verdict], *_] = db.execute("PRAGMA quick_check(1)")
     if verdict != "ok":
         return "corrupt"
-    if meta_of(db)["client"] != client:
+    if read_meta(db)["client"] != client:
         raise StateUnusable(
             f"{path} counts for another client_id; move the file away to begin anew, or give "
             "this PBX another name"
         )
-    contents(db)
+    read_state(db)
     return None
 
 
@@ -133,7 +133,7 @@ def _read_only(path: Path) -> Iterator[sqlite3.Connection]:
             index.unlink(missing_ok=True)
 
 
-def unusable(path: Path, error: sqlite3.Error) -> StateUnusable:
+def unusable_error(path: Path, error: sqlite3.Error) -> StateUnusable:
     """Say what SQLite said, and the remedy."""
     return StateUnusable(
         f"{path}: {error}; free space on the disk, and make file and directory readable and "

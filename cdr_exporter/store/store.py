@@ -15,16 +15,16 @@ from ..calls import NO_CHANGE, CallChange, TrackedCalls
 from ..errors import StateNotWritten
 from ..ledger import Ledger
 from ..metrics.catalogue import FAMILIES, HISTOGRAM, NUMBER_FAMILIES
-from ..metrics.totals import Bounds, Series, Totals, Value, first_totals
+from ..metrics.totals import Bounds, Series, Totals, Value, initial_totals
 from . import call_rows, ledger_rows
-from .load import contents
-from .open_file import connect, create, identity, locked, unusable, why_unusable
+from .load import read_state
+from .open_file import client_hash, connect, create, reason_to_set_aside, take_lock, unusable_error
 from .schema import CHUNK
 
 _json = msgspec.json.encode
 
 
-class _Written(NamedTuple):
+class _SavedSeries(NamedTuple):
     """The series in the file by their number, and their values there."""
 
     order: list[Series]
@@ -36,8 +36,8 @@ class Store:
 
     *calls* are those that are open, and those counted a while ago.
 
-    *resets* tells when (epoch seconds) an unusable file was last set aside, by reason. *dropped*
-    names families whose buckets changed since, so that they began anew at 0.
+    *resets* tells when (epoch seconds) an unusable file was last set aside, by reason.
+    *dropped_histograms* names families whose buckets changed since, so that they began anew at 0.
     """
 
     def __init__(
@@ -46,34 +46,34 @@ class Store:
         name: str,
         client_id: str,
         bounds: Bounds,
-        numbers: Mapping[Series, Value] | None = None,
+        number_zeros: Mapping[Series, Value] | None = None,
     ) -> None:
         """Open or create *name*'s state in *directory*.
 
-        *numbers* are the series at 0 of the numbers that the user named; others of their
+        *number_zeros* are the series at 0 of the numbers that the user named; others of their
         families are dropped.
 
         Raises `StateInUse`, `StateUnusable`, or OSError where the directory is no good.
         """
         self.path = directory / f"{name}.db"
         self.ledger: Ledger | None = None
-        self._in_file: Ledger | None = None
+        self._ledger_in_file: Ledger | None = None
         self.calls = TrackedCalls()
-        self._numbers = numbers or {}
-        self.totals = first_totals(numbers=self._numbers)
-        self._written = _Written([], [])
+        self._number_zeros = number_zeros or {}
+        self.totals = initial_totals(number_zeros=self._number_zeros)
+        self._saved_series = _SavedSeries([], [])
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             with ExitStack() as held:
-                held.callback(os.close, locked(directory / f"{name}.lock"))
-                reason = why_unusable(self.path, identity(client_id))
+                held.callback(os.close, take_lock(directory / f"{name}.lock"))
+                reason = reason_to_set_aside(self.path, client_hash(client_id))
                 if reason or not self.path.exists():
-                    create(self.path, identity(client_id), reason)
+                    create(self.path, client_hash(client_id), reason)
                 self._db = held.enter_context(closing(connect(self.path)))
                 self._load(bounds)
-                self._held = held.pop_all()
+                self._resources = held.pop_all()
         except sqlite3.Error as error:
-            raise unusable(self.path, error) from None
+            raise unusable_error(self.path, error) from None
 
     def commit(self, ledger: Ledger, totals: Totals, calls: CallChange = NO_CHANGE) -> None:
         """Make *ledger*, *totals* and the change of *calls* durable together.
@@ -82,25 +82,25 @@ class Store:
         """
         try:
             with self._transaction():
-                ledger_rows.write(self._db, ledger, self._in_file)
+                ledger_rows.write(self._db, ledger, self._ledger_in_file)
                 call_rows.write(self._db, calls)
                 written = self._write_series(totals)
         except sqlite3.Error as error:
             raise StateNotWritten(
                 f"{self.path}: {error}; free space on the disk and make the file writable"
             ) from None
-        self._written = written
-        self._in_file = self.ledger = ledger
+        self._saved_series = written
+        self._ledger_in_file = self.ledger = ledger
         self.totals = totals
         self.calls.apply(calls)
 
-    def note(self, ledger: Ledger) -> None:
+    def keep_read_times(self, ledger: Ledger) -> None:
         """Keep what is worth no commit: *ledger* differs by when its gaps were read."""
         self.ledger = ledger
 
     def close(self) -> None:
         """Let the file and its lock go; may be called twice."""
-        self._held.close()
+        self._resources.close()
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -114,13 +114,13 @@ class Store:
                 self._db.execute("ROLLBACK")
             raise
 
-    def _write_series(self, after: Totals) -> _Written:
+    def _write_series(self, after: Totals) -> _SavedSeries:
         """Write what differs from what is in the file; return what is there then."""
-        order, before = self._written
+        order, before = self._saved_series
         if len(after.series) > len(order):
             known = frozenset(order)
             order = [*order, *(key for key in after.series if key not in known)]
-            self._name(order, len(before), after)
+            self._insert_series(order, len(before), after)
         if after.born is not self.totals.born:
             self._write_births(order[: len(before)], after)
         values = list(map(after.series.__getitem__, order))
@@ -129,9 +129,9 @@ class Store:
             if part != before[first : first + CHUNK]:
                 row = (first // CHUNK, _json(part))
                 self._db.execute("INSERT OR REPLACE INTO chunk VALUES (?, ?)", row)
-        return _Written(order, values)
+        return _SavedSeries(order, values)
 
-    def _name(self, order: list[Series], first: int, totals: Totals) -> None:
+    def _insert_series(self, order: list[Series], first: int, totals: Totals) -> None:
         """Write down what the numbers from *first* on stand for."""
         rows = (
             (number, key.family, _json(key.labels), totals.born[key])
@@ -149,31 +149,32 @@ class Store:
         self._db.executemany("UPDATE series SET born = ? WHERE number = ?", moved)
 
     def _load(self, bounds: Bounds) -> None:
-        before, self.resets, self.ledger, totals, self.calls = contents(self._db)
-        self._in_file = self.ledger
+        before, self.resets, self.ledger, totals, self.calls = read_state(self._db)
+        self._ledger_in_file = self.ledger
         if self.ledger is not None:
             # What this version counts and an older one did not know stands at 0.
-            known = first_totals(totals.trunks, self._numbers)
+            known = initial_totals(totals.trunks, self._number_zeros)
             series = {**known.series, **totals.series}
             self.totals = Totals(series, {**known.born, **totals.born}, totals.trunks)
-            self._written = _Written(list(totals.series), list(totals.series.values()))
-        changed = _rebucketed(before, bounds) if before else ()
-        self.dropped = tuple(name for name in changed if self._counts(name))
-        if before != bounds or self._has_old_numbers():
+            self._saved_series = _SavedSeries(list(totals.series), list(totals.series.values()))
+        changed = _histograms_with_new_bounds(before, bounds) if before else ()
+        self.dropped_histograms = tuple(name for name in changed if self._has_series_of(name))
+        if before != bounds or self._has_unnamed_numbers():
             self._rewrite(bounds)
 
-    def _counts(self, family: str) -> bool:
+    def _has_series_of(self, family: str) -> bool:
         return any(key.family == family for key in self.totals.series)
 
-    def _has_old_numbers(self) -> bool:
-        return any(_is_number(key) and key not in self._numbers for key in self.totals.series)
+    def _has_unnamed_numbers(self) -> bool:
+        return any(_is_number(key) and key not in self._number_zeros for key in self.totals.series)
 
     def _rewrite(self, bounds: Bounds) -> None:
         """Forget what cannot go on: histograms of other bounds, and numbers no longer named."""
         kept = {
             key: value
             for key, value in self.totals.series.items()
-            if key.family not in self.dropped and (not _is_number(key) or key in self._numbers)
+            if key.family not in self.dropped_histograms
+            and (not _is_number(key) or key in self._number_zeros)
         }
         born = {key: self.totals.born[key] for key in kept}
         totals = Totals(kept, born, self.totals.trunks)
@@ -182,8 +183,8 @@ class Store:
             if self.ledger is not None:
                 self._db.execute("DELETE FROM series")
                 self._db.execute("DELETE FROM chunk")
-                self._written = _Written([], [])
-                self._written = self._write_series(totals)
+                self._saved_series = _SavedSeries([], [])
+                self._saved_series = self._write_series(totals)
         self.totals = totals
 
 
@@ -194,7 +195,7 @@ def _is_number(series: Series) -> bool:
 _NUMBER_NAMES = frozenset(family.name for family in NUMBER_FAMILIES)
 
 
-def _rebucketed(before: Bounds, after: Bounds) -> tuple[str, ...]:
+def _histograms_with_new_bounds(before: Bounds, after: Bounds) -> tuple[str, ...]:
     """Return the names of the durable histograms whose bounds differ."""
     durable = (f for f in FAMILIES if f.durable and f.kind == HISTOGRAM)
     return tuple(f.name for f in durable if before.get(f.buckets) != tuple(after[f.buckets]))

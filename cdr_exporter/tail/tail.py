@@ -100,7 +100,7 @@ class Tail:
         # Where the first page took all the time, one more request is made: each poll gets further.
         deadline = max(deadline, self._clock.now().steady + 0.001)
         more = self._read_unread(deadline) or (
-            self._recheck_due(deadline) and not self._state.all_read
+            self._recheck_due(deadline) and not self._state.all_rechecked
         )
         if not more and not self._state.unread:
             self._state.count_finished_calls()
@@ -249,7 +249,7 @@ class Tail:
         if self._state.ledger is None:
             self._empty_since = self._empty_since or self._clock.now().wall
             self._state.visibility.shown = True
-        self._state.note_page(())
+        self._state.saw_page(())
 
     def _start(self, first_page: Page) -> None:
         """Begin a ledger with the first rows ever seen.
@@ -266,7 +266,7 @@ class Tail:
             verdict = PageVerdict(
                 from_now(_reject_without_id(first_page), self._clock.now().wall), new, left_out=old
             )
-            self._state.keep(verdict, first_page, self._totals_at_zero(old), baseline=False)
+            self._state.apply_page(verdict, first_page, self._totals_at_zero(old), baseline=False)
             self._plan.record_page(first_page, 0, ())
         else:
             self._state.visibility.shown = False
@@ -283,7 +283,7 @@ class Tail:
     def _totals_at_zero(self, old: Iterable[Record]) -> Totals:
         """Return totals at 0 for the trunks of *old* rows, newest first, up to `max_trunks`."""
         trunks = dict.fromkeys(labels_of(row).trunk for row in old)
-        return self._state.first_totals(list(trunks)[: self._pbx.max_trunks])
+        return self._state.initial_totals(list(trunks)[: self._pbx.max_trunks])
 
     # --- any page --------------------------------------------------------------------------------
 
@@ -310,7 +310,7 @@ class Tail:
                 row for row in page.rows if ledger.watermark.may_predate_break(row)
             )
         baseline = ledger.in_baseline
-        self._state.keep(
+        self._state.apply_page(
             verdict._replace(lineage_broke=table.lineage_broke), page, totals, baseline=baseline
         )
         self._plan.record_page(page, len(verdict.counted), self._state.unread, self._state.due)

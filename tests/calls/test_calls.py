@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from cdr_exporter.calls import OUTCOMES, Call, CallRules, Leg, call_of
+from cdr_exporter.calls import OUTCOMES, Call, CallRules, Leg, assemble_call
 from cdr_exporter.cdr import decode
 from cdr_exporter.settings import MACHINE_CALLEES
 
@@ -18,7 +18,7 @@ from ..support.paths import PRINTED_ANSWER
 
 
 def call(trace: str, reading: CallRules | None = None) -> Call:
-    return call_of(legs(trace, reading))
+    return assemble_call(legs(trace, reading))
 
 
 def expect(
@@ -34,7 +34,7 @@ def expect(
     """Assert what became of *trace*, in whatever order its rows come."""
     parts = legs(trace)
     for order in (parts, parts[::-1], random.Random(7).sample(parts, len(parts))):
-        it = call_of(order)
+        it = assemble_call(order)
         assert (it.outcome, it.call_type, it.trunk) == (outcome, call_type, trunk)
         assert (it.wait, it.talk, it.duration, it.legs) == (wait, talk, duration, len(parts))
 
@@ -238,7 +238,7 @@ def test_a_failed_outbound_call_counts_under_the_trunk_that_failed_first() -> No
 def test_the_four_rows_of_the_contracts_example_are_four_calls() -> None:
     printed = PRINTED_ANSWER.read_text()
     body = printed[: printed.index(",\n       ... ...")] + "]}"
-    found = [call_of([leg]) for leg in legs_of(decode(body.encode()).rows)]
+    found = [assemble_call([leg]) for leg in legs_of(decode(body.encode()).rows)]
 
     assert [(each.outcome, each.call_type, each.trunk, each.wait, each.talk) for each in found] == [
         ("answered", "Internal", "none", 2, 46),
@@ -322,14 +322,14 @@ def test_the_order_in_which_legs_come_decides_nothing(
     shuffled = parts[:]
     chance.shuffle(shuffled)
 
-    assert call_of(shuffled)._replace(queues=()) == call_of(parts)._replace(queues=())
-    assert sorted(call_of(shuffled).queues) == sorted(call_of(parts).queues)
+    assert assemble_call(shuffled)._replace(queues=()) == assemble_call(parts)._replace(queues=())
+    assert sorted(assemble_call(shuffled).queues) == sorted(assemble_call(parts).queues)
 
 
 @pytest.mark.fault("H9")
 @given(st.lists(any_leg, min_size=1, max_size=7))
 def test_a_call_is_made_of_its_legs(parts: list[Leg]) -> None:
-    it = call_of(parts)
+    it = assemble_call(parts)
 
     assert it.outcome in {leg.outcome for leg in parts}
     assert it.trunk in {leg.trunk for leg in parts}
@@ -346,7 +346,7 @@ def test_a_call_is_made_of_its_legs(parts: list[Leg]) -> None:
 def test_a_call_of_one_leg_is_what_that_leg_is(leg: Leg) -> None:
     # A second leg that adds nothing takes the way of several.
     echo = Leg(leg.started_at, "unknown", leg.call_type, "none")
-    it, with_echo = call_of([leg]), call_of([leg, echo])
+    it, with_echo = assemble_call([leg]), assemble_call([leg, echo])
 
     assert it.legs == 1
     assert with_echo._replace(legs=1) == it
@@ -354,7 +354,7 @@ def test_a_call_of_one_leg_is_what_that_leg_is(leg: Leg) -> None:
 
 @given(any_leg, st.lists(any_leg, max_size=5))
 def test_another_leg_never_makes_the_outcome_weaker(one: Leg, parts: list[Leg]) -> None:
-    before, after = (OUTCOMES.index(call_of(each).outcome) for each in ([one], [one, *parts]))
+    before, after = (OUTCOMES.index(assemble_call(each).outcome) for each in ([one], [one, *parts]))
 
     assert after <= before
 
@@ -420,7 +420,7 @@ def test_the_longest_beginning_of_the_number_dialled_is_its_destination(
     [row] = rows("0  X  ANSWERED  1  9  out  sip")
     [leg] = legs_of([replace(row, call_to=dialled)], NUMBERS)
 
-    assert dict(call_of([leg]).talk_by_destination) == {destination: 9}
+    assert dict(assemble_call([leg]).talk_by_destination) == {destination: 9}
 
 
 def test_a_call_that_is_forwarded_out_has_a_destination_and_one_that_comes_in_has_none() -> None:
@@ -459,7 +459,7 @@ def test_nothing_personal_is_kept_of_a_row() -> None:
 
 
 @pytest.mark.parametrize(
-    ("trace", "hands_on"),
+    ("trace", "another_may_follow"),
     [
         ("0  IVR Main<6200>   ANSWERED   0  9  in  sip  ivr_key_queue", True),
         ("0  IVR Main<6200>   ANSWERED   0  9  in  sip", True),
@@ -475,5 +475,7 @@ def test_nothing_personal_is_kept_of_a_row() -> None:
         ("0  0301             FAILED     0  0  out  sip", False),
     ],
 )
-def test_the_reason_tells_whether_a_leg_hands_the_call_on(trace: str, hands_on: bool) -> None:
-    assert [leg.hands_on for leg in legs(trace)] == [hands_on]
+def test_the_reason_tells_whether_a_leg_hands_the_call_on(
+    trace: str, another_may_follow: bool
+) -> None:
+    assert [leg.another_may_follow for leg in legs(trace)] == [another_may_follow]

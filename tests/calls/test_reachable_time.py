@@ -8,52 +8,52 @@ LONGEST_CALL = 3600.0
 EVER = float("inf")
 
 
-def answered(*polls: tuple[float, bool], known: float = 100.0) -> ReachableTime:
+def reachable(*polls: tuple[float, bool], known: float = 100.0) -> ReachableTime:
     """Return the time after *polls*: when each began, and whether it succeeded."""
     it = ReachableTime(known, LONGEST_CALL)
     for at, succeeded in polls:
-        it.begin(wall=1_000_000 + at, steady=at)
+        it.begin_poll(wall=1_000_000 + at, steady=at)
         if succeeded:
-            it.succeed()
+            it.end_poll()
     return it
 
 
 def test_it_goes_on_from_what_the_state_knows() -> None:
-    assert answered((7, True)).at(7) == 100
+    assert reachable((7, True)).at(7) == 100
 
 
 def test_it_passes_between_polls_that_succeed() -> None:
-    assert answered((0, True), (30, True), (60, True)).at(60) == 160
+    assert reachable((0, True), (30, True), (60, True)).at(60) == 160
 
 
 def test_it_passes_within_a_poll() -> None:
-    assert answered((0, True), (30, False)).at(42) == 142
+    assert reachable((0, True), (30, False)).at(42) == 142
 
 
 def test_it_stands_still_after_a_poll_that_failed() -> None:
-    assert answered((0, True), (30, False), (600, True), (630, True)).at(630) == 160
+    assert reachable((0, True), (30, False), (600, True), (630, True)).at(630) == 160
 
 
 def test_by_id_a_poll_covers_all_up_to_its_beginning() -> None:
-    assert answered((0, True), (30, True)).covered(EVER) == 130
+    assert reachable((0, True), (30, True)).read_until(EVER) == 130
 
 
 def test_by_time_only_a_whole_sweep_covers_what_was_there_when_it_began() -> None:
-    it = answered((0, True), (30, True), (60, True))
+    it = reachable((0, True), (30, True), (60, True))
 
-    assert it.covered(1_000_059) == 130
-    assert it.covered(1_000_060) == 160
+    assert it.read_until(1_000_059) == 130
+    assert it.read_until(1_000_060) == 160
 
 
 def test_without_a_sweep_of_ours_only_what_can_bring_no_rows_is_covered() -> None:
-    it = answered((0, True), (30, True))
+    it = reachable((0, True), (30, True))
 
-    assert it.covered(0) == 100 - LONGEST_CALL
+    assert it.read_until(0) == 100 - LONGEST_CALL
 
 
 def test_a_wall_clock_that_is_set_back_covers_nothing_too_early() -> None:
-    it = answered((0, True), (30, True))
-    it.begin(wall=999_000, steady=60)
+    it = reachable((0, True), (30, True))
+    it.begin_poll(wall=999_000, steady=60)
 
-    assert it.covered(1_000_031) == 160
-    assert it.covered(998_999) == 100 - LONGEST_CALL
+    assert it.read_until(1_000_031) == 160
+    assert it.read_until(998_999) == 100 - LONGEST_CALL

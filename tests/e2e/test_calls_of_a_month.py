@@ -101,7 +101,7 @@ class Month:
             bounds=BOUNDS,
             clock=self.clock,
             publish=lambda _: None,
-            chance=lambda: 0.5,
+            random_fraction=lambda: 0.5,
         )
 
     def poll(self) -> None:

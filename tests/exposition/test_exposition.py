@@ -31,10 +31,10 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from cdr_exporter.calls import CallRules, call_of
+from cdr_exporter.calls import CallRules, assemble_call
 from cdr_exporter.clock import Now
 from cdr_exporter.exposition import Body, Exposition
-from cdr_exporter.metrics.call_metrics import number_zeros, series_of_calls
+from cdr_exporter.metrics.call_metrics import count_calls, number_zeros
 from cdr_exporter.metrics.catalogue import (
     BUILD_INFO,
     COUNTER,
@@ -45,10 +45,10 @@ from cdr_exporter.metrics.catalogue import (
     UP,
     Family,
 )
-from cdr_exporter.metrics.row_metrics import PageCount, grouped
+from cdr_exporter.metrics.row_metrics import PageCount, group_by_labels
 from cdr_exporter.metrics.self_metrics import SelfMetrics
 from cdr_exporter.metrics.snapshot import Snapshot
-from cdr_exporter.metrics.totals import Bounds, Series, Totals, Value, first_totals
+from cdr_exporter.metrics.totals import Bounds, Series, Totals, Value, initial_totals
 
 from ..support.call_traces import legs
 from ..support.programs import require
@@ -81,7 +81,7 @@ NUMBERS = CallRules(
     dids={"1": "sales"}, queues={"6400": "support"}, destinations={"premium": ("0900",)}
 )
 CALLS = [
-    call_of(legs(trace, NUMBERS))
+    assemble_call(legs(trace, NUMBERS))
     for trace in (
         "0  Queue Q<6400>  ANSWERED   5  60  in  gsm  did=1",
         "0  Ada<2001>      NO ANSWER  7  0   in  gsm",
@@ -99,9 +99,9 @@ def full_snapshot(pbx: str = "hq", **fields: Any) -> Snapshot:
         record(3, src_trunk="too many"),
         record(4, src_trunk="", disposition="NO ANSWER", ring_duration=20),
     ]
-    count.add(grouped(rows))
-    series = {**count.series(), **series_of_calls(CALLS, (), BOUNDS, count.trunks)}
-    totals = first_totals(numbers=number_zeros(NUMBERS)).merged(series, count.trunks, 0.0)
+    count.add_rows(group_by_labels(rows))
+    series = {**count.series(), **count_calls(CALLS, (), BOUNDS, count.trunks)}
+    totals = initial_totals(number_zeros=number_zeros(NUMBERS)).merged(series, count.trunks, 0.0)
     self_metrics = SelfMetrics(BOUNDS)
     self_metrics.observe(INGEST_DELAY, [3, 4_000_000])
     self_metrics.set(UP, 1)

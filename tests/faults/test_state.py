@@ -62,14 +62,14 @@ class Kills:
         self.directory = directory
         self.points: list[tuple[str, Path, int]] = []
         harness.store._db.set_trace_callback(lambda statement: self.at(statement.split()[0]))
-        publish = harness.poller._show
+        publish = harness.poller._put_snapshot
 
         def publishing(snapshot: Snapshot) -> None:
             self.at("publish")
             publish(snapshot)
             self.at("published")
 
-        harness.poller._show = publishing
+        harness.poller._put_snapshot = publishing
 
     def at(self, point: str) -> None:
         copy = self.directory / f"kill-{len(self.points)}"

@@ -18,7 +18,7 @@ from cdr_exporter.ingest.call_assembly import CallAssembler
 from cdr_exporter.ledger import Ledger, PageVerdict
 from cdr_exporter.ledger.page import page_of, query
 from cdr_exporter.ledger.watermark import Watermark
-from cdr_exporter.metrics.row_metrics import grouped
+from cdr_exporter.metrics.row_metrics import group_by_labels
 from cdr_exporter.metrics.totals import Series
 from cdr_exporter.settings import MACHINE_CALLEES, PBX, SecretSource
 
@@ -395,13 +395,19 @@ def test_what_came_after_the_poll_began_waits_for_the_next_poll(offset: int, ove
     [row] = rows("0  IVR Main<6200>  ANSWERED  0  20  in  sip", first_id=77)
     page = page_of(query(offset // 20 + 1, 20), CDRAnswer(errcode=0, total=500, rows=[row]))
     ledger = Ledger(newest_key=77, watermark=Watermark(newest_end=int(now.wall)))
-    verdict, whole = assembler.after_page(
-        calls, PageVerdict(ledger, [row]), grouped([row]), page, now, newest_key=76, shown=False
+    verdict, whole = assembler.judge_page(
+        calls,
+        PageVerdict(ledger, [row]),
+        group_by_labels([row]),
+        page,
+        now,
+        newest_key=76,
+        shown=False,
     )
     calls.apply(verdict.change)
 
     assert whole == []
-    assert len(assembler.after_poll(calls, ledger, now, shown=False).finished) == over
+    assert len(assembler.judge_end_of_poll(calls, ledger, now, shown=False).finished) == over
 
 
 @pytest.mark.fault("H4")
@@ -483,7 +489,7 @@ def test_one_by_one_a_call_whose_caller_hung_up_is_not_waited_for_long(
 def test_calls_beyond_the_bound_are_counted_as_they_stand_and_it_shows(
     office: Callable[..., Office], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(open_calls, "MOST_OPEN", 10)
+    monkeypatch.setattr(open_calls, "MAX_OPEN_CALLS", 10)
     it = office()
     for number in range(15):
         it.show(IVR, uid=f"call-{number}")
@@ -497,7 +503,7 @@ def test_calls_beyond_the_bound_are_counted_as_they_stand_and_it_shows(
 def test_closed_calls_are_remembered_in_bounds(
     office: Callable[..., Office], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(open_calls, "MOST_CLOSED", 10)
+    monkeypatch.setattr(open_calls, "MAX_CLOSED_CALLS", 10)
     it = office()
     for number in range(25):
         it.show(AGENT, uid=f"call-{number}")

@@ -16,7 +16,7 @@ def at(seconds: float) -> Now:
 def visibility(*, shown: bool = True) -> Visibility:
     it = Visibility(stale_after=300, birth_hold=120)
     it.shown = shown
-    it.note_page(at(0))
+    it.saw_page(at(0))
     return it
 
 
@@ -34,7 +34,7 @@ def test_silence_hides_until_caught_up(seconds: float, shown: bool) -> None:
 
 def test_a_page_puts_silence_off() -> None:
     it = visibility()
-    it.note_page(at(200))
+    it.saw_page(at(200))
     it.hide_if_stale(at(499))
 
     assert it.shown
@@ -42,10 +42,10 @@ def test_a_page_puts_silence_off() -> None:
 
 def test_what_comes_to_be_while_hidden_is_born_when_it_is_first_shown() -> None:
     it = visibility(shown=False)
-    totals = born(it.birth(at(0)))
-    hidden = it.settled(totals, at(50))
+    totals = born(it.born_at(at(0)))
+    hidden = it.with_births(totals, at(50))
     it.shown = True
-    shown = it.settled(totals, at(60))
+    shown = it.with_births(totals, at(60))
 
     assert totals.born == {SERIES: NOT_SHOWN_YET}
     assert hidden is totals
@@ -63,7 +63,7 @@ def test_what_comes_to_be_while_hidden_is_born_when_it_is_first_shown() -> None:
 )
 def test_the_end_of_a_hold_is_kept(seconds: float, over: bool) -> None:
     totals = born(at(0).wall)
-    settled = visibility().settled(totals, at(seconds))
+    updated = visibility().with_births(totals, at(seconds))
 
-    assert settled.born[SERIES] == (SHOWN_FROM_START if over else at(0).wall)
-    assert (settled is totals) != over
+    assert updated.born[SERIES] == (SHOWN_FROM_START if over else at(0).wall)
+    assert (updated is totals) != over

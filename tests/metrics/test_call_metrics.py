@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 
-from cdr_exporter.calls import OUTCOMES, CallRules, call_of
+from cdr_exporter.calls import OUTCOMES, CallRules, assemble_call
 from cdr_exporter.ingest import call_assembly
 from cdr_exporter.ingest.call_assembly import CallAssembler, call_rules_of
-from cdr_exporter.metrics.call_metrics import number_zeros, series_of_calls
+from cdr_exporter.metrics.call_metrics import count_calls, number_zeros
 from cdr_exporter.metrics.catalogue import CALL_FAMILIES
 from cdr_exporter.metrics.self_metrics import SelfMetrics
 from cdr_exporter.metrics.totals import Series, Value
@@ -37,7 +37,7 @@ TRUNKS = frozenset({"none", "sip", "PSTN"})
 
 def counted(trace: str, **call_rules: Any) -> dict[Series, Value]:
     parts = legs(trace, CallRules(MACHINE_CALLEES, **call_rules))
-    return dict(series_of_calls([call_of(parts)], (), BOUNDS, TRUNKS))
+    return dict(count_calls([assemble_call(parts)], (), BOUNDS, TRUNKS))
 
 
 def observation(value: Value, bounds: str) -> tuple[float, int]:
@@ -214,10 +214,12 @@ def test_rows_that_are_whole_calls_count_as_their_legs_would(
         patch.setattr(tail, "START_PAGE_ROWS", 5)
         patch.setattr(read_plan, "LARGEST_PAGE", 5)
         patch.setattr(page_size, "LARGEST_PAGE", 5)
-        patch.setattr(call_assembly, "_EDGE", 1)
+        patch.setattr(call_assembly, "_ROWS_AT_PAGE_END", 1)
         short = all_counted(rows, numbers)
         patch.setattr(
-            CallAssembler, "_split_whole_calls", lambda self, groups, several_legs, at: ((), groups)
+            CallAssembler,
+            "_split_off_single_leg_calls",
+            lambda self, groups, multi_leg_uids, at: ((), groups),
         )
         long = all_counted(rows, numbers)
 

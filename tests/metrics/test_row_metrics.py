@@ -17,8 +17,8 @@ from cdr_exporter.metrics.catalogue import (
     PRE_BREAK_RECORDS,
     REUSED_IDS,
 )
-from cdr_exporter.metrics.row_metrics import PageCount, grouped
-from cdr_exporter.metrics.totals import Bounds, Series, Totals, Value, first_totals
+from cdr_exporter.metrics.row_metrics import PageCount, group_by_labels
+from cdr_exporter.metrics.totals import Bounds, Series, Totals, Value, initial_totals
 from cdr_exporter.settings import RING_BUCKETS
 
 from ..support.rows import BOUNDS, record
@@ -35,7 +35,7 @@ def count(
     bounds: Bounds = BOUNDS,
 ) -> PageCount:
     counted = PageCount(bounds, trunks, max_trunks)
-    counted.add(grouped(rows))
+    counted.add_rows(group_by_labels(rows))
     return counted
 
 
@@ -194,7 +194,7 @@ rows_of_any_kind = st.lists(
 
 
 def totals_of(pages: Iterable[Iterable[Record]], max_trunks: int = 200) -> Totals:
-    totals = first_totals()
+    totals = initial_totals()
     for rows in pages:
         counted = count(rows, trunks=totals.trunks, max_trunks=max_trunks)
         totals = totals.merged(counted.series(), counted.trunks, 100.0)
@@ -359,7 +359,7 @@ def test_rows_without_id_are_counted_like_any_other() -> None:
 
 def test_each_rejected_row_is_told_by_its_reason() -> None:
     counted = count([])
-    counted.reject([Rejected("id", 1), Rejected("shape", 2), Rejected("id", 3)])
+    counted.add_rejected([Rejected("id", 1), Rejected("shape", 2), Rejected("id", 3)])
 
     assert events(counted) == {
         ("rejected_records_total", "id"): 2,
@@ -369,9 +369,9 @@ def test_each_rejected_row_is_told_by_its_reason() -> None:
 
 def test_late_and_reused_rows_are_told() -> None:
     counted = count([record()])
-    counted.event(LATE_RECORDS, 3)
-    counted.event(LATE_RECORDS, 1)
-    counted.event(REUSED_IDS, 0)
+    counted.add_event(LATE_RECORDS, 3)
+    counted.add_event(LATE_RECORDS, 1)
+    counted.add_event(REUSED_IDS, 0)
 
     assert events(counted) == {("late_records_total",): 4}
 
@@ -379,10 +379,10 @@ def test_late_and_reused_rows_are_told() -> None:
 def test_everything_that_is_told_has_a_place_in_the_totals() -> None:
     odd = flawed(record(1, disposition="?", call_type="?", src_trunk="a"), "duration")
     counted = count([odd, record(2, src_trunk="b")], max_trunks=1)
-    counted.reject([Rejected("number", 1, 9)])
+    counted.add_rejected([Rejected("number", 1, 9)])
     for family in (LATE_RECORDS, REUSED_IDS, PRE_BREAK_RECORDS, LINEAGE_BREAKS):
-        counted.event(family, 1)
+        counted.add_event(family, 1)
 
     told = {key for key in counted.series() if key.family.startswith("cdr_exporter_")}
     assert len(told) == 9
-    assert told <= first_totals().series.keys()
+    assert told <= initial_totals().series.keys()

@@ -82,11 +82,11 @@ def test_of_a_set_of_reasons_one_holds_or_none(self_metrics: SelfMetrics) -> Non
             if series.family == AUTH_BLOCKED.name and value
         }
 
-    self_metrics.set_one(AUTH_BLOCKED, "denied")
+    self_metrics.set_only(AUTH_BLOCKED, "denied")
     first = blocked()
-    self_metrics.set_one(AUTH_BLOCKED, "token_cap")
+    self_metrics.set_only(AUTH_BLOCKED, "token_cap")
     second = blocked()
-    self_metrics.set_one(AUTH_BLOCKED, None)
+    self_metrics.set_only(AUTH_BLOCKED, None)
 
     assert (first, second, blocked()) == ({"denied"}, {"token_cap"}, set())
 

@@ -65,15 +65,15 @@ def test_silence_is_by_the_steady_clock(wall: float) -> None:
     ],
 )
 def test_a_series_is_held_at_0_for_a_while_after_its_birth(wall: float, held: bool) -> None:
-    assert snapshot().is_held(5_000.0, at(wall=wall)) == held
+    assert snapshot().is_shown_at_zero(5_000.0, at(wall=wall)) == held
 
 
 def test_without_a_hold_nothing_is_held() -> None:
-    assert not snapshot(birth_hold=0.0).is_held(5_000.0, at(wall=5_000))
+    assert not snapshot(birth_hold=0.0).is_shown_at_zero(5_000.0, at(wall=5_000))
 
 
 def test_what_was_there_from_the_beginning_is_not_held() -> None:
-    assert not snapshot().is_held(0.0, at())
+    assert not snapshot().is_shown_at_zero(0.0, at())
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_the_next_change_is_the_first_thing_that_falls_due(
 
 
 def look(of: Snapshot, now: Now) -> tuple[bool, list[bool]]:
-    return of.shows_calls(now), [of.is_held(born, now) for born in of.totals.born.values()]
+    return of.shows_calls(now), [of.is_shown_at_zero(born, now) for born in of.totals.born.values()]
 
 
 @given(

@@ -15,9 +15,9 @@ from cdr_exporter.metrics.totals import (
     Series,
     Totals,
     Value,
-    first_totals,
+    initial_totals,
     trunk_zeros,
-    width,
+    value_length,
     zeros,
 )
 
@@ -45,7 +45,7 @@ def of_records(series: Iterable[Series]) -> set[tuple[str, ...]]:
 
 
 def test_the_first_totals_hold_everything_known_at_0_from_the_beginning() -> None:
-    totals = first_totals()
+    totals = initial_totals()
 
     assert sums(totals.series) == {}
     assert set(totals.born.values()) == {0.0}
@@ -63,18 +63,18 @@ def test_the_first_totals_hold_each_durable_counter_of_ours() -> None:
     }
 
     of_trunks = {RECORDS.name, CALLS.name}
-    others = {key for key in first_totals().series if key.family not in of_trunks}
+    others = {key for key in initial_totals().series if key.family not in of_trunks}
     assert others == expected
 
 
 def test_the_first_totals_hold_every_outcome_of_calls_of_each_type_and_trunk() -> None:
-    found = {key.labels for key in first_totals(["sip"]).series if key.family == CALLS.name}
+    found = {key.labels for key in initial_totals(["sip"]).series if key.family == CALLS.name}
 
     assert found == {*product(OUTCOMES, CALL_TYPES, ("none", "sip"))}
 
 
 def test_trunks_seen_at_the_start_stand_at_0_too() -> None:
-    totals = first_totals(["sip", "none", "sip"])
+    totals = initial_totals(["sip", "none", "sip"])
 
     assert totals.trunks == {"none", "sip"}
     assert of_records(totals.series) == grid("none") | grid("sip")
@@ -82,12 +82,12 @@ def test_trunks_seen_at_the_start_stand_at_0_too() -> None:
 
 
 def test_histograms_are_not_there_before_their_first_row() -> None:
-    assert DURATION.name not in {key.family for key in first_totals(["sip"]).series}
+    assert DURATION.name not in {key.family for key in initial_totals(["sip"]).series}
 
 
 def test_a_histogram_is_its_buckets_the_rest_and_a_sum() -> None:
-    assert width(DURATION, {"duration": (1, 5, 10)}) == 5
-    assert width(RECORDS, {}) == 1
+    assert value_length(DURATION, {"duration": (1, 5, 10)}) == 5
+    assert value_length(RECORDS, {}) == 1
 
 
 def test_zeros_of_a_histogram_are_as_wide_as_its_values() -> None:
@@ -100,14 +100,14 @@ def test_zeros_of_a_histogram_are_as_wide_as_its_values() -> None:
 
 
 def test_what_was_counted_is_added() -> None:
-    totals = first_totals().merged({SIP: (2,), LENGTHS: (1, 1, 0, 9)}, NONE | {"sip"}, 100.0)
+    totals = initial_totals().merged({SIP: (2,), LENGTHS: (1, 1, 0, 9)}, NONE | {"sip"}, 100.0)
     totals = totals.merged({SIP: (3,), LENGTHS: (0, 2, 1, 50)}, NONE | {"sip"}, 200.0)
 
     assert sums(totals.series) == {SIP: (5,), LENGTHS: (1, 3, 1, 59)}
 
 
 def test_merging_leaves_the_totals_before_as_they_were() -> None:
-    before = first_totals().merged({SIP: (2,)}, NONE | {"sip"}, 100.0)
+    before = initial_totals().merged({SIP: (2,)}, NONE | {"sip"}, 100.0)
     copy = deepcopy(before)
 
     before.merged({SIP: (1,), LENGTHS: (1, 0, 5)}, NONE | {"sip", "gsm"}, 200.0)
@@ -116,14 +116,14 @@ def test_merging_leaves_the_totals_before_as_they_were() -> None:
 
 
 def test_a_value_that_nothing_was_added_to_stays_the_same_object() -> None:
-    before = first_totals().merged({SIP: (2,)}, NONE | {"sip"}, 100.0)
+    before = initial_totals().merged({SIP: (2,)}, NONE | {"sip"}, 100.0)
     after = before.merged({LENGTHS: (1, 0, 5)}, before.trunks | {"gsm"}, 200.0)
 
     assert all(after.series[key] is value for key, value in before.series.items())
 
 
 def test_a_series_is_born_when_it_is_first_counted_and_only_then() -> None:
-    first = first_totals().merged({SIP: (1,)}, NONE | {"sip"}, 100.0)
+    first = initial_totals().merged({SIP: (1,)}, NONE | {"sip"}, 100.0)
     second = first.merged({SIP: (1,), LENGTHS: (1, 0, 5)}, first.trunks, 200.0)
     third = second.merged({SIP: (1,), LENGTHS: (1, 0, 5)}, first.trunks, 300.0)
 
@@ -132,7 +132,7 @@ def test_a_series_is_born_when_it_is_first_counted_and_only_then() -> None:
 
 
 def test_a_new_trunk_is_born_with_all_its_zeros() -> None:
-    totals = first_totals().merged({SIP: (1,)}, NONE | {"sip"}, 100.0)
+    totals = initial_totals().merged({SIP: (1,)}, NONE | {"sip"}, 100.0)
 
     assert totals.trunks == {"none", "sip"}
     assert of_records(totals.series) == grid("none") | grid("sip")
@@ -141,7 +141,7 @@ def test_a_new_trunk_is_born_with_all_its_zeros() -> None:
 
 
 def test_a_trunk_that_is_known_is_not_born_again() -> None:
-    once = first_totals().merged({SIP: (1,)}, NONE | {"sip"}, 100.0)
+    once = initial_totals().merged({SIP: (1,)}, NONE | {"sip"}, 100.0)
     again = once.merged({SIP: (1,)}, NONE | {"sip"}, 200.0)
 
     assert again.series.keys() == once.series.keys()
@@ -150,14 +150,14 @@ def test_a_trunk_that_is_known_is_not_born_again() -> None:
 
 def test_the_rest_of_the_trunks_has_no_zeros_of_its_own() -> None:
     other = Series(RECORDS.name, ("BUSY", "Inbound", "other"))
-    totals = first_totals().merged({other: (1,)}, NONE, 100.0)
+    totals = initial_totals().merged({other: (1,)}, NONE, 100.0)
 
     assert totals.trunks == NONE
     assert of_records(totals.series) == grid("none") | {("BUSY", "Inbound", "other")}
 
 
 def test_an_empty_page_changes_nothing() -> None:
-    totals = first_totals(["sip"])
+    totals = initial_totals(["sip"])
 
     assert totals.merged({}, totals.trunks, 100.0) == totals
 
@@ -171,7 +171,7 @@ pages = st.lists(st.dictionaries(some_series, st.tuples(st.integers(0, 2**40)), 
 
 
 def merged(counted: Iterable[Mapping[Series, Value]]) -> Totals:
-    totals = first_totals()
+    totals = initial_totals()
     for each in counted:
         trunks = totals.trunks | {key.labels[2] for key in each}
         totals = totals.merged(each, trunks, 100.0)
@@ -190,7 +190,7 @@ def test_the_order_of_pages_never_matters(
 
 @given(pages)
 def test_totals_never_fall(counted: list[dict[Series, Value]]) -> None:
-    totals = first_totals()
+    totals = initial_totals()
     for each in counted:
         after = totals.merged(each, totals.trunks, 100.0)
 

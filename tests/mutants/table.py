@@ -65,8 +65,8 @@ EACH_ROW_COUNTS_ONCE = (
     Mutant(
         "what may bring late rows is not read after a start",
         _LEDGER_ROWS,
-        "RecheckRange(*gap) for gap in said.recheck",
-        "RecheckRange(*gap, last_read=float(gap[2])) for gap in said.recheck",
+        "RecheckRange(*gap) for gap in facts.recheck",
+        "RecheckRange(*gap, last_read=float(gap[2])) for gap in facts.recheck",
         _in(
             "tests/tail/test_lineage.py",
             "test_ranges_to_recheck_are_read_after_a_start_before_anything_is_shown",
@@ -217,7 +217,7 @@ THE_ORDER_CHANGES = (
     Mutant(
         "a restart forgets that the list is read by time",
         _LEDGER_ROWS,
-        "ORDER_BY_FIELD[said.order]",
+        "ORDER_BY_FIELD[facts.order]",
         'ORDER_BY_FIELD["id"]',
         _in(
             "tests/tail/test_by_time.py",
@@ -301,7 +301,7 @@ COMMIT_THEN_PUBLISH = (
     Mutant(
         "a restart forgets what is still to be read",
         _LEDGER_ROWS,
-        "unread=said.unread",
+        "unread=facts.unread",
         "unread=()",
         _in(
             "tests/poller/test_poller.py",
@@ -363,7 +363,7 @@ EACH_CALL_COUNTS_ONCE = (
     Mutant(
         "machines are people",
         "cdr_exporter/calls/leg.py",
-        'disposition == "ANSWERED" and called.is_machine:',
+        'disposition == "ANSWERED" and callee.is_machine:',
         "False:",
         _in(
             "tests/calls/test_calls.py", "test_a_caller_who_gets_through_ivr_and_queue_to_an_agent"
@@ -392,14 +392,14 @@ EACH_CALL_COUNTS_ONCE = (
     Mutant(
         "a call is over at once",
         _OPEN_CALLS,
-        "at.waited(call) >= wait",
+        "at.waited_for(call) >= wait",
         "True",
         _in("tests/ingest/test_call_assembly.py", "test_a_call_is_counted_once_it_was_waited_for"),
     ),
     Mutant(
         "a call is over though older legs of it are still to be read",
         _OPEN_CALLS,
-        "call.started_at <= self.began or call.ended_at <= self.ended",
+        "call.started_at <= self.started_by or call.ended_at <= self.ended_by",
         "False",
         _in(
             "tests/ingest/test_call_assembly.py",
@@ -409,7 +409,7 @@ EACH_CALL_COUNTS_ONCE = (
     Mutant(
         "a call from before the start is put together from its rest",
         _OPEN_CALLS,
-        "if not self._has(uid, opened)",
+        "if not self._is_known(uid, opened)",
         "if False",
         _in(
             "tests/ingest/test_call_assembly.py",

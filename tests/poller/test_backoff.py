@@ -15,11 +15,11 @@ def wait_long(first: float, most: float) -> WaitLong:
     return WaitLong("blocked", reason="auth", first=first, most=most)
 
 
-@pytest.mark.parametrize(("chance", "wait"), [(0.0, 27.0), (0.5, 30.0), (0.999_999, 33.0)])
+@pytest.mark.parametrize(("random_fraction", "wait"), [(0.0, 27.0), (0.5, 30.0), (0.999_999, 33.0)])
 def test_a_success_is_followed_by_the_interval_give_or_take_a_tenth(
-    chance: float, wait: float
+    random_fraction: float, wait: float
 ) -> None:
-    assert after_success(30, chance) == pytest.approx(wait, rel=1e-5)
+    assert after_success(30, random_fraction) == pytest.approx(wait, rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -40,11 +40,11 @@ def test_trouble_that_may_go_away_doubles_its_longest_wait(
 @pytest.mark.parametrize(
     ("times", "wait"), [(1, 300), (2, 600), (3, 1200), (4, 1800), (5, 1800), (1_000_000, 1800)]
 )
-@pytest.mark.parametrize("chance", [0.0, 0.99])
+@pytest.mark.parametrize("random_fraction", [0.0, 0.99])
 def test_trouble_for_a_person_waits_as_it_says_whatever_the_chance(
-    chance: float, times: int, wait: float
+    random_fraction: float, times: int, wait: float
 ) -> None:
-    assert after_failure(wait_long(300, 1800), times, chance) == wait
+    assert after_failure(wait_long(300, 1800), times, random_fraction) == wait
 
 
 def test_a_first_wait_above_the_longest_is_the_longest() -> None:
@@ -54,7 +54,7 @@ def test_a_first_wait_above_the_longest_is_the_longest() -> None:
 
 @pytest.mark.fault("B10")
 @pytest.mark.parametrize(
-    ("asked", "chance", "wait"),
+    ("asked", "random_fraction", "wait"),
     [
         pytest.param(60.0, 0.0, 60.0, id="asked for"),
         pytest.param(60.0, 0.999, 60.0, id="longer than ours"),
@@ -63,29 +63,29 @@ def test_a_first_wait_above_the_longest_is_the_longest() -> None:
     ],
 )
 def test_a_server_that_asks_for_time_gets_it(
-    asked: float | None, chance: float, wait: float
+    asked: float | None, random_fraction: float, wait: float
 ) -> None:
     error = TryAgain("throttled", reason="throttled", retry_after=asked)
 
-    assert after_failure(error, 1, chance) == wait
+    assert after_failure(error, 1, random_fraction) == wait
 
 
 @given(st.integers(1, 10**9), chances)
-def test_no_wait_is_negative_or_endless(times: int, chance: float) -> None:
-    assert 0 <= after_failure(NETWORK, times, chance) <= 300
-    assert 300 <= after_failure(wait_long(300, 7200), times, chance) <= 7200
+def test_no_wait_is_negative_or_endless(times: int, random_fraction: float) -> None:
+    assert 0 <= after_failure(NETWORK, times, random_fraction) <= 300
+    assert 300 <= after_failure(wait_long(300, 7200), times, random_fraction) <= 7200
 
 
 @given(st.floats(1, 86_400), chances)
-def test_jitter_stays_within_a_tenth(interval: float, chance: float) -> None:
-    assert 0.9 * interval <= after_success(interval, chance) * (1 + 1e-12)
-    assert after_success(interval, chance) <= 1.1 * interval * (1 + 1e-12)
+def test_jitter_stays_within_a_tenth(interval: float, random_fraction: float) -> None:
+    assert 0.9 * interval <= after_success(interval, random_fraction) * (1 + 1e-12)
+    assert after_success(interval, random_fraction) <= 1.1 * interval * (1 + 1e-12)
 
 
 def test_the_same_cause_adds_up_and_another_begins_anew() -> None:
-    once = NO_FAILURES.again(TryAgain("refused", reason="connect"))
-    twice = once.again(TryAgain("no route", reason="connect"))
-    another = twice.again(StateNotWritten("disk full"))
+    once = NO_FAILURES.after(TryAgain("refused", reason="connect"))
+    twice = once.after(TryAgain("no route", reason="connect"))
+    another = twice.after(StateNotWritten("disk full"))
 
     assert [t.reason for t in (NO_FAILURES, once, twice, another)] == [
         "",
@@ -102,7 +102,7 @@ def test_the_same_reason_with_another_code_is_another_cause() -> None:
     capped = WaitLong("x", reason="auth", errcode=60002, blocked="token_cap", first=1, most=9)
     blocked = WaitLong("x", reason="auth", errcode=70004, blocked="ip_blocked", first=1, most=9)
 
-    assert NO_FAILURES.again(capped).again(blocked).times == 1
+    assert NO_FAILURES.after(capped).after(blocked).times == 1
 
 
 def test_a_server_that_fails_in_turns_waits_ever_longer_and_a_person_is_not_punished_for_it() -> (
@@ -110,8 +110,8 @@ def test_a_server_that_fails_in_turns_waits_ever_longer_and_a_person_is_not_puni
 ):
     trouble = NO_FAILURES
     for reason in ("connect", "timeout", "connect"):
-        trouble = trouble.again(TryAgain("x", reason=reason))
+        trouble = trouble.after(TryAgain("x", reason=reason))
     missing = WaitLong("x", reason="http", first=60, most=1800)
 
-    assert trouble.wait(TryAgain("x", reason="connect"), 0.5) == 4
-    assert trouble.again(missing).wait(missing, 0.5) == 60
+    assert trouble.delay(TryAgain("x", reason="connect"), 0.5) == 4
+    assert trouble.after(missing).delay(missing, 0.5) == 60

@@ -119,7 +119,7 @@ class ExactlyOnce(RuleBasedStateMachine):
             bounds=BOUNDS,
             clock=self.clock,
             publish=self.publish,
-            chance=lambda: 0.5,
+            random_fraction=lambda: 0.5,
         )
         self._spy_on_verdicts()
         self.poller.publish()
@@ -146,14 +146,14 @@ class ExactlyOnce(RuleBasedStateMachine):
 
     def _spy_on_verdicts(self) -> None:
         state = self.poller._tail._state
-        keep = state.keep
+        keep = state.apply_page
 
         def spy(verdict: PageVerdict, page: Page, totals: Totals, *, baseline: bool) -> None:
             self.pending = list(verdict.counted)
             self.pending_rows_only = sum(map(self.is_row_only(verdict), verdict.counted))
             keep(verdict, page, totals, baseline=baseline)
 
-        state.keep = spy  # type: ignore[method-assign]
+        state.apply_page = spy  # type: ignore[method-assign]
 
     def is_row_only(self, verdict: PageVerdict) -> Callable[[Record], bool]:
         """Say whether a row is of a call that is not to be put together."""

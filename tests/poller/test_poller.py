@@ -470,7 +470,7 @@ def test_label_sets_born_in_a_long_catch_up_are_first_shown_at_0(
     began = it.clock.wall
     it.poll()
     new = [k for k in it.last.totals.series if "new" in k.labels]
-    held = [it.last.is_held(it.last.totals.born[key], it.clock.now()) for key in new]
+    held = [it.last.is_shown_at_zero(it.last.totals.born[key], it.clock.now()) for key in new]
 
     assert new
     assert all(held)
@@ -490,7 +490,9 @@ def test_a_time_at_0_that_is_over_does_not_come_back_by_a_clock_set_back(
     it.restart()
     it.poll()
 
-    assert not [b for b in it.last.totals.born.values() if it.last.is_held(b, it.clock.now())]
+    assert not [
+        b for b in it.last.totals.born.values() if it.last.is_shown_at_zero(b, it.clock.now())
+    ]
 
 
 def test_back_off_grows_though_the_failures_differ(make_harness: MakeHarness, pbx: FakePBX) -> None:

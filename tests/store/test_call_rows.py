@@ -14,7 +14,7 @@ from cdr_exporter.calls import CallChange, CallRules, ClosedCall, Leg, OpenCall,
 from cdr_exporter.errors import StateNotWritten
 from cdr_exporter.ledger import Ledger
 from cdr_exporter.metrics.call_metrics import number_zeros
-from cdr_exporter.metrics.totals import Series, first_totals
+from cdr_exporter.metrics.totals import Series, initial_totals
 from cdr_exporter.store import Store
 
 from ..support.rows import BOUNDS
@@ -34,7 +34,7 @@ def kept(directory: Path, *changes: CallChange) -> TrackedCalls:
     """Commit *changes* one after the other, and return what a new process finds."""
     with opened(directory) as store:
         for change in changes:
-            store.commit(Ledger(), first_totals(), change)
+            store.commit(Ledger(), initial_totals(), change)
         here = TrackedCalls(dict(store.calls.open), dict(store.calls.closed))
     with opened(directory) as store:
         assert (store.calls.open, store.calls.closed) == (here.open, here.closed)
@@ -91,10 +91,10 @@ def test_after_any_changes_the_file_holds_what_the_process_held(
 
 def test_a_commit_that_fails_changes_no_call(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
-        store.commit(Ledger(), first_totals(), CallChange(opened={"a": CALL}))
+        store.commit(Ledger(), initial_totals(), CallChange(opened={"a": CALL}))
         store._db.execute("PRAGMA query_only=1")
         with pytest.raises(StateNotWritten):
-            store.commit(Ledger(), first_totals(), CallChange(closed={"a": ClosedCall(77)}))
+            store.commit(Ledger(), initial_totals(), CallChange(closed={"a": ClosedCall(77)}))
 
         assert store.calls.open == {"a": CALL}
 
@@ -117,7 +117,7 @@ def test_calls_that_make_no_sense_are_set_aside_with_the_rest(tmp_path: Path, le
 
 def test_a_number_that_is_named_later_stands_at_0_beside_what_was_counted(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
-        store.commit(Ledger(), first_totals(["sip"]))
+        store.commit(Ledger(), initial_totals(["sip"]))
     with opened(tmp_path, CallRules(dids={"1": "sales"})) as store:
         assert store.totals.series[DID] == (0,)
         assert store.totals.born[DID] == 0.0

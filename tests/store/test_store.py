@@ -27,8 +27,8 @@ from cdr_exporter.ledger.order import BY_ID, BY_TIME
 from cdr_exporter.ledger.recheck_ranges import RecheckRange
 from cdr_exporter.ledger.watermark import Watermark
 from cdr_exporter.metrics.catalogue import RECORDS
-from cdr_exporter.metrics.row_metrics import PageCount, grouped
-from cdr_exporter.metrics.totals import Bounds, Series, Totals, first_totals
+from cdr_exporter.metrics.row_metrics import PageCount, group_by_labels
+from cdr_exporter.metrics.totals import Bounds, Series, Totals, initial_totals
 from cdr_exporter.store import VERSION, Store
 
 from ..support.counts import records
@@ -63,9 +63,9 @@ def test_the_life_of_a_state(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
         assert store.path == tmp_path / "hq.db"
         assert state_of(store) == State(
-            None, first_totals(), {"corrupt": 0.0, "empty": 0.0, "foreign": 0.0}
+            None, initial_totals(), {"corrupt": 0.0, "empty": 0.0, "foreign": 0.0}
         )
-        assert store.dropped == ()
+        assert store.dropped_histograms == ()
 
     # Opened and closed without a page it is still a first start.
     assert reopened(tmp_path).ledger is None
@@ -157,7 +157,7 @@ def test_the_known_trunks_are_durable_and_the_rest_is_none(tmp_path: Path) -> No
     with opened(tmp_path) as store:
         verdict = from_the_beginning().judge(page(3, 2, 1), NOW, TERMS)
         count = PageCount(BOUNDS, frozenset({"none"}), 0)
-        count.add(grouped(verdict.counted))
+        count.add_rows(group_by_labels(verdict.counted))
         totals = store.totals.merged(count.series(), count.trunks | {"gsm"}, 1.0)
         store.commit(verdict.ledger, totals)
 
@@ -534,7 +534,7 @@ def test_an_unusable_file_is_set_aside_and_counting_begins_anew(
     spoilt, began = (kept / "hq.db").read_bytes(), time.time()
 
     with opened(kept) as store:
-        assert (store.ledger, store.totals) == (None, first_totals())
+        assert (store.ledger, store.totals) == (None, initial_totals())
         assert {why for why, when in store.resets.items() if when} == {reason}
         assert began <= store.resets[reason] <= time.time()
         add(store, 7)
@@ -547,12 +547,12 @@ def test_an_unusable_file_is_set_aside_and_counting_begins_anew(
 
 def test_no_file_that_was_set_aside_replaces_another(kept: Path) -> None:
     """Three in a row: two of them at least in the same second."""
-    contents = [b"first" * 999, b"second" * 999, b"third" * 999]
-    for content in contents:
+    read_state = [b"first" * 999, b"second" * 999, b"third" * 999]
+    for content in read_state:
         (kept / "hq.db").write_bytes(content)
         assert reopened(kept).resets["corrupt"] > 0
 
-    assert sorted(aside.read_bytes() for aside in asides(kept)) == sorted(contents)
+    assert sorted(aside.read_bytes() for aside in asides(kept)) == sorted(read_state)
 
 
 def test_a_log_without_its_file_does_not_come_back_to_life(killed: Path) -> None:
@@ -561,7 +561,7 @@ def test_a_log_without_its_file_does_not_come_back_to_life(killed: Path) -> None
     (killed / "hq.db").unlink()
 
     with opened(killed) as store:
-        assert (store.ledger, store.totals) == (None, first_totals())
+        assert (store.ledger, store.totals) == (None, initial_totals())
         add(store, 5)
         after = state_of(store)
 
@@ -805,7 +805,7 @@ def test_changed_buckets_begin_anew_and_nothing_else_does(
         before = state_of(store)
 
     with opened(tmp_path, bounds={**BOUNDS, **changed}) as store:
-        assert set(store.dropped) == dropped
+        assert set(store.dropped_histograms) == dropped
         after = state_of(store)
 
     kept = {f: v for f, v in by_family(before.totals).items() if f not in dropped}
@@ -815,7 +815,7 @@ def test_changed_buckets_begin_anew_and_nothing_else_does(
         series: born for series, born in before.totals.born.items() if series.family not in dropped
     }
     with opened(tmp_path, bounds={**BOUNDS, **changed}) as store:
-        assert store.dropped == ()
+        assert store.dropped_histograms == ()
         assert state_of(store) == after
         add(store, 9, src_trunk="trunk 1")
         later = state_of(store)
@@ -827,7 +827,7 @@ def test_buckets_may_change_before_the_first_page(tmp_path: Path) -> None:
     assert reopened(tmp_path).ledger is None
 
     with opened(tmp_path, bounds={**BOUNDS, "ring": (1,)}) as store:
-        assert store.totals == first_totals()
+        assert store.totals == initial_totals()
         add(store, 1)
 
     assert records(reopened(tmp_path, bounds={**BOUNDS, "ring": (1,)}).totals) == 1
@@ -978,7 +978,7 @@ def test_what_is_only_noted_is_used_and_not_written(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
         store.commit(LEDGER_BY_ID, store.totals)
         before = store._db.total_changes
-        store.note(noted)
+        store.keep_read_times(noted)
 
         assert store.ledger is noted
         assert store._db.total_changes == before
@@ -989,7 +989,7 @@ def test_what_was_noted_goes_with_the_next_commit(tmp_path: Path) -> None:
     more = {**LEDGER_BY_ID.remembered, 77: 21}
     with opened(tmp_path) as store:
         store.commit(LEDGER_BY_ID, store.totals)
-        store.note(replace(LEDGER_BY_ID, remembered=more))
+        store.keep_read_times(replace(LEDGER_BY_ID, remembered=more))
         assert store.ledger is not None
         store.commit(store.ledger, store.totals)
 

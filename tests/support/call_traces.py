@@ -67,4 +67,4 @@ def legs(trace: str, call_rules: CallRules | None = None) -> list[Leg]:
 def legs_of(records: Iterable[Record], call_rules: CallRules | None = None) -> list[Leg]:
     """Return *records* as legs, as the default settings read them."""
     reader = LegClassifier(call_rules or CallRules(MACHINE_CALLEES))
-    return [reader.leg(row, labels_of(row)) for row in records]
+    return [reader.classify(row, labels_of(row)) for row in records]

@@ -100,7 +100,7 @@ class Exporter:
             bounds=BOUNDS,
             clock=clock,
             publish=self._keep,
-            chance=lambda: 0.5,
+            random_fraction=lambda: 0.5,
         )
 
     def _keep(self, snapshot: Snapshot) -> None:

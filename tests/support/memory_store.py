@@ -7,7 +7,7 @@ from typing import cast
 
 from cdr_exporter.calls import CallChange, TrackedCalls
 from cdr_exporter.ledger import Ledger
-from cdr_exporter.metrics.totals import Totals, first_totals
+from cdr_exporter.metrics.totals import Totals, initial_totals
 from cdr_exporter.store import Store
 
 
@@ -16,7 +16,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self.ledger: Ledger | None = None
-        self.totals: Totals = first_totals()
+        self.totals: Totals = initial_totals()
         self.resets: Mapping[str, float] = {}
         self.calls = TrackedCalls()
         self._kept: Ledger | None = None
@@ -26,7 +26,7 @@ class MemoryStore:
         self._kept, self.ledger, self.totals = ledger, ledger, totals
         self.calls.apply(calls)
 
-    def note(self, ledger: Ledger) -> None:
+    def keep_read_times(self, ledger: Ledger) -> None:
         """Use this ledger until the next load."""
         self.ledger = ledger
 

@@ -70,7 +70,7 @@ class PollerHarness:
             bounds=BOUNDS,
             clock=self.clock,
             publish=self.shown.append,
-            chance=lambda: 0.5,
+            random_fraction=lambda: 0.5,
         )
 
     def restart(self) -> None:

@@ -13,7 +13,7 @@ import pytest
 from cdr_exporter.errors import StateUnusable
 from cdr_exporter.ledger import Ledger, LedgerLimits, from_the_beginning
 from cdr_exporter.metrics.catalogue import LATE_RECORDS
-from cdr_exporter.metrics.row_metrics import PageCount, grouped
+from cdr_exporter.metrics.row_metrics import PageCount, group_by_labels
 from cdr_exporter.metrics.totals import Bounds, Totals
 from cdr_exporter.store import Store
 
@@ -53,8 +53,8 @@ def judged(store: Store, *row_ids: int, born_at: float = 100.0, **fields: Any) -
     before = store.ledger or from_the_beginning()
     verdict = before.judge(page(*row_ids, size=10_000, **fields), NOW, TERMS)
     count = PageCount(BOUNDS, store.totals.trunks, 200)
-    count.add(grouped(verdict.counted))
-    count.event(LATE_RECORDS, verdict.late)
+    count.add_rows(group_by_labels(verdict.counted))
+    count.add_event(LATE_RECORDS, verdict.late)
     return verdict.ledger, store.totals.merged(count.series(), count.trunks, born_at)
 
 

@@ -20,7 +20,7 @@ from cdr_exporter.metrics.catalogue import (
     UP,
 )
 from cdr_exporter.metrics.snapshot import Snapshot
-from cdr_exporter.metrics.totals import Series, first_totals
+from cdr_exporter.metrics.totals import Series, initial_totals
 from cdr_exporter.web import App
 
 NOW = Now(wall=1_700_000_000.0, steady=5_000.0)
@@ -54,7 +54,7 @@ def snapshot(
         LAST_SUCCESS.name: NOW.wall - 12,
         LAST_RECORD.name: NOW.wall - 340,
     }
-    totals = first_totals(trunks)
+    totals = initial_totals(trunks)
     counted = {Series(RECORDS.name, ("ANSWERED", "Inbound", trunks[0])): (answered,)}
     return Snapshot(
         pbx=name,
