@@ -1,6 +1,7 @@
 """Logging: one line for each event, in logfmt or JSON.
 
     log.info("page counted", extra={"fields": {"pbx": "hq", "rows": 20}})
+    for_pbx(log, "hq").info("page counted", rows=20)     writes the same line:
     ts=2026-11-23T08:00:00.123Z level=info logger=poller msg="page counted" pbx=hq rows=20
 
 Rule: a line is one line of printable ASCII of bounded length, whatever its message and fields
@@ -16,9 +17,9 @@ import json
 import logging
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from datetime import UTC, datetime
-from typing import TextIO
+from typing import Any, TextIO
 
 LEVELS = {
     "debug": logging.DEBUG,
@@ -67,6 +68,26 @@ def setup(level: str, format: str, stream: TextIO) -> None:
         logging.getLogger(name).setLevel(max(LEVELS[level], logging.WARNING))
     # Otherwise Python prints its own warnings directly to standard error, over several lines.
     logging.captureWarnings(True)
+
+
+def for_pbx(log: logging.Logger, name: str) -> PBXLog:
+    """Return *log* for events of the PBX *name*: every line has the field `pbx`."""
+    return PBXLog(log, {"pbx": name})
+
+
+class PBXLog(logging.LoggerAdapter[logging.Logger]):
+    """A logger of one PBX; keyword arguments that are not logging's own become fields."""
+
+    def process(
+        self, msg: Any, kwargs: MutableMapping[str, Any]
+    ) -> tuple[Any, MutableMapping[str, Any]]:
+        """Turn keyword arguments into the fields of the line, `pbx` first."""
+        own = {key: value for key, value in kwargs.items() if key in _LOGGINGS_OWN}
+        fields = {key: value for key, value in kwargs.items() if key not in _LOGGINGS_OWN}
+        return msg, {**own, "extra": {"fields": {**(self.extra or {}), **fields}}}
+
+
+_LOGGINGS_OWN = frozenset({"exc_info", "stack_info", "stacklevel"})
 
 
 def redact(text: str) -> str:

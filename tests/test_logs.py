@@ -361,3 +361,24 @@ def test_a_line_that_cannot_be_written_is_dropped_in_silence(
     log.info("password of %s", CANARY)
 
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_logger_of_one_pbx_names_it_in_every_line() -> None:
+    hq = logs.for_pbx(log, "hq")
+    fields = logfmt(line(lambda: hq.info("%d pages read", 3, rows=60)))
+
+    assert list(fields) == ["ts", "level", "logger", "msg", "pbx", "rows"]
+    assert (fields["msg"], fields["pbx"], fields["rows"]) == ("3 pages read", "hq", "60")
+
+
+def test_a_logger_of_one_pbx_shows_an_exception_as_any_does() -> None:
+    def write() -> None:
+        try:
+            raise OSError("disk full")
+        except OSError:
+            logs.for_pbx(log, "hq").exception("poll failed", wait=2)
+
+    fields = logfmt(line(write))
+
+    assert list(fields) == ["ts", "level", "logger", "msg", "pbx", "wait", "error", "trace"]
+    assert (fields["level"], fields["error"]) == ("error", "OSError: disk full")

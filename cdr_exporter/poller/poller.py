@@ -9,12 +9,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from random import random
-from typing import Any
 
 from ..calls import CallRules
 from ..clock import Clock
 from ..errors import PBXError, StateNotWritten
 from ..ingest.pbx_state import PBXState
+from ..logs import for_pbx
 from ..metrics.catalogue import (
     AUTH_BLOCKED,
     BACKLOG,
@@ -55,6 +55,7 @@ class Poller:
         random_fraction: Callable[[], float] = random,
     ) -> None:
         self._pbx = pbx
+        self._logger = for_pbx(log, pbx.name)
         self._reader = reader
         self._self_metrics = self_metrics
         self._clock = clock
@@ -125,13 +126,13 @@ class Poller:
 
     def _succeeded(self, more: bool) -> float:
         if self._failures.polls:
-            log.info("the PBX answers again", extra=self._say(failed_polls=self._failures.polls))
+            self._logger.info("the PBX answers again", failed_polls=self._failures.polls)
         self._failures = backoff.NO_FAILURES
         self._self_metrics.set(UP, 1)
         self._self_metrics.set(LAST_SUCCESS, self._clock.now().wall)
         self._self_metrics.set_only(AUTH_BLOCKED, None)
         if more:
-            log.info("catching up", extra=self._say(backlog=self._backlog))
+            self._logger.info("catching up", backlog=self._backlog)
             return self._reader.last_duration
         return backoff.after_success(self._pbx.poll_interval, self._random_fraction())
 
@@ -139,7 +140,7 @@ class Poller:
         """Count and log the failure; one that goes on is logged once."""
         before, self._failures = self._failures, self._failures.after(error)
         if self._failures.cause != before.cause:
-            log.warning(str(error), extra=self._say(reason=self._failures.reason))
+            self._logger.warning(str(error), reason=self._failures.reason)
         self._self_metrics.set(UP, 0)
         self._self_metrics.add(POLL_FAILURES, self._failures.reason)
         if isinstance(error, PBXError) and error.blocked:
@@ -147,6 +148,3 @@ class Poller:
         if self._failures.reason == "timeout":
             self._tail.timed_out()
         return self._failures.delay(error, self._random_fraction())
-
-    def _say(self, **fields: Any) -> dict[str, Any]:
-        return {"fields": {"pbx": self._pbx.name, **fields}}

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from random import random
-from typing import Any, Protocol
+from typing import Protocol
 
 from ..clock import Clock
 from ..errors import StateInUse, StateUnusable
 from ..ingest.call_assembly import call_rules_of
+from ..logs import for_pbx
 from ..metrics.call_metrics import number_zeros
 from ..metrics.catalogue import POLL_FAILURES, STATE_RESET, UP
 from ..metrics.self_metrics import SelfMetrics
@@ -65,6 +66,7 @@ class Supervisor:
     ) -> None:
         self._delay = delay
         self._pbx = pbx
+        self._logger = for_pbx(log, pbx.name)
         self._client = client
         self._state_dir = state_dir
         self._call_rules = call_rules_of(pbx, machines)
@@ -114,13 +116,13 @@ class Supervisor:
             except (StateUnusable, StateInUse, OSError) as error:
                 wait = _STATE_RETRY
                 self._self_metrics.add(POLL_FAILURES, "state")
-                log.error("not polled: %s", error, extra=self._say())
+                self._logger.error("not polled: %s", error)
                 self._publish_failure(str(error))
             except Exception as error:
                 ran_well = self._clock.now().steady - began > _RAN_WELL
                 times = 1 if ran_well else times + 1
                 wait = max(1.0, backoff.after_failure(error, times, random()))
-                log.exception("the poller failed and is started again", extra=self._say(wait=wait))
+                self._logger.exception("the poller failed and is started again", wait=wait)
                 self._publish_failure(f"unexpected {type(error).__name__}, see the log")
             else:
                 break
@@ -156,9 +158,9 @@ class Supervisor:
         for reason, when in store.resets.items():
             self._self_metrics.set(STATE_RESET, when, reason)
             if when and store.ledger is None:
-                log.error("state set aside, counting anew from now", extra=self._say(reason=reason))
+                self._logger.error("state set aside, counting anew from now", reason=reason)
         for family in store.dropped_histograms:
-            log.warning("buckets changed, histogram begins anew", extra=self._say(family=family))
+            self._logger.warning("buckets changed, histogram begins anew", family=family)
         return store
 
     def _publish_failure(self, trouble: str) -> None:
@@ -168,6 +170,3 @@ class Supervisor:
 
     def _snapshot(self, snapshot: Snapshot) -> Snapshot:
         return replace(snapshot, own=self._self_metrics.own, gauges=self._self_metrics.gauges)
-
-    def _say(self, **fields: Any) -> Mapping[str, Any]:
-        return {"fields": {"pbx": self._pbx.name, **fields}}
