@@ -1,7 +1,7 @@
-"""The two clocks, and waiting: the only place that reads the time for a poller.
+"""The two clocks, and waiting: the only place where a poller gets the time from.
 
-The wall clock dates what people see and what other machines said; lengths of time are by the
-steady one, which nobody sets back.
+The wall clock is for times that people see and for comparing with times of other machines. The
+steady clock is for measuring how long something takes: nobody can set it back.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Now:
-    """One instant by both clocks: *wall* in epoch seconds, *steady* for lengths of time."""
+    """One instant by both clocks: *wall* in epoch seconds, *steady* in seconds since any time."""
 
     wall: float
     steady: float
 
 
 class Clock(Protocol):
-    """What is needed of a clock; tests move one by hand."""
+    """What the program needs of a clock; tests move one by hand."""
 
     def now(self) -> Now:
-        """Return this instant."""
+        """Return the time by both clocks."""
 
     def wait(self, seconds: float) -> None:
-        """Wait *seconds*, or until stopping."""
+        """Wait for *seconds*, or until the program is to end."""
 
     @property
     def stopping(self) -> bool:
@@ -35,17 +35,17 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's clocks; waiting ends early when *stop* is set."""
+    """The clocks of this machine. Waiting ends early when *stop* is set, from another thread."""
 
     def __init__(self, stop: threading.Event) -> None:
         self._stop = stop
 
     def now(self) -> Now:
-        """Return this instant."""
+        """Return the time by both clocks."""
         return Now(time.time(), time.monotonic())
 
     def wait(self, seconds: float) -> None:
-        """Wait *seconds*, or until stopping."""
+        """Wait for *seconds*, or until the program is to end."""
         self._stop.wait(seconds)
 
     @property

@@ -1,43 +1,50 @@
-"""Legs that share a uid become one call with one outcome. Pure: *now* is told.
+"""Legs that share a uid become one call with one outcome. Pure: the current time is an argument.
 
 A CDR row is one leg. A caller who gets through an IVR and a queue to an agent leaves three or
-more rows, those of the machines ANSWERED. Counted by rows, a call that nobody took looks
-answered, and talk time doubles. So the legs are kept until no more of them are to come, and then
-make one call.
+more rows, and the rows of the machines say ANSWERED too. Counted by rows, a call that no person
+took looks answered, and talk time doubles. So the legs of a call are kept until no more of them
+are expected; then they make one call, which is counted once.
 
 When a call is over
 -------------------
-Nothing in a row says that it is the last one of its call. A call is over
+No row says that it is the last one of its call. A call is over, and is counted,
 
-1. at the end of a poll that read all there was, begun `call_settle` or more after the newest leg
-   was first seen. Only the time counts in which the PBX answered: a minute of silence is no
-   minute in which a leg could have been seen;
-2. and, while nothing is shown (after a start, after a silence), also before the poll ends: as
-   soon as what is still to be read can hold no leg of it. There the wait is counted from the end
-   of the newest leg, answers or not, since what ended long ago was there long before we looked.
-   So the calls of an outage are counted before anything is shown, and a million old rows leave
+1. at the end of a poll that read every new row and began `call_settle` seconds or more after the
+   newest leg of the call was first seen. Those seconds are *reachable time*: time in which polls
+   succeeded. While the PBX does not reply, no leg can be seen, so that time does not count;
+2. or earlier, after a page, while the PBX's series are hidden (after a start, or after a long
+   silence of the PBX): as soon as the rows that are still unread can hold no leg of the call.
+   Here `call_settle` runs from the end of the newest leg and the PBX need not have replied
+   meanwhile, because its rows were written long before we read them. So all calls that ended
+   during an outage are counted before anything is shown, and reading a million old rows keeps
    few calls open.
 
-Where rows have no id, a new row does not appear at the top but at its start, and is found by the
-next sweep: there `covered` is the beginning of the last whole sweep.
+"Every new row was read" has a time, `Moment.read_until`: every row that the PBX had at that time
+was read. By id it is the beginning of the poll, since the first page shows all that is new. Where
+rows have no id, a new row appears at its start among older rows and is found by the next round
+of re-reading; there it is the beginning of the last round that was finished.
 
-Whether a PBX shows all legs when the call ends, or each when it ends, is not known for every
-firmware. `legs_appear: one_by_one` keeps a call open for `longest_call` while no person answered
-and its last leg may hand it on (`Leg.another_may_follow`).
+It is not known for every firmware whether a PBX writes all legs when the call ends, or each leg
+when that leg ends. With `legs_appear: one_by_one` a call stays open for `longest_call` while no
+person has answered it and its last leg may be followed by another (`Leg.another_may_follow`).
 
-A leg that turns up after its call was counted is a row only, and counted as late; so is each
-further row of a uid from before the start, which is not even late.
+Rows that make no call
+----------------------
+A leg that turns up after its call was counted is counted as a row only, and as a late leg. A call
+of which a row lay before the start (see *passed*) is never put together, since its first legs are
+not known: its further rows are counted as rows only, and are not late legs.
 
 Bounds
 ------
-`MAX_OPEN_CALLS` open calls, and `MAX_CLOSED_CALLS` that were counted, for `longest_call` after
-their end.
+At most `MAX_OPEN_CALLS` calls are open. Of more, those whose legs were seen longest ago are
+counted as they are, and as cut calls. `MAX_CLOSED_CALLS` calls are remembered once they are
+counted, for `longest_call` after their end, so that a late leg is recognised.
 
-    callee    person or machine, and which number
-    leg       a row as a leg, without anything personal
-    call      legs → one call
-    book      what is open, what is over
-    answered  the time in which the PBX answered
+    callee          person or machine, and which number
+    leg             a row as a leg, without anything personal
+    call            legs → one call
+    open_calls      which calls are open, which are over
+    reachable_time  how long the PBX replied
 """
 
 from .call import Call, assemble_call

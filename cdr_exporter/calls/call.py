@@ -1,13 +1,13 @@
 """Legs → one call with one outcome.
 
-| of a call | is |
+| what | where it comes from |
 |---|---|
-| outcome | that of its strongest leg: answered (by a person) > voicemail > no_answer > busy > failed > machine (nobody else picked up) > unknown |
-| trunk | that of the leg which decided the outcome (the earliest of equals), else of the first leg with one |
-| call type | that of its earliest leg |
-| wait | from its start until the first person answered |
-| talk | the time in which it was with people, what overlaps counted once |
-| duration | from the start of its first leg to the end of its last |
+| outcome | the strongest leg: answered (by a person) > voicemail > no_answer > busy > failed > machine (no person picked up) > unknown |
+| trunk | the leg that decided the outcome (the earliest of several), or the first leg that has a trunk |
+| call type | the earliest leg |
+| wait | seconds from the start of the call until the first person answered |
+| talk | seconds in which the caller talked with people; talk at the same time is counted once |
+| duration | seconds from the start of the first leg to the end of the last |
 
 A leg whose start is unknown is taken to have begun with the call.
 """  # noqa: E501 (a table)
@@ -22,15 +22,15 @@ from ..cdr.labels import NO_TRUNK
 from .leg import OTHER_NUMBER, OUTCOMES, Leg
 
 _STRENGTH = {outcome: rank for rank, outcome in enumerate(OUTCOMES)}
-# Of two legs that begin in one second, the one from outside is what made the call.
+# Of two legs that begin in the same second, the one from outside began the call.
 _TYPE_RANK = {call_type: rank for rank, call_type in enumerate(CALL_TYPES)}
 
 
 class Call(NamedTuple):
-    """A call as people mean it. Times are seconds; *wait* is None where no person answered.
+    """One call, whatever the number of its legs. Times are seconds.
 
-    *did* and *queues* are labels; *talk_by_destination* maps those of its outbound legs to the
-    talk time of these.
+    *wait* is None where no person answered. *did* and *queues* are label values.
+    *talk_by_destination* maps the destination labels of its outbound legs to their talk time.
     """
 
     outcome: str
@@ -46,7 +46,7 @@ class Call(NamedTuple):
 
 
 def assemble_call(legs: Sequence[Leg]) -> Call:
-    """Put *legs* (one or more, in any order) together."""
+    """Return the call that *legs* make: all legs of one call, one or more, in any order."""
     if len(legs) == 1:
         return _single_leg_call(legs[0])
     legs = sorted(legs, key=_by_start)
@@ -72,7 +72,7 @@ def assemble_call(legs: Sequence[Leg]) -> Call:
 
 
 def _single_leg_call(leg: Leg) -> Call:
-    """Return the call of one leg: most are so, and this way is short."""
+    """Return the call of one leg: the same as below, but faster, since most calls have one leg."""
     answered = leg.outcome == "answered"
     return Call(
         leg.outcome,
@@ -89,7 +89,7 @@ def _single_leg_call(leg: Leg) -> Call:
 
 
 def _by_start(leg: Leg) -> tuple[float, int, Leg]:
-    # The whole leg last: in which order the PBX showed them must decide nothing.
+    # The leg itself comes last, so that the order in which the PBX sent them decides nothing.
     known = leg.started_at or float("inf")
     return known, _TYPE_RANK.get(leg.call_type, len(_TYPE_RANK)), leg
 
@@ -105,7 +105,7 @@ def _trunk_of(deciding: Leg, legs: Sequence[Leg]) -> str:
 
 def _did_of(legs: Sequence[Leg]) -> str:
     dids = [leg.did for leg in legs if leg.did]
-    # A leg that does not say which number was dialled must not hide one that does.
+    # A leg with a number that the user did not name must not hide one with a number he named.
     return next((did for did in dids if did != OTHER_NUMBER), OTHER_NUMBER if dids else "")
 
 

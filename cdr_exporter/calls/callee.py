@@ -1,8 +1,8 @@
-"""Whom a leg went to: a person, or a machine of the PBX; and which number that is.
+"""Who was called: a person, or a machine of the PBX (IVR, queue, …); and which number that is.
 
-The PBX writes `Anna Simmons<2008>`, `Queue Support<6400>`, `PlayFile`, `0171234`; which of name
-and number stands in brackets depends on a setting of the PBX. Machines are told by how their
-name begins, so an unknown callee counts as a person.
+The PBX writes `Anna Simmons<2008>`, `Queue Support<6400>`, `PlayFile`, `0171234`; a setting of the
+PBX decides whether the name or the number stands in the brackets. A machine is recognised by the
+first words of its name, so an unknown callee counts as a person.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ _QUEUES = ("queue",)
 
 
 class Callee(NamedTuple):
-    """*number* is what was dialled, digits, `+`, `*` and `#` only; empty where there is none."""
+    """Who was called. *number* has digits, `+`, `*` and `#` only; it is empty where none was given.
+
+    A ring group or a queue is a machine only where the user's list of machines says so.
+    """
 
     number: str
     is_machine: bool
@@ -29,7 +32,10 @@ class Callee(NamedTuple):
 
 
 def parse_callee(text: str, machines: Iterable[str]) -> Callee:
-    """Read `call_to`; *machines* are beginnings of names, folded as by `normalised`."""
+    """Parse the CDR field `call_to`.
+
+    *machines* are the first words of machines' names, each passed through `normalised`.
+    """
     name, number = _name_and_number(text)
     start = normalised(name)
     return Callee(
@@ -41,7 +47,7 @@ def parse_callee(text: str, machines: Iterable[str]) -> Callee:
 
 
 def normalised(name: str) -> str:
-    """Return *name* as it is compared."""
+    """Return *name* as names are compared: without regard to case, or to how many blanks."""
     return " ".join(name.split()).casefold()
 
 
@@ -57,5 +63,5 @@ def _name_and_number(text: str) -> tuple[str, str]:
 
 
 def _begins_with_word(name: str, words: Iterable[str]) -> bool:
-    """Say whether *name* begins with one of *words*, as words: `Ivrea` is no `IVR`."""
+    """Say whether *name* begins with one of *words* as a whole word: `Ivrea` is not an `IVR`."""
     return any(name.startswith(word) and not name[len(word) :][:1].isalpha() for word in words)

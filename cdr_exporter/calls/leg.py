@@ -1,12 +1,13 @@
-"""A CDR row as a leg of a call: what is kept of it until the call is counted.
+"""A CDR row as a leg of a call: what is kept of the row until the call is counted.
 
-Rule: nothing personal is kept. What numbers mean to the user is looked up when the row is read.
+Rule: no name and no number of a person is kept. Which label the user gave a number is looked up
+when the row is read.
 
-| the leg's disposition | its callee | what became of it |
+| disposition of the row | callee | outcome of the leg |
 |---|---|---|
 | ANSWERED | a person | answered |
 | ANSWERED | a machine | machine |
-| ANSWERED, with talk | a ring group | answered: a group talks by its phones |
+| ANSWERED, talk > 0 | a ring group | answered: somebody talked on one of its phones |
 | VOICEMAIL, NO ANSWER, BUSY, FAILED | any | voicemail, no_answer, busy, failed |
 | outside the contract | any | unknown |
 """
@@ -26,10 +27,10 @@ from ..cdr.labels import Labels
 from .callee import Callee, normalised, parse_callee
 
 OUTCOMES = ("answered", "voicemail", "no_answer", "busy", "failed", "machine", "unknown")
-"""What became of a call, the strongest first: a call has that of its strongest leg."""
+"""The outcomes, strongest first: a call has the outcome of its strongest leg."""
 
 OTHER_NUMBER = "other"
-"""The label of own numbers, queues and destinations that the user did not name."""
+"""The label of numbers, queues and destinations that the user's configuration does not name."""
 
 _OUTCOME_OF_DISPOSITION = {
     "ANSWERED": "answered",
@@ -39,6 +40,7 @@ _OUTCOME_OF_DISPOSITION = {
     "FAILED": "failed",
 }
 
+# Words of the CDR field `reason`, or their beginnings: the call goes on with another leg, …
 _HANDS_ON_REASONS = (
     "connected",
     "timeout_failover",
@@ -49,6 +51,7 @@ _HANDS_ON_REASONS = (
     "ivr_dial_",
     "ivr_key_",
 )
+# … and those of them, and others, that end the call.
 _END_REASONS = frozenset(
     {
         "hangup",
@@ -61,11 +64,14 @@ _END_REASONS = frozenset(
 
 
 class Leg(Struct, frozen=True, gc=False, array_like=True, order=True):
-    """One leg. Times are seconds; *started_at* is 0 where the row did not say.
+    """One leg. *started_at* is in epoch seconds, 0 where the row does not say; times are seconds.
 
-    *trunk* is a label, `none` without one. *did*, *queue* and *destination* are the labels that
-    the user's numbers give it, empty where none applies. *another_may_follow* says that
-    another leg may follow it.
+    *outcome* is one of `OUTCOMES`; *trunk* is a label value, `none` where the row has no trunk.
+    *did*, *queue* and *destination* are the labels that the user gave the row's numbers, empty
+    where none applies. *another_may_follow* says whether the call may go on with another leg.
+
+    A leg is saved as a list (see `store.call_rows`), so the order of the fields is part of the
+    file format.
     """
 
     started_at: int
@@ -82,12 +88,12 @@ class Leg(Struct, frozen=True, gc=False, array_like=True, order=True):
 
     @property
     def ended_at(self) -> int:
-        """Epoch seconds; 0 when the start is unknown."""
+        """When the leg ended, in epoch seconds; 0 when its start is unknown."""
         return self.started_at and self.started_at + self.duration
 
 
 class CallKind(NamedTuple):
-    """What decides the labels of a call of one leg, beside those of the row; see `Leg`."""
+    """The label values of a call of one leg that do not follow from its row's labels; see `Leg`."""
 
     outcome: str
     did: str = ""
@@ -97,9 +103,10 @@ class CallKind(NamedTuple):
 
 @dataclass(frozen=True)
 class CallRules:
-    """How the rows of one PBX are read: *machines* are beginnings of callees' names.
+    """What the user configured about the rows of one PBX.
 
-    *dids* and *queues* map own numbers to labels, *destinations* labels to beginnings of numbers.
+    *machines* are the first words of the names of callees that are machines. *dids* and *queues*
+    map the user's own numbers to labels; *destinations* maps labels to prefixes of numbers.
     """
 
     machines: tuple[str, ...] = ()
@@ -109,7 +116,7 @@ class CallRules:
 
 
 class LegClassifier:
-    """Reads the rows of one PBX; what it found of a callee it remembers."""
+    """Turns the rows of one PBX into legs. Parsing of a callee is cached, since callees recur."""
 
     def __init__(self, rules: CallRules) -> None:
         self._rules = rules
@@ -120,7 +127,7 @@ class LegClassifier:
         self._parsed = lru_cache(maxsize=4096)(self._read_callee)
 
     def classify(self, row: Record, labels: Labels) -> Leg:
-        """Return *row*, which counts under *labels*, as a leg."""
+        """Return the leg of *row*; *labels* are those of the row."""
         callee = self._parsed(row.call_to)
         return Leg(
             row.started_at,
@@ -139,7 +146,7 @@ class LegClassifier:
     def group_by_kind(
         self, rows: Sequence[Record], labels: Labels
     ) -> Iterable[tuple[CallKind, Sequence[Record]]]:
-        """Sort *rows*, which count under *labels*, by what each would be as a call of its own."""
+        """Group *rows*, all with *labels*, by the kind of call that each of them is on its own."""
         if not rows:
             return ()
         if self._all_alike(rows, labels):
@@ -186,16 +193,16 @@ def _outcome(row: Record, disposition: str, callee: Callee) -> str:
 
 
 def _another_may_follow(reason: str, disposition: str, callee: Callee) -> bool:
-    """Say whether another leg may follow.
+    """Say whether another leg of the call may follow.
 
-    The PBX's `reason` tells, where there is one. Without one a machine may always pass a caller
-    on; a phone that nobody picked up is taken for the end, or each missed call would be counted
-    hours late.
+    The CDR field `reason` decides, where the PBX fills it in. Without it a machine that answered
+    may always pass the caller on. A phone that nobody picked up is taken for the end of the call:
+    otherwise every missed call would be counted hours late.
     """
     if disposition == "VOICEMAIL":
         return False
-    keys = reason.split()
-    if any(key.startswith(_HANDS_ON_REASONS) and key not in _END_REASONS for key in keys):
+    words = reason.split()
+    if any(word.startswith(_HANDS_ON_REASONS) and word not in _END_REASONS for word in words):
         return True
-    ended = any(key in _END_REASONS for key in keys)
+    ended = any(word in _END_REASONS for word in words)
     return callee.is_machine and disposition == "ANSWERED" and not ended

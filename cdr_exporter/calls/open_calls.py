@@ -1,8 +1,8 @@
-"""Calls that are open, since more legs may come, and those that were counted a while ago.
+"""The open calls, of which more legs may come, and the closed ones, which were counted lately.
 
-Rule: judging changes nothing. It returns a `CallChange`, which is applied once it was committed
-together with rows and totals, so that a leg is counted as a row and kept as a leg together or
-not at all.
+Rule: `judge` changes nothing. It returns a `CallChange`, which is applied only after it was
+committed together with the counted rows and the totals. So a row is counted and its leg is kept
+together, or neither happens.
 """
 
 from __future__ import annotations
@@ -17,18 +17,19 @@ from .call import Call, assemble_call
 from .leg import Leg
 
 MAX_OPEN_CALLS = 20_000
-"""Open calls kept. Beyond, those seen first are counted as they stand: `cut`."""
+"""How many calls may be open. Beyond, those whose legs were seen longest ago are counted early."""
 
 MAX_CLOSED_CALLS = 20_000
-"""Calls remembered once they are counted. A late leg of one that is forgotten is a new call."""
+"""How many counted calls are remembered. A late leg of a forgotten one counts as a new call."""
 
 _NOWHERE, _ANYWHERE = float("-inf"), float("inf")
 
 
 class OpenCall(NamedTuple):
-    """A call that is not counted yet. *last_seen* is when its newest leg was: answered time.
+    """A call that is not counted yet.
 
-    *started_at* is the earliest start of its legs, *ended_at* the latest end: epoch seconds.
+    *last_seen* is when its newest leg was first seen, in reachable time (seconds). *started_at* is
+    the earliest start of its legs, *ended_at* the latest end, both in epoch seconds.
     """
 
     legs: tuple[Leg, ...]
@@ -38,22 +39,23 @@ class OpenCall(NamedTuple):
 
     @classmethod
     def of(cls, legs: Iterable[Leg], last_seen: float) -> OpenCall:
-        """Return the open call of *legs*."""
+        """Return the open call that *legs*, one or more, make."""
         legs = tuple(legs)
         started_at = min([leg.started_at for leg in legs])
         return cls(legs, last_seen, started_at, max([leg.ended_at for leg in legs]))
 
     @property
     def may_continue(self) -> bool:
-        """Whether no person answered, and its last leg may hand it on to another."""
+        """Whether no person answered it, and its last leg may be followed by another."""
         last = max(self.legs, key=lambda leg: leg.ended_at)
         return last.another_may_follow and all(leg.outcome != "answered" for leg in self.legs)
 
 
 class ClosedCall(NamedTuple):
-    """A call whose legs are no longer put together; *ended_at* is in epoch seconds.
+    """A call that takes no more legs; *ended_at* is in epoch seconds, 0 where unknown.
 
-    *counted* is False for one from before the start or a break: what comes of it is rows only.
+    *counted* is False for a call with a row from before the start or before a break of lineage: it
+    never counts as a call, and its further rows are not late legs.
     """
 
     ended_at: int
@@ -61,16 +63,16 @@ class ClosedCall(NamedTuple):
 
 
 class UnreadLegs(NamedTuple):
-    """Where legs of a call may lie that were not read yet, epoch seconds.
+    """Which calls may have legs among the rows that are still unread. Epoch seconds.
 
-    Those of a call that began at *started_by* or before, or ended at *ended_by* or before.
+    They are the calls that began at *started_by* or earlier, or ended at *ended_by* or earlier.
     """
 
     started_by: float = _NOWHERE
     ended_by: float = _NOWHERE
 
     def may_hold_legs_of(self, call: OpenCall) -> bool:
-        """Say whether *call* may not be whole."""
+        """Say whether legs of *call* may still be unread."""
         return call.started_at <= self.started_by or call.ended_at <= self.ended_by
 
 
@@ -79,7 +81,10 @@ UNREAD_LEGS_UNKNOWN = UnreadLegs(_ANYWHERE, _ANYWHERE)
 
 
 class SettleRules(NamedTuple):
-    """What a user decides; times in seconds, see `exporter.yml`."""
+    """What the user configured about when a call is over; seconds. `exporter.yml` explains them.
+
+    *settle* is `call_settle`; *one_by_one* is whether `legs_appear` is `one_by_one`.
+    """
 
     settle: float
     one_by_one: bool
@@ -87,11 +92,13 @@ class SettleRules(NamedTuple):
 
 
 class Moment(NamedTuple):
-    """When a page is judged, or the end of a poll.
+    """The time at which a page, or the end of a poll, is judged, and what was read by then.
 
-    *reachable_now* and *read_until* are reachable times: now, and up to when all was read.
-    *latest_time* is the latest time known, ours or the PBX's, in epoch seconds. *catching_up*:
-    nothing is shown yet, so that what ended long ago was there long ago, answers or not.
+    *reachable_now* is the reachable time (seconds) of now; *read_until* is the latest one for
+    which we know that every row the PBX had at that time was read. *latest_time* is our wall clock
+    or the newest end of a call, whichever is later, in epoch seconds. *catching_up* is set while
+    the PBX's series are hidden: then a row counts as seen when its call ended. *unread* says
+    which calls may have unread legs.
     """
 
     reachable_now: float
@@ -101,10 +108,10 @@ class Moment(NamedTuple):
     unread: UnreadLegs = UNREAD_LEGS_UNKNOWN
 
     def waited_for(self, call: OpenCall) -> float:
-        """Return for how long all was read without another leg of *call*.
+        """Return for how many seconds every row was read and no further leg of *call* came.
 
-        One whose newest leg was seen in this poll may have come within it, and others above it
-        be unread.
+        Below 0 where its newest leg was seen after `read_until`: that leg may have come during the
+        poll, and others may lie above it, unread.
         """
         last_seen = call.last_seen
         if self.catching_up and last_seen <= self.read_until:
@@ -112,12 +119,19 @@ class Moment(NamedTuple):
         return self.read_until - last_seen
 
     def reachable_at(self, ended_at: int) -> float:
-        """Return when, in answered time, what ended at *ended_at* (epoch seconds) did so."""
+        """Return the reachable time of *ended_at* (epoch seconds).
+
+        As if the PBX had replied ever since: used only where that is harmless, see `calls`.
+        """
         return self.reachable_now - max(0.0, self.latest_time - ended_at)
 
 
 class CallChange(NamedTuple):
-    """What a commit does to the calls, by uid."""
+    """What a commit changes about the calls, by uid.
+
+    *opened* are open calls that are new or got legs, *closed* calls that are open no more,
+    *forgotten* calls that are neither from now on.
+    """
 
     opened: Mapping[str, OpenCall] = {}
     closed: Mapping[str, ClosedCall] = {}
@@ -128,7 +142,11 @@ NO_CHANGE = CallChange()
 
 
 class CallVerdict(NamedTuple):
-    """*finished* calls count with *change*; *late* legs and *cut* calls are how many there were."""
+    """What follows from a page or the end of a poll; nothing of it has happened yet.
+
+    *finished* are the calls to count when *change* is committed. *late* is how many legs came
+    after their call was counted, *cut* how many calls are counted early because too many are open.
+    """
 
     change: CallChange = NO_CHANGE
     finished: Sequence[Call] = ()
@@ -138,14 +156,14 @@ class CallVerdict(NamedTuple):
 
 @dataclass
 class TrackedCalls:
-    """Of one PBX, by uid. *closed* is in the order in which they were closed."""
+    """The calls of one PBX, by uid. *closed* is in the order in which they were closed."""
 
     open: dict[str, OpenCall] = field(default_factory=dict)
     closed: dict[str, ClosedCall] = field(default_factory=dict)
 
     @property
     def last_seen(self) -> float:
-        """Answered time at which the newest leg was seen."""
+        """When the newest leg of an open call was first seen, in reachable time; 0 without any."""
         return max((call.last_seen for call in self.open.values()), default=0.0)
 
     def judge(
@@ -156,10 +174,11 @@ class TrackedCalls:
         rules: SettleRules,
         new_in_poll: Collection[str] = (),
     ) -> CallVerdict:
-        """Say which calls are over once *legs*, new ones with their uids, are known.
+        """Say which calls are over once *legs*, new ones with their uids, are added.
 
-        *passed* are the uids of rows that are not to be counted, with their ends (epoch seconds).
-        *new_in_poll* are those of rows that came after the poll began.
+        *passed* maps the uids of rows that were skipped, because they lay before the start or
+        before a break of lineage, to the ends of the rows (epoch seconds). *new_in_poll* are the
+        uids of rows that the PBX wrote after the poll began.
         """
         legs = [each for each in legs if each[0] not in passed or each[0] in self.open]
         alone = [assemble_call([leg]) for uid, leg in legs if not uid]
@@ -176,7 +195,7 @@ class TrackedCalls:
         )
 
     def apply(self, change: CallChange) -> None:
-        """Do what was committed."""
+        """Apply *change*, which was committed."""
         for uid in (*change.closed, *change.forgotten):
             self.open.pop(uid, None)
         for uid in (*change.opened, *change.forgotten):
@@ -187,7 +206,7 @@ class TrackedCalls:
     def _add_legs(
         self, legs: Sequence[tuple[str, Leg]], at: Moment, new_in_poll: Collection[str]
     ) -> tuple[dict[str, OpenCall], int]:
-        """Return the open calls that *legs* make or change, and how many legs come too late."""
+        """Return the open calls that *legs* make or add to, and how many legs came too late."""
         come: dict[str, list[Leg]] = defaultdict(list)
         late = 0
         for uid, leg in legs:
@@ -223,7 +242,7 @@ class TrackedCalls:
     def _surplus(
         self, opened: Mapping[str, OpenCall], over: Mapping[str, OpenCall]
     ) -> dict[str, OpenCall]:
-        """Return the calls that are too many, those seen first."""
+        """Return the calls beyond `MAX_OPEN_CALLS`: those whose legs were seen longest ago."""
         if len(self.open) + len(opened) - len(over) <= MAX_OPEN_CALLS:
             return {}
         left = [(uid, call) for uid, call in self._all_open(opened) if uid not in over]
@@ -237,7 +256,7 @@ class TrackedCalls:
         passed: Mapping[str, int],
         earliest_end: float,
     ) -> CallChange:
-        """Return what to write down; of what ended before *earliest_end* no leg can come."""
+        """Return what to commit; no leg can come of a call that ended before *earliest_end*."""
         ended = {uid: ClosedCall(call.ended_at) for uid, call in done.items()}
         ended |= {uid: ClosedCall(end, counted=False) for uid, end in passed.items()}
         closed = {uid: each for uid, each in ended.items() if _is_recent(each, earliest_end)}
@@ -256,7 +275,7 @@ class TrackedCalls:
 
 
 def _is_over(call: OpenCall, at: Moment, rules: SettleRules) -> bool:
-    """Say whether no more legs of *call* are to be waited for."""
+    """Say whether no more legs of *call* are expected; see `calls` for the two rules."""
     if at.unread.may_hold_legs_of(call):
         return False
     goes_on = rules.one_by_one and call.may_continue

@@ -1,6 +1,7 @@
-"""The time in which a PBX answered: by it open calls are given time for their legs to turn up.
+"""Reachable time: a clock that runs only while the PBX replies.
 
-What ended in an outage turns up after it, so a minute of silence is no minute of waiting.
+An open call is given time for further legs to turn up. Legs of a call that ended during an outage
+turn up after the outage, so time in which polls failed must not count as waiting.
 """
 
 from __future__ import annotations
@@ -9,24 +10,27 @@ from collections import deque
 from itertools import takewhile
 
 _MAX_MARKS = 2_000
-"""Polls remembered: as many as lie between two sweeps where rows have no id."""
+"""How many polls are remembered: more than lie between two rounds of re-reading by time."""
 
 
 class ReachableTime:
-    """Of one PBX, in seconds; it goes on from *known*, which its state remembers."""
+    """The reachable time of one PBX, in seconds. It goes on from *known*, the last one saved.
+
+    *longest_call* is in seconds: no row of a call that ended longer ago can still turn up.
+    """
 
     def __init__(self, known: float, longest_call: float) -> None:
         self._at_poll_start = known
-        """When the last poll began."""
+        """The reachable time at which the last poll began."""
         self._poll_started = 0.0
-        """The same, by the steady clock."""
+        """When the last poll began, by the steady clock."""
         self._succeeded = False
-        # No row of a call that ended before can still turn up.
+        # Before the first round of re-reading is over, only this is certain.
         self._no_rows_before = known - longest_call
         self._marks: deque[tuple[float, float]] = deque(maxlen=_MAX_MARKS)
 
     def begin_poll(self, wall: float, steady: float) -> None:
-        """Note that a poll begins, by both clocks."""
+        """Note that a poll begins; *wall* and *steady* are the two clocks, in seconds."""
         if self._succeeded:
             self._at_poll_start += max(0.0, steady - self._poll_started)
         self._succeeded, self._poll_started = False, steady
@@ -35,20 +39,20 @@ class ReachableTime:
         self._marks.append((wall, self._at_poll_start))
 
     def at(self, steady: float) -> float:
-        """Return the answered time, within a poll."""
+        """Return the reachable time at *steady* (steady clock), during a poll."""
         return self._at_poll_start + max(0.0, steady - self._poll_started)
 
     def end_poll(self) -> None:
-        """Note that the poll which began last read what was new."""
+        """Note that the poll which began last succeeded: the time until the next one counts."""
         self._succeeded = True
 
     def read_until(self, oldest_read: float) -> float:
-        """Return up to when (answered time) all was read that was there.
+        """Return the latest reachable time for which every row the PBX had then was read.
 
-        *oldest_read* is when (wall clock) that was read which is longest ago, of what may still
-        bring rows: infinity where a first page shows all that is new.
+        *oldest_read* is the wall time of the oldest read among the ranges that may still bring
+        rows (`Ledger.swept_at`); it is infinite where a first page shows all that is new.
         """
         if oldest_read == float("inf"):
             return self._at_poll_start
         read = takewhile(lambda mark: mark[0] <= oldest_read, self._marks)
-        return max((answered for _, answered in read), default=self._no_rows_before)
+        return max((at_start for _, at_start in read), default=self._no_rows_before)

@@ -1,9 +1,9 @@
-"""Of one PBX: what its rows are as legs, and when its calls are over. Pure: *now* is told.
+"""Which legs a page brings, and which calls are over. Pure: the current time is an argument.
 
-The theory is in `calls`; here it meets pages and polls.
+`calls` says when a call is over. Here pages and polls are put into its terms:
 
-    a page     its new rows become legs; while nothing is shown yet, calls end with it, too
-    a poll     that read all there was ends calls
+    after a page     its new rows become legs; while the series are hidden, calls may be over too
+    after a poll     that read every new row, calls may be over
 """
 
 from __future__ import annotations
@@ -31,16 +31,19 @@ from ..metrics.row_metrics import LabelledRows
 from ..settings import PBX
 
 _ROWS_AT_PAGE_END = 8
-"""Rows that tell when those at the end of a page were written: some end before their calls."""
+"""How many of a page's last rows are used to estimate when its lowest row was written.
+
+More than one, since a single row may end before its call does, when it is written.
+"""
 
 
 def call_rules_of(pbx: PBX, machines: Iterable[str]) -> CallRules:
-    """Return how the rows of *pbx* are read; *machines* are beginnings of callees' names."""
+    """Return the rules for the rows of *pbx*; *machines* are first words of machines' names."""
     return CallRules(tuple(machines), pbx.dids, pbx.queues, pbx.destinations)
 
 
 class CallAssembler:
-    """The calls of *pbx*; *last_seen* is the answered time that its state knows of."""
+    """Assembles the calls of *pbx*; *last_seen* is the newest reachable time in its state."""
 
     def __init__(self, pbx: PBX, call_rules: CallRules, last_seen: float) -> None:
         self._reachable = ReachableTime(last_seen, pbx.longest_call)
@@ -50,11 +53,11 @@ class CallAssembler:
         )
 
     def begin_poll(self, now: Now) -> None:
-        """Note that a poll begins."""
+        """Note that a poll begins at *now*."""
         self._reachable.begin_poll(now.wall, now.steady)
 
     def end_poll(self) -> None:
-        """Note that the poll which began last read what is new, or as much as time allowed."""
+        """Note that the poll succeeded: it read every new row, or as many as its time allowed."""
         self._reachable.end_poll()
 
     def judge_page(
@@ -70,10 +73,10 @@ class CallAssembler:
     ) -> tuple[CallVerdict, Sequence[SingleLegCalls]]:
         """Say what *page* does to *calls*; *groups* are the rows that *verdict* counts.
 
-        *newest_key* was the newest key before. Returns beside the verdict the rows that are a whole
-        call each and over by now.
+        *newest_key* is the newest key that was known before the page. Returns the verdict on the
+        calls, and apart from it the rows that are calls of one leg and already over.
         """
-        # Rows without uid have nothing in common.
+        # Rows without a uid do not belong together.
         passed = {row.uid: row.ended_at for row in verdict.left_out if row.uid}
         unread = UNREAD_LEGS_UNKNOWN if shown else self._unread_below(page, verdict.ledger)
         at = self._moment(verdict.ledger, now, catching_up=not shown, unread=unread)
@@ -90,23 +93,24 @@ class CallAssembler:
     def judge_end_of_poll(
         self, calls: TrackedCalls, ledger: Ledger, now: Now, *, shown: bool
     ) -> CallVerdict:
-        """Say which of *calls* are over now that everything is read."""
+        """Say which of *calls* are over, now that every new row was read."""
         at = self._moment(ledger, now, catching_up=not shown, unread=NO_UNREAD_LEGS)
         return calls.judge((), {}, at, self._rules)
 
-    # Most of a long table are calls of one leg that were over long ago. They need no leg and no
-    # book: this way is short for the sake of a million of them, and leads to the same counts.
+    # Most rows of a long table are calls of one leg that were over long ago. They are counted by
+    # groups, without a `Leg` and without `TrackedCalls`, since reading a million rows should be
+    # fast. The counts are the same either way.
 
     def _split_off_single_leg_calls(
         self, groups: Sequence[LabelledRows], multi_leg_uids: Collection[str], at: Moment
     ) -> tuple[Sequence[SingleLegCalls], Sequence[LabelledRows]]:
-        """Split off the rows that are whole calls and over.
+        """Split *groups* into the rows that are calls of one leg and over, and the others.
 
-        *multi_leg_uids* are uids that may have more legs; their rows are legs.
+        Rows with one of *multi_leg_uids* are among the others.
         """
         if self._rules.one_by_one or at.unread is UNREAD_LEGS_UNKNOWN:
             return [], groups
-        # Here only ends tell what may be unread, see `_unread_below`.
+        # Without one_by_one, `_unread_below` sets only *ended_by*.
         ended = at.unread.ended_by
         single_leg: list[SingleLegCalls] = []
         other: list[LabelledRows] = []
@@ -130,7 +134,7 @@ class CallAssembler:
     def _multi_leg_uids(
         self, calls: TrackedCalls, verdict: PageVerdict, passed: Collection[str]
     ) -> set[str]:
-        """Return the uids that may have more than one leg, or none that counts."""
+        """Return the uids whose calls may have another leg, or of which no row is to be counted."""
         uids = [row.uid for row in verdict.counted]
         known = set(uids)
         several = {u for u in known if u in calls.open or u in calls.closed or u in passed} | {""}
@@ -148,11 +152,11 @@ class CallAssembler:
         )
 
     def _unread_below(self, page: Page, ledger: Ledger) -> UnreadLegs:
-        """Say which calls may have legs below *page*, where older rows are still to be read.
+        """Say which calls may have legs below *page*, where older rows are still unread.
 
-        By id, rows stand in the order in which they were written. That is soon after the end of
-        the call, or one by one soon after the end of the leg, which is no earlier than the start
-        of the next. By time, they stand in the order of their starts.
+        By id, rows are in the order in which the PBX wrote them: soon after the end of the call,
+        or, one by one, soon after the end of the leg, and a leg ends no earlier than the next one
+        starts. By time, rows are in the order of their starts.
         """
         below = ledger.unread[0][1] if ledger.unread else 0
         if not below or below > page.lowest:
@@ -169,10 +173,10 @@ class CallAssembler:
 
 
 def _uids_added_during_poll(page: Page, verdict: PageVerdict, newest_key: int) -> set[str]:
-    """Return the uids of the rows that came after the first page of the poll was read.
+    """Return the uids of the rows that the PBX wrote after the first page of the poll was read.
 
-    They moved the others down, and *page* may begin within a call. By time nothing tells them
-    from those that were there.
+    Such rows move the others down, so *page* may begin in the middle of their call. By time they
+    cannot be told from rows that were there before.
     """
     if page.is_first or page.highest <= newest_key or page.order.by_time:
         return set()

@@ -1,7 +1,17 @@
-"""What is made of a page once it is judged: counted, committed with its ledger, told of.
+"""The state of one PBX, and how a judged page changes it: counted, committed, published.
 
-Rule: one commit a page, of ledger and totals together, so the process may be killed between any
-two statements.
+Rule: one commit a page, of ledger, totals and calls together, so that the process may be killed
+between any two statements.
+
+`tail` judges a page and calls `apply_page`. In there
+
+1. the page is counted into new totals; the old ones are not touched;
+2. the store commits the new ledger, the new totals and the change of the calls. A commit that
+   fails raises `StateNotWritten`; ledger, totals and calls are as they were before the page;
+3. only then `on_commit` lets the poller publish.
+
+A page whose ledger equals the one known is not committed: it brought no row. Only the times at
+which ranges were read again are taken over, in memory.
 """
 
 from __future__ import annotations
@@ -36,7 +46,10 @@ from .visibility import Visibility
 
 
 class PBXState:
-    """The ledger and the totals of one PBX. *on_commit* is called after each page."""
+    """The ledger, totals, calls and visibility of one PBX. One thread uses it, that of the poller.
+
+    *on_commit* is called after each page that was committed.
+    """
 
     def __init__(
         self,
@@ -61,47 +74,48 @@ class PBXState:
         self._on_commit = on_commit
         self._newest_start = 0
         self._in_baseline = False
-        """Until it is shown, a baseline stands as it is, with the calls that are over by then."""
+        """Set from the first page of a baseline until it is shown; see `ingest`."""
         self_metrics.set(OPEN_CALLS, len(store.calls.open))
 
     @property
     def ledger(self) -> Ledger | None:
-        """What is known of the table; None before the first row was seen."""
+        """What is known of the table; None until the first row is seen."""
         return self._store.ledger
 
     @property
     def totals(self) -> Totals:
-        """What was counted."""
+        """What was counted, as it was committed last."""
         return self._store.totals
 
     @property
     def unread(self) -> tuple[Range, ...]:
-        """What is still to be read, newest first."""
+        """The ranges that nobody has read yet, newest first."""
         return self.ledger.unread if self.ledger is not None else ()
 
     @property
     def due(self) -> tuple[Range, ...]:
-        """What is to be read again by now, newest first."""
+        """The ranges whose next recheck is due, newest first."""
         if self.ledger is None:
             return ()
         return self.ledger.due(self._clock.now().wall, self.limits)
 
     @property
     def all_rechecked(self) -> bool:
-        """Whether all that may bring late rows was read once since the process began."""
+        """Whether this process has read every range once that may bring late rows."""
         return self.ledger is None or all(each.last_read for each in self.ledger.recheck)
 
     @property
     def state_was_lost(self) -> bool:
-        """Whether an unusable state was set aside here, ever."""
+        """Whether an unusable state file of this PBX was ever set aside."""
         return any(self._store.resets.values())
 
     def apply_page(
         self, verdict: PageVerdict, page: Page, totals: Totals, *, baseline: bool
     ) -> None:
-        """Add what *verdict* says is new of *page* to *totals*, and commit it with the ledger.
+        """Add the rows of *page* that *verdict* counts to *totals*; commit, then publish.
 
-        A *baseline* is shown as it stands; whatever comes later is first shown at 0.
+        With *baseline*, new series appear at their full value; otherwise they are first shown at 0.
+        Raises `StateNotWritten`; then the page may be applied again.
         """
         now = self._clock.now()
         self.visibility.hide_if_stale(now)
@@ -129,7 +143,10 @@ class PBXState:
         self._on_commit()
 
     def count_finished_calls(self) -> None:
-        """Count the calls that are over, after a poll that read all there was."""
+        """Count the calls that are over, after a poll that read every new row.
+
+        Raises `StateNotWritten`.
+        """
         if self.ledger is None:
             return
         shown, now = self.visibility.shown, self._clock.now()
@@ -140,14 +157,17 @@ class PBXState:
             self._commit(self.ledger, after, calls.change)
 
     def commit_births(self) -> None:
-        """Commit what the clock alone has changed; what comes after is no part of a baseline."""
+        """Commit the births that the time alone has changed, at the end of a poll.
+
+        A baseline that is shown by now is complete. Raises `StateNotWritten`.
+        """
         self._in_baseline &= not self.visibility.shown
         updated = self.visibility.with_births(self.totals, self._clock.now())
         if self.ledger is not None and updated is not self.totals:
             self._commit(self.ledger, updated)
 
     def saw_page(self, rows: Iterable[Record]) -> None:
-        """Note that a valid page came."""
+        """Note that the PBX sent a valid page with *rows*."""
         self.visibility.saw_page(self._clock.now())
         newest = max((row.started_at for row in rows), default=0)
         if newest > self._newest_start:
@@ -155,7 +175,7 @@ class PBXState:
             self._self_metrics.set(LAST_RECORD, newest)
 
     def initial_totals(self, trunks: Iterable[str]) -> Totals:
-        """Return totals at 0, of *trunks* too."""
+        """Return totals in which nothing was counted, with series at 0 for *trunks* too."""
         return initial_totals(trunks, number_zeros(self._call_rules))
 
     def _count_page(

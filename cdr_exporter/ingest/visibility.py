@@ -1,13 +1,13 @@
-"""When the calls of a PBX are shown, and when a label set is born. Pure: *now* is an argument.
+"""When the series of a PBX are shown, and when each was born. Pure: the time is an argument.
 
-After a start, and after a silence of `stale_after`, the totals are behind the PBX by as many rows
-as ended meanwhile. Shown while it catches up, they would rise by all of these within a few
-scrapes: a false spike. So they are hidden until no hole is left.
+After a start, and after the PBX was silent for `stale_after`, the totals lack the rows that ended
+meanwhile. Shown while they catch up, they would rise by all of these within a few scrapes: a false
+spike. So the series of rows and calls are hidden until no range is left unread.
 
-A label set that comes to be is first shown at 0, for `birth_hold`, so that Prometheus sees its
-first rise. One that comes to be while hidden is born when it is first shown. Both the birth and
-the end of that time are kept: after a restart, by a clock that was set back, nothing that stood
-at its value may stand at 0 again.
+A new series is first shown at 0, for `birth_hold` seconds, so that Prometheus sees its first
+rise. A series that is new while hidden is born when it is first shown. The birth is saved, and so
+is the end of those seconds: otherwise a series that was shown at its value could fall back to 0
+after a restart, with a clock that was set back.
 """
 
 from __future__ import annotations
@@ -17,7 +17,11 @@ from ..metrics.totals import NOT_SHOWN_YET, SHOWN_FROM_START, Totals
 
 
 class Visibility:
-    """Of one PBX. *shown* and *fresh_until* (steady clock) are what a snapshot says."""
+    """Whether the series of one PBX are shown; *stale_after* and *birth_hold* are in seconds.
+
+    *shown* is set once nothing is left unread. *fresh_until* is when the PBX counts as silent
+    unless another page comes, by the steady clock. Both go into every snapshot.
+    """
 
     def __init__(self, stale_after: float, birth_hold: float) -> None:
         self.shown = False
@@ -26,20 +30,23 @@ class Visibility:
         self._birth_hold = birth_hold
 
     def hide_if_stale(self, now: Now) -> None:
-        """Keep hidden what was hidden by the clock, until it is caught up with."""
+        """Clear *shown* once the PBX was silent for too long, until it is caught up with again."""
         if now.steady >= self.fresh_until:
             self.shown = False
 
     def saw_page(self, now: Now) -> None:
-        """Note that a valid page came, and was committed."""
+        """Note that a valid page came: the PBX is not silent."""
         self.fresh_until = now.steady + self._stale_after
 
     def born_at(self, now: Now) -> float:
-        """Return when a label set is born that comes to be at *now*."""
+        """Return the birth of a series that is new at *now*: epoch seconds, or `NOT_SHOWN_YET`."""
         return now.wall if self.shown else NOT_SHOWN_YET
 
     def with_births(self, totals: Totals, now: Now) -> Totals:
-        """Return *totals* with births as they are now, the same object where none changed."""
+        """Return *totals* with the births of *now*: the same object where none has changed.
+
+        A series is born when it is shown; one whose `birth_hold` is over counts as always shown.
+        """
         over = {
             born: SHOWN_FROM_START
             for born in set(totals.born.values())

@@ -1,11 +1,11 @@
 """What is counted: families as data, totals, and how rows and calls add to them. Pure.
 
-    catalogue      every family: name, kind, help, labels, what exists at 0 from the start
-    totals         the durable values of one PBX by label set: add, merge, nothing else
-    row_metrics    how a page of new rows is counted
-    call_metrics   how calls that are over are counted
-    self_metrics   what the exporter says of itself, from the start of the process
-    snapshot       what one PBX looks like from outside at one instant, frozen
+    catalogue      every family: name, kind, help, labels, which series exist at 0 from the start
+    totals         the durable values of one PBX, by series
+    row_metrics    what a page of new rows adds to the totals
+    call_metrics   what calls that are over add to the totals
+    self_metrics   metrics about the exporter itself, from the start of the process
+    snapshot       the metrics of one PBX at one instant, frozen: what a scrape sees
 
-A scrape sees a snapshot: the totals as they were committed last, and the exporter's own metrics.
+A snapshot holds the totals as they were committed last, and the metrics about the exporter.
 """

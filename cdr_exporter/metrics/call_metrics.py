@@ -1,13 +1,13 @@
-"""How calls that are over are counted: which call adds to which series.
+"""What calls that are over add to the totals: which call counts in which family.
 
 | family | calls |
 |---|---|
 | `cdr_calls_total`, `cdr_call_duration_seconds`, `cdr_call_legs` | every call |
-| `cdr_call_wait_seconds`, `cdr_call_talk_seconds` | those with outcome answered |
-| `cdr_call_abandon_seconds` | those with outcome no_answer |
-| `cdr_did_calls_total` | inbound ones, where dids are configured |
-| `cdr_queue_calls_total` | those that came to a queue, once for each, where queues are configured |
-| `cdr_destination_*` | those with an outbound leg, where destinations are configured |
+| `cdr_call_wait_seconds`, `cdr_call_talk_seconds` | calls with outcome answered |
+| `cdr_call_abandon_seconds` | calls with outcome no_answer |
+| `cdr_did_calls_total` | inbound calls, where dids are named |
+| `cdr_queue_calls_total` | calls that came to a queue, once per queue; where queues are named |
+| `cdr_destination_*` | calls with an outbound leg, where destinations are named |
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from .totals import Bounds, Series, Value
 
 
 class SingleLegCalls(NamedTuple):
-    """Rows of one *kind*, each a call of one leg that is over."""
+    """Rows that are calls of one leg and over, all with the same labels and of the same *kind*."""
 
     kind: CallKind
     group: LabelledRows
@@ -49,9 +49,9 @@ def count_calls(
     bounds: Bounds,
     trunks: frozenset[str],
 ) -> dict[Series, Value]:
-    """Return what *calls*, and those of one leg in *single_leg*, add to the totals.
+    """Return what *calls*, and the calls of one leg in *single_leg*, add to the totals.
 
-    *trunks* have series of their own.
+    *trunks* are the trunk labels that have series of their own; others count as `other`.
     """
     count = _CallCount(trunks)
     for call in calls:
@@ -62,7 +62,7 @@ def count_calls(
 
 
 class _Seconds:
-    """The seconds that calls of one call type and trunk add to each histogram."""
+    """What calls of one call type and trunk add to each histogram: a number of seconds per call."""
 
     __slots__ = ("abandons", "durations", "talks", "waits")
 
@@ -99,7 +99,7 @@ class _CallCount:
         self._count_numbers(call.outcome, 1, did, call.queues, call.talk_by_destination)
 
     def add_single_leg_calls(self, calls: SingleLegCalls) -> None:
-        """Count rows that are a call each."""
+        """Count rows of which each is a call."""
         (outcome, did, queue, destination), ((_, call_type, trunk, _), rows) = calls
         times = self._count_common(outcome, call_type, trunk, [row.duration for row in rows])
         self._legs[call_type][1] += len(rows)
@@ -111,7 +111,7 @@ class _CallCount:
             self._count_numbers(outcome, len(rows), did, (queue,) if queue else (), talk)
 
     def series(self, bounds: Bounds) -> dict[Series, Value]:
-        """Return what was counted."""
+        """Return what the calls add to each series."""
         counters = {Series(*key): (count,) for key, count in self._counters.items()}
         histograms = {
             Series(family.name, labels): histogram_value(seconds, bounds[family.buckets])
@@ -128,8 +128,9 @@ class _CallCount:
     def _count_common(
         self, outcome: str, call_type: str, trunk: str, durations: Sequence[int]
     ) -> _Seconds:
-        """Count what every call has; return the seconds of its labels."""
-        # Its rows were counted before, so a trunk is known by now or never.
+        """Count what every call has; return the lists of seconds for its call type and trunk."""
+        # The rows of the call were counted before it, so its trunk got series of its own by now or
+        # never will.
         trunk = trunk if trunk in self._trunks else OTHER_TRUNK
         self._counters[CALLS.name, (outcome, call_type, trunk)] += len(durations)
         times = self._times[call_type, trunk]
@@ -156,7 +157,7 @@ class _CallCount:
 
 
 def number_zeros(rules: CallRules) -> dict[Series, Value]:
-    """Return the series at 0 of the numbers that the user named."""
+    """Return a series at 0 for each label that the user gave to numbers, and for `other`."""
     by_outcome = ((DID_CALLS, rules.dids.values()), (QUEUE_CALLS, rules.queues.values()))
     with_outcome = [
         Series(family.name, (label, outcome))

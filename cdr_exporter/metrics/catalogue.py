@@ -1,9 +1,9 @@
 """Every metric family as data: what users build dashboards and alerts on.
 
-Rule: nothing is exposed that does not stand here, and the README's table says the same. A name,
-label or bucket changed here breaks somebody's alert: CHANGELOG.md says so first.
+Rule: only families listed here are exposed, and the README's table lists the same, with the same
+help texts. Changing a name, label or bucket breaks somebody's alert, so CHANGELOG.md names it.
 
-`D` marks a durable family: its values live in the state file and go on after a restart. The
+A *durable* family, `D` in the README, is saved in the state file and goes on after a restart. The
 others start at 0 with the process.
 """
 
@@ -46,10 +46,11 @@ CALL = ("call_type", "trunk")
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """One metric family; *labels* come after `pbx`, except for a *process_wide* one.
+    """One metric family; every family but a *process_wide* one has the label `pbx` before *labels*.
 
-    *known* lists the values of its one label that exist at 0 from the start; a family without
-    labels exists from the start too. *buckets* names the setting that holds a histogram's bounds.
+    *kind* is `COUNTER`, `GAUGE` or `HISTOGRAM`. *known* are the values of its one label whose
+    series exist at 0 from the start; a family without labels exists from the start too. *buckets*
+    names the setting with the bounds of a histogram.
     """
 
     name: str
@@ -63,7 +64,7 @@ class Family:
 
     @property
     def known_labels(self) -> tuple[tuple[str, ...], ...]:
-        """Return the label values of every sample that exists before anything happened."""
+        """The label values of each series that exists before anything is counted."""
         if not self.labels:
             return ((),)
         return tuple((value,) for value in self.known)
@@ -79,7 +80,7 @@ RECORDS = Family(
 DURATION = Family(
     "cdr_duration_seconds",
     HISTOGRAM,
-    "duration of every CDR row: from the start to the end of the leg.",
+    "Field duration of every CDR row: from the start to the end of the leg.",
     TRUNK,
     durable=True,
     buckets="duration",
@@ -87,8 +88,8 @@ DURATION = Family(
 RING = Family(
     "cdr_ring_duration_seconds",
     HISTOGRAM,
-    "ring_duration of CDR rows that were ANSWERED or went to VOICEMAIL, or that rang: time to "
-    "answer.",
+    "Field ring_duration of CDR rows with disposition ANSWERED or VOICEMAIL, and of others where "
+    "it is above 0: time to answer.",
     TRUNK,
     durable=True,
     buckets="ring",
@@ -96,7 +97,7 @@ RING = Family(
 TALK = Family(
     "cdr_talk_duration_seconds",
     HISTOGRAM,
-    "talk_duration of CDR rows that were ANSWERED, or that have any.",
+    "Field talk_duration of CDR rows with disposition ANSWERED, and of others where it is above 0.",
     TRUNK,
     durable=True,
     buckets="duration",
@@ -128,7 +129,7 @@ CALL_ABANDON = Family(
 CALL_TALK = Family(
     "cdr_call_talk_seconds",
     HISTOGRAM,
-    "Answered calls: time with people, what overlaps counted once, machines left out.",
+    "Answered calls: time talking with people; simultaneous talk counts once, machines do not.",
     CALL,
     durable=True,
     buckets="duration",
@@ -152,31 +153,31 @@ CALL_LEGS = Family(
 DID_CALLS = Family(
     "cdr_did_calls_total",
     COUNTER,
-    "Inbound calls by own number, as named under dids; there only where dids are configured.",
+    "Inbound calls by own number, as labelled under dids; exists only where dids are configured.",
     ("did", "outcome"),
     durable=True,
 )
 QUEUE_CALLS = Family(
     "cdr_queue_calls_total",
     COUNTER,
-    "Calls that came to a queue, as named under queues, once per queue; there only where queues "
-    "are configured.",
+    "Calls that came to a queue, as labelled under queues, once per queue; exists only where "
+    "queues are configured.",
     ("queue", "outcome"),
     durable=True,
 )
 DESTINATION_CALLS = Family(
     "cdr_destination_calls_total",
     COUNTER,
-    "Calls with an outbound leg by class of the number dialled, once per class; there only where "
-    "destinations are configured.",
+    "Calls with an outbound leg, by destination of the number dialled, once per destination; "
+    "exists only where destinations are configured.",
     ("destination",),
     durable=True,
 )
 DESTINATION_TALK = Family(
     "cdr_destination_talk_seconds_total",
     COUNTER,
-    "talk_duration of the outbound legs of calls by class of the number dialled; there only where "
-    "destinations are configured.",
+    "Field talk_duration of the outbound legs of calls, by destination of the number dialled; "
+    "exists only where destinations are configured.",
     ("destination",),
     durable=True,
 )
@@ -185,17 +186,17 @@ UP = Family("cdr_up", GAUGE, "1 when the last poll of the PBX succeeded; 0 befor
 PBX_RECORDS = Family(
     "cdr_pbx_records",
     GAUGE,
-    "total_number: CDR rows on the PBX now, capped by its clean-up (not a counter).",
+    "CDR rows on the PBX now (total_number). Not a counter: the PBX deletes old rows.",
 )
 LAST_RECORD = Family(
-    "cdr_last_record_timestamp_seconds", GAUGE, "Newest timestamp (start of a call) seen."
+    "cdr_last_record_timestamp_seconds", GAUGE, "Newest field timestamp (start of a call) seen."
 )
 UTC_OFFSET = Family("cdr_utc_offset_seconds", GAUGE, "UTC offset of the PBX's timezone now.")
 
 BUILD_INFO = Family(
     "cdr_exporter_build_info",
     GAUGE,
-    "1, labelled by the version of the exporter and of Python.",
+    "Always 1; the labels are the versions of the exporter and of Python.",
     ("version", "python"),
     process_wide=True,
 )
@@ -210,15 +211,20 @@ POLL_FAILURES = Family(
 API_ERRORS = Family(
     "cdr_exporter_api_errors_total",
     COUNTER,
-    "Answers of the PBX with an errcode other than 0; those without a reaction of ours are other.",
+    "Answers of the PBX with an errcode other than 0; codes unknown to the exporter count as "
+    "other.",
     ("errcode",),
     known=ERRCODES,
 )
 REQUESTS = Family(
-    "cdr_exporter_requests_total", COUNTER, "HTTP requests sent to the PBX, for tokens too."
+    "cdr_exporter_requests_total",
+    COUNTER,
+    "HTTP requests sent to the PBX, including those for tokens.",
 )
 ROWS_FETCHED = Family(
-    "cdr_exporter_rows_fetched_total", COUNTER, "CDR rows the PBX had to send, read again or not."
+    "cdr_exporter_rows_fetched_total",
+    COUNTER,
+    "CDR rows that the PBX sent, including rows that were read before.",
 )
 LAST_SUCCESS = Family(
     "cdr_exporter_last_success_timestamp_seconds",
@@ -229,38 +235,40 @@ POLL_DURATION = Family("cdr_exporter_poll_duration_seconds", GAUGE, "How long th
 INGEST_DELAY = Family(
     "cdr_exporter_ingest_delay_seconds",
     HISTOGRAM,
-    "From the end of a call (timestamp + duration) until it was counted, by two clocks.",
+    "From the end of a CDR row (timestamp + duration) until it was counted; includes the "
+    "difference between the PBX's clock and the exporter's.",
     buckets="delay",
 )
 LATE_RECORDS = Family(
     "cdr_exporter_late_records_total",
     COUNTER,
-    "CDR rows that turned up below ids already seen, and were counted.",
+    "CDR rows that appeared below ids already read; they were counted.",
     durable=True,
 )
 REUSED_IDS = Family(
     "cdr_exporter_reused_ids_total",
     COUNTER,
-    "CDR rows that bear the id of another row seen before, and were counted.",
+    "CDR rows with the id of another row that was read before; they were counted.",
     durable=True,
 )
 PRE_BREAK_RECORDS = Family(
     "cdr_exporter_pre_break_records_total",
     COUNTER,
-    "CDR rows left out because their call ended before the last lineage break: they may have been "
-    "counted.",
+    "CDR rows not counted because their call ended before the last lineage break: they may have "
+    "been counted before it.",
     durable=True,
 )
 LINEAGE_BREAKS = Family(
     "cdr_exporter_lineage_breaks_total",
     COUNTER,
-    "How often the table of a PBX was replaced by another one: reset, old backup, other PBX.",
+    "How often the CDR table of the PBX was replaced by another: reset, old backup, another PBX.",
     durable=True,
 )
 REJECTED_RECORDS = Family(
     "cdr_exporter_rejected_records_total",
     COUNTER,
-    "CDR rows that could not be counted: an unusable id, a number that is none, no object at all.",
+    "CDR rows rejected as malformed, by reason: id (unusable id), number (a time that is no whole "
+    "number), shape (not a JSON object).",
     ("reason",),
     durable=True,
     known=REJECTIONS,
@@ -268,7 +276,7 @@ REJECTED_RECORDS = Family(
 REJECTED_FIELDS = Family(
     "cdr_exporter_rejected_fields_total",
     COUNTER,
-    "Fields of counted CDR rows that were unusable and taken as absent.",
+    "Fields of counted CDR rows that were unusable and treated as missing.",
     ("field",),
     durable=True,
     known=FIELDS,
@@ -276,7 +284,7 @@ REJECTED_FIELDS = Family(
 UNKNOWN_VALUES = Family(
     "cdr_exporter_unknown_values_total",
     COUNTER,
-    "CDR rows whose disposition or call_type is not in the contract, counted as OTHER or Other.",
+    "CDR rows with an unknown disposition or call_type, counted as OTHER or Other.",
     ("field",),
     durable=True,
     known=UNKNOWN_FIELDS,
@@ -290,35 +298,36 @@ FOLDED_TRUNKS = Family(
 LATE_LEGS = Family(
     "cdr_exporter_late_legs_total",
     COUNTER,
-    "Legs that turned up after their call was counted: rows only. If it rises, see legs_appear.",
+    "Legs that came after their call was counted; they count as rows only. If it rises, see "
+    "legs_appear.",
     durable=True,
 )
 CUT_CALLS = Family(
     "cdr_exporter_cut_calls_total",
     COUNTER,
-    "Calls counted before they settled, since too many were open: their last legs may be late.",
+    "Calls counted early because too many were open; their last legs may become late legs.",
     durable=True,
 )
 LINEAGE_SUSPECT = Family(
     "cdr_exporter_lineage_suspect",
     GAUGE,
-    "1 while the newest rows of the PBX are not those of the table we know; nothing is counted.",
+    "1 while the newest rows of the PBX do not follow those read before; nothing is counted then.",
 )
 BACKLOG = Family(
     "cdr_exporter_backlog",
     GAUGE,
-    "Row ids (at most so many rows) not yet read, or seconds where rows have no id; above 0 while "
-    "catching up.",
+    "Row ids not yet read (there may be fewer rows), or seconds not yet read where rows have no "
+    "id; above 0 while catching up.",
 )
 OPEN_CALLS = Family(
     "cdr_exporter_open_calls",
     GAUGE,
-    "Calls of which legs were seen, and that are not yet counted since more may come.",
+    "Calls that are not counted yet because more legs of them may come.",
 )
 AUTH_BLOCKED = Family(
     "cdr_exporter_auth_blocked",
     GAUGE,
-    "1 while the PBX keeps us out for this reason, and somebody has to act.",
+    "1 while the PBX refuses the exporter for this reason; somebody has to act.",
     ("reason",),
     known=BLOCKED_REASONS,
 )
@@ -328,7 +337,7 @@ STATE_WRITE_OK = Family(
 STATE_RESET = Family(
     "cdr_exporter_state_reset_timestamp_seconds",
     GAUGE,
-    "When an unusable state file was last set aside and counting began anew; 0 when never.",
+    "When an unusable state file was last set aside and counting began again; 0 when never.",
     ("reason",),
     durable=True,
     known=STATE_RESETS,
@@ -336,7 +345,7 @@ STATE_RESET = Family(
 
 TRUNK_FAMILIES = (RECORDS, DURATION, RING, TALK)
 NUMBER_FAMILIES = (DID_CALLS, QUEUE_CALLS, DESTINATION_CALLS, DESTINATION_TALK)
-"""There only where the user named numbers."""
+"""They exist only where the user named numbers."""
 
 CALL_FAMILIES = (
     CALLS,
@@ -348,7 +357,7 @@ CALL_FAMILIES = (
     *NUMBER_FAMILIES,
 )
 TRAFFIC_FAMILIES = (*TRUNK_FAMILIES, *CALL_FAMILIES)
-"""What is counted of the PBX: hidden while the PBX is silent."""
+"""What is counted of the PBX: hidden while it is silent, and until it is caught up with."""
 
 EVENT_COUNTERS = (
     LATE_RECORDS,
@@ -362,7 +371,7 @@ EVENT_COUNTERS = (
     LATE_LEGS,
     CUT_CALLS,
 )
-"""Durable, but about the exporter: shown even while the PBX is silent."""
+"""Durable, but about the exporter: always shown."""
 
 FAMILIES = (
     *TRAFFIC_FAMILIES,

@@ -1,4 +1,4 @@
-"""How a page of new rows is counted: which row adds to which series.
+"""What a page of new rows adds to the totals: which row counts in which family.
 
 | family | rows |
 |---|---|
@@ -6,8 +6,8 @@
 | `cdr_ring_duration_seconds` | ANSWERED or VOICEMAIL, or with ring > 0 |
 | `cdr_talk_duration_seconds` | ANSWERED, or with talk > 0 |
 
-Rule: the way of each single row is short, since it decides how fast a million of them are read:
-rows are sorted into groups by what the PBX wrote, and everything else is done once a group.
+Rule: as little as possible is done per row, since that decides how long reading a million rows
+takes. Rows are grouped by what the PBX wrote, and everything else is done once per group.
 """
 
 from __future__ import annotations
@@ -39,18 +39,19 @@ _ALWAYS_RANG = frozenset({"ANSWERED", "VOICEMAIL"})
 _ALWAYS_TALKED = frozenset({"ANSWERED"})
 
 _LONGEST_IN_TABLE = 86_400
-"""Seconds: longer calls are rare, and a user's last bound may be anything."""
+"""Seconds up to which buckets are looked up in a table: longer calls are rare, and a user may
+configure any last bound."""
 
 
 class LabelledRows(NamedTuple):
-    """Rows that count under the same *labels*."""
+    """Rows that have the same *labels*."""
 
     labels: Labels
     rows: Sequence[Record]
 
 
 def group_by_labels(rows: Iterable[Record]) -> Sequence[LabelledRows]:
-    """Sort *rows* by what decides their labels."""
+    """Group *rows* by the fields that decide their labels."""
     groups: dict[tuple[str, ...], list[Record]] = defaultdict(list)
     for row in rows:
         groups[row.disposition, row.call_type, row.src_trunk, row.dst_trunk].append(row)
@@ -58,12 +59,16 @@ def group_by_labels(rows: Iterable[Record]) -> Sequence[LabelledRows]:
 
 
 class PageCount:
-    """The count of one page; *trunks* are the trunk labels with series of their own so far."""
+    """What one page adds to the totals.
+
+    *trunks* are the trunk labels that have series of their own so far; new ones are added to it, up
+    to *max_trunks*. Rows of further trunks count under `other`.
+    """
 
     def __init__(self, bounds: Bounds, trunks: frozenset[str], max_trunks: int) -> None:
         self.trunks = trunks
         self._bounds = bounds
-        # Rows without a trunk have their series from the beginning, and that is no trunk.
+        # One more, for the label of rows without a trunk: it always exists and is not a trunk.
         self._max_labels = max_trunks + 1
         self._added: dict[Series, Value] = {}
 
@@ -74,17 +79,17 @@ class PageCount:
             self._count_unusable_fields(group.rows)
 
     def add_rejected(self, rows: Iterable[Rejected]) -> None:
-        """Count rows that cannot be counted as CDRs."""
+        """Count *rows* as rejected, by reason."""
         for reason, times in Counter(row.reason for row in rows).items():
             self.add_event(REJECTED_RECORDS, times, reason)
 
     def add_event(self, family: Family, times: int, *label: str) -> None:
-        """Count something that is not about one label set."""
+        """Raise the counter *family* by *times*, in the series with *label*; 0 adds no series."""
         if times:
             self._add_to_series(Series(family.name, label), (times,))
 
     def series(self) -> Mapping[Series, Value]:
-        """Return what the page adds to the totals; a histogram is born when it has a row."""
+        """Return what the page adds to each series; a histogram without a row is not among them."""
         return self._added
 
     def _count_labelled_rows(self, group: LabelledRows) -> None:
@@ -121,7 +126,7 @@ class PageCount:
         self._added[series] = value if known is None else tuple(map(add, known, value))
 
     def _has_own_series(self, trunk: str) -> bool:
-        """Say whether *trunk* has series of its own; once admitted it stays so."""
+        """Say whether *trunk* has series of its own; give it some while there is room."""
         if trunk not in self.trunks and len(self.trunks) < self._max_labels:
             self.trunks |= {trunk}
         return trunk in self.trunks
@@ -133,7 +138,7 @@ def _nonzero(seconds: Sequence[int]) -> Sequence[int]:
 
 @lru_cache(maxsize=4096)
 def _series_of(values: tuple[str, str, str]) -> tuple[Series, Series, Series, Series]:
-    """Return the series of one label set."""
+    """Return the four series of rows with these label values; cached, since labels recur."""
     records, duration, ring, talk = (
         Series(f.name, values) for f in (RECORDS, DURATION, RING, TALK)
     )
@@ -141,7 +146,7 @@ def _series_of(values: tuple[str, str, str]) -> tuple[Series, Series, Series, Se
 
 
 def histogram_value(seconds: Sequence[int], bounds: tuple[int, ...]) -> Value:
-    """Return the histogram value of *seconds*: rows by bucket, then the sum."""
+    """Return the value (see `totals`) of a histogram that observed *seconds*, one or more."""
     counts = [0] * (len(bounds) + 1)
     bucket_of = _bucket_table(bounds)
     if max(seconds) < len(bucket_of):
@@ -154,7 +159,7 @@ def histogram_value(seconds: Sequence[int], bounds: tuple[int, ...]) -> Value:
 
 
 def histogram_value_of_counts(times: Mapping[int, int], bounds: tuple[int, ...]) -> Value:
-    """Return the histogram value of numbers of which it is known how many *times* they came."""
+    """Return the value of a histogram that observed each number as often as *times* says."""
     counts = [0] * (len(bounds) + 1)
     for number, count in times.items():
         counts[bisect_left(bounds, number)] += count
@@ -163,6 +168,6 @@ def histogram_value_of_counts(times: Mapping[int, int], bounds: tuple[int, ...])
 
 @lru_cache(maxsize=32)
 def _bucket_table(bounds: tuple[int, ...]) -> Sequence[int]:
-    """Return the bucket of every whole number of seconds that is usual for a call."""
+    """Return a table: the bucket of each whole number of seconds that is usual for a call."""
     longest = min(bounds[-1], _LONGEST_IN_TABLE)
     return array("H", (bisect_left(bounds, seconds) for seconds in range(longest + 1)))

@@ -1,7 +1,7 @@
-"""What the exporter says of itself for one PBX: counters and gauges that start with the process.
+"""Metrics about the exporter itself, for one PBX: they start at 0 with the process.
 
-Rule: one thread writes (the PBX's poller); a snapshot takes a copy. They outlive a poller that
-died and was started again.
+Rule: one thread writes them, that of the PBX's poller, and a snapshot takes a copy. They go on
+when a poller failed and is started again.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from .totals import Bounds, Series, Value, zeros
 
 _ABSENT_UNTIL_FIRST_SET = {PBX_RECORDS, LAST_RECORD}
 _COMPUTED_AT_SCRAPE = {UTC_OFFSET}
-"""Known when somebody looks."""
+"""Computed at each scrape from the time zone, so no value is kept here."""
 
 _NOT_AT_ZERO = _ABSENT_UNTIL_FIRST_SET | _COMPUTED_AT_SCRAPE
 
 
 class SelfMetrics:
-    """Counters and histograms by addition, gauges by setting. What is known stands at 0."""
+    """Counters, histograms and gauges. Series with known label values exist at 0 from the start."""
 
     def __init__(self, bounds: Bounds) -> None:
         ours = [f for f in FAMILIES if not f.process_wide and f not in _NOT_AT_ZERO]
@@ -29,12 +29,12 @@ class SelfMetrics:
         self._gauges = dict.fromkeys(zeros(f for f in ours if f.kind == GAUGE), 0.0)
 
     def add(self, family: Family, *labels: str, by: int = 1) -> None:
-        """Raise a counter."""
+        """Raise the counter *family* with *labels* by *by*."""
         series = Series(family.name, labels)
         self._own[series] = (self._own[series][0] + by,)
 
     def observe(self, family: Family, seconds: Iterable[int]) -> None:
-        """Add observations to a histogram without labels."""
+        """Add *seconds* to the histogram *family*, which has no labels."""
         series = Series(family.name)
         *counts, total = self._own[series]
         bounds = self._bounds[family.buckets]
@@ -44,11 +44,14 @@ class SelfMetrics:
         self._own[series] = (*counts, total)
 
     def set(self, family: Family, value: float, *labels: str) -> None:
-        """Set a gauge."""
+        """Set the gauge *family* with *labels*."""
         self._gauges[Series(family.name, labels)] = value
 
     def set_only(self, family: Family, label: str | None) -> None:
-        """Set the sample of *label* to 1 and the others of *family* to 0."""
+        """Set the sample of *label* to 1 and the other known ones of *family* to 0.
+
+        None sets all of them to 0.
+        """
         for known in family.known:
             self.set(family, float(known == label), known)
 

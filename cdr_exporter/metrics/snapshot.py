@@ -1,8 +1,8 @@
-"""What one PBX looks like from outside at one instant, frozen.
+"""The metrics of one PBX at one instant, frozen: what a scrape sees.
 
-Rule: a poller puts a new snapshot in place of the old one by one reference, after the commit.
-Whoever reads it holds whole pages and waits for nobody. What changes by the clock alone (births,
-silence) is not in it; it is asked for with *now*.
+Rule: after a commit the poller makes a new snapshot and replaces the older one by assigning one
+reference. So a reader sees whole pages only, and needs no lock. What changes with time alone (the
+end of a birth hold, silence of the PBX) is computed when it is asked for.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from .totals import NOT_SHOWN_YET, Series, Totals, Value
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """One PBX: *totals* are durable, *own* and *gauges* are about this process.
+    """The metrics of one PBX. *totals* are durable; *own* and *gauges* start with the process.
 
-    *shown* says that the call families may be seen: holes of the start are read. They stay so
-    until *fresh_until* (steady clock), *stale_after* seconds after the last valid page.
-    *attempted* is set once a poll ended, whatever came of it. *trouble* is what the last poll
-    failed with, in words that hold no secret. *number* tells the newer of two.
+    *shown* says that nothing is left unread, so that the series of rows and calls may be shown.
+    They are until *fresh_until* (steady clock), which is `stale_after` after the last valid page.
+    *birth_hold* is in seconds. *attempted* is set once a poll has ended, well or not. *trouble*
+    says why the last poll failed, without secrets; it is empty after a success. *number* is higher
+    in a newer snapshot.
     """
 
     pbx: str
@@ -37,18 +38,18 @@ class Snapshot:
     number: int = field(default_factory=count(1).__next__, compare=False)
 
     def shows_calls(self, now: Now) -> bool:
-        """Say whether the call families are to be seen at *now*."""
+        """Say whether the series of rows and calls are shown at *now*."""
         return self.shown and now.steady < self.fresh_until
 
     def is_shown_at_zero(self, born: float, now: Now) -> bool:
-        """Say whether a series born at *born* still stands at 0, for a scrape to see it so.
+        """Say whether a series that was born at *born* is shown at 0 at *now*.
 
-        A clock that was set back ends the hold rather than to prolong it.
+        A clock that was set back ends the birth hold early instead of making it longer.
         """
         return born == NOT_SHOWN_YET or 0 <= now.wall - born < self.birth_hold
 
     def next_change(self, now: Now) -> float:
-        """Return in how many seconds from *now* this looks different though nothing happens."""
+        """Return in how many seconds from *now* time alone changes what is shown, or infinity."""
         births = set(self.totals.born.values())
         waits = [
             born + self.birth_hold - now.wall

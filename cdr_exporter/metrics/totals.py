@@ -1,13 +1,15 @@
-"""Running totals by label set: add, merge, nothing else.
+"""The durable values of one PBX, by series.
 
-Rule: a total is whole numbers only, so that adding pages in any order, or one by one, gives the
-same. A page is counted on its own (`counting`) and merged into new totals; the old ones stay as
-they were until the commit succeeded.
+Rule: values are whole numbers, so that pages added in any order, or several at once, give the same
+totals. A page is counted on its own (`row_metrics`, `call_metrics`) and merged into new totals.
+The old ones are not changed, so they are still right when the commit fails.
 
 A series is a family's name with its label values (after `pbx`). Its value is a tuple:
 
     counter     (count,)
-    histogram   (rows up to bound 1, up to 2 but not 1, …, beyond the last, sum of seconds)
+    histogram   (observations in bucket 1, in bucket 2, …, above the last bound, sum of seconds)
+
+Buckets are not cumulative here, unlike on `/metrics`.
 """
 
 from __future__ import annotations
@@ -23,17 +25,18 @@ from ..cdr.labels import NO_TRUNK
 from .catalogue import CALLS, COUNTER, FAMILIES, HISTOGRAM, RECORDS, Family
 
 Bounds = Mapping[str, tuple[int, ...]]
-"""Upper bounds in whole seconds, by the name of the buckets setting."""
+"""The upper bounds of buckets in whole seconds (of legs: in legs), by the name of the setting."""
 
 Value = tuple[int, ...]
 
 
 SHOWN_FROM_START, NOT_SHOWN_YET = 0.0, -1.0
-"""Births of series that stand as they are from the beginning, and that nobody saw so far."""
+"""Special births: of a series that is shown at its value from the start, and of one that is new
+while the series are hidden, so that it is born when they are shown."""
 
 
 class Series(NamedTuple):
-    """One line (counter) or block of lines (histogram) of `/metrics`."""
+    """The name of a family, and label values without `pbx`."""
 
     family: str
     labels: tuple[str, ...] = ()
@@ -43,8 +46,8 @@ class Series(NamedTuple):
 class Totals:
     """All that was counted for one PBX.
 
-    *born* is when a series was first shown, in epoch seconds, or one of the two above.
-    *trunks* are the trunk labels that have series of their own.
+    *born* says for each series when it was first shown, in epoch seconds, or is `SHOWN_FROM_START`
+    or `NOT_SHOWN_YET`. *trunks* are the trunk labels that have series of their own.
     """
 
     series: Mapping[Series, Value] = field(default_factory=dict)
@@ -54,9 +57,9 @@ class Totals:
     def merged(
         self, counted: Mapping[Series, Value], trunks: frozenset[str], born_at: float
     ) -> Totals:
-        """Return these totals with *counted* added and *trunks* known.
+        """Return these totals with *counted* added, and with series at 0 for new *trunks*.
 
-        Series that did not exist are born at *born_at*, and so are the zeros of a new trunk.
+        All series that are new are born at *born_at*.
         """
         series = dict(self.series)
         if trunks != self.trunks:
@@ -70,7 +73,10 @@ class Totals:
         return Totals(series, {**self.born, **births}, trunks)
 
     def with_births_replaced(self, births: Mapping[float, float]) -> Totals:
-        """Return these totals with births replaced: those of series born at a key of *births*."""
+        """Return these totals with each birth that is a key of *births* replaced by its value.
+
+        Returns the same object where there is no such birth.
+        """
         if births.keys().isdisjoint(self.born.values()):
             return self
         born = {key: births.get(at, at) for key, at in self.born.items()}
@@ -80,10 +86,10 @@ class Totals:
 def initial_totals(
     trunks: Iterable[str] = (), number_zeros: Mapping[Series, Value] | None = None
 ) -> Totals:
-    """Return totals of which nothing was counted yet: what is known stands at 0.
+    """Return totals in which nothing was counted: the series that always exist, at 0.
 
-    *trunks* are trunk labels already seen, beside that of rows without a trunk. *number_zeros* are
-    the series at 0 of the numbers that the user named.
+    *trunks* are trunk labels that were seen already; `none` always exists. *number_zeros* are the
+    series at 0 of the numbers that the user named, see `call_metrics.number_zeros`.
     """
     known = frozenset({NO_TRUNK, *trunks})
     events = (f for f in FAMILIES if f.durable and f.kind == COUNTER)
@@ -92,7 +98,7 @@ def initial_totals(
 
 
 def trunk_zeros(trunks: Iterable[str]) -> dict[Series, Value]:
-    """Return the counters of rows and calls of what the contract knows, for each trunk, at 0."""
+    """Return, at 0, the counters of rows and calls of each trunk, for all known label values."""
     ends = ((RECORDS, DISPOSITIONS), (CALLS, OUTCOMES))
     return {
         Series(family.name, (end, call_type, trunk)): (0,)
@@ -104,7 +110,7 @@ def trunk_zeros(trunks: Iterable[str]) -> dict[Series, Value]:
 
 
 def zeros(families: Iterable[Family], bounds: Bounds | None = None) -> dict[Series, Value]:
-    """Return every series of *families* that exists before anything happened, at 0."""
+    """Return, at 0, every series of *families* that exists before anything is counted."""
     return {
         Series(family.name, values): (0,) * value_length(family, bounds or {})
         for family in families
@@ -113,5 +119,5 @@ def zeros(families: Iterable[Family], bounds: Bounds | None = None) -> dict[Seri
 
 
 def value_length(family: Family, bounds: Bounds) -> int:
-    """Return how many numbers a series of *family* has."""
+    """Return how many numbers the value of a series of *family* has."""
     return len(bounds[family.buckets]) + 2 if family.kind == HISTOGRAM else 1

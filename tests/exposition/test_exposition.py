@@ -367,7 +367,7 @@ GOLDEN = """\
 # TYPE cdr_records_total counter
 cdr_records_total{call_type="Inbound",disposition="ANSWERED",pbx="hq",trunk="sip"} 7.0
 cdr_records_total{call_type="Outbound",disposition="BUSY",pbx="hq",trunk="gsm"} 1.234567e+06
-# HELP cdr_duration_seconds duration of every CDR row: from the start to the end of the leg.
+# HELP cdr_duration_seconds Field duration of every CDR row: from the start to the end of the leg.
 # TYPE cdr_duration_seconds histogram
 cdr_duration_seconds_bucket{call_type="Inbound",disposition="ANSWERED",le="5.0",pbx="hq",trunk="sip"} 1.0
 cdr_duration_seconds_bucket{call_type="Inbound",disposition="ANSWERED",le="20.0",pbx="hq",trunk="sip"} 5.0
