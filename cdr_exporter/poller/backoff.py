@@ -1,12 +1,12 @@
-"""How long to wait before the next poll. Pure: chance is an argument.
+"""How long to wait before the next poll. Pure: the random number is an argument.
 
 | the poll | wait |
 |---|---|
-| succeeded | the interval, ± 10 % so that many PBXes do not march in step |
-| is catching up | none: the rest between its pages is the pause |
-| failed, the network or the server may recover | full jitter, 2 s doubling up to 5 min |
-| failed, a person has to act | what the failure says, doubling up to what it says |
-"""
+| succeeded | the poll interval, ± 10 % so that many PBXs are not polled at the same instant |
+| is catching up | as long as the last request took, so that the PBX is busy half of the time at most |
+| failed, and the network or the server may recover | random from 0 to 2 s, doubling up to 5 min (full jitter); at least what the PBX asked for |
+| failed, and a person has to act | from what the failure says, doubling up to what it says |
+"""  # noqa: E501 (a table)
 
 from __future__ import annotations
 
@@ -15,14 +15,18 @@ from dataclasses import dataclass
 from ..errors import PBXError, TryAgain, WaitLong
 
 JITTER = 0.1
+"""By which part of the interval the wait after a success may differ from it."""
+
 FIRST_DELAY, MAX_DELAY = 2.0, 300.0
+"""Seconds: the longest wait after one failed poll, and after many in a row."""
 
 
 @dataclass(frozen=True, slots=True)
 class FailureStreak:
-    """What polls fail with at present: *polls* in a row, the last *times* of the same *cause*.
+    """The polls that failed in a row up to now: *polls* in all, the last *times* of one *cause*.
 
-    *reason* is the label on the failure counter; a cause is told apart more finely.
+    *message* is that of the last failure. A *cause* distinguishes more than *reason*, the label
+    value on the counter of failures.
     """
 
     cause: tuple[object, ...] = ()
@@ -32,19 +36,22 @@ class FailureStreak:
 
     @property
     def reason(self) -> str:
-        """The label of the present failure."""
+        """The reason of the last failure, as a label value; empty where no poll failed."""
         return str(self.cause[0]) if self.cause else ""
 
     def after(self, error: Exception) -> FailureStreak:
-        """Return the trouble after one more failure."""
+        """Return the streak after one more failed poll, which failed with *error*."""
         cause = _cause(error)
         times = self.times + 1 if cause == self.cause else 1
         return FailureStreak(cause, str(error), times, self.polls + 1)
 
     def delay(self, error: Exception, random_fraction: float) -> float:
-        """Return seconds to wait after *error*, which this trouble has taken in."""
-        # What a person has to mend is waited for on its own account: it may be new. A server that
-        # fails now so, now so, fails all the same.
+        """Return seconds to wait after *error*, the last failure of this streak.
+
+        *random_fraction* is a random number from 0 up to 1.
+        """
+        # What a person has to mend backs off by its own cause, since it may have come up just now.
+        # Other failures back off by all failed polls in a row, whatever the cause of each.
         times = self.times if isinstance(error, WaitLong) else self.polls
         return after_failure(error, times, random_fraction)
 
@@ -59,12 +66,12 @@ def _cause(error: Exception) -> tuple[object, ...]:
 
 
 def after_success(interval: float, random_fraction: float) -> float:
-    """Return seconds to wait; *random_fraction* is from 0 up to 1."""
+    """Return seconds to wait; *interval* is in seconds, *random_fraction* from 0 up to 1."""
     return interval * (1 + JITTER * (2 * random_fraction - 1))
 
 
 def after_failure(error: Exception, times: int, random_fraction: float) -> float:
-    """Return seconds to wait after the same trouble *times* (1 or more) in a row."""
+    """Return seconds to wait after *error*, when *times* (1 or more) polls in a row failed."""
     doublings = min(times - 1, 16)
     if isinstance(error, WaitLong):
         return min(error.most, error.first * 2.0**doublings)

@@ -1,7 +1,7 @@
 """What is published: the newest snapshot of every PBX.
 
-Rule: a poller's thread puts a snapshot in place of the older one by one reference, and whoever
-reads gets whole ones. So no lock is needed, and no reader waits for a poller.
+Rule: a poller's thread replaces the snapshot of its PBX by assigning one reference, so a reader in
+another thread sees whole snapshots only. No lock is needed, and no reader waits for a poller.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ class SnapshotBoard:
         self._newest: dict[str, Snapshot] = {}
 
     def put(self, snapshot: Snapshot) -> None:
-        """Replace a PBX's snapshot by *snapshot*."""
+        """Replace the snapshot of the same PBX by *snapshot*."""
         self._newest[snapshot.pbx] = snapshot
 
     def snapshots(self) -> Sequence[Snapshot]:
-        """Return all of them; each is whole."""
+        """Return the newest snapshot of every PBX."""
         return tuple(self._newest.values())
 
     def of(self, name: str) -> Snapshot:
-        """Return one PBX's."""
+        """Return the newest snapshot of the PBX *name*; KeyError where there is none yet."""
         return self._newest[name]

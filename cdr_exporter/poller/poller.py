@@ -1,7 +1,8 @@
-"""One PBX's loop: follow the table, say what came of it, wait.
+"""One PBX's loop: read the table, publish the result, wait.
 
-Rule: a poll ends in success or in a failure of a known kind; either way a snapshot says so, and
-the wait is decided by `backoff`. What was committed before a failure stays and is shown.
+Rule: a poll succeeds, or fails with `PBXError` or `StateNotWritten`. Either way a snapshot says so,
+and `backoff` decides how long to wait. What was committed before a failure stays, and is shown.
+Any other exception is a bug: it ends the poller, and the supervisor starts another one.
 """
 
 from __future__ import annotations
@@ -38,7 +39,13 @@ log = logging.getLogger(__name__)
 
 
 class Poller:
-    """One PBX, one tail, one state file. *attempted*: it was polled before, by another poller."""
+    """Polls one PBX into one state file.
+
+    *publish* is called with each new snapshot: at the start, after each committed page, and after
+    each poll.
+    *attempted* says that a poller before this one ended a poll. *random_fraction* returns a random
+    number from 0 up to 1, for jitter.
+    """
 
     def __init__(
         self,
@@ -76,7 +83,7 @@ class Poller:
         self_metrics.set(STATE_WRITE_OK, 1)
 
     def run(self) -> None:
-        """Poll until the clock says to stop."""
+        """Poll until the program is to end."""
         self.publish()
         while not self._clock.stopping:
             try:
@@ -86,7 +93,10 @@ class Poller:
             self._clock.wait(wait)
 
     def poll(self) -> float:
-        """Poll once, whatever comes of it; return seconds to wait until the next."""
+        """Poll once, publish, and return how many seconds to wait before the next poll.
+
+        Raises `Stopped` where the program is to end.
+        """
         began = self._clock.now().steady
         self._self_metrics.add(POLLS)
         try:
@@ -103,7 +113,7 @@ class Poller:
         return wait
 
     def publish(self) -> None:
-        """Put a new snapshot in place of the old one."""
+        """Publish a new snapshot: the totals committed last, and the exporter's own metrics."""
         self._self_metrics.set(BACKLOG, self._backlog)
         self._put_snapshot(
             Snapshot(
@@ -137,7 +147,7 @@ class Poller:
         return backoff.after_success(self._pbx.poll_interval, self._random_fraction())
 
     def _failed(self, error: PBXError | StateNotWritten) -> float:
-        """Count and log the failure; one that goes on is logged once."""
+        """Count the failure, log it unless it is the same as before, return seconds to wait."""
         before, self._failures = self._failures, self._failures.after(error)
         if self._failures.cause != before.cause:
             self._logger.warning(str(error), reason=self._failures.reason)

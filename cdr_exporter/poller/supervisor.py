@@ -1,7 +1,19 @@
-"""Keeps one PBX's poller going: a thread, a client, a state file, and trouble of its own.
+"""Keeps the poller of one PBX running, in a thread of its own, with its own client and state file.
 
-Rule: whatever happens to one PBX ends in `cdr_up 0` for that PBX, a log line, and another try
-after a wait. It never reaches another PBX, and it never ends the program.
+Rule: whatever happens to one PBX ends in `cdr_up 0` for that PBX, a log line, and another attempt
+after a wait. It never affects another PBX, and it never ends the program.
+
+    open_state     by the main thread, before any thread starts: a directory that cannot be used, or
+                   a state file that another process uses, ends the program while nobody polls yet
+    start ─► _run  the thread: wait *delay*, then, until the clock is stopping,
+                     open the state file, if it is not open, and poll; close it at the end
+                     a state file that cannot be used   look again after `_STATE_RETRY`
+                     any other exception                log it, back off, start a new poller
+                   at the end give the token back
+    stop, join     by the main thread, to end
+
+Failures of a known kind (no answer, wrong password, disk full) never get here: the poller counts
+them and backs off by itself. The exporter's own metrics live here, so they survive a new poller.
 """
 
 from __future__ import annotations
@@ -31,26 +43,30 @@ from .board import SnapshotBoard
 from .poller import Poller
 
 _STATE_RETRY = 60.0
-"""Seconds until a state file that could not be used is looked at again: it costs nobody."""
+"""Seconds until a state file that could not be used is tried again; trying costs almost nothing."""
 
 _RAN_WELL = 600.0
-"""Seconds after which a poller that fails is started again as if for the first time."""
+"""Seconds: when a poller that ran for longer fails, it is the first failure in a row."""
 
 log = logging.getLogger(__name__)
 
 
 class Client(CDRList, Protocol):
-    """What a supervisor needs of the client of `pbx`."""
+    """What a supervisor needs of `pbx.Client`."""
 
     def cancel(self) -> None:
-        """End the request under way, and refuse more."""
+        """Abort the request that is being made, and refuse further ones; from any thread."""
 
     def revoke(self, timeout_seconds: float = 3.0) -> None:
-        """Give the token back, if the PBX answers in time."""
+        """Give the token back to the PBX, if it replies within *timeout_seconds*."""
 
 
 class Supervisor:
-    """One PBX, from the start of the program to its end; *delay* seconds pass before a poll."""
+    """One PBX, from the start of the program to its end.
+
+    *machines* are the first words of machines' names, *bounds* those of histograms. *delay* is how
+    many seconds pass before the first poll, so that many PBXs are not polled at the same instant.
+    """
 
     def __init__(
         self,
@@ -76,13 +92,13 @@ class Supervisor:
         self._self_metrics = SelfMetrics(bounds)
         self._store: Store | None = None
         self._thread = threading.Thread(target=self._run, name=f"poller-{pbx.name}", daemon=True)
-        board.put(self._snapshot(Snapshot(pbx=pbx.name, birth_hold=pbx.birth_hold)))
+        board.put(self._with_self_metrics(Snapshot(pbx=pbx.name, birth_hold=pbx.birth_hold)))
 
     def open_state(self) -> None:
-        """Take the state file before the thread starts.
+        """Open the state file before the thread starts.
 
-        Raises `StateInUse` and OSError, which end the program. A state that must not be touched
-        ends nothing: the thread will say so.
+        Raises `StateInUse` and OSError, which end the program. `StateUnusable` does not: the thread
+        tries again and reports it, and other PBXs are polled meanwhile.
         """
         try:
             self._store = self._open_store()
@@ -90,25 +106,25 @@ class Supervisor:
             self._store = None
 
     def start(self) -> None:
-        """Begin to poll, in a thread."""
+        """Start the thread, which polls."""
         self._thread.start()
 
     @property
     def alive(self) -> bool:
-        """Whether the thread runs."""
+        """Whether the thread is running."""
         return self._thread.is_alive()
 
     def stop(self) -> None:
-        """Cut short the request under way; the clock has to be stopping."""
+        """Abort the request that is being made; the clock must be stopping already."""
         self._client.cancel()
 
     def join(self, seconds: float) -> None:
-        """Wait until the state is closed and the token given back, *seconds* at most."""
+        """Wait, *seconds* at most, until the state is closed and the token given back."""
         self._thread.join(seconds)
 
     def _run(self) -> None:
         self._clock.wait(self._delay)
-        times = 0
+        failures = 0
         while not self._clock.stopping:
             began = self._clock.now().steady
             try:
@@ -116,12 +132,12 @@ class Supervisor:
             except (StateUnusable, StateInUse, OSError) as error:
                 wait = _STATE_RETRY
                 self._self_metrics.add(POLL_FAILURES, "state")
-                self._logger.error("not polled: %s", error)
+                self._logger.error("the PBX is not polled: %s", error)
                 self._publish_failure(str(error))
             except Exception as error:
                 ran_well = self._clock.now().steady - began > _RAN_WELL
-                times = 1 if ran_well else times + 1
-                wait = max(1.0, backoff.after_failure(error, times, random()))
+                failures = 1 if ran_well else failures + 1
+                wait = max(1.0, backoff.after_failure(error, failures, random()))
                 self._logger.exception("the poller failed and is started again", wait=wait)
                 self._publish_failure(f"unexpected {type(error).__name__}, see the log")
             else:
@@ -158,15 +174,17 @@ class Supervisor:
         for reason, when in store.resets.items():
             self._self_metrics.set(STATE_RESET, when, reason)
             if when and store.ledger is None:
-                self._logger.error("state set aside, counting anew from now", reason=reason)
+                self._logger.error(
+                    "state file set aside, counting begins again from now", reason=reason
+                )
         for family in store.dropped_histograms:
-            self._logger.warning("buckets changed, histogram begins anew", family=family)
+            self._logger.warning("buckets changed, the histogram begins again at 0", family=family)
         return store
 
     def _publish_failure(self, trouble: str) -> None:
         self._self_metrics.set(UP, 0)
         last = self._board.of(self._pbx.name)
-        self._board.put(self._snapshot(replace(last, attempted=True, trouble=trouble)))
+        self._board.put(self._with_self_metrics(replace(last, attempted=True, trouble=trouble)))
 
-    def _snapshot(self, snapshot: Snapshot) -> Snapshot:
+    def _with_self_metrics(self, snapshot: Snapshot) -> Snapshot:
         return replace(snapshot, own=self._self_metrics.own, gauges=self._self_metrics.gauges)

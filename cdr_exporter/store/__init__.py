@@ -1,27 +1,40 @@
-"""Ledger and totals of one PBX, kept together in one SQLite file, never half-written.
+"""The state of one PBX in one SQLite file: ledger, totals and calls together, never half-written.
 
 What is promised
 ----------------
-- One owner: a lock is held from `open` to `close`; a second process gets `StateInUse`.
-- After `commit` returns, ledger and totals are on the disk, both, also after `kill -9` or power
-  loss (WAL with synchronous=FULL: one more sync a page, against counters that step back).
-- After `commit` raised `StateNotWritten`, the file holds what it held before, and so does this
-  object: the same page may be judged and committed again.
-- No file means a first start. A file that cannot be read is set aside as `NAME.corrupt-TIME`,
-  never deleted, and counting begins anew at now, for a second baseline under the same series
-  would look like calls.
-- A file of a newer version or of another client_id is not touched: `StateUnusable`.
+- One owner: a lock is held from opening to `close`. A second process gets `StateInUse`.
+- After `commit` returned, ledger, totals and calls are on the disk, all of them, also after
+  `kill -9` or a power failure (WAL with synchronous=FULL: one more sync per page, so that no
+  counter goes back).
+- After `commit` raised `StateNotWritten`, the file and the store's fields hold what they held
+  before: the same page may be judged and committed again.
+- No file means a first start. A file that cannot be used is renamed to `NAME.corrupt-TIME`, never
+  deleted, and counting begins again from now. Not from the beginning: a second baseline would
+  raise the same series again and look like calls.
+- A file of a newer version, or of another client_id, is not touched: `StateUnusable`.
 
-Not promised: anything about a file that was restored from an older copy while its PBX has
-forgotten the rows in between.
+Not promised: anything about a file that was put back from an older copy while its PBX has deleted
+the rows in between.
 
-One thread at a time may use a store.
+Who may call what, and when
+---------------------------
+One thread at a time uses a store. It may be opened in one thread and then used in another.
 
-    store       what a poller uses: open, commit, close
-    opening     lock, look, create, set aside
-    contents    what the file says
-    ledgers     the ledger in it
-    schema      how the file is laid out
+    Store(…)          opens, or creates, and loads. Raises `StateInUse`, `StateUnusable`, or OSError
+                      where the directory cannot be used; then nothing is left open or locked
+    ledger, totals,   what was committed last. The values are not changed in place, except for
+    calls             *calls*, which every `commit` changes
+    commit            only with a ledger, totals and a change of calls that were made from them
+    keep_read_times   with a ledger that differs from the committed one only by the times at which
+                      its ranges were read; these times are not in the file
+    close             at any time, more than once; afterwards nothing else
+
+    store         what a poller uses: open, commit, close
+    open_file     before a file is used: lock it, check it, create it, set it aside
+    load          everything that a file says, checked
+    ledger_rows   the ledger in the file
+    call_rows     the calls in the file
+    schema        how the file is laid out
 """
 
 from .schema import VERSION

@@ -1,4 +1,4 @@
-"""The calls in a state file: those that are open with their legs, and those that were counted."""
+"""The calls in a state file: open ones with their legs, and closed ones."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _json = msgspec.json.Encoder()
 
 
 def read(db: sqlite3.Connection) -> TrackedCalls:
-    """Return the calls of a file; msgspec's errors where they make no sense."""
+    """Return the calls in the file; raises msgspec's errors where a row makes no sense."""
     calls = TrackedCalls()
-    # Closed calls are forgotten in the order in which they were closed, and so written.
+    # By rowid, since closed calls are forgotten in the order in which they were closed.
     rows = db.execute("SELECT uid, legs, since FROM calls ORDER BY rowid")
     for uid, legs, since in convert(rows.fetchall(), list[_Row]):
         if legs in (_COUNTED, _PASSED):
@@ -32,7 +32,7 @@ def read(db: sqlite3.Connection) -> TrackedCalls:
 
 
 def write(db: sqlite3.Connection, change: CallChange) -> None:
-    """Write down what changes."""
+    """Write *change* to the file, within the transaction of a commit."""
     gone = [(uid,) for uid in change.forgotten]
     db.executemany("DELETE FROM calls WHERE uid = ?", gone)
     db.executemany("INSERT OR REPLACE INTO calls VALUES (?, ?, ?)", _rows(change))

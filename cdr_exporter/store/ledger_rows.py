@@ -1,4 +1,4 @@
-"""The ledger in a state file: one JSON object of facts, and a table of identities."""
+"""The ledger in a state file: a JSON object of facts, and a table of remembered identities."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ from ..ledger.order import ORDER_BY_FIELD
 from ..ledger.recheck_ranges import RecheckRange
 from ..ledger.watermark import Watermark
 
-_PARTS = {"now": "remembered", "id_ledger": "remembered_by_id"}
-"""The table of identities of each part."""
+_IDENTITY_TABLES = {"now": "remembered", "id_ledger": "remembered_by_id"}
+"""The table with the identities of each part: the ledger, and the one by id that came before it."""
 
 
 class _Facts(Struct, array_like=False):
-    """A ledger but for its identities. gaps: [lowest, highest, since]."""
+    """A ledger without its identities, as it is saved: the names are part of the file format.
+
+    A range of *recheck* is [lowest key, highest key, since]; see `Ledger` for the rest.
+    """
 
     order: str
     newest_key: int
@@ -35,7 +38,10 @@ class _Facts(Struct, array_like=False):
 
 
 def read(db: sqlite3.Connection) -> Ledger | None:
-    """Return the ledger of a file; ValueError or msgspec's errors where it makes no sense."""
+    """Return the ledger in the file, None where there is none yet.
+
+    Raises ValueError, LookupError or msgspec's errors where it makes no sense.
+    """
     rows = dict(db.execute("SELECT part, facts FROM ledger"))
     if "now" not in rows:
         return None
@@ -44,7 +50,10 @@ def read(db: sqlite3.Connection) -> Ledger | None:
 
 
 def write(db: sqlite3.Connection, after: Ledger, known: Ledger | None) -> None:
-    """Write *after*, of which the file has the identities of *known*."""
+    """Write *after*, within the transaction of a commit; the file holds *known*.
+
+    Only identities that differ between the two are written.
+    """
     _write_part(db, "now", after, known.remembered if known is not None else {})
     if known is not None and known.id_ledger is after.id_ledger:
         return
@@ -56,14 +65,14 @@ def write(db: sqlite3.Connection, after: Ledger, known: Ledger | None) -> None:
 
 def _ledger(db: sqlite3.Connection, part: str, text: str, before: Ledger | None) -> Ledger:
     facts = msgspec.json.decode(text, type=_Facts)
-    rows = dict(db.execute(f"SELECT identity, key FROM {_PARTS[part]}"))  # noqa: S608 (ours)
+    rows = dict(db.execute(f"SELECT identity, key FROM {_IDENTITY_TABLES[part]}"))  # noqa: S608 (ours)
     return Ledger(
         order=ORDER_BY_FIELD[facts.order],
         newest_key=facts.newest_key,
         remembered_from=facts.remembered_from,
         remembered=convert(rows, dict[int, int]),
         unread=facts.unread,
-        recheck=tuple(RecheckRange(*gap) for gap in facts.recheck),
+        recheck=tuple(RecheckRange(*each) for each in facts.recheck),
         rejects=facts.rejects,
         watermark=Watermark(facts.newest_end, facts.broken_at, facts.ahead),
         first_read=facts.first_read,
@@ -79,7 +88,7 @@ def _write_part(db: sqlite3.Connection, part: str, after: Ledger, known: Mapping
         newest_key=min(after.newest_key, MAX_ID),
         remembered_from=after.remembered_from,
         unread=after.unread,
-        recheck=tuple((gap.low, gap.high, gap.missing_since) for gap in after.recheck),
+        recheck=tuple((each.low, each.high, each.missing_since) for each in after.recheck),
         rejects=after.rejects,
         newest_end=after.watermark.newest_end,
         broken_at=after.watermark.break_end,
@@ -89,7 +98,7 @@ def _write_part(db: sqlite3.Connection, part: str, after: Ledger, known: Mapping
     )
     row = (part, msgspec.json.encode(facts).decode())
     db.execute("INSERT OR REPLACE INTO ledger VALUES (?, ?)", row)
-    _write_identities(db, _PARTS[part], after.remembered, known)
+    _write_identities(db, _IDENTITY_TABLES[part], after.remembered, known)
 
 
 def _write_identities(

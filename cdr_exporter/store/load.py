@@ -1,4 +1,8 @@
-"""What a state file says, checked: any error but SQLite's own means that it makes no sense."""
+"""Everything that a state file says, checked.
+
+Rule: what makes no sense raises ValueError, LookupError or msgspec's errors; SQLite's errors pass
+through.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,12 @@ from . import call_rows, ledger_rows
 
 
 class SavedState(NamedTuple):
-    """All that a state file says; *totals* hold once there is a *ledger*."""
+    """Everything that a state file says.
+
+    *bounds* are the bounds of histograms that its values were counted with. *resets* maps each
+    reason to when a file was last set aside for it (epoch seconds, 0 for never). *totals* mean
+    something only where there is a *ledger*.
+    """
 
     bounds: Bounds
     resets: Mapping[str, float]
@@ -36,7 +45,7 @@ def read_state(db: sqlite3.Connection) -> SavedState:
 
 
 def read_meta(db: sqlite3.Connection) -> dict[str, Any]:
-    """Read what the file says of itself."""
+    """Read the table `meta`: whose file it is, bounds, and when others were set aside."""
     return dict(db.execute("SELECT key, value FROM meta"))
 
 

@@ -1,4 +1,4 @@
-"""Before a state file is used: whose it is, whether it can be used, and what else is done."""
+"""Before a state file is used: lock it, check it, and set it aside or create it where needed."""
 
 from __future__ import annotations
 
@@ -20,12 +20,15 @@ from .schema import APPLICATION_ID, PRAGMAS, SCHEMA, VERSION
 
 
 def client_hash(client_id: str) -> str:
-    """Return what stands for *client_id* in the file."""
+    """Return the SHA-256 of *client_id*, which stands for it in the file."""
     return hashlib.sha256(client_id.encode()).hexdigest()
 
 
 def take_lock(path: Path) -> int:
-    """Take the lock at *path* and return its descriptor; raises `StateInUse`."""
+    """Lock the file at *path*, which is created if need be, and return its descriptor.
+
+    Closing the descriptor ends the lock. Raises `StateInUse` where another process has it.
+    """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -38,7 +41,7 @@ def take_lock(path: Path) -> int:
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Open the file for writing, durably."""
+    """Open the state file at *path* for durable writing; raises SQLite's errors."""
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
         for pragma in PRAGMAS:
@@ -50,7 +53,11 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def create(path: Path, client: str, reset_reason: str | None) -> None:
-    """Make an empty state beside *path* and move it there whole: a crash leaves no half file."""
+    """Create an empty state at *path* for *client*; a file that is there is set aside.
+
+    It is made beside *path* and renamed, so that a crash leaves no half file. *reset_reason* is
+    why the file that was there cannot be used.
+    """
     fresh = path.with_suffix(".new")
     fresh.unlink(missing_ok=True)
     os.close(os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
@@ -76,19 +83,21 @@ def _sync_directory(directory: Path) -> None:
 
 
 def reason_to_set_aside(path: Path, client: str) -> str | None:
-    """Return why the file at *path* cannot be used (a label value), or None.
+    """Return why the file at *path* has to be set aside: one of `STATE_RESETS`.
 
-    Raises `StateUnusable` for a newer version or another *client*, which are to be left alone.
+    None where it can be used, or is not there. Raises `StateUnusable` where it is of a newer
+    version or of another *client*, since such a file must be left alone, and SQLite's errors about
+    disk and permissions.
     """
     if not path.exists():
         return None
     if path.stat().st_size == 0:
-        return "empty"  # SQLite would take it for a new database without a word
+        return "empty"  # SQLite would silently take it for a new database
     try:
         with _read_only(path) as db:
             return _find_fault(db, path, client)
     except sqlite3.OperationalError as error:
-        # A table that is not there is a plain ERROR; all others are about disk and permissions.
+        # A missing table is SQLITE_ERROR; all other codes are about disk and permissions.
         if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) != sqlite3.SQLITE_ERROR:
             raise
         return "corrupt"
@@ -104,14 +113,14 @@ def _find_fault(db: sqlite3.Connection, path: Path, client: str) -> str | None:
     if version > VERSION:
         raise StateUnusable(
             f"{path} is of version {version} and this program knows {VERSION}; install the "
-            "newer cdr-exporter again, or move the file away to begin anew"
+            "newer cdr-exporter again, or move the file away to start without it"
         )
     [[verdict], *_] = db.execute("PRAGMA quick_check(1)")
     if verdict != "ok":
         return "corrupt"
     if read_meta(db)["client"] != client:
         raise StateUnusable(
-            f"{path} counts for another client_id; move the file away to begin anew, or give "
+            f"{path} counts for another client_id; move the file away to start without it, or give "
             "this PBX another name"
         )
     read_state(db)
@@ -120,7 +129,7 @@ def _find_fault(db: sqlite3.Connection, path: Path, client: str) -> str | None:
 
 @contextmanager
 def _read_only(path: Path) -> Iterator[sqlite3.Connection]:
-    """Look into a file without changing a byte of it, nor of the log that a kill left beside it."""
+    """Open *path* without changing a byte of it, or of a log that a kill left beside it."""
     log, index = path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")
     logged, indexed = log.exists() and log.stat().st_size > 0, index.exists()
     mode = "mode=ro" if logged else "immutable=1"
@@ -134,7 +143,7 @@ def _read_only(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def unusable_error(path: Path, error: sqlite3.Error) -> StateUnusable:
-    """Say what SQLite said, and the remedy."""
+    """Return the error for a file that SQLite cannot open or write, with the remedy."""
     return StateUnusable(
         f"{path}: {error}; free space on the disk, and make file and directory readable and "
         "writable for this user"
@@ -145,9 +154,9 @@ _PARTS = ("", "-wal", "-shm", "-journal")
 
 
 def _set_aside(path: Path) -> None:
-    """Give *path*, if there is one, and the logs beside it a name that nothing has yet.
+    """Rename *path*, if it exists, and the logs beside it, to a name that is not taken.
 
-    A log without its file goes too: SQLite would replay it into the new one.
+    A log without its file is renamed too: SQLite would replay it into the new file.
     """
     second = f".corrupt-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
     suffixes = chain([second], (f"{second}-{number}" for number in count(2)))

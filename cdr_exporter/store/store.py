@@ -1,4 +1,9 @@
-"""The store: one object per state file, from open to close."""
+"""The store: one object per state file, from opening to closing. The package says what it promises.
+
+Series are numbered in the file in the order in which they first came. The table `series` says
+which series a number means; it is written once per series. The values are in `chunk`, by number,
+so that a commit writes only the chunks in which a value has changed.
+"""
 
 from __future__ import annotations
 
@@ -25,19 +30,21 @@ _json = msgspec.json.encode
 
 
 class _SavedSeries(NamedTuple):
-    """The series in the file by their number, and their values there."""
+    """What the file holds: *by_number* are the series by their numbers, *values* their values."""
 
-    order: list[Series]
+    by_number: list[Series]
     values: list[Value]
 
 
 class Store:
-    """The state file of one PBX. *ledger* is None until the first page was committed.
+    """The state file of one PBX, and what was committed to it last.
 
-    *calls* are those that are open, and those counted a while ago.
+    *ledger* is None until the first page is committed. *calls* are the open calls, and the closed
+    ones that are remembered.
 
-    *resets* tells when (epoch seconds) an unusable file was last set aside, by reason.
-    *dropped_histograms* names families whose buckets changed since, so that they began anew at 0.
+    *resets* maps each reason to when (epoch seconds, 0 for never) an unusable file was last set
+    aside. *dropped_histograms* are the families that were dropped at opening and begin again at 0,
+    because their buckets in the configuration differ from those in the file.
     """
 
     def __init__(
@@ -48,12 +55,12 @@ class Store:
         bounds: Bounds,
         number_zeros: Mapping[Series, Value] | None = None,
     ) -> None:
-        """Open or create *name*'s state in *directory*.
+        """Open or create the state of the PBX *name* in *directory*.
 
-        *number_zeros* are the series at 0 of the numbers that the user named; others of their
-        families are dropped.
+        *bounds* are the bounds of histograms in the configuration. *number_zeros* are the series
+        at 0 of the numbers that the user named; series of other numbers are dropped.
 
-        Raises `StateInUse`, `StateUnusable`, or OSError where the directory is no good.
+        Raises `StateInUse`, `StateUnusable`, or OSError where the directory cannot be used.
         """
         self.path = directory / f"{name}.db"
         self.ledger: Ledger | None = None
@@ -64,21 +71,21 @@ class Store:
         self._saved_series = _SavedSeries([], [])
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
-            with ExitStack() as held:
-                held.callback(os.close, take_lock(directory / f"{name}.lock"))
+            with ExitStack() as opened:
+                opened.callback(os.close, take_lock(directory / f"{name}.lock"))
                 reason = reason_to_set_aside(self.path, client_hash(client_id))
                 if reason or not self.path.exists():
                     create(self.path, client_hash(client_id), reason)
-                self._db = held.enter_context(closing(connect(self.path)))
+                self._db = opened.enter_context(closing(connect(self.path)))
                 self._load(bounds)
-                self._resources = held.pop_all()
+                self._resources = opened.pop_all()
         except sqlite3.Error as error:
             raise unusable_error(self.path, error) from None
 
     def commit(self, ledger: Ledger, totals: Totals, calls: CallChange = NO_CHANGE) -> None:
-        """Make *ledger*, *totals* and the change of *calls* durable together.
+        """Write *ledger*, *totals* and the change *calls* to the disk, together.
 
-        Raises `StateNotWritten`; then nothing has changed.
+        Raises `StateNotWritten`; then neither the file nor this object has changed.
         """
         try:
             with self._transaction():
@@ -95,11 +102,11 @@ class Store:
         self.calls.apply(calls)
 
     def keep_read_times(self, ledger: Ledger) -> None:
-        """Keep what is worth no commit: *ledger* differs by when its gaps were read."""
+        """Take *ledger*, which differs only by when ranges were rechecked; write nothing."""
         self.ledger = ledger
 
     def close(self) -> None:
-        """Let the file and its lock go; may be called twice."""
+        """Close the file and end the lock; may be called twice."""
         self._resources.close()
 
     @contextmanager
@@ -115,27 +122,27 @@ class Store:
             raise
 
     def _write_series(self, after: Totals) -> _SavedSeries:
-        """Write what differs from what is in the file; return what is there then."""
-        order, before = self._saved_series
-        if len(after.series) > len(order):
-            known = frozenset(order)
-            order = [*order, *(key for key in after.series if key not in known)]
-            self._insert_series(order, len(before), after)
+        """Write what differs from what is in the file; return what the file then holds."""
+        by_number, before = self._saved_series
+        if len(after.series) > len(by_number):
+            known = frozenset(by_number)
+            by_number = [*by_number, *(key for key in after.series if key not in known)]
+            self._insert_series(by_number, len(before), after)
         if after.born is not self.totals.born:
-            self._write_births(order[: len(before)], after)
-        values = list(map(after.series.__getitem__, order))
+            self._write_births(by_number[: len(before)], after)
+        values = list(map(after.series.__getitem__, by_number))
         for first in range(0, len(values), CHUNK):
             part = values[first : first + CHUNK]
             if part != before[first : first + CHUNK]:
                 row = (first // CHUNK, _json(part))
                 self._db.execute("INSERT OR REPLACE INTO chunk VALUES (?, ?)", row)
-        return _SavedSeries(order, values)
+        return _SavedSeries(by_number, values)
 
-    def _insert_series(self, order: list[Series], first: int, totals: Totals) -> None:
-        """Write down what the numbers from *first* on stand for."""
+    def _insert_series(self, by_number: list[Series], first: int, totals: Totals) -> None:
+        """Write which series the numbers from *first* on mean."""
         rows = (
             (number, key.family, _json(key.labels), totals.born[key])
-            for number, key in enumerate(order[first:], start=first)
+            for number, key in enumerate(by_number[first:], start=first)
         )
         self._db.executemany("INSERT INTO series VALUES (?, ?, ?, ?)", rows)
 
@@ -152,7 +159,7 @@ class Store:
         before, self.resets, self.ledger, totals, self.calls = read_state(self._db)
         self._ledger_in_file = self.ledger
         if self.ledger is not None:
-            # What this version counts and an older one did not know stands at 0.
+            # Series that an older version of the program did not know begin at 0.
             known = initial_totals(totals.trunks, self._number_zeros)
             series = {**known.series, **totals.series}
             self.totals = Totals(series, {**known.born, **totals.born}, totals.trunks)
@@ -169,7 +176,7 @@ class Store:
         return any(_is_number(key) and key not in self._number_zeros for key in self.totals.series)
 
     def _rewrite(self, bounds: Bounds) -> None:
-        """Forget what cannot go on: histograms of other bounds, and numbers no longer named."""
+        """Drop what cannot go on: histograms with other bounds, and numbers no longer named."""
         kept = {
             key: value
             for key, value in self.totals.series.items()

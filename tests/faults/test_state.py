@@ -347,7 +347,7 @@ def test_a_state_that_was_set_aside_is_shown_by_reason_and_time(
     assert began - 1 <= when[reason] <= time.time() + 1
     assert last.gauges[UP] == 1
     assert records(last.totals) == 0
-    assert "state set aside, counting anew from now" in caplog.text
+    assert "state file set aside, counting begins again from now" in caplog.text
     assert len(list(tmp_path.glob("hq.corrupt-*"))) >= 1
 
 

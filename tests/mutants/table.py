@@ -65,8 +65,8 @@ EACH_ROW_COUNTS_ONCE = (
     Mutant(
         "what may bring late rows is not read after a start",
         _LEDGER_ROWS,
-        "RecheckRange(*gap) for gap in facts.recheck",
-        "RecheckRange(*gap, last_read=float(gap[2])) for gap in facts.recheck",
+        "RecheckRange(*each) for each in facts.recheck",
+        "RecheckRange(*each, last_read=float(each[2])) for each in facts.recheck",
         _in(
             "tests/tail/test_lineage.py",
             "test_ranges_to_recheck_are_read_after_a_start_before_anything_is_shown",
