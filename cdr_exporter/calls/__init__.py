@@ -31,8 +31,8 @@ person has answered it and its last leg may be followed by another (`Leg.another
 Rows that make no call
 ----------------------
 A leg that turns up after its call was counted is counted as a row only, and as a late leg. A call
-of which a row lay before the start (see *passed*) is never put together, since its first legs are
-not known: its further rows are counted as rows only, and are not late legs.
+of which a row lay before the start is never put together, since its first legs are not known: its
+further rows are counted as rows only, and are not late legs.
 
 Bounds
 ------

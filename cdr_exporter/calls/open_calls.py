@@ -169,26 +169,26 @@ class TrackedCalls:
     def judge(
         self,
         legs: Sequence[tuple[str, Leg]],
-        passed: Mapping[str, int],
+        left_out: Mapping[str, int],
         at: Moment,
         rules: SettleRules,
         new_in_poll: Collection[str] = (),
     ) -> CallVerdict:
         """Say which calls are over once *legs*, new ones with their uids, are added.
 
-        *passed* maps the uids of rows that were skipped, because they lay before the start or
+        *left_out* maps the uids of rows that were skipped, because they lay before the start or
         before a break of lineage, to the ends of the rows (epoch seconds). *new_in_poll* are the
         uids of rows that the PBX wrote after the poll began.
         """
-        legs = [each for each in legs if each[0] not in passed or each[0] in self.open]
+        legs = [each for each in legs if each[0] not in left_out or each[0] in self.open]
         alone = [assemble_call([leg]) for uid, leg in legs if not uid]
         opened, late = self._add_legs(legs, at, new_in_poll)
         over = {uid: call for uid, call in self._all_open(opened) if _is_over(call, at, rules)}
         cut = self._surplus(opened, over)
         done = over | cut
-        passed = {uid: end for uid, end in passed.items() if not self._is_known(uid, opened)}
+        left_out = {uid: end for uid, end in left_out.items() if not self._is_known(uid, opened)}
         return CallVerdict(
-            change=self._change_for(opened, done, passed, at.latest_time - rules.longest_call),
+            change=self._change_for(opened, done, left_out, at.latest_time - rules.longest_call),
             finished=[*alone, *(assemble_call(call.legs) for call in done.values())],
             late=late,
             cut=len(cut),
@@ -253,12 +253,12 @@ class TrackedCalls:
         self,
         opened: Mapping[str, OpenCall],
         done: Mapping[str, OpenCall],
-        passed: Mapping[str, int],
+        left_out: Mapping[str, int],
         earliest_end: float,
     ) -> CallChange:
         """Return what to commit; no leg can come of a call that ended before *earliest_end*."""
         ended = {uid: ClosedCall(call.ended_at) for uid, call in done.items()}
-        ended |= {uid: ClosedCall(end, counted=False) for uid, end in passed.items()}
+        ended |= {uid: ClosedCall(end, counted=False) for uid, end in left_out.items()}
         closed = {uid: each for uid, each in ended.items() if _is_recent(each, earliest_end)}
         too_old = [uid for uid in done if uid not in closed and uid in self.open]
         return CallChange(

@@ -50,7 +50,7 @@ class ReachableTime:
         """Return the latest reachable time for which every row the PBX had then was read.
 
         *oldest_read* is the wall time of the oldest read among the ranges that may still bring
-        rows (`Ledger.swept_at`); it is infinite where a first page shows all that is new.
+        rows (`Ledger.all_read_since`); it is infinite where a first page shows all that is new.
         """
         if oldest_read == float("inf"):
             return self._at_poll_start

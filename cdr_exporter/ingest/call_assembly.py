@@ -77,18 +77,18 @@ class CallAssembler:
         calls, and apart from it the rows that are calls of one leg and already over.
         """
         # Rows without a uid do not belong together.
-        passed = {row.uid: row.ended_at for row in verdict.left_out if row.uid}
+        left_out = {row.uid: row.ended_at for row in verdict.left_out if row.uid}
         unread = UNREAD_LEGS_UNKNOWN if shown else self._unread_below(page, verdict.ledger)
         at = self._moment(verdict.ledger, now, catching_up=not shown, unread=unread)
         new_in_poll = _uids_added_during_poll(page, verdict, newest_key)
-        multi_leg_uids = self._multi_leg_uids(calls, verdict, passed) | new_in_poll
+        multi_leg_uids = self._multi_leg_uids(calls, verdict, left_out) | new_in_poll
         single_leg, other = self._split_off_single_leg_calls(groups, multi_leg_uids, at)
         legs = [
             (row.uid, self._classifier.classify(row, labels))
             for labels, rows in other
             for row in rows
         ]
-        return calls.judge(legs, passed, at, self._rules, new_in_poll), single_leg
+        return calls.judge(legs, left_out, at, self._rules, new_in_poll), single_leg
 
     def judge_end_of_poll(
         self, calls: TrackedCalls, ledger: Ledger, now: Now, *, shown: bool
@@ -132,12 +132,12 @@ class CallAssembler:
             yield SingleLegCalls(kind, LabelledRows(group.labels, rows))
 
     def _multi_leg_uids(
-        self, calls: TrackedCalls, verdict: PageVerdict, passed: Collection[str]
+        self, calls: TrackedCalls, verdict: PageVerdict, left_out: Collection[str]
     ) -> set[str]:
         """Return the uids whose calls may have another leg, or of which no row is to be counted."""
         uids = [row.uid for row in verdict.counted]
         known = set(uids)
-        several = {u for u in known if u in calls.open or u in calls.closed or u in passed} | {""}
+        several = {u for u in known if u in calls.open or u in calls.closed or u in left_out} | {""}
         if len(known) < len(uids):
             several |= {uid for uid, times in Counter(uids).items() if times > 1}
         return several

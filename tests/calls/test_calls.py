@@ -1,4 +1,4 @@
-"""Whole calls, as traces of rows, and what became of them."""
+"""Calls with all their legs, as traces of rows, and the outcome of each."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_a_caller_who_gives_up_in_the_queue() -> None:
     )
 
 
-def test_a_survey_after_the_agent_is_no_talk_with_people() -> None:
+def test_a_survey_after_the_agent_is_not_talk_with_people() -> None:
     expect(
         """
         0    IVR Main<6200>       ANSWERED  0  20   in  sip  ivr_key_queue
@@ -384,7 +384,7 @@ def test_an_inbound_call_has_the_label_of_the_number_that_was_dialled(trace: str
     assert call(trace, NUMBERS).did == did
 
 
-def test_a_leg_that_does_not_say_the_number_dialled_hides_none() -> None:
+def test_a_leg_with_an_unnamed_number_does_not_hide_one_with_a_named_number() -> None:
     trace = """
         0  IVR Main<6200>  ANSWERED  0  9  in  sip
         9  Ada<2001>       ANSWERED  1  9  in  sip  did=+49305553
@@ -414,7 +414,7 @@ def test_a_call_comes_to_each_queue_once() -> None:
         ("", "other"),
     ],
 )
-def test_the_longest_beginning_of_the_number_dialled_is_its_destination(
+def test_the_longest_prefix_of_the_number_dialled_decides_its_destination(
     dialled: str, destination: str
 ) -> None:
     [row] = rows("0  X  ANSWERED  1  9  out  sip")
@@ -446,7 +446,7 @@ def test_nothing_is_labelled_where_no_number_is_named() -> None:
     assert call("0  0900123  ANSWERED  1  9  out  sip").talk_by_destination == {}
 
 
-def test_nothing_personal_is_kept_of_a_row() -> None:
+def test_a_leg_keeps_no_name_and_no_number_of_a_person() -> None:
     [row] = rows("0  Ada Ahorn<2001>  ANSWERED  1  9  in  sip  did=+49305551")
     secret = {"call_from": "Erika Muster<+4930999>", "src_addr": "192.0.2.77", "dod_number": "77"}
     [leg] = legs_of([replace(row, **secret)], NUMBERS)
@@ -475,7 +475,7 @@ def test_nothing_personal_is_kept_of_a_row() -> None:
         ("0  0301             FAILED     0  0  out  sip", False),
     ],
 )
-def test_the_reason_tells_whether_a_leg_hands_the_call_on(
+def test_the_reason_decides_whether_another_leg_may_follow(
     trace: str, another_may_follow: bool
 ) -> None:
     assert [leg.another_may_follow for leg in legs(trace)] == [another_may_follow]

@@ -1,4 +1,4 @@
-"""The time in which a PBX answered."""
+"""Reachable time: how long a PBX replied."""
 
 from __future__ import annotations
 
@@ -18,40 +18,40 @@ def reachable(*polls: tuple[float, bool], known: float = 100.0) -> ReachableTime
     return it
 
 
-def test_it_goes_on_from_what_the_state_knows() -> None:
+def test_it_goes_on_from_the_time_that_was_saved() -> None:
     assert reachable((7, True)).at(7) == 100
 
 
-def test_it_passes_between_polls_that_succeed() -> None:
+def test_it_advances_between_polls_that_succeed() -> None:
     assert reachable((0, True), (30, True), (60, True)).at(60) == 160
 
 
-def test_it_passes_within_a_poll() -> None:
+def test_it_advances_within_a_poll() -> None:
     assert reachable((0, True), (30, False)).at(42) == 142
 
 
-def test_it_stands_still_after_a_poll_that_failed() -> None:
+def test_it_does_not_advance_after_a_poll_that_failed() -> None:
     assert reachable((0, True), (30, False), (600, True), (630, True)).at(630) == 160
 
 
-def test_by_id_a_poll_covers_all_up_to_its_beginning() -> None:
+def test_by_id_every_row_up_to_the_beginning_of_the_poll_was_read() -> None:
     assert reachable((0, True), (30, True)).read_until(EVER) == 130
 
 
-def test_by_time_only_a_whole_sweep_covers_what_was_there_when_it_began() -> None:
+def test_by_time_every_row_up_to_the_beginning_of_the_last_round_of_rereading_was_read() -> None:
     it = reachable((0, True), (30, True), (60, True))
 
     assert it.read_until(1_000_059) == 130
     assert it.read_until(1_000_060) == 160
 
 
-def test_without_a_sweep_of_ours_only_what_can_bring_no_rows_is_covered() -> None:
+def test_before_the_first_round_of_rereading_only_times_too_old_to_bring_rows_are_read() -> None:
     it = reachable((0, True), (30, True))
 
     assert it.read_until(0) == 100 - LONGEST_CALL
 
 
-def test_a_wall_clock_that_is_set_back_covers_nothing_too_early() -> None:
+def test_a_wall_clock_that_is_set_back_claims_no_row_was_read_too_early() -> None:
     it = reachable((0, True), (30, True))
     it.begin_poll(wall=999_000, steady=60)
 

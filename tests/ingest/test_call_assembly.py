@@ -1,4 +1,4 @@
-"""When a call is over: the real poller and store, and a PBX that shows legs as a test says."""
+"""When a call is over: the real poller and store, and a fake PBX whose legs a test chooses."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Office(PollerHarness):
             self.pbx.call(**fields)
 
     def run(self, seconds: float) -> None:
-        """Poll as long as that."""
+        """Poll for that many seconds."""
         end = self.clock.wall + seconds
         while self.clock.wall < end:
             self.clock.pass_(self.poll())
@@ -135,7 +135,7 @@ def test_legs_that_turn_up_in_other_polls_are_of_the_same_call(
     assert legs == 3
 
 
-def test_each_new_leg_begins_the_wait_anew(office: Callable[..., Office]) -> None:
+def test_each_new_leg_starts_the_wait_again(office: Callable[..., Office]) -> None:
     it = office()
     it.show(IVR)
     it.poll()
@@ -202,7 +202,7 @@ def test_rows_without_uid_from_before_the_start_hide_no_call_on_their_page(
 
 
 @pytest.mark.fault("H5")
-def test_time_in_which_the_pbx_did_not_answer_is_no_time_of_waiting(
+def test_time_in_which_the_pbx_did_not_reply_does_not_count_as_waiting(
     office: Callable[..., Office],
 ) -> None:
     it = office()
@@ -257,7 +257,7 @@ def test_further_legs_of_a_call_from_before_the_start_are_rows_only(
 
 @pytest.mark.fault("H10")
 @pytest.mark.parametrize("without_id", [False, True], ids=["by-id", "by-time"])
-def test_a_baseline_is_as_many_calls_as_it_holds(
+def test_a_baseline_counts_each_call_in_the_table_once(
     new_office: Callable[..., Office], without_id: bool
 ) -> None:
     it = new_office(start="all")
@@ -339,7 +339,7 @@ def test_calls_of_an_outage_are_counted_before_anything_is_shown_again(
 
 
 @pytest.mark.fault("H4")
-def test_a_page_that_ends_within_a_call_does_not_cut_it(office: Callable[..., Office]) -> None:
+def test_a_page_that_ends_within_a_call_does_not_split_it(office: Callable[..., Office]) -> None:
     it = office()
     it.restart()
     for number in range(600):
@@ -350,10 +350,10 @@ def test_a_page_that_ends_within_a_call_does_not_cut_it(office: Callable[..., Of
 
 
 @pytest.mark.parametrize("legs", range(1, 8))
-def test_a_call_that_ends_within_a_catch_up_is_not_cut_by_a_page_that_moved(
+def test_a_call_that_ends_during_a_catch_up_is_not_split_by_a_page_that_moved(
     office: Callable[..., Office], legs: int
 ) -> None:
-    """What comes in meanwhile moves all rows down: a page may begin within a call."""
+    """Rows written meanwhile move all others down, so a page may begin within a call."""
     it = office()
     for number in range(250):
         it.show("0  Ada<2001>  BUSY  0  0  in  sip", uid=f"known-{number}")
@@ -382,8 +382,10 @@ def test_a_call_that_ends_within_a_catch_up_is_not_cut_by_a_page_that_moved(
 
 
 @pytest.mark.parametrize(("offset", "over"), [(0, 1), (20, 0)], ids=["first-page", "page-below"])
-def test_what_came_after_the_poll_began_waits_for_the_next_poll(offset: int, over: int) -> None:
-    """A page below the first may begin within a call that has just ended: above it is unread."""
+def test_a_call_written_after_the_poll_began_waits_for_the_next_poll(
+    offset: int, over: int
+) -> None:
+    """A page below the first may begin within a call that just ended; rows above it are unread."""
     now = Now(wall=BEGAN + 90_000.0, steady=1_000.0)
     settings = PBX(
         name="hq", base_url="http://127.0.0.1", client_id="me", secret=SecretSource(env="X")
@@ -412,7 +414,7 @@ def test_what_came_after_the_poll_began_waits_for_the_next_poll(offset: int, ove
 
 @pytest.mark.fault("H4")
 @pytest.mark.parametrize("at", range(1, 12))
-def test_a_kill_in_a_catch_up_cuts_no_call(office: Callable[..., Office], at: int) -> None:
+def test_a_kill_during_a_catch_up_splits_no_call(office: Callable[..., Office], at: int) -> None:
     it = office()
     it.restart()
     for number in range(600):
@@ -486,7 +488,7 @@ def test_one_by_one_a_call_whose_caller_hung_up_is_not_waited_for_long(
 
 
 @pytest.mark.fault("H8")
-def test_calls_beyond_the_bound_are_counted_as_they_stand_and_it_shows(
+def test_calls_beyond_the_bound_are_counted_early_and_as_cut(
     office: Callable[..., Office], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(open_calls, "MAX_OPEN_CALLS", 10)
@@ -500,7 +502,7 @@ def test_calls_beyond_the_bound_are_counted_as_they_stand_and_it_shows(
 
 
 @pytest.mark.fault("H8")
-def test_closed_calls_are_remembered_in_bounds(
+def test_no_more_closed_calls_are_remembered_than_the_bound(
     office: Callable[..., Office], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(open_calls, "MAX_CLOSED_CALLS", 10)

@@ -32,7 +32,7 @@ def test_silence_hides_until_caught_up(seconds: float, shown: bool) -> None:
     assert it.shown == shown
 
 
-def test_a_page_puts_silence_off() -> None:
+def test_a_page_ends_the_silence() -> None:
     it = visibility()
     it.saw_page(at(200))
     it.hide_if_stale(at(499))
@@ -40,7 +40,7 @@ def test_a_page_puts_silence_off() -> None:
     assert it.shown
 
 
-def test_what_comes_to_be_while_hidden_is_born_when_it_is_first_shown() -> None:
+def test_a_series_that_is_new_while_hidden_is_born_when_it_is_first_shown() -> None:
     it = visibility(shown=False)
     totals = born(it.born_at(at(0)))
     hidden = it.with_births(totals, at(50))
@@ -56,12 +56,12 @@ def test_what_comes_to_be_while_hidden_is_born_when_it_is_first_shown() -> None:
 @pytest.mark.parametrize(
     ("seconds", "over"),
     [
-        pytest.param(119, False, id="held"),
+        pytest.param(119, False, id="running"),
         pytest.param(120, True, id="over"),
         pytest.param(-1, True, id="clock-set-back"),
     ],
 )
-def test_the_end_of_a_hold_is_kept(seconds: float, over: bool) -> None:
+def test_the_end_of_a_birth_hold_is_saved(seconds: float, over: bool) -> None:
     totals = born(at(0).wall)
     updated = visibility().with_births(totals, at(seconds))
 

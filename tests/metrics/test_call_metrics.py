@@ -1,4 +1,4 @@
-"""Which call adds to which series, and that the short way of whole calls leads to the same."""
+"""Which call adds to which series, and that the fast path for calls of one leg counts the same."""
 
 from __future__ import annotations
 
@@ -119,10 +119,10 @@ def test_a_call_counts_under_the_numbers_that_the_user_named() -> None:
     assert series[Series("cdr_destination_talk_seconds_total", ("premium",))] == (45,)
 
 
-# --- what stands at 0 ----------------------------------------------------------------------------
+# --- what exists at 0 ----------------------------------------------------------------------------
 
 
-def test_numbers_that_the_user_named_stand_at_0_with_other() -> None:
+def test_numbers_that_the_user_named_exist_at_0_with_other() -> None:
     zeros = number_zeros(CallRules(**NUMBERS))
 
     assert set(zeros.values()) == {(0,)}
@@ -135,7 +135,7 @@ def test_numbers_that_the_user_named_stand_at_0_with_other() -> None:
     }
 
 
-def test_nothing_of_numbers_is_there_where_none_is_named() -> None:
+def test_no_series_of_numbers_exists_where_none_is_named() -> None:
     assert number_zeros(CallRules()) == {}
 
 
@@ -206,7 +206,7 @@ def all_counted(rows: list[dict[str, Any]], numbers: Mapping[str, Any]) -> Mappi
 @pytest.mark.parametrize("numbers", [{}, NUMBERS], ids=["no-numbers", "numbers"])
 @given(rows=st.lists(any_row, min_size=1, max_size=40))
 @profile(max_examples=60, deadline=None)
-def test_rows_that_are_whole_calls_count_as_their_legs_would(
+def test_calls_of_one_leg_count_the_same_with_and_without_the_fast_path(
     rows: list[dict[str, Any]], numbers: Mapping[str, Any]
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -215,15 +215,15 @@ def test_rows_that_are_whole_calls_count_as_their_legs_would(
         patch.setattr(read_plan, "LARGEST_PAGE", 5)
         patch.setattr(page_size, "LARGEST_PAGE", 5)
         patch.setattr(call_assembly, "_ROWS_AT_PAGE_END", 1)
-        short = all_counted(rows, numbers)
+        fast = all_counted(rows, numbers)
         patch.setattr(
             CallAssembler,
             "_split_off_single_leg_calls",
             lambda self, groups, multi_leg_uids, at: ((), groups),
         )
-        long = all_counted(rows, numbers)
+        by_legs = all_counted(rows, numbers)
 
-    assert short == long
-    assert sum(value[0] for key, value in short.items() if key.family == "cdr_calls_total") == len(
+    assert fast == by_legs
+    assert sum(value[0] for key, value in fast.items() if key.family == "cdr_calls_total") == len(
         {row["uid"] for row in rows if row["uid"]}
     ) + sum(not row["uid"] for row in rows)

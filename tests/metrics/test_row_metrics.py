@@ -59,7 +59,7 @@ RING, TALK = {"ring_duration_seconds"}, {"talk_duration_seconds"}
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
-        pytest.param({"disposition": "ANSWERED"}, RING | TALK, id="answered, nothing told"),
+        pytest.param({"disposition": "ANSWERED"}, RING | TALK, id="answered, all zero"),
         pytest.param({"disposition": "VOICEMAIL"}, RING, id="voicemail"),
         pytest.param({"disposition": "NO ANSWER"}, set(), id="not answered"),
         pytest.param({"disposition": "BUSY"}, set(), id="busy"),
@@ -241,7 +241,7 @@ def trunks_of(series: Mapping[Series, Value]) -> dict[str, int]:
     }
 
 
-def folded(series: Mapping[Series, Value]) -> int:
+def other_trunks(series: Mapping[Series, Value]) -> int:
     return series.get(Series("cdr_exporter_folded_trunks_total"), (0,))[0]
 
 
@@ -250,23 +250,23 @@ def on(*trunks: str) -> list[Record]:
 
 
 @pytest.mark.fault("C14")
-def test_trunks_beyond_the_most_are_counted_together_and_said_so() -> None:
+def test_trunks_beyond_max_trunks_count_under_other_and_a_counter_says_so() -> None:
     counted = count(on("a", "b", "c", "d", "a", "c"), max_trunks=2)
 
     assert trunks_of(counted.series()) == {"a": 2, "b": 1, "other": 3}
-    assert folded(counted.series()) == 3
+    assert other_trunks(counted.series()) == 3
     assert counted.trunks == {"none", "a", "b"}
 
 
 @pytest.mark.fault("C14")
-def test_a_trunk_once_admitted_stays_so() -> None:
+def test_a_trunk_keeps_the_series_it_was_given() -> None:
     totals = totals_of([on("a", "b"), on("c", "b"), on("c", "a", "d")], max_trunks=2)
 
     assert trunks_of(totals.series) == {"a": 2, "b": 2, "other": 3}
-    assert folded(totals.series) == 3
+    assert other_trunks(totals.series) == 3
 
 
-def test_a_lower_limit_takes_nothing_from_a_trunk_that_was_admitted() -> None:
+def test_a_lower_limit_takes_no_series_from_a_trunk_that_has_them() -> None:
     known = frozenset({"none", "a", "b", "c"})
     counted = count(on("a", "b", "c", "d"), trunks=known, max_trunks=1)
 
@@ -274,19 +274,19 @@ def test_a_lower_limit_takes_nothing_from_a_trunk_that_was_admitted() -> None:
 
 
 @pytest.mark.parametrize("max_trunks", [0, 1, 2])
-def test_rows_without_a_trunk_take_no_place_and_need_none(max_trunks: int) -> None:
+def test_rows_without_a_trunk_do_not_count_against_max_trunks(max_trunks: int) -> None:
     counted = count(on("", "a", "b", "", "c"), max_trunks=max_trunks)
 
     assert trunks_of(counted.series())["none"] == 2
     assert len(counted.trunks - {"none"}) == max_trunks
-    assert folded(counted.series()) == 3 - max_trunks
+    assert other_trunks(counted.series()) == 3 - max_trunks
 
 
 def test_trunks_named_like_the_reserved_labels_are_trunks() -> None:
     counted = count(on("other", "none", "x"), max_trunks=2)
 
     found = trunks_of(counted.series())
-    assert (found["other"], folded(counted.series())) == (1, 1)
+    assert (found["other"], other_trunks(counted.series())) == (1, 1)
     assert "none" not in found
     assert len(counted.trunks) == 3
 
@@ -299,7 +299,7 @@ def test_two_spellings_of_one_label_set_share_it() -> None:
     assert value(counted, "cdr_records_total", "NO ANSWER", "Inbound", "sip") == (2,)
 
 
-# --- what is told besides ------------------------------------------------------------------------
+# --- counters of defects -------------------------------------------------------------------------
 
 
 def events(counted: PageCount) -> dict[tuple[str, ...], int]:
@@ -310,12 +310,12 @@ def events(counted: PageCount) -> dict[tuple[str, ...], int]:
     }
 
 
-def test_a_page_that_keeps_the_contract_tells_nothing_besides() -> None:
+def test_a_page_that_keeps_the_contract_raises_no_counter_of_defects() -> None:
     assert events(count([record(1), record(2)])) == {}
 
 
 @pytest.mark.fault("C9")
-def test_each_unknown_value_is_told_once_a_row() -> None:
+def test_each_unknown_value_counts_once_per_row() -> None:
     rows = [
         record(1, disposition="ABANDONED"),
         record(2, disposition="ABANDONED", call_type=""),
@@ -330,7 +330,7 @@ def test_each_unknown_value_is_told_once_a_row() -> None:
 
 
 @pytest.mark.fault("C10")
-def test_each_rejected_field_is_told_once_a_row() -> None:
+def test_each_rejected_field_counts_once_per_row() -> None:
     both, one = flawed(record(1), "duration", "reason"), flawed(record(3), "duration")
 
     counted = count([both, record(2), one])
@@ -347,8 +347,8 @@ def test_a_row_with_unusable_fields_is_counted_like_any_other() -> None:
     plain = count(rows).series()
     counted = count([flawed(each, "uid") for each in rows]).series()
 
-    told = Series("cdr_exporter_rejected_fields_total", ("uid",))
-    assert dict(counted) == {**plain, told: (3,)}
+    defects = Series("cdr_exporter_rejected_fields_total", ("uid",))
+    assert dict(counted) == {**plain, defects: (3,)}
 
 
 def test_rows_without_id_are_counted_like_any_other() -> None:
@@ -357,7 +357,7 @@ def test_rows_without_id_are_counted_like_any_other() -> None:
     assert count(without_id).series() == count([record(1), record(2)]).series()
 
 
-def test_each_rejected_row_is_told_by_its_reason() -> None:
+def test_each_rejected_row_counts_by_its_reason() -> None:
     counted = count([])
     counted.add_rejected([Rejected("id", 1), Rejected("shape", 2), Rejected("id", 3)])
 
@@ -367,7 +367,7 @@ def test_each_rejected_row_is_told_by_its_reason() -> None:
     }
 
 
-def test_late_and_reused_rows_are_told() -> None:
+def test_late_and_reused_rows_are_counted_as_such() -> None:
     counted = count([record()])
     counted.add_event(LATE_RECORDS, 3)
     counted.add_event(LATE_RECORDS, 1)
@@ -376,13 +376,13 @@ def test_late_and_reused_rows_are_told() -> None:
     assert events(counted) == {("late_records_total",): 4}
 
 
-def test_everything_that_is_told_has_a_place_in_the_totals() -> None:
+def test_every_counter_of_defects_exists_in_the_totals_from_the_start() -> None:
     odd = flawed(record(1, disposition="?", call_type="?", src_trunk="a"), "duration")
     counted = count([odd, record(2, src_trunk="b")], max_trunks=1)
     counted.add_rejected([Rejected("number", 1, 9)])
     for family in (LATE_RECORDS, REUSED_IDS, PRE_BREAK_RECORDS, LINEAGE_BREAKS):
         counted.add_event(family, 1)
 
-    told = {key for key in counted.series() if key.family.startswith("cdr_exporter_")}
-    assert len(told) == 9
-    assert told <= initial_totals().series.keys()
+    defects = {key for key in counted.series() if key.family.startswith("cdr_exporter_")}
+    assert len(defects) == 9
+    assert defects <= initial_totals().series.keys()

@@ -30,12 +30,12 @@ def self_metrics() -> SelfMetrics:
     return SelfMetrics(BOUNDS)
 
 
-def test_everything_known_stands_at_0_from_the_start(self_metrics: SelfMetrics) -> None:
+def test_everything_known_exists_at_0_from_the_start(self_metrics: SelfMetrics) -> None:
     assert {value for numbers in self_metrics.own.values() for value in numbers} == {0}
     assert set(self_metrics.gauges.values()) == {0.0}
 
 
-def test_each_family_that_is_not_durable_is_there_but_for_what_a_pbx_or_the_clock_has_to_say(
+def test_every_family_that_is_not_durable_exists_but_those_set_by_a_pbx_or_by_the_clock(
     self_metrics: SelfMetrics,
 ) -> None:
     expected = {
@@ -74,7 +74,7 @@ def test_gauges_are_set(self_metrics: SelfMetrics) -> None:
     assert self_metrics.gauges[Series("cdr_pbx_records")] == 2579
 
 
-def test_of_a_set_of_reasons_one_holds_or_none(self_metrics: SelfMetrics) -> None:
+def test_at_most_one_of_a_set_of_reasons_is_1(self_metrics: SelfMetrics) -> None:
     def blocked() -> set[str]:
         return {
             series.labels[0]
@@ -91,7 +91,7 @@ def test_of_a_set_of_reasons_one_holds_or_none(self_metrics: SelfMetrics) -> Non
     assert (first, second, blocked()) == ({"denied"}, {"token_cap"}, set())
 
 
-def test_what_was_handed_out_does_not_change(self_metrics: SelfMetrics) -> None:
+def test_a_copy_that_was_handed_out_does_not_change(self_metrics: SelfMetrics) -> None:
     own, gauges = self_metrics.own, self_metrics.gauges
     self_metrics.add(POLLS)
     self_metrics.observe(INGEST_DELAY, [1])

@@ -55,7 +55,7 @@ def test_silence_is_by_the_steady_clock(wall: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wall", "held"),
+    ("wall", "at_zero"),
     [
         pytest.param(5_000.0, True, id="at its birth"),
         pytest.param(5_119.9, True, id="just before the end"),
@@ -64,15 +64,15 @@ def test_silence_is_by_the_steady_clock(wall: float) -> None:
         pytest.param(4_999.9, False, id="clock set back"),
     ],
 )
-def test_a_series_is_held_at_0_for_a_while_after_its_birth(wall: float, held: bool) -> None:
-    assert snapshot().is_shown_at_zero(5_000.0, at(wall=wall)) == held
+def test_a_series_is_shown_at_0_for_a_while_after_its_birth(wall: float, at_zero: bool) -> None:
+    assert snapshot().is_shown_at_zero(5_000.0, at(wall=wall)) == at_zero
 
 
-def test_without_a_hold_nothing_is_held() -> None:
+def test_without_a_birth_hold_nothing_is_shown_at_0() -> None:
     assert not snapshot(birth_hold=0.0).is_shown_at_zero(5_000.0, at(wall=5_000))
 
 
-def test_what_was_there_from_the_beginning_is_not_held() -> None:
+def test_a_series_shown_from_the_start_is_not_shown_at_0() -> None:
     assert not snapshot().is_shown_at_zero(0.0, at())
 
 
@@ -90,7 +90,7 @@ def test_what_was_there_from_the_beginning_is_not_held() -> None:
         pytest.param([], {"fresh_until": 900.0}, NEVER, id="silent and nothing born"),
     ],
 )
-def test_the_next_change_is_the_first_thing_that_falls_due(
+def test_the_next_change_is_the_earliest_change_by_time(
     births: list[float], fields: dict[str, Any], seconds: float
 ) -> None:
     assert snapshot(*births, **fields).next_change(at()) == seconds

@@ -29,7 +29,7 @@ NONE = frozenset({"none"})
 
 
 def sums(series: Mapping[Series, Value]) -> dict[Series, Value]:
-    """Leave out what is 0."""
+    """Return *series* without those that are 0."""
     return {key: value for key, value in series.items() if any(value)}
 
 
@@ -44,7 +44,7 @@ def of_records(series: Iterable[Series]) -> set[tuple[str, ...]]:
 # --- where counting begins -----------------------------------------------------------------------
 
 
-def test_the_first_totals_hold_everything_known_at_0_from_the_beginning() -> None:
+def test_the_initial_totals_have_everything_known_at_0() -> None:
     totals = initial_totals()
 
     assert sums(totals.series) == {}
@@ -54,7 +54,7 @@ def test_the_first_totals_hold_everything_known_at_0_from_the_beginning() -> Non
     assert of_records(totals.series) == grid("none")
 
 
-def test_the_first_totals_hold_each_durable_counter_of_ours() -> None:
+def test_the_initial_totals_have_each_durable_counter_about_the_exporter() -> None:
     expected = {
         Series(family.name, labels)
         for family in FAMILIES
@@ -67,13 +67,13 @@ def test_the_first_totals_hold_each_durable_counter_of_ours() -> None:
     assert others == expected
 
 
-def test_the_first_totals_hold_every_outcome_of_calls_of_each_type_and_trunk() -> None:
+def test_the_initial_totals_have_every_outcome_of_calls_of_each_type_and_trunk() -> None:
     found = {key.labels for key in initial_totals(["sip"]).series if key.family == CALLS.name}
 
     assert found == {*product(OUTCOMES, CALL_TYPES, ("none", "sip"))}
 
 
-def test_trunks_seen_at_the_start_stand_at_0_too() -> None:
+def test_trunks_seen_at_the_start_exist_at_0_too() -> None:
     totals = initial_totals(["sip", "none", "sip"])
 
     assert totals.trunks == {"none", "sip"}
@@ -90,7 +90,7 @@ def test_a_histogram_is_its_buckets_the_rest_and_a_sum() -> None:
     assert value_length(RECORDS, {}) == 1
 
 
-def test_zeros_of_a_histogram_are_as_wide_as_its_values() -> None:
+def test_zeros_of_a_histogram_have_the_length_of_its_values() -> None:
     [value] = zeros([f for f in FAMILIES if f.buckets == "delay"], BOUNDS).values()
 
     assert value == (0,) * (len(BOUNDS["delay"]) + 2)
@@ -148,7 +148,7 @@ def test_a_trunk_that_is_known_is_not_born_again() -> None:
     assert again.born == once.born
 
 
-def test_the_rest_of_the_trunks_has_no_zeros_of_its_own() -> None:
+def test_the_trunk_label_other_has_no_zeros_of_its_own() -> None:
     other = Series(RECORDS.name, ("BUSY", "Inbound", "other"))
     totals = initial_totals().merged({other: (1,)}, NONE, 100.0)
 

@@ -325,7 +325,7 @@ COMMIT_THEN_PUBLISH = (
         "if self.shown else SHOWN_FROM_START",
         _in(
             "tests/ingest/test_visibility.py",
-            "test_what_comes_to_be_while_hidden_is_born_when_it_is_first_shown",
+            "test_a_series_that_is_new_while_hidden_is_born_when_it_is_first_shown",
         ),
     ),
     Mutant(
@@ -403,7 +403,7 @@ EACH_CALL_COUNTS_ONCE = (
         "False",
         _in(
             "tests/ingest/test_call_assembly.py",
-            "test_a_page_that_ends_within_a_call_does_not_cut_it",
+            "test_a_page_that_ends_within_a_call_does_not_split_it",
         ),
     ),
     Mutant(
@@ -431,7 +431,10 @@ EACH_CALL_COUNTS_ONCE = (
         "cdr_exporter/calls/reachable_time.py",
         "if self._succeeded:",
         "if True:",
-        _in("tests/calls/test_reachable_time.py", "test_it_stands_still_after_a_poll_that_failed"),
+        _in(
+            "tests/calls/test_reachable_time.py",
+            "test_it_does_not_advance_after_a_poll_that_failed",
+        ),
     ),
 )
 

@@ -1,4 +1,4 @@
-"""Calls in the state file: kept with the ledger and the totals, or not at all."""
+"""Calls in the state file: saved with the ledger and the totals, or not at all."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def changes(draw: st.DrawFn) -> CallChange:
 
 @given(steps=st.lists(changes(), max_size=5))
 @settings(max_examples=40, deadline=None)
-def test_after_any_changes_the_file_holds_what_the_process_held(
+def test_after_any_changes_the_file_has_the_calls_that_the_process_had(
     tmp_path_factory: pytest.TempPathFactory, steps: list[CallChange]
 ) -> None:
     kept(tmp_path_factory.mktemp("state"), *steps)
@@ -115,7 +115,7 @@ def test_calls_that_make_no_sense_are_set_aside_with_the_rest(tmp_path: Path, le
 # --- numbers that the user named -----------------------------------------------------------------
 
 
-def test_a_number_that_is_named_later_stands_at_0_beside_what_was_counted(tmp_path: Path) -> None:
+def test_a_number_that_is_named_later_exists_at_0_beside_what_was_counted(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
         store.commit(Ledger(), initial_totals(["sip"]))
     with opened(tmp_path, CallRules(dids={"1": "sales"})) as store:
@@ -123,7 +123,7 @@ def test_a_number_that_is_named_later_stands_at_0_beside_what_was_counted(tmp_pa
         assert store.totals.born[DID] == 0.0
 
 
-def test_a_number_that_is_no_longer_named_is_gone_and_begins_anew(tmp_path: Path) -> None:
+def test_a_number_that_is_no_longer_named_is_dropped_and_begins_again_at_0(tmp_path: Path) -> None:
     named = CallRules(dids={"1": "sales", "2": "support"})
     fewer = CallRules(dids={"2": "support"})
     support = Series("cdr_did_calls_total", ("support", "answered"))

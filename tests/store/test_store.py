@@ -77,7 +77,7 @@ def test_the_life_of_a_state(tmp_path: Path) -> None:
     assert reopened(tmp_path) == first
 
     with opened(tmp_path) as store:
-        # A hole, a new trunk, and many series: more than fit into one row of the file.
+        # An unread range, a new trunk, and many series: more than fit into one row of the file.
         add(store, 20, 19, 18, src_trunk="gsm", born_at=200.5)
         for number in range(12):
             add(store, 21 + number, src_trunk=f"trunk {number}", born_at=300.0 + number)
@@ -91,7 +91,7 @@ def test_the_life_of_a_state(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
         # More rows than are remembered: the oldest identities are forgotten.
         add(store, *range(3_000, 17, -1))
-        # Rows out of the hole, and one label set of many that grew.
+        # Rows of the unread range, and one of many series that rose.
         add(store, 10, 9, 8, src_trunk="gsm", number=2)
         ledger = replace(store.ledger or Ledger(), rejects=(1, 2**63 - 1), first_read="all")
         store.commit(ledger, store.totals)
@@ -153,7 +153,7 @@ def test_births_are_durable(tmp_path: Path) -> None:
     assert after[Series(RECORDS.name, ("BUSY", "Inbound", "gsm"))] == 1_700_000_000.123456
 
 
-def test_the_known_trunks_are_durable_and_the_rest_is_none(tmp_path: Path) -> None:
+def test_the_known_trunks_are_durable_and_other_is_not_one_of_them(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
         verdict = from_the_beginning().judge(page(3, 2, 1), NOW, TERMS)
         count = PageCount(BOUNDS, frozenset({"none"}), 0)
@@ -208,7 +208,7 @@ def test_a_commit_that_fails_in_the_middle_changes_nothing(tmp_path: Path) -> No
     assert reopened(tmp_path) == after
 
 
-def test_what_a_failed_commit_began_is_not_in_the_file(tmp_path: Path) -> None:
+def test_nothing_of_a_failed_commit_is_in_the_file(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
         add(store, 2, 1)
         before = state_of(store)
@@ -259,7 +259,9 @@ def test_a_commit_cut_off_at_any_step_is_all_or_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.fault("E3")
-def test_a_full_disk_is_told_and_the_page_is_committed_once_there_is_room(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_the_page_is_committed_once_there_is_room(
+    tmp_path: Path,
+) -> None:
     with opened(tmp_path) as store:
         add(store, 2, 1)
         before = state_of(store)
@@ -294,7 +296,7 @@ def test_a_full_disk_loses_nothing_at_a_restart(tmp_path: Path) -> None:
 
 @pytest.mark.fault("E2")
 def test_a_commit_is_on_the_disk_when_it_returns(tmp_path: Path) -> None:
-    """Power loss cannot be had in a test; that SQLite was told to sync can be seen."""
+    """The power cannot be cut here, but a test can see that SQLite is asked to sync."""
     with opened(tmp_path) as store:
         pragmas = ("journal_mode", "synchronous", "locking_mode")
         [found] = zip(*(store._db.execute(f"PRAGMA {p}").fetchone() for p in pragmas), strict=True)
@@ -373,7 +375,7 @@ def test_a_state_in_use_is_not_opened_by_another_process(tmp_path: Path) -> None
     assert (meanwhile, after) == (3, 0)
 
 
-def test_two_pbxs_do_not_keep_each_other_out(tmp_path: Path) -> None:
+def test_two_pbxs_do_not_lock_each_other_out(tmp_path: Path) -> None:
     with opened(tmp_path, "hq") as one, opened(tmp_path, "branch") as other:
         add(one, 1)
         add(other, 2, 1)
@@ -527,7 +529,7 @@ def make_older(path: Path) -> None:
         ),
     ],
 )
-def test_an_unusable_file_is_set_aside_and_counting_begins_anew(
+def test_an_unusable_file_is_set_aside_and_counting_begins_again(
     kept: Path, spoil: Callable[[Path], Any], reason: str
 ) -> None:
     spoil(kept / "hq.db")
@@ -555,8 +557,8 @@ def test_no_file_that_was_set_aside_replaces_another(kept: Path) -> None:
     assert sorted(aside.read_bytes() for aside in asides(kept)) == sorted(read_state)
 
 
-def test_a_log_without_its_file_does_not_come_back_to_life(killed: Path) -> None:
-    """Who removes NAME.db to begin anew may overlook the log beside it."""
+def test_a_log_without_its_file_is_not_replayed(killed: Path) -> None:
+    """A user who removes NAME.db to start again may overlook the log beside it."""
     log = (killed / "hq.db-wal").read_bytes()
     (killed / "hq.db").unlink()
 
@@ -796,7 +798,7 @@ def by_family(totals: Totals) -> dict[str, dict[tuple[str, ...], tuple[int, ...]
         pytest.param({}, set(), id="none"),
     ],
 )
-def test_changed_buckets_begin_anew_and_nothing_else_does(
+def test_histograms_with_changed_buckets_begin_again_and_nothing_else_does(
     tmp_path: Path, changed: Bounds, dropped: set[str]
 ) -> None:
     with opened(tmp_path) as store:
@@ -846,7 +848,7 @@ def test_rejected_rows_are_remembered(tmp_path: Path) -> None:
     assert ledger.remembered[BY_ID.identity(rejected[1])] == 9
 
 
-# --- the ledger, whole ---------------------------------------------------------------------------
+# --- every field of the ledger -------------------------------------------------------------------
 
 LEDGER_BY_ID = Ledger(
     newest_key=MAX_ID,
@@ -904,9 +906,9 @@ def test_a_ledger_comes_back_whole(tmp_path: Path, ledger: Ledger) -> None:
 
     assert found == ledger
     assert (found.order, found.id_ledger) == (ledger.order, ledger.id_ledger)
-    # What is left out of the comparison: it is found anew, and gaps are read once a start.
+    # These fields are not compared: one is computed, and ranges are rechecked after a start.
     assert found.lowest_remembered == min([ledger.remembered_from, *ledger.remembered.values()])
-    assert [gap.last_read for gap in found.recheck] == [0.0] * len(ledger.recheck)
+    assert [each.last_read for each in found.recheck] == [0.0] * len(ledger.recheck)
     assert kept_of(tmp_path) == ledger
 
 
@@ -916,7 +918,7 @@ def fields_of(ledger: Ledger) -> set[str]:
     return {name for name in names if getattr(ledger, name) != getattr(blank, name)}
 
 
-def test_every_field_of_a_ledger_is_put_to_the_test_above() -> None:
+def test_every_field_of_a_ledger_is_covered_by_the_test_above() -> None:
     assert fields_of(LEDGER_BY_TIME) | {"lowest_remembered"} == set(Ledger.__dataclass_fields__)
     assert fields_of(LEDGER_BY_ID) == fields_of(LEDGER_BY_TIME) - {
         "order",
@@ -972,20 +974,20 @@ def test_after_a_break_what_was_before_is_gone_for_good(tmp_path: Path) -> None:
     assert with_ledger(tmp_path, LEDGER_BY_TIME, broken) == broken
 
 
-def test_what_is_only_noted_is_used_and_not_written(tmp_path: Path) -> None:
-    read = tuple(replace(gap, last_read=1_700_009_999.0) for gap in LEDGER_BY_ID.recheck)
-    noted = replace(LEDGER_BY_ID, recheck=read)
+def test_read_times_are_used_and_not_written(tmp_path: Path) -> None:
+    read = tuple(replace(each, last_read=1_700_009_999.0) for each in LEDGER_BY_ID.recheck)
+    reread = replace(LEDGER_BY_ID, recheck=read)
     with opened(tmp_path) as store:
         store.commit(LEDGER_BY_ID, store.totals)
         before = store._db.total_changes
-        store.keep_read_times(noted)
+        store.keep_read_times(reread)
 
-        assert store.ledger is noted
+        assert store.ledger is reread
         assert store._db.total_changes == before
-    assert [gap.last_read for gap in kept_of(tmp_path).recheck] == [0.0, 0.0]
+    assert [each.last_read for each in kept_of(tmp_path).recheck] == [0.0, 0.0]
 
 
-def test_what_was_noted_goes_with_the_next_commit(tmp_path: Path) -> None:
+def test_a_ledger_taken_in_memory_is_written_by_the_next_commit(tmp_path: Path) -> None:
     more = {**LEDGER_BY_ID.remembered, 77: 21}
     with opened(tmp_path) as store:
         store.commit(LEDGER_BY_ID, store.totals)
