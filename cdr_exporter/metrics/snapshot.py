@@ -21,7 +21,7 @@ class Snapshot:
 
     *shown* says that nothing is left unread, so that the series of rows and calls may be shown.
     They are until *fresh_until* (steady clock), which is `stale_after` after the last valid page.
-    *birth_hold* is in seconds. *attempted* is set once a poll has ended, well or not. *trouble*
+    *birth_hold* is in seconds. *attempted* is set once a poll has ended, well or not. *failure*
     says why the last poll failed, without secrets; it is empty after a success. *number* is higher
     in a newer snapshot.
     """
@@ -34,7 +34,7 @@ class Snapshot:
     fresh_until: float = 0.0
     birth_hold: float = 0.0
     attempted: bool = False
-    trouble: str = ""
+    failure: str = ""
     number: int = field(default_factory=count(1).__next__, compare=False)
 
     def shows_calls(self, now: Now) -> bool:

@@ -125,7 +125,7 @@ class Poller:
                 fresh_until=self._state.visibility.fresh_until,
                 birth_hold=self._pbx.birth_hold,
                 attempted=self._attempted,
-                trouble=self._failures.message,
+                failure=self._failures.message,
             )
         )
 

@@ -181,10 +181,10 @@ class Supervisor:
             self._logger.warning("buckets changed, the histogram begins again at 0", family=family)
         return store
 
-    def _publish_failure(self, trouble: str) -> None:
+    def _publish_failure(self, failure: str) -> None:
         self._self_metrics.set(UP, 0)
         last = self._board.of(self._pbx.name)
-        self._board.put(self._with_self_metrics(replace(last, attempted=True, trouble=trouble)))
+        self._board.put(self._with_self_metrics(replace(last, attempted=True, failure=failure)))
 
     def _with_self_metrics(self, snapshot: Snapshot) -> Snapshot:
         return replace(snapshot, own=self._self_metrics.own, gauges=self._self_metrics.gauges)

@@ -147,8 +147,8 @@ def _notes(snapshot: Snapshot, now: Now) -> Iterable[str]:
     ]
     if blocks:
         yield f"The PBX refuses the exporter until somebody acts: {', '.join(blocks)}."
-    if snapshot.trouble:
-        yield f"Last poll: {snapshot.trouble}."
+    if snapshot.failure:
+        yield f"Last poll: {snapshot.failure}."
     if _gauge(snapshot, STATE_WRITE_OK) == 0:
         yield "The state file cannot be written; nothing new is counted."
     if _gauge(snapshot, LINEAGE_SUSPECT):

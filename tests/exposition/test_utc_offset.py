@@ -173,7 +173,7 @@ def test_it_is_written_in_both_formats_after_the_newest_record(
     "snapshot",
     [
         pytest.param(Snapshot(pbx="hq"), id="before the first poll"),
-        pytest.param(Snapshot(pbx="hq", attempted=True, trouble="refused"), id="never answered"),
+        pytest.param(Snapshot(pbx="hq", attempted=True, failure="refused"), id="never answered"),
         pytest.param(Snapshot(pbx="hq", shown=True, fresh_until=500.0), id="silent for long"),
         pytest.param(Snapshot(pbx="hq", shown=True, fresh_until=1e9), id="at work"),
     ],

@@ -193,7 +193,7 @@ def test_a_fault_is_counted_by_its_reason_and_the_next_answer_counts(
     assert (it.counted, it.gauge("cdr_up")) == (0, 0)
     assert it.own(FAILURES, fault.reason) == 1
     assert sum(it.own(FAILURES, reason) for reason in REASONS) == 1
-    assert "Kristin" not in it.last.trouble
+    assert "Kristin" not in it.last.failure
     assert not fault.label or it.own(API_ERRORS, fault.label) == 1
     assert not fault.blocked or it.gauge(BLOCKED, fault.blocked) == 1
 

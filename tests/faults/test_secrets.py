@@ -123,7 +123,7 @@ def poll_until_up(it: PollerHarness) -> None:
         if it.gauge("cdr_up"):
             return
         it.clock.pass_(3 * HOUR)
-    raise AssertionError(f"still down: {it.last.trouble}")
+    raise AssertionError(f"still down: {it.last.failure}")
 
 
 def pages(it: PollerHarness) -> str:
@@ -179,7 +179,7 @@ def test_no_fault_at_any_endpoint_shows_a_secret_or_a_person(
     it.store.close()
 
     seen += pages(it) + client.shown + logged.getvalue() + repr(client.client.__dict__)
-    seen += "".join(snapshot.trouble for snapshot in it.shown)
+    seen += "".join(snapshot.failure for snapshot in it.shown)
     assert it.counted == 1
     assert pbx.request_log.count(endpoint) > asked
     assert len(canaries) >= 7

@@ -427,7 +427,7 @@ EACH_CALL_COUNTS_ONCE = (
         ),
     ),
     Mutant(
-        "time without answers is time of waiting",
+        "time in which the PBX did not reply counts as waiting",
         "cdr_exporter/calls/reachable_time.py",
         "if self._succeeded:",
         "if True:",

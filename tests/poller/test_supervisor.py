@@ -25,11 +25,11 @@ def test_a_poller_that_dies_is_down_and_is_started_again(
     client, board = EndingPBX(6, broken=lambda number: number in (3, 4)), RecordingBoard()
     run_supervisor(client, tmp_path, board)
     ups = [snapshot.gauges[UP] for snapshot in board.seen]
-    after = [each for each in board.seen if each.trouble]
+    after = [each for each in board.seen if each.failure]
 
     assert 0.0 in ups[ups.index(1.0) :]
     assert ups[-1] == 1.0
-    assert {each.trouble for each in after} == {"unexpected RuntimeError, see the log"}
+    assert {each.failure for each in after} == {"unexpected RuntimeError, see the log"}
     assert all(each.attempted for each in after)
     assert [r.message for r in caplog.records if r.levelno == logging.ERROR] == [
         "the poller failed and is started again"

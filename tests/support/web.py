@@ -44,7 +44,7 @@ def snapshot(
     shown: bool = True,
     fresh_until: float = NOW.steady + 60,
     attempted: bool = True,
-    trouble: str = "",
+    failure: str = "",
 ) -> Snapshot:
     """Return a PBX that is up, with *gauges* by family name in place of the usual ones."""
     usual = {
@@ -64,7 +64,7 @@ def snapshot(
         shown=shown,
         fresh_until=fresh_until,
         attempted=attempted,
-        trouble=trouble,
+        failure=failure,
     )
 
 

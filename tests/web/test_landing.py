@@ -77,7 +77,7 @@ def test_a_pbx_that_is_up_is_one_row_of_facts() -> None:
 def test_a_pbx_that_is_down_says_since_when_and_why() -> None:
     last = {**DOWN, "cdr_exporter_last_success_timestamp_seconds": NOW.wall - 720}
 
-    assert state(snapshot(gauges=last, trouble="no answer within 30 s")) == (
+    assert state(snapshot(gauges=last, failure="no answer within 30 s")) == (
         "✕ Down for 12 min Last poll: no answer within 30 s."
     )
 
@@ -203,7 +203,7 @@ def test_what_is_not_known_yet_is_left_out() -> None:
 
 
 def test_every_value_is_escaped() -> None:
-    hostile = snapshot('<b>"&', gauges=DOWN, trouble="<script>alert('x')</script>")
+    hostile = snapshot('<b>"&', gauges=DOWN, failure="<script>alert('x')</script>")
     text = page_body([hostile], NOW, "<1.0>")
 
     assert "<b>" not in text
