@@ -102,7 +102,7 @@ EACH_ROW_COUNTS_ONCE = (
         "if reread >= overlap",
         "if reread == 0",
         _in(
-            "tests/poller/test_poller.py",
+            "tests/poller/test_short_lists.py",
             "test_a_list_that_seems_to_end_too_early_for_a_moment_loses_nothing",
         ),
     ),
@@ -253,7 +253,7 @@ THE_LIST_ENDS = (
         "self._end_of_list.distrusts_total = True",
         "pass",
         _in(
-            "tests/poller/test_poller.py",
+            "tests/poller/test_short_lists.py",
             "test_a_total_that_is_too_large_for_ever_does_not_keep_a_first_read_from_its_end",
         ),
     ),
@@ -304,7 +304,7 @@ COMMIT_THEN_PUBLISH = (
         "unread=facts.unread",
         "unread=()",
         _in(
-            "tests/poller/test_poller.py",
+            "tests/poller/test_catch_up.py",
             "test_a_process_killed_in_a_catch_up_goes_on_where_it_was",
         ),
     ),
