@@ -97,3 +97,18 @@ def spoilt_copies(
 
 def truncated(whole: bytes, at: int) -> bytes:
     return whole[:at]
+
+
+def killed_in(directory: Path) -> Path:
+    with opened(directory / "alive") as store:
+        add(store, *range(30, 0, -1))
+        for number in range(31, 34):
+            add(store, number, src_trunk=f"trunk {number}")
+        shutil.copytree(directory / "alive", directory / "state")
+    assert (directory / "state" / "hq.db-wal").stat().st_size > 0
+    return directory / "state"
+
+
+def files(directory: Path) -> dict[str, bytes]:
+    """Return the content of each file."""
+    return {each.name: each.read_bytes() for each in sorted(directory.iterdir())}
