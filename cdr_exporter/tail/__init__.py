@@ -16,7 +16,7 @@ One poll
 5. Is it the table we know? `LineageCheck` looks for an anchor, a row that we remember, on the
    first page or further down. Where there is none, nothing is counted and the poll ends; if the
    next poll finds the same, a new lineage begins.
-6. Count the first page: `Ledger.judge`, then `PBXState.keep` counts, commits and publishes.
+6. Count the first page: `Ledger.judge`, then `PBXState.apply_page` counts, commits and publishes.
 7. Read the unread ranges, newest first, page by page; each page is counted as in 6.
 8. Read the ranges to be rechecked that are due, those first that have waited longest.
 9. Count the calls that are over, if nothing is unread any more; from then on calls are shown.

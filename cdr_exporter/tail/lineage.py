@@ -12,11 +12,12 @@ poll later; once it is confirmed, rows that may have been counted before are lef
 from __future__ import annotations
 
 import logging
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ..ingest.pbx_state import PBXState
 from ..ledger import Ledger
 from ..ledger.page import Page, query
+from ..logs import for_pbx
 from ..metrics.catalogue import LINEAGE_SUSPECT
 from ..metrics.self_metrics import SelfMetrics
 from ..settings import PBX
@@ -28,7 +29,7 @@ _UNKNOWN_TABLE_ROWS = 200
 """How many rows of an unknown table are compared with those of the next poll: more than a first
 page has, because on a busy PBX two first pages may have no row in common."""
 
-log = logging.getLogger(__name__)
+_LOG = logging.getLogger(__name__)
 
 
 class KnownTable(NamedTuple):
@@ -51,7 +52,7 @@ class LineageCheck:
     def __init__(
         self, pbx: PBX, reader: PageReader, state: PBXState, self_metrics: SelfMetrics
     ) -> None:
-        self._pbx = pbx
+        self._log = for_pbx(_LOG, pbx.name)
         self._reader = reader
         self._state = state
         self._self_metrics = self_metrics
@@ -85,23 +86,20 @@ class LineageCheck:
     def _confirm_unknown_table(self, first_page: Page, ledger: Ledger) -> KnownTable | None:
         rows = frozenset(map(ledger.order.identity, self._larger_first_page(ledger).rows))
         if not rows & self._unknown_rows:
-            log.warning(
+            self._log.warning(
                 "no known record found on the PBX; not counting until a second poll confirms it",
-                extra=self._log_fields(first_page),
+                top_id=first_page.highest,
             )
             self._self_metrics.set(LINEAGE_SUSPECT, 1)
             self._unknown_rows = rows
             return None
-        log.error(
+        self._log.error(
             "the records on the PBX were replaced (reset, restored backup, or another PBX); "
             "records that ended before the newest one counted are left out from here on",
-            extra=self._log_fields(first_page),
+            top_id=first_page.highest,
         )
         self.forget()
         return KnownTable(ledger.new_lineage(self._state.limits), lineage_broke=True)
 
     def _larger_first_page(self, ledger: Ledger) -> Page:
         return self._reader.read(query(1, _UNKNOWN_TABLE_ROWS, ledger.order))
-
-    def _log_fields(self, first_page: Page) -> dict[str, Any]:
-        return {"fields": {"pbx": self._pbx.name, "top_id": first_page.highest}}

@@ -9,7 +9,7 @@
       count_finished_calls, end_poll, commit_births                 PBXState
       check_total          are rows missing from the order by id?   MissingIdDetector
 
-    every page:  PageReader.read → Ledger.judge → PBXState.keep → ReadPlan.record_page
+    every page:  PageReader.read → Ledger.judge → PBXState.apply_page → ReadPlan.record_page
 
 Rule: what can be decided without a PBX and a clock is decided in `ledger`, `read_plan`,
 `end_of_list` and `page_size`. The theory of a poll is in the docstring of the package.
@@ -29,6 +29,7 @@ from ..ingest.pbx_state import PBXState
 from ..ledger import Ledger, PageVerdict, Range, from_now, from_the_beginning, start_by_time
 from ..ledger.order import BY_ID, BY_TIME, Order
 from ..ledger.page import FIRST_PAGE_ROWS, Page, query
+from ..logs import for_pbx
 from ..metrics.self_metrics import SelfMetrics
 from ..metrics.totals import Totals
 from ..settings import PBX
@@ -51,7 +52,7 @@ _MAX_TRIES = 2
 _MAX_NEIGHBOURS = 5
 """How many rows in a row are read, one by one, until one has a usable key."""
 
-log = logging.getLogger(__name__)
+_LOG = logging.getLogger(__name__)
 
 
 class Tail:
@@ -67,6 +68,7 @@ class Tail:
         clock: Clock,
     ) -> None:
         self._pbx = pbx
+        self._log = for_pbx(_LOG, pbx.name)
         self._reader = reader
         self._state = state
         self._clock = clock
@@ -137,10 +139,7 @@ class Tail:
 
     def _start_by_time(self, first_page: Page, ledger: Ledger | None) -> Ledger:
         """Return the ledger to go on with by time. It holds once a page is committed with it."""
-        log.warning(
-            "some CDR rows have no id; reading the list by start time from here on",
-            extra={"fields": {"pbx": self._pbx.name}},
-        )
+        self._log.warning("some CDR rows have no id; reading the list by start time from here on")
         if ledger is None:
             self._state.visibility.shown = False
         start = "now" if self._state.state_was_lost else self._pbx.start
@@ -319,8 +318,9 @@ class Tail:
         marked = self._plan.mark_if_last(page)
         if marked.is_last and not page.is_last and page.total is not None:
             end = page.offset + page.size
-            fields = {"pbx": self._pbx.name, "rows": end, "total_number": page.total}
-            log.warning("the CDR list is shorter than its total_number", extra={"fields": fields})
+            self._log.warning(
+                "the CDR list is shorter than its total_number", rows=end, total_number=page.total
+            )
         return _reject_without_id(marked)
 
 
