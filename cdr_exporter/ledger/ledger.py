@@ -424,7 +424,8 @@ class Ledger:
         # Identities of rows that vanished (a restored backup) are kept, as the rows may come back.
         # When there are too many, a break replaces them: what ended up to now is left out.
         vanished = sum(key > self.newest_key for key in self.remembered.values())
-        remembered_from = present_keys[0] if present_keys else self.remembered_from
+        # Never lower than before: what was forgotten in between would count again.
+        remembered_from = max([self.remembered_from, *present_keys[:1]])
         max_key = self.newest_key if vanished > REMEMBERED_BY_ID else MAX_ID
         watermark = self.watermark.with_break() if vanished > REMEMBERED_BY_ID else self.watermark
         kept = {

@@ -52,7 +52,7 @@ class LineageCheck:
     def __init__(
         self, pbx: PBX, reader: PageReader, state: PBXState, self_metrics: SelfMetrics
     ) -> None:
-        self._log = for_pbx(_LOG, pbx.name)
+        self._logger = for_pbx(_LOG, pbx.name)
         self._reader = reader
         self._state = state
         self._self_metrics = self_metrics
@@ -86,14 +86,14 @@ class LineageCheck:
     def _confirm_unknown_table(self, first_page: Page, ledger: Ledger) -> KnownTable | None:
         rows = frozenset(map(ledger.order.identity, self._larger_first_page(ledger).rows))
         if not rows & self._unknown_rows:
-            self._log.warning(
+            self._logger.warning(
                 "no known record found on the PBX; not counting until a second poll confirms it",
                 top_id=first_page.highest,
             )
             self._self_metrics.set(LINEAGE_SUSPECT, 1)
             self._unknown_rows = rows
             return None
-        self._log.error(
+        self._logger.error(
             "the records on the PBX were replaced (reset, restored backup, or another PBX); "
             "records that ended before the newest one counted are left out from here on",
             top_id=first_page.highest,

@@ -68,7 +68,7 @@ class Tail:
         clock: Clock,
     ) -> None:
         self._pbx = pbx
-        self._log = for_pbx(_LOG, pbx.name)
+        self._logger = for_pbx(_LOG, pbx.name)
         self._reader = reader
         self._state = state
         self._clock = clock
@@ -139,7 +139,7 @@ class Tail:
 
     def _start_by_time(self, first_page: Page, ledger: Ledger | None) -> Ledger:
         """Return the ledger to go on with by time. It holds once a page is committed with it."""
-        self._log.warning("some CDR rows have no id; reading the list by start time from here on")
+        self._logger.warning("some CDR rows have no id; reading the list by start time from here on")
         if ledger is None:
             self._state.visibility.shown = False
         start = "now" if self._state.state_was_lost else self._pbx.start
@@ -318,7 +318,7 @@ class Tail:
         marked = self._plan.mark_if_last(page)
         if marked.is_last and not page.is_last and page.total is not None:
             end = page.offset + page.size
-            self._log.warning(
+            self._logger.warning(
                 "the CDR list is shorter than its total_number", rows=end, total_number=page.total
             )
         return _reject_without_id(marked)

@@ -13,6 +13,7 @@ from cdr_exporter.ledger import (
     from_the_beginning,
     start_by_time,
 )
+from cdr_exporter.ledger import ledger as ledger_module
 from cdr_exporter.ledger.order import BY_ID, BY_TIME, Order
 from cdr_exporter.ledger.page import Page, page_of, query
 from cdr_exporter.ledger.watermark import Watermark
@@ -371,6 +372,27 @@ def test_ids_that_were_missing_long_ago_are_not_rechecked() -> None:
     ledger = judged(from_the_beginning(), read(pbx, 1, 20)).ledger
 
     assert judged(ledger, read(pbx, 2, 20)).ledger.recheck == ()
+
+
+def test_pruning_never_claims_to_remember_what_it_has_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The newest rows are deleted while an unread range below still holds remembered rows."""
+    monkeypatch.setattr(ledger_module, "REMEMBERED_BY_ID", 10)
+    monkeypatch.setattr(ledger_module, "_PRUNE_MARGIN", 2)
+    pbx = FakePBX()
+    pbx.call(100)
+    rows = {row.id: row for row in pbx.rows.values()}
+    # Rows 61 to 79 were counted and are forgotten; those from 80 up are remembered, and two in a
+    # range that is still unread.
+    remembered = {BY_ID.identity(rows[n]): n for n in (50, 51, *range(80, 101))}
+    ledger = Ledger(newest_key=100, remembered_from=80, remembered=remembered, unread=((45, 60),))
+    pbx.delete(*range(83, 101))
+
+    after = judged(ledger, read(pbx, 1, 5)).ledger
+
+    assert after.remembered_from >= 80
+    assert ids(judged(after, read(pbx, 1, 20))) == []
 
 
 # --- by time -------------------------------------------------------------------------------------
