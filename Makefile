@@ -8,7 +8,9 @@ STAMP := $(VENV)/.ready
 # room for it their files are in memory. They are gone at the end, unless a test failed.
 SHM := $(shell test "$$(df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 { print $$4 }')" -gt 2000000 \
          2>/dev/null && echo /dev/shm)
-PYTEST = $(if $(SHM),TMPDIR=$(SHM)) $(BIN)/pytest --numprocesses auto
+PYTEST = $(if $(SHM),TMPDIR=$(SHM)) $(BIN)/pytest --numprocesses auto --dist worksteal
+# Without its bytecode each worker would compile every test, and each process that a test starts us.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo check test test-long mutants lint types format dashboards bench clean
 
@@ -31,6 +33,8 @@ check: lint types
 test: $(STAMP)
 	$(PYTEST) -m 'not long'
 
+# Here Hypothesis draws other examples in each run; elsewhere it draws the same ones.
+test-long: export HYPOTHESIS_PROFILE ?= random
 test-long: $(STAMP)
 	$(PYTEST) -m long
 

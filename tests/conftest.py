@@ -1,5 +1,8 @@
 """What holds for every test, and the fixtures that tests of several rooms use."""
 
+from __future__ import annotations
+
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,13 +13,24 @@ from hypothesis import settings
 from .support.fake_pbx import FakePBX
 from .support.poller_harness import MakeHarness, PollerHarness
 
-# Machines are slow at times, and that is no failure.
-settings.register_profile("here", deadline=None)
-settings.load_profile("here")
+# Machines are slow at times, and that is no failure: so there are no deadlines.
+settings.register_profile("repeatable", deadline=None, derandomize=True)
+settings.register_profile("random", deadline=None, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start what takes or waits longest first, so that no worker is left alone with it."""
+    items.sort(key=_is_quick)
+
+
+def _is_quick(item: pytest.Item) -> bool:
+    return not any(item.get_closest_marker(name) for name in ("e2e", "slow", "long"))
 
 
 @pytest.fixture
 def make_harness(tmp_path: Path) -> Iterator[MakeHarness]:
+    """Return a function that makes harnesses, closed at the end of the test."""
     made: list[PollerHarness] = []
 
     def make(

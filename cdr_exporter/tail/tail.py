@@ -139,7 +139,9 @@ class Tail:
 
     def _start_by_time(self, first_page: Page, ledger: Ledger | None) -> Ledger:
         """Return the ledger to go on with by time. It holds once a page is committed with it."""
-        self._logger.warning("some CDR rows have no id; reading the list by start time from here on")
+        self._logger.warning(
+            "some CDR rows have no id; reading the list by start time from here on"
+        )
         if ledger is None:
             self._state.visibility.shown = False
         start = "now" if self._state.state_was_lost else self._pbx.start
