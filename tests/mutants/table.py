@@ -38,11 +38,21 @@ EACH_ROW_COUNTS_ONCE = (
     Mutant(
         "what was forgotten counts again",
         _LEDGER,
-        "present_keys[0] if present_keys else self.remembered_from",
+        "max([self.remembered_from, *present_keys[:1]])",
         "self.remembered_from",
         _in(
             "tests/ledger/test_ledger.py",
             "test_remembered_rows_are_bounded_and_the_oldest_are_forgotten",
+        ),
+    ),
+    Mutant(
+        "pruning remembers rows that it forgot before",
+        _LEDGER,
+        "max([self.remembered_from, *present_keys[:1]])",
+        "present_keys[0] if present_keys else self.remembered_from",
+        _in(
+            "tests/ledger/test_ledger.py",
+            "test_pruning_never_claims_to_remember_what_it_has_forgotten",
         ),
     ),
     Mutant(
