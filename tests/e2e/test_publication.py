@@ -17,6 +17,8 @@ from pbx_simulator.serving import serve
 from ..support.processes import Process, Prometheus, eventually, free_port
 from ..support.scrape_history import HOUR, MINUTE, Page, World, calls_of, total
 
+pytestmark = pytest.mark.slow
+
 RECORDS = "cdr_records_total"
 COUNTS = (
     RECORDS,

@@ -502,6 +502,7 @@ def _records(families: Any) -> list[tuple[dict[str, str], float]]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.fault("C14", "E15")
 def test_twenty_thousand_trunk_names_are_no_more_series_than_allowed(
     make_harness: MakeHarness,

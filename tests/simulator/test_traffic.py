@@ -46,6 +46,7 @@ def test_another_seed_makes_another_history() -> None:
     assert one != other
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [0.25, 7.0, 1234.5, HOUR], ids=lambda step: f"{step}s")
 def test_a_history_asked_for_in_parts_is_the_same_history(step: float) -> None:
     begin = MONDAY + 10 * HOUR

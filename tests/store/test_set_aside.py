@@ -143,6 +143,7 @@ def flipped(whole: bytes, at: int) -> bytes:
     return whole[:at] + bytes([whole[at] ^ 0x41]) + whole[at + 1 :]
 
 
+@pytest.mark.slow
 @pytest.mark.fault("E5")
 def test_a_file_cut_off_anywhere_is_noticed(kept: Path) -> None:
     outcomes = list(spoilt_copies(kept, "hq.db", truncated, 512))
@@ -162,6 +163,7 @@ def test_a_file_cut_off_beside_its_log_is_noticed_or_mended(killed: Path) -> Non
     assert all(found in ("set aside", whole) for found in outcomes)
 
 
+@pytest.mark.slow
 @pytest.mark.fault("E2")
 def test_a_log_cut_off_anywhere_leaves_what_some_commit_left(killed: Path) -> None:
     outcomes = list(spoilt_copies(killed, "hq.db-wal", truncated, 512))

@@ -717,6 +717,7 @@ def test_looking_for_rows_without_id_keeps_to_the_budget(make_harness: MakeHarne
     assert pbx.rows_sent - idle <= 10 * 20
 
 
+@pytest.mark.slow
 @pytest.mark.fault("C17")
 @pytest.mark.parametrize("broken", [1, 3])
 def test_rows_that_are_counted_and_never_shown_cost_little_and_hide_no_others(
@@ -742,6 +743,7 @@ def test_rows_that_are_counted_and_never_shown_cost_little_and_hide_no_others(
     assert (counted, it.counted) == (expected, expected + 360)
 
 
+@pytest.mark.slow
 def test_a_total_that_grows_by_more_than_the_rows_changes_no_order(
     make_harness: MakeHarness,
 ) -> None:
