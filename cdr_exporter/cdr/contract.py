@@ -30,6 +30,10 @@ SORT_FIELDS = (
 )
 SORT_DIRECTIONS = ("asc", "desc")
 
+NEW, LEGACY = GENERATIONS = ("new", "legacy")
+"""Which records: those written since the upgrade to firmware x.21.0.117 or later, which have no
+`id`, or those from before. Older firmware ignores the parameter."""
+
 DISPOSITIONS = ("ANSWERED", "NO ANSWER", "BUSY", "FAILED", "VOICEMAIL")
 CALL_TYPES = ("Inbound", "Outbound", "Internal")
 
@@ -48,26 +52,29 @@ class CDRQuery:
     """The query for one page of the CDR list; a parameter that is None is not sent.
 
     `page` counts from 1. Without `page_size` the PBX sends 10,000 rows, without `order_by` the
-    oldest first, so the tail always sends all four. Raises `QueryError` for a value that the
-    contract does not allow.
+    oldest first, so the tail always sends these four. `from_` is the parameter `from` (a keyword
+    of Python); which records newer firmware shows without it is not documented. Raises
+    `QueryError` for a value that the contract does not allow.
     """
 
     page: int | None = None
     page_size: int | None = None
     sort_by: str | None = None
     order_by: str | None = None
+    from_: str | None = None
 
     def __post_init__(self) -> None:
         _check_whole_number("page", self.page, None)
         _check_whole_number("page_size", self.page_size, MAX_PAGE_SIZE)
         _check_one_of("sort_by", self.sort_by, SORT_FIELDS)
         _check_one_of("order_by", self.order_by, SORT_DIRECTIONS)
+        _check_one_of("from", self.from_, GENERATIONS)
 
     @property
     def parameters(self) -> dict[str, str]:
         """The fields of the query string, without the token."""
-        fields = ("page", "page_size", "sort_by", "order_by")
-        given = ((name, getattr(self, name)) for name in fields)
+        fields = ("page", "page_size", "sort_by", "order_by", "from_")
+        given = ((name.rstrip("_"), getattr(self, name)) for name in fields)
         return {name: str(value) for name, value in given if value is not None}
 
     @property

@@ -58,6 +58,9 @@ def test_every_sort_field_can_be_queried_in_both_orders(sort_by: str, order_by: 
             {"page": "3", "page_size": "20", "sort_by": "id", "order_by": "desc"},
             id="all four",
         ),
+        pytest.param({"from_": "new"}, {"from": "new"}, id="records since the upgrade"),
+        pytest.param({"from_": "legacy"}, {"from": "legacy"}, id="records from before it"),
+        pytest.param({"page": 1, "from_": None}, {"page": "1"}, id="from left to the PBX"),
     ],
 )
 def test_a_query_sends_the_parameters_given_and_no_others(
@@ -111,6 +114,19 @@ FIELDS = ", ".join(VENDORS_SORT_FIELDS)
             {"order_by": "down"},
             "order_by='down': the contract takes one of asc, desc",
             id="another order",
+        ),
+        pytest.param(
+            {"from_": "old"},
+            "from='old': the contract takes one of new, legacy",
+            id="other records",
+        ),
+        pytest.param(
+            {"from_": "NEW"},
+            "from='NEW': the contract takes one of new, legacy",
+            id="records in upper case",
+        ),
+        pytest.param(
+            {"from_": ""}, "from='': the contract takes one of new, legacy", id="no records"
         ),
     ],
 )
