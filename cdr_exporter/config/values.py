@@ -24,6 +24,7 @@ T = TypeVar("T")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _API_PATH = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*")
+_API_VERSION = re.compile(r"v([0-9]+)(\.[0-9]+)*")
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 _LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 # A last label of digits alone is a mistyped IPv4 address; no top-level domain is a number.
@@ -225,7 +226,20 @@ def parse_api_path(text: str) -> str:
     inner = text.strip("/")
     if not _API_PATH.fullmatch(inner) or set(inner.split("/")) & {".", ".."}:
         raise ValueError("is not a path; write it as openapi/v1.0")
+    if _is_of_version_2(inner):
+        raise ValueError(
+            "is the path of version 2.0, which is another API: its records are whole calls,"
+            " without the disposition, trunk and ring time of each leg; write openapi/v1.0, which"
+            " has the records of all firmware"
+        )
     return inner
+
+
+def _is_of_version_2(path: str) -> bool:
+    """Return whether the last version in *path* is 2; before it may stand that of a proxy."""
+    found = [_API_VERSION.fullmatch(part) for part in path.lower().split("/")]
+    versions = [version[1] for version in found if version]
+    return versions[-1:] == ["2"]
 
 
 def parse_base_url(text: str) -> str:

@@ -320,6 +320,11 @@ def test_slashes_around_the_api_path_do_not_matter(written: str) -> None:
     assert only(text(api_path=written)).api_path == "openapi/v1.0"
 
 
+@pytest.mark.parametrize("written", ["v2/openapi/v1.0", "pbx-v2.0/openapi/v1.0", "v20", "api"])
+def test_an_api_path_may_hold_a_2_that_is_not_the_version_of_the_api(written: str) -> None:
+    assert only(text(api_path=written)).api_path == written
+
+
 @pytest.mark.parametrize(
     "written",
     [
@@ -561,6 +566,24 @@ VALUES = [
     over("api_path", "api?x=1", "is not a path", "openapi/v1.0", id="api_path_query"),
     over("api_path", '"a b"', "is not a path", "openapi/v1.0", id="api_path_space"),
     over("api_path", "a%2e", "is not a path", "openapi/v1.0", id="api_path_percent"),
+    *(
+        over(
+            "api_path",
+            written,
+            "is the path of version 2.0, which is another",
+            "write openapi/v1.0",
+            id=id,
+        )
+        for id, written in [
+            ("api_path_2", "openapi/v2.0"),
+            ("api_path_2_with_slashes", "/openapi/v2.0/"),
+            ("api_path_2_with_its_list", "openapi/v2.0/cdr"),
+            ("api_path_2_in_upper_case", "openapi/V2.0"),
+            ("api_path_2_without_a_point", "openapi/v2"),
+            ("api_path_2_of_a_later_minor", "openapi/v2.1"),
+            ("api_path_2_behind_a_proxy", "pbx/v1/openapi/v2.0"),
+        ]
+    ),
 ]
 
 ZONE = "is not a time zone of the IANA database"

@@ -304,6 +304,7 @@ def test_state_in_use_is_exit_3(tmp_path: Path, server: PBXServer) -> None:
         pytest.param("pbxs: [", "line 1", id="syntax"),
         pytest.param("state_dir: /dev/null/x\n{good}", "state_dir", id="state-dir-unusable"),
         pytest.param("{good}    tls: {{ca_file: missing.pem}}\n", "ca_file", id="no-ca-file"),
+        pytest.param("{good}    api_path: openapi/v2.0\n", "pbxs[0].api_path", id="other-api"),
     ],
 )
 def test_a_bad_configuration_is_exit_2_and_one_line(tmp_path: Path, text: str, where: str) -> None:
