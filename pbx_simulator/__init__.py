@@ -22,7 +22,7 @@ The modules, from the lowest floor up; each imports from lower floors only (a te
     0  checks           checks of arguments
     0  locking          the type of the lock that all parts share
     1  truth            calls with what truly happened in them
-    1  firmware         rows without id, as newer firmware writes them
+    1  firmware         newer firmware: two tables, rows without id
     1  malformed_rows   rows that break the contract
     1  fault_queue      faults that wait for the requests they happen to
     1  request_fault    a fault of any one request

@@ -6,7 +6,8 @@ tests can ask without a server.
 Documented: `get_token`, `refresh_token` (POST), `del_token`, `cdr/list` (GET); every request
 needs a User-Agent; errors are HTTP 200; a `cdr/list` without `page` is page 1, without
 `page_size` 10,000 rows. Observed on real boxes: without `sort_by` and `order_by` the oldest row
-comes first; unknown parameters are ignored; one connection per request.
+comes first; unknown parameters are ignored, also `from` by firmware that has one table only; one
+connection per request.
 
 Assumed, the vendor being silent:
 
@@ -14,8 +15,8 @@ Assumed, the vendor being silent:
 - A known path under another version of the API is 10003; a wrong method is 10001 like an
   unknown path; a missing token is 10004 like an expired one.
 - `sort_by` without `order_by` is ascending. A blank parameter is a missing one.
-- A parameter outside the contract (page 0, page_size 10,001, an unknown field to sort by) is
-  40002 and names every parameter at fault with its value.
+- A parameter outside the contract (page 0, page_size 10,001, an unknown field to sort by, a
+  `from` that is no table) is 40002 and names every parameter at fault with its value.
 - A page past the end is a success with no rows.
 - A body that is no JSON object is 40001, one without its fields 40002; neither counts as a
   failed authentication.
@@ -29,6 +30,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .fault_queue import FaultQueue
+from .firmware import GENERATIONS
 from .http_messages import APIRefusal, HTTPReply, HTTPRequest, refusal_reply, success_reply
 from .listing import CDRListing
 from .request_fault import RequestFault
@@ -118,7 +120,8 @@ class API:
     def _cdr_list(self, request: HTTPRequest) -> HTTPReply:
         asked = request.parameters
         self._tokens.check(asked.get("access_token", ""))
-        return self._listing.answer(_page_asked(asked))
+        generation = asked.get("from", "") if self._listing.knows_from else ""
+        return self._listing.answer(_page_asked(asked, generation))
 
 
 def _granted(grant: TokenPair, tokens: TokenIssuer) -> HTTPReply:
@@ -145,24 +148,35 @@ def _body_fields(request: HTTPRequest, *names: str) -> list[str]:
     return [body[name] for name in names]
 
 
-def _page_asked(parameters: dict[str, str]) -> dict[str, Any]:
-    """Return `page`, `page_size`, `sort_by`, `order_by`, or refuse naming what is wrong."""
+def _page_asked(parameters: dict[str, str], generation: str) -> dict[str, Any]:
+    """Return the parameters of a page by their names, or refuse naming what is wrong.
+
+    `page`, `page_size`, `sort_by`, `order_by`, and `generation`, which is called `from` outside.
+    """
     asked = {
         "page": parameters.get("page") or "1",
         "page_size": parameters.get("page_size") or str(MAX_PAGE_SIZE),
         "sort_by": parameters.get("sort_by") or "id",
         "order_by": parameters.get("order_by") or "asc",
+        "from": generation,
     }
     good = {
         "page": _whole(asked["page"]) >= 1,
         "page_size": 1 <= _whole(asked["page_size"]) <= MAX_PAGE_SIZE,
         "sort_by": asked["sort_by"] in SORT_FIELDS,
         "order_by": asked["order_by"] in _ORDERS,
+        "from": not generation or generation in GENERATIONS,
     }
     invalid = {name: asked[name] for name in asked if not good[name]}
     if invalid:
         raise APIRefusal(PARAMETER_ERROR, invalid)
-    return asked | {"page": int(asked["page"]), "page_size": int(asked["page_size"])}
+    return {
+        "page": int(asked["page"]),
+        "page_size": int(asked["page_size"]),
+        "sort_by": asked["sort_by"],
+        "order_by": asked["order_by"],
+        "generation": generation,
+    }
 
 
 def _whole(text: str) -> int:

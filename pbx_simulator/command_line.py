@@ -17,6 +17,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from .control import COMMANDS
+from .firmware import KINDS, OLD, Upgrade
 from .leg_visibility import AT_CALL_END, LEGS_APPEAR
 from .office import OfficeSettings
 from .pbx import API_PATH, CLIENT_ID, CLIENT_SECRET, APISettings, SimulatedPBX
@@ -52,14 +53,15 @@ Not imitated:
   - the certificate of a real PBX: plain HTTP unless --tls-cert is given;
   - conferences of several people, call parking, pickup, paging and fax;
   - when a real PBX shows the legs of a call, which is unknown: see --legs-appear;
-  - further endpoints (cdr/search, v2.0, events) and parameters (from, ...) of the real API;
+  - which rows newer firmware shows without the parameter from, which is unknown: see --firmware;
+  - further endpoints (cdr/search, v2.0, events) and parameters (pin_code, ...) of the real API;
   - the IP restriction, and every setting of a real PBX.
 
 With --control, programs on this machine can steer it by POST /control/COMMAND:
 {_listed(COMMANDS)}
 They make calls of one leg or of several, delete old rows (clean-up) or any others, with their ids
-used again or not, show rows late, restore backups, reset ids, write the rows of firmware
-x.21.0.117 and later (new_id in place of id), set the clock wrong, answer as another PBX, with an
+used again or not, show rows late, restore backups, reset ids, upgrade to firmware x.21.0.117 and
+later (two tables, new_id in place of id), set the clock wrong, answer as another PBX, with an
 earlier answer or with none, change the table between two pages, and send pages and rows that
 break the contract. The arguments are in pbx_simulator/control.py. Nothing of it happens by itself
 but the clean-up, with --limit.
@@ -149,6 +151,22 @@ def _add_traffic_arguments(parser: argparse.ArgumentParser) -> None:
         " (%(default)s)",
     )
     add(
+        "--firmware",
+        choices=KINDS,
+        default=OLD,
+        help="old: one table, and from is ignored. The others are x.21.0.117 and later, which write"
+        " rows with new_id in place of id into a new table and keep the legacy one; without from"
+        " they list both tables, or the legacy one only, with its total_number or that of both"
+        " (%(default)s)",
+    )
+    add(
+        "--upgraded-days-ago",
+        type=_up_to(MAX_DAYS),
+        default=0.0,
+        metavar="N",
+        help="when it got the newer firmware; rows from before are legacy (%(default)s)",
+    )
+    add(
         "--utc-offset",
         type=_utc_offset,
         default=0.0,
@@ -233,7 +251,13 @@ def _pbx(args: argparse.Namespace, stop: threading.Event) -> SimulatedPBX:
         client_id=args.client_id, client_secret=_secret(args), token_seconds=args.token_life
     )
     pbx = SimulatedPBX(
-        office, api, days=args.days, limit=args.limit, check_stop=lambda: _raise_if_set(stop)
+        office,
+        api,
+        days=args.days,
+        limit=args.limit,
+        upgrade=_upgrade(args),
+        upgraded_days=args.upgraded_days_ago,
+        check_stop=lambda: _raise_if_set(stop),
     )
     pbx.faults.slow(args.rows_per_second)
     return pbx
@@ -259,6 +283,12 @@ def _check_rows(days: float, rate: float) -> None:
             f"--days {days:g} at --rate {rate:g} makes some {rows:,.0f} rows;"
             f" a table holds {MAX_ROWS:,} at most"
         )
+
+
+def _upgrade(args: argparse.Namespace) -> Upgrade | None:
+    if args.firmware == OLD and args.upgraded_days_ago:
+        raise ValueError("--upgraded-days-ago: there is no newer --firmware")
+    return KINDS[args.firmware]
 
 
 def _secret(args: argparse.Namespace) -> str:

@@ -21,7 +21,8 @@ The table:
     factory-reset  {}
     snapshot       {"name": "monday"}: a backup
     restore        {"name": "monday"}
-    upgrade        {"order": "first", "mixed": 0.0, "count_listed": false}: see `Upgrade`
+    upgrade        {"order": "first", "mixed": 0.0, "count_listed": false, "shows": "legacy",
+                   "count_both": true}: newer firmware with two tables, see `Upgrade`
     set-clock      {"ahead": -3600}
 
 Wrong answers to cdr/list (`times` null: for ever; `after`: so many correct answers first):

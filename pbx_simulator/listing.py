@@ -27,7 +27,7 @@ from .rows import key_of
 from .table import CDRTable
 
 Query = Mapping[str, Any]
-"""`page`, `page_size`, `sort_by`, `order_by`, all checked."""
+"""`page`, `page_size`, `sort_by`, `order_by` and `generation` ("" for none), all checked."""
 
 _KEPT_REPLIES = 32
 
@@ -42,6 +42,11 @@ class CDRListing:
         self._faults = faults
         self._shift = shift
         self._sent: OrderedDict[tuple[Any, ...], HTTPReply] = OrderedDict()  # by query, last last
+
+    @property
+    def knows_from(self) -> bool:
+        """Whether the firmware knows the parameter `from`."""
+        return self._table.upgrade is not None
 
     def answer(self, query: Query) -> HTTPReply:
         """Return the answer to one request. APIRefusal: the fault is a refusal."""
@@ -64,7 +69,8 @@ class CDRListing:
     def _page(self, table: CDRTable, query: Query) -> HTTPReply:
         rows = table.page(**query)
         data = [self._as_sent(row) for row in rows] if table is self._table else rows
-        body: Body = {"total_number": table.total(query["sort_by"]), "data": data}
+        total = table.total(query["sort_by"], query["generation"])
+        body: Body = {"total_number": total, "data": data}
         for malformed in self._faults.malformed_pages.take_all():
             body = PAGE_KINDS[malformed.kind](body, malformed.n)
         sent = body.get("data")

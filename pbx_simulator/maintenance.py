@@ -91,13 +91,15 @@ class Maintenance:
             taken = self.snapshots[snapshot] if isinstance(snapshot, str) else snapshot
             self._table.restore(taken)
 
-    def upgrade(self, order: str = FIRST, mixed: float = 0.0, count_listed: bool = False) -> None:
+    def upgrade(self, order: str = FIRST, **options: Any) -> None:
         """Write rows as newer firmware does from now on: `new_id`, no `id`, no `reason`.
 
-        For *order*, *mixed* and *count_listed* see `Upgrade`. Rows that are there stay as they are.
+        For *order* and *options* see `Upgrade`. Rows that are there stay as they are, in the
+        legacy table. A second call changes the options. ValueError: a value is unknown.
+        TypeError: an option is.
         """
         with self._lock:
-            self._table.upgrade = Upgrade(order, mixed, count_listed)
+            self._table.upgrade = Upgrade(order, **options)
 
     def set_clock(self, ahead: int) -> None:
         """Let the PBX's clock be *ahead* seconds of the true time (negative: behind).

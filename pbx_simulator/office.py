@@ -149,16 +149,16 @@ class Office:
             after, self._written_until = self._written_until, now
             return self._write(self._live, after, now)
 
-    def write_history(self, seconds: float) -> None:
-        """Write the calls of the last *seconds*, an hour at a time, to save memory.
+    def write_history(self, seconds: float, end: float = 0.0) -> None:
+        """Write the calls from *seconds* ago to *end* seconds ago, an hour at a time.
 
         A call that would have shown a leg before that is left out whole. One that has shown some
         of its legs by now, and not all, shows the others as time passes.
         """
         with self._lock:
-            begin = self._written_until - seconds
-            while begin < self._written_until:
-                until = min(begin + _PART_SECONDS, self._written_until)
+            begin, stop = self._written_until - seconds, self._written_until - end
+            while begin < stop:
+                until = min(begin + _PART_SECONDS, stop)  # in parts, to save memory
                 self._write(self._history, begin, until)
                 begin = until
 

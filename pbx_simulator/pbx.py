@@ -17,6 +17,7 @@ from .api import API
 from .expected_counts import ExpectedCounts, state
 from .fault_queue import FaultQueue
 from .faults import Faults
+from .firmware import Upgrade
 from .http_messages import HTTPReply, HTTPRequest
 from .listing import CDRListing
 from .listing_faults import ListingFaults
@@ -57,8 +58,9 @@ class SimulatedPBX:
     have counted, `request_log` has what was asked, `table` the rows.
 
     *clock* returns the true time (UTC epoch seconds); nothing else reads a clock. *first_id* is
-    the id of the oldest row, *limit* the most rows that are kept. *check_stop* is called often
-    while the history is made up, and may raise to end that. ValueError: a setting is invalid.
+    the id of the oldest row, *limit* the most rows that are kept. With *upgrade* it has newer
+    firmware since *upgraded_days* ago. *check_stop* is called often while the history is made up,
+    and may raise to end that. ValueError: a setting is invalid.
     """
 
     def __init__(
@@ -70,6 +72,8 @@ class SimulatedPBX:
         days: float = 0,
         first_id: int = 1,
         limit: int | None = None,
+        upgrade: Upgrade | None = None,
+        upgraded_days: float = 0,
         check_stop: Callable[[], None] = lambda: None,
     ) -> None:
         self._lock = threading.RLock()
@@ -95,7 +99,10 @@ class SimulatedPBX:
         listing = CDRListing(self.table, listing_faults, self.faults.shift)
         self._api = API(listing, self.tokens, request_faults, api.api_path)
         self.maintenance.limit(limit)
-        self.office.write_history(days * _DAY_SECONDS)
+        upgraded_ago = min(days, upgraded_days) * _DAY_SECONDS if upgrade else 0.0
+        self.office.write_history(days * _DAY_SECONDS, upgraded_ago)
+        self.table.upgrade = upgrade
+        self.office.write_history(upgraded_ago)
 
     def answer(self, request: HTTPRequest) -> HTTPReply:
         """Answer one request to the Open API, and log it."""

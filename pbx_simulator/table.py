@@ -5,7 +5,8 @@ asked for that its id be given again. Beside the id each row has a serial number
 never again, not even after a restore: it is the age of a row, and distinguishes two rows that had
 the same id. A page by id or by time costs the page, whatever the size of the table.
 
-Rows of newer firmware have no `id`; their key is their `new_id`.
+Rows of newer firmware have no `id`; their key is their `new_id`. They are the new table and the
+others the legacy one; a listing is of one of them or of both.
 
 Assumed, the vendor being silent: `time` sorts by the instant, not by the digits displayed; a
 missing value sorts as 0 or as the empty string; equal values stand in the order in which the
@@ -23,7 +24,7 @@ from random import Random
 from typing import Any
 
 from .checks import checked_count
-from .firmware import LAST, LEFT_OUT, Upgrade, new_format
+from .firmware import GENERATIONS, LAST, LEFT_OUT, LEGACY, NEW, Upgrade, new_format
 from .rows import NUMBERS, Row, labels
 from .truth import CallTracker
 
@@ -33,6 +34,7 @@ Key = int | str
 _Order = tuple[bool, float, str]
 _Packed = tuple[Any, ...]  # key, names of the fields, their values: half the memory of a dict
 _Part = tuple[Sequence[Any], Callable[[Any], int]]  # items in order, and an item's serial
+_Generations = tuple[str, ...]  # of `GENERATIONS`
 
 _FEW = 64  # up to here single deletions are cheaper than a new list
 
@@ -72,8 +74,10 @@ class CDRTable:
         self._ages: list[int] = []  # serials, ascending
         self._ids: list[int] = []  # ascending
         self._others: list[int] = []  # serials of the rows without id, ascending
-        self._times: list[tuple[float, int]] | None = None  # (instant, serial), once asked for
-        self._orders: dict[str, list[int]] = {}  # serials by sort field, until the next change
+        # By what is listed: (instant, serial), once asked for.
+        self._times: dict[_Generations, list[tuple[float, int]]] = {}
+        # Serials by sort field and by what is listed, until the next change.
+        self._orders: dict[tuple[str, _Generations], list[int]] = {}
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -197,7 +201,7 @@ class CDRTable:
             self.calls.lose(serial)
         self._held.clear()
         self._orders.clear()
-        self._times = None
+        self._times.clear()
         self._rows = dict(snapshot.rows)
         self._ages = sorted(self._rows)
         self._serials = {self._rows[serial][0]: serial for serial in self._ages}
@@ -207,15 +211,24 @@ class CDRTable:
         self.next_serial = max(self.next_serial, *(serial + 1 for serial in self._ages[-1:]), 1)
         self.trim()
 
-    def total(self, sort_by: str) -> int:
-        """Return the `total_number` of a listing by *sort_by*."""
-        if self.upgrade and self.upgrade.count_listed:
-            return sum(len(items) for items, _ in self._parts(sort_by))
-        return len(self)
+    def total(self, sort_by: str, generation: str = "") -> int:
+        """Return the `total_number` of a listing by *sort_by*; for *generation* see `page`."""
+        if self.upgrade is None or (self.upgrade.count_both and not generation):
+            return len(self)
+        listed = self._generations(generation)
+        if self.upgrade.count_listed:
+            return sum(len(items) for items, _ in self._parts(sort_by, listed))
+        return len(self._ids) * (LEGACY in listed) + len(self._others) * (NEW in listed)
 
-    def page(self, sort_by: str, order_by: str, page: int, page_size: int) -> list[Row]:
-        """Return page number *page* (from 1) of *page_size* rows; empty past the end."""
-        parts = self._parts(sort_by)
+    def page(
+        self, sort_by: str, order_by: str, page: int, page_size: int, generation: str = ""
+    ) -> list[Row]:
+        """Return page number *page* (from 1) of *page_size* rows; empty past the end.
+
+        *generation* is the table asked for, `new` or `legacy`; it is ignored before an upgrade,
+        and without it the upgrade decides what is listed.
+        """
+        parts = self._parts(sort_by, self._generations(generation))
         begin = (page - 1) * page_size
         if order_by == "asc":
             serials = _cut(parts, begin, begin + page_size)
@@ -223,6 +236,9 @@ class CDRTable:
             stop = max(0, sum(len(items) for items, _ in parts) - begin)
             serials = _cut(parts, max(0, stop - page_size), stop)[::-1]
         return [_unpacked(self._rows[serial]) for serial in serials]
+
+    def _generations(self, asked: str) -> _Generations:
+        return self.upgrade.generations(asked) if self.upgrade else GENERATIONS
 
     def _keys(self, serials: Iterable[int]) -> list[Key]:
         return [self._rows[serial][0] for serial in serials]
@@ -265,45 +281,56 @@ class CDRTable:
     def _write(self, key: Key, serial: int, row: Row) -> None:
         self._rows[serial] = (key, _NAMES.setdefault(names := tuple(row), names), *row.values())
         self._orders.clear()
-        if self._times is not None:
-            insort(self._times, (_instant(row), serial))
+        for listed, times in self._times.items():
+            if _generation(key) in listed:
+                insort(times, (_instant(row), serial))
 
     def _untimed(self, serials: list[int]) -> None:
         """Take *serials* out of every order by content; they are still in the table."""
         self._orders.clear()
-        if self._times is not None:
-            instants = [(_instant(_unpacked(self._rows[serial])), serial) for serial in serials]
-            _remove(self._times, instants)
+        for listed, times in self._times.items():
+            gone = self._of(listed, serials)
+            _remove(times, [(_instant(_unpacked(self._rows[serial])), serial) for serial in gone])
 
-    def _parts(self, sort_by: str) -> list[_Part]:
+    def _of(self, listed: _Generations, serials: Iterable[int]) -> list[int]:
+        """Return those of *serials* whose rows stand in the tables *listed*."""
+        return [serial for serial in serials if _generation(self._rows[serial][0]) in listed]
+
+    def _parts(self, sort_by: str, listed: _Generations) -> list[_Part]:
         """Return what, one after the other, is the ascending order by *sort_by*."""
         if sort_by == "id":
-            return self._parts_by_id()
+            return self._parts_by_id(listed)
         if sort_by == "time":
-            return [(self._by_time(), _second)]
-        return [(self._order(sort_by), int)]
+            return [(self._by_time(listed), _second)]
+        return [(self._order(sort_by, listed), int)]
 
-    def _parts_by_id(self) -> list[_Part]:
-        with_id: _Part = (self._ids, self._serials.__getitem__)
-        without: _Part = (self._others, int)
+    def _parts_by_id(self, listed: _Generations) -> list[_Part]:
+        with_id: _Part = (self._ids if LEGACY in listed else [], self._serials.__getitem__)
+        without: _Part = (self._others if NEW in listed else [], int)
         order = self.upgrade.order if self.upgrade else LAST
         if order == LEFT_OUT:
             return [with_id]
         return [without, with_id] if order == LAST else [with_id, without]
 
-    def _by_time(self) -> list[tuple[float, int]]:
-        if self._times is None:
-            self._times = sorted((_instant(_unpacked(p)), s) for s, p in self._rows.items())
-        return self._times
+    def _by_time(self, listed: _Generations) -> list[tuple[float, int]]:
+        if listed not in self._times:
+            serials = self._of(listed, self._ages)
+            self._times[listed] = sorted((_instant(_unpacked(self._rows[s])), s) for s in serials)
+        return self._times[listed]
 
-    def _order(self, sort_by: str) -> list[int]:
-        if sort_by not in self._orders:
+    def _order(self, sort_by: str, listed: _Generations) -> list[int]:
+        if (sort_by, listed) not in self._orders:
             keys = {serial: _order_key(_unpacked(p), sort_by) for serial, p in self._rows.items()}
-            self._orders[sort_by] = sorted(self._ages, key=keys.__getitem__)
-        return self._orders[sort_by]
+            serials = self._of(listed, self._ages)
+            self._orders[sort_by, listed] = sorted(serials, key=keys.__getitem__)
+        return self._orders[sort_by, listed]
 
 
 _NAMES: dict[tuple[str, ...], tuple[str, ...]] = {}
+
+
+def _generation(key: Key) -> str:
+    return LEGACY if isinstance(key, int) else NEW
 
 
 def _unpacked(packed: _Packed) -> Row:

@@ -393,8 +393,9 @@ def test_the_secret_can_come_from_a_file(tmp_path: Path) -> None:
         ("--tls-cert", "/nonexistent/pbx.pem"),
         ("--tls-key", "/nonexistent/pbx.key"),
         ("--client-secret-file", "/"),
+        ("--upgraded-days-ago", "1"),
     ],
-    ids=["file", "variable", "certificate", "key-alone", "directory"],
+    ids=["file", "variable", "certificate", "key-alone", "directory", "upgrade-to-nothing"],
 )
 def test_what_cannot_be_read_is_said_in_one_line(
     typed: tuple[str, str], capsys: pytest.CaptureFixture[str]
@@ -454,6 +455,8 @@ def test_a_listen_address_needs_a_port(text: str) -> None:
         ("--utc-offset", "CET"),
         ("--limit", "0"),
         ("--legs-appear", "sometimes"),
+        ("--firmware", "newest"),
+        ("--upgraded-days-ago", "-1"),
         ("--rows-per-second", "0"),
         ("--rows-per-second", "inf"),
         ("--token-life", "0"),
@@ -597,6 +600,28 @@ def test_the_command_shows_legs_as_asked(way: str) -> None:
     assert len(seen) == 54
     assert (ends == sorted(ends)) is (way == "one_by_one")
     assert (changes == 8) is (way == "at_call_end")
+
+
+@pytest.mark.parametrize(
+    ("kind", "legacy", "new"),
+    [("old", 1, 1), ("both-tables", 1, 1), ("legacy-only", 1, 0)],
+)
+def test_the_command_has_the_firmware_asked_for(kind: str, legacy: int, new: int) -> None:
+    port = free_port()
+    client = Client(f"http://127.0.0.1:{port}")
+    seen: list[Any] = []
+
+    def visit() -> None:
+        token = client.log_in()["access_token"]
+        client.ask("POST", "/control/calls", {"count": 5})
+        seen.extend(client.page(token, sort_by="time", order_by="desc")["data"])
+
+    typed = ["--listen", f":{port}", "--control", "--days", "2", "--firmware", kind]
+    typed += ["--upgraded-days-ago", "0.5"] if kind != "old" else []
+    assert run(arguments(*typed), Visit(visit)) == 0
+
+    assert bool([row for row in seen if "id" in row]) is bool(legacy)
+    assert bool([row for row in seen if "new_id" in row]) is (bool(new) and kind != "old")
 
 
 def test_the_help_says_what_is_not_imitated(capsys: pytest.CaptureFixture[str]) -> None:
