@@ -23,12 +23,14 @@ The modules, from the lowest floor up; each imports from lower floors only (a te
     0  locking          the type of the lock that all parts share
     1  truth            calls with what truly happened in them
     1  firmware         newer firmware: two tables, rows without id
+    1  added_fields     the fields that newer firmware adds to each row
     1  malformed_rows   rows that break the contract
     1  fault_queue      faults that wait for the requests they happen to
     1  request_fault    a fault of any one request
     1  request_log      what was asked
     1  token_issuer     tokens, their limit, blocked addresses
     2  table            the rows, and pages of them in any order
+    2  call_writing     a call as firmware and settings write it
     2  call_drawing     draws one call at random, from a scenario
     2  leg_visibility   when the legs of a call become rows
     2  pbx_clock        the clock of the PBX, which can be wrong
@@ -49,6 +51,12 @@ The modules, from the lowest floor up; each imports from lower floors only (a te
 
 A call of the office is made from a scenario and has one row for each of its legs. Rows written by
 hand (`Office.call`) belong to no call that is counted.
+
+The firmware is an old one, with an `id` in every row, unless an `Upgrade` is given. Newer firmware
+(x.21.0.117 and later) has two tables, and writes and sends rows as a live PBX of 37.23 was seen
+to: `new_id` in place of `id` and `reason`; names and numbers apart, `call_id`, `did` and call
+notes, blank where there is nothing to say; a port in `src_addr`; the same times and recording in
+the rows of a queue and of its agent.
 
 Not imitated: the speed and the load limits of a real PBX, conferences of several people, call
 parking, pickup, paging, fax, the numbering of `call_id`, and all endpoints but `get_token`,

@@ -21,6 +21,7 @@ from .firmware import KINDS, OLD, Upgrade
 from .leg_visibility import AT_CALL_END, LEGS_APPEAR
 from .office import OfficeSettings
 from .pbx import API_PATH, CLIENT_ID, CLIENT_SECRET, APISettings, SimulatedPBX
+from .rows import DEFAULT_TIME_FORMAT, TIME_FORMATS
 from .scenarios import LEGS_A_CALL, SCENARIOS
 from .serving import serve
 from .traffic import CALLS_A_DAY
@@ -54,6 +55,7 @@ Not imitated:
   - conferences of several people, call parking, pickup, paging and fax;
   - when a real PBX shows the legs of a call, which is unknown: see --legs-appear;
   - which rows newer firmware shows without the parameter from, which is unknown: see --firmware;
+  - call notes, PIN codes and names of DIDs: newer firmware sends the fields, blank;
   - further endpoints (cdr/search, v2.0, events) and parameters (pin_code, ...) of the real API;
   - the IP restriction, and every setting of a real PBX.
 
@@ -61,10 +63,10 @@ With --control, programs on this machine can steer it by POST /control/COMMAND:
 {_listed(COMMANDS)}
 They make calls of one leg or of several, delete old rows (clean-up) or any others, with their ids
 used again or not, show rows late, restore backups, reset ids, upgrade to firmware x.21.0.117 and
-later (two tables, new_id in place of id), set the clock wrong, answer as another PBX, with an
-earlier answer or with none, change the table between two pages, and send pages and rows that
-break the contract. The arguments are in pbx_simulator/control.py. Nothing of it happens by itself
-but the clean-up, with --limit.
+later (two tables, new_id in place of id, more fields in each row), set the clock wrong, answer as
+another PBX, with an earlier answer or with none, change the table between two pages, and send
+pages and rows that break the contract. The arguments are in pbx_simulator/control.py. Nothing of
+it happens by itself but the clean-up, with --limit, and the upgrade, with --firmware.
 
 The scenarios of whole-calls, begin-call and hold-back:
 {_listed(SCENARIOS)}
@@ -174,6 +176,13 @@ def _add_traffic_arguments(parser: argparse.ArgumentParser) -> None:
         help="the office's time zone, for its working day and the displayed time (%(default)s)",
     )
     add(
+        "--time-format",
+        choices=TIME_FORMATS,
+        default=DEFAULT_TIME_FORMAT,
+        metavar="FORMAT",
+        help=f"how it displays times: {'; '.join(TIME_FORMATS)} (%(default)s)",
+    )
+    add(
         "--limit",
         type=_positive,
         metavar="ROWS",
@@ -245,6 +254,7 @@ def _pbx(args: argparse.Namespace, stop: threading.Event) -> SimulatedPBX:
         rate=args.rate,
         min_calls_per_minute=args.min_calls_per_minute,
         utc_offset_seconds=round(args.utc_offset * 3600),
+        time_format=args.time_format,
         legs_appear=args.legs_appear,
     )
     api = APISettings(

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .directory import EXTENSIONS, TRUNK_ADDRESSES, own_number
-from .rows import Row, compact_time, display_time, make_row, reason
+from .rows import DEFAULT_TIME_FORMAT, Row, compact_time, display_time, make_row, reason
 from .traffic import EXAMPLE_TAILS, nth
 
 _EXAMPLES: dict[Any, Row] = {
@@ -36,7 +36,13 @@ _EXAMPLES: dict[Any, Row] = {
 }
 
 
-def example_row(fields: Mapping[str, Any], ended: int, serial: int, utc_offset_seconds: int) -> Row:
+def example_row(
+    fields: Mapping[str, Any],
+    ended: int,
+    serial: int,
+    utc_offset_seconds: int,
+    time_format: str = DEFAULT_TIME_FORMAT,
+) -> Row:
     """Return *fields* completed to a whole row, by default of an answered inbound call.
 
     It ends at *ended* (UTC epoch seconds) unless *fields* hold a `timestamp`. None leaves a
@@ -56,7 +62,7 @@ def example_row(fields: Mapping[str, Any], ended: int, serial: int, utc_offset_s
     whole.setdefault("duration", _whole(whole["ring_duration"]) + _whole(whole["talk_duration"]))
     whole.setdefault("timestamp", ended - _whole(whole["duration"]))
     started = _whole(whole["timestamp"])
-    whole.setdefault("time", display_time(started, utc_offset_seconds))
+    whole.setdefault("time", display_time(started, utc_offset_seconds, time_format))
     whole.setdefault(
         "uid", f"{compact_time(started, utc_offset_seconds)}{nth(EXAMPLE_TAILS, serial):05X}"
     )

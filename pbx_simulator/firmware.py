@@ -1,7 +1,8 @@
 """Newer firmware (x.21.0.117 and later): its two tables, and rows with `new_id` for `id`.
 
 Rule: a `new_id` is opaque and unique to its row; the legs of one call (equal `uid`) share its
-first half. Neither half grows with time, so it cannot be sorted by.
+first half. Neither half grows with time, so it cannot be sorted by. (In the few rows published
+the first half followed the end of the call; nothing says that it always does.)
 
 An upgrade leaves the *legacy* table as it is and begins the *new* one, whose rows have no `id` and
 no `reason`. The parameter `from` of `cdr/list` asks for one of them.
@@ -12,6 +13,7 @@ shows without `from`, and whether `total_number` then counts both.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +28,8 @@ BOTH = "both"
 SHOWN = (BOTH, LEGACY)
 FIRST, LAST, LEFT_OUT = ORDERS = ("first", "last", "left_out")
 
+_IPV4 = re.compile(r"\d{1,3}(\.\d{1,3}){3}")
+_SIP_PORT = 5060
 _SPREAD = 2_654_435_761  # odd, so that multiplying by it modulo 2**32 maps no two serials alike
 
 
@@ -75,8 +79,13 @@ KINDS: dict[str, Upgrade | None] = {
 
 
 def new_format(row: Mapping[str, Any], serial: int) -> Row:
-    """Return *row* as newer firmware writes it; one that has a `new_id` keeps it."""
+    """Return *row* as newer firmware writes it: `new_id`, no `id` and `reason`, a port.
+
+    One that has a `new_id` keeps it. Only a `src_addr` that is an IPv4 address gets a port.
+    """
     kept = {name: row[name] for name in row if name not in ("id", "reason")}
+    if _IPV4.fullmatch(str(row.get("src_addr"))):
+        kept["src_addr"] = f"{row['src_addr']}:{_SIP_PORT}"
     return {"new_id": new_id(str(row.get("uid", serial)), serial), **kept}
 
 

@@ -2,7 +2,8 @@
 
 Rule: requests that get here have a token and good parameters. Faults apply to one answer in this
 order: the table changes, another source may answer, the page may be malformed, the answer is
-delayed. Without faults it is the page of the table.
+delayed. Without faults it is the page of the table, on newer firmware with the fields that this
+adds to each row.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from .added_fields import all_fields
 from .http_messages import APIRefusal, HTTPReply, success_reply
 from .listing_faults import (
     AnswerSource,
@@ -23,7 +25,7 @@ from .listing_faults import (
 )
 from .malformed_pages import PAGE_KINDS, Body
 from .malformed_rows import ROW_KINDS
-from .rows import key_of
+from .rows import Row, key_of
 from .table import CDRTable
 
 Query = Mapping[str, Any]
@@ -33,14 +35,22 @@ _KEPT_REPLIES = 32
 
 
 class CDRListing:
-    """Answers `cdr/list` from one *table*; *shift* carries out a `TableShift`."""
+    """Answers `cdr/list` from one *table*; *shift* carries out a `TableShift`.
+
+    *utc_offset_seconds* is that of the times the rows display.
+    """
 
     def __init__(
-        self, table: CDRTable, faults: ListingFaults, shift: Callable[[TableShift], None]
+        self,
+        table: CDRTable,
+        faults: ListingFaults,
+        shift: Callable[[TableShift], None],
+        utc_offset_seconds: int = 0,
     ) -> None:
         self._table = table
         self._faults = faults
         self._shift = shift
+        self._utc_offset_seconds = utc_offset_seconds
         self._sent: OrderedDict[tuple[Any, ...], HTTPReply] = OrderedDict()  # by query, last last
 
     @property
@@ -76,11 +86,12 @@ class CDRListing:
         sent = body.get("data")
         return success_reply(body, rows=len(sent) if isinstance(sent, list) else 0)
 
-    def _as_sent(self, row: Any) -> Any:
+    def _as_sent(self, row: Row) -> Any:
+        sent = all_fields(row, self._utc_offset_seconds) if self._table.upgrade else row
         if not self._faults.malformed_rows:
-            return row
+            return sent
         kind = self._faults.malformed_rows.get(key_of(row))
-        return ROW_KINDS[kind](row) if kind else row
+        return ROW_KINDS[kind](sent) if kind else sent
 
     def _can_answer(self, source: AnswerSource, query: Query) -> bool:
         """Return whether *source* has an answer; there may be no earlier one yet."""

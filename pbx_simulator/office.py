@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from .call_writing import as_displayed, as_newer_firmware
 from .checks import checked_count
 from .examples import example_row
 from .leg_visibility import AT_CALL_END, LegRow, PendingLegs, in_order_of_appearance
 from .locking import Lock
 from .pbx_clock import PBXClock
-from .rows import Row
+from .rows import DEFAULT_TIME_FORMAT, TIME_FORMATS, Row
 from .scenarios import DrawName, always, any_scenario, direct_scenario
 from .table import CDRTable, Key
 from .traffic import Traffic
@@ -34,7 +35,8 @@ class OfficeSettings:
 
     *seed* picks the calls. *rate* multiplies them. *min_calls_per_minute* is the least rate of
     live calls, at night too; it leaves the history alone. The office opens, and times are
-    displayed, at *utc_offset_seconds* from UTC. Without *multi_leg* every call has one leg.
+    displayed, at *utc_offset_seconds* from UTC, in *time_format*, one of `TIME_FORMATS`. Without
+    *multi_leg* every call has one leg.
 
     *legs_appear* is when the legs of a call become rows: all when it ends (`at_call_end`), or
     each when it ends itself (`one_by_one`).
@@ -44,8 +46,15 @@ class OfficeSettings:
     rate: float = 1.0
     min_calls_per_minute: float = 0.0
     utc_offset_seconds: int = 0
+    time_format: str = DEFAULT_TIME_FORMAT
     multi_leg: bool = True
     legs_appear: str = AT_CALL_END
+
+    def __post_init__(self) -> None:
+        if self.time_format not in TIME_FORMATS:
+            raise ValueError(
+                f"time_format {self.time_format!r} is none of {', '.join(TIME_FORMATS)}"
+            )
 
 
 class Office:
@@ -172,8 +181,9 @@ class Office:
         return table
 
     def _example(self, fields: dict[str, Any]) -> Row:
-        offset = self._settings.utc_offset_seconds
-        return example_row(fields, self._clock.shown_time(), self._table.next_serial, offset)
+        settings, serial = self._settings, self._table.next_serial
+        offset, time_format = settings.utc_offset_seconds, settings.time_format
+        return example_row(fields, self._clock.shown_time(), serial, offset, time_format)
 
     def _held_example(self, fields: dict[str, Any]) -> Key:
         (key,) = self._table.hold_back([self._example(fields)])
@@ -184,13 +194,23 @@ class Office:
         first, self._sampled = self._sampled, self._sampled + checked_count(count)
         now = self._clock.true_time()
         made = self._history.sample(count, first, now, over_seconds, scenario)
-        written = ((call, self._clock.written(call)) for call in made)
+        written = ((call, self._written(call)) for call in made)
         return in_order_of_appearance(written, self._settings.legs_appear)
 
     def _await(self, calls: Iterable[SimulatedCall]) -> None:
-        """Let *calls* appear leg by leg; all legs show the clock as it is now."""
+        """Let *calls* appear leg by leg; all legs show the clock and firmware as they are now."""
         for call in calls:
-            self._pending.add(call, self._clock.written(call))
+            self._pending.add(call, self._written(call))
+
+    def _written(self, call: SimulatedCall) -> SimulatedCall:
+        """Return *call* as the PBX writes it now: by its clock, firmware and settings."""
+        offset, time_format = self._settings.utc_offset_seconds, self._settings.time_format
+        written = self._clock.written(call)
+        if self._table.upgrade:
+            written = as_newer_firmware(written, offset)
+        if time_format != DEFAULT_TIME_FORMAT:
+            written = as_displayed(written, offset, time_format)
+        return written
 
     def _write(self, traffic: Traffic, after: float, until: float) -> list[Key]:
         """Write the legs that are due in (*after*, *until*], and return their keys."""

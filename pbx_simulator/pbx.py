@@ -96,7 +96,9 @@ class SimulatedPBX:
         self.faults = Faults(
             listing_faults, request_faults, self.table, self.office, self.maintenance, self._lock
         )
-        listing = CDRListing(self.table, listing_faults, self.faults.shift)
+        listing = CDRListing(
+            self.table, listing_faults, self.faults.shift, office.utc_offset_seconds
+        )
         self._api = API(listing, self.tokens, request_faults, api.api_path)
         self.maintenance.limit(limit)
         upgraded_ago = min(days, upgraded_days) * _DAY_SECONDS if upgrade else 0.0

@@ -2,6 +2,9 @@
 
 Rule: what is zero or empty is left out, as the PBX leaves it out, and the rest stands in the
 contract's order.
+
+Documented: `time` is shown in the format that the PBX displays times in everywhere, a setting of
+its administrator. Assumed: a format is one of three orders of the date and one of two clocks.
 """
 
 from __future__ import annotations
@@ -52,6 +55,18 @@ SORT_FIELDS = (
     "dod_number",
     "src_addr",
 )
+DEFAULT_TIME_FORMAT = "MM/DD/YYYY HH:mm:ss"
+TIME_FORMATS = {
+    f"{date} {clock}": f"{date_shape} {clock_shape}"
+    for date, date_shape in (
+        ("MM/DD/YYYY", "%m/%d/%Y"),
+        ("DD/MM/YYYY", "%d/%m/%Y"),
+        ("YYYY/MM/DD", "%Y/%m/%d"),
+    )
+    for clock, clock_shape in (("HH:mm:ss", "%H:%M:%S"), ("hh:mm:ss AM", "%I:%M:%S AM"))
+}
+"""Format of `time` → its shape for strftime; AM stands for PM too."""
+
 DISPOSITIONS = ("ANSWERED", "NO ANSWER", "BUSY", "FAILED", "VOICEMAIL")
 CALL_TYPES = ("Inbound", "Outbound", "Internal")
 
@@ -85,9 +100,14 @@ def _stamped_later(text: str, seconds: int) -> str:
     return compact_time(timegm(time.strptime(stamp, _STAMP)) + seconds, 0) + rest
 
 
-def display_time(timestamp: int, utc_offset_seconds: int) -> str:
-    """Return *timestamp* (UTC epoch seconds) as the PBX displays it: `MM/DD/YYYY HH:MM:SS`."""
-    return _local("%m/%d/%Y %H:%M:%S", timestamp, utc_offset_seconds)
+def display_time(
+    timestamp: int, utc_offset_seconds: int, time_format: str = DEFAULT_TIME_FORMAT
+) -> str:
+    """Return *timestamp* (UTC epoch seconds) as the PBX displays it in *time_format*."""
+    shown = _local(TIME_FORMATS[time_format], timestamp, utc_offset_seconds)
+    is_afternoon = time.gmtime(timestamp + utc_offset_seconds).tm_hour >= 12
+    # Not by %p, which the language of this machine decides.
+    return f"{shown[:-2]}PM" if shown.endswith("AM") and is_afternoon else shown
 
 
 def compact_time(timestamp: int, utc_offset_seconds: int) -> str:

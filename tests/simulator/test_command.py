@@ -456,6 +456,7 @@ def test_a_listen_address_needs_a_port(text: str) -> None:
         ("--limit", "0"),
         ("--legs-appear", "sometimes"),
         ("--firmware", "newest"),
+        ("--time-format", "ISO"),
         ("--upgraded-days-ago", "-1"),
         ("--rows-per-second", "0"),
         ("--rows-per-second", "inf"),
@@ -622,6 +623,26 @@ def test_the_command_has_the_firmware_asked_for(kind: str, legacy: int, new: int
 
     assert bool([row for row in seen if "id" in row]) is bool(legacy)
     assert bool([row for row in seen if "new_id" in row]) is (bool(new) and kind != "old")
+
+
+def test_the_command_displays_times_as_asked() -> None:
+    port = free_port()
+    client = Client(f"http://127.0.0.1:{port}")
+    seen: list[Any] = []
+
+    def visit() -> None:
+        token = client.log_in()["access_token"]
+        client.ask("POST", "/control/calls", {"count": 5})
+        seen.extend(client.page(token)["data"])
+
+    typed = ["--listen", f":{port}", "--control", "--days", "0"]
+    typed += ["--time-format", "DD/MM/YYYY hh:mm:ss AM"]
+    assert run(arguments(*typed), Visit(visit)) == 0
+
+    assert len(seen) >= 5
+    for row in seen:
+        shown = dt.datetime.strptime(row["time"] + " +0000", "%d/%m/%Y %I:%M:%S %p %z")
+        assert shown.timestamp() == row["timestamp"]
 
 
 def test_the_help_says_what_is_not_imitated(capsys: pytest.CaptureFixture[str]) -> None:
