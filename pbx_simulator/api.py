@@ -7,12 +7,12 @@ Documented: `get_token`, `refresh_token` (POST), `del_token`, `cdr/list` (GET); 
 needs a User-Agent; errors are HTTP 200; a `cdr/list` without `page` is page 1, without
 `page_size` 10,000 rows. Observed on real boxes: without `sort_by` and `order_by` the oldest row
 comes first; unknown parameters are ignored, also `from` by firmware that has one table only; one
-connection per request.
+connection per request; paths of version 2.0 are 10001 where the firmware does not have them.
 
 Assumed, the vendor being silent:
 
 - A request without User-Agent is refused with 10005 ACCESS DENIED.
-- A known path under another version of the API is 10003; a wrong method is 10001 like an
+- A path under any other version of the API is 10003; a wrong method is 10001 like an
   unknown path; a missing token is 10004 like an expired one.
 - `sort_by` without `order_by` is ascending. A blank parameter is a missing one.
 - A parameter outside the contract (page 0, page_size 10,001, an unknown field to sort by, a
@@ -42,6 +42,8 @@ API_VERSION_UNSUPPORTED = 10003
 ACCESS_DENIED = 10005
 PARAMETER_SYNTAX_ERROR = 40001
 PARAMETER_ERROR = 40002
+
+_NEXT_VERSION = "2.0"  # another API, of firmware newer than any that is imitated
 
 MAX_PAGE_SIZE = 10_000
 _ORDERS = ("asc", "desc")
@@ -103,7 +105,8 @@ class API:
 
     def _is_other_version(self, path: str) -> bool:
         root = self._prefix.rstrip("/").rpartition("/")[0]
-        return re.match(rf"{re.escape(root)}/v\d+(\.\d+)*/", path) is not None
+        version = re.match(rf"{re.escape(root)}/v(\d+(\.\d+)*)/", path)
+        return version is not None and version[1] != _NEXT_VERSION
 
     def _get_token(self, request: HTTPRequest) -> HTTPReply:
         username, password = _body_fields(request, "username", "password")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from itertools import permutations
 from typing import Any
@@ -10,9 +11,10 @@ import pytest
 
 from pbx_simulator import OfficeSettings, SimulatedPBX
 from pbx_simulator.firmware import KINDS, Upgrade
+from pbx_simulator.http_messages import HTTPRequest
 from pbx_simulator.rows import SORT_FIELDS, key_of
 
-from .support import NOW, APIUser, SettableClock, Steer
+from .support import NOW, USER_AGENT, APIUser, SettableClock, Steer
 
 DAY = 86_400
 FROM_NEW: dict[str, object] = {"from": "new"}
@@ -145,6 +147,15 @@ def test_the_options_reach_the_control_path(pbx: SimulatedPBX, user: APIUser, st
 
     assert keys(user) == [2, 1]
     assert user.page()["total_number"] == 5
+
+
+@pytest.mark.parametrize("path", ["cdr/list", "cdr/search", "call_report/list"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_firmware_has_paths_of_version_2(clock: SettableClock, kind: str, path: str) -> None:
+    request = HTTPRequest("GET", f"/openapi/v2.0/{path}", headers=USER_AGENT)
+    answer = json.loads(of_kind(clock, kind).answer(request).body)
+
+    assert answer == {"errcode": 10001, "errmsg": "INTERFACE NOT EXISTED"}
 
 
 @pytest.mark.parametrize("asked", ["new", "legacy", "neither", ""])
