@@ -2,18 +2,22 @@
 
 Rule: one request per connection, closed after the answer, as the vendor documents it. What to
 answer is decided elsewhere; here it is only sent, slowly or cut off where the reply asks for it.
+
+Bodies of requests may be chunked. Assumed: one whose chunks are broken counts as empty.
 """
 
 from __future__ import annotations
 
+import re
 import socket
 import socketserver
 import ssl
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from http.server import BaseHTTPRequestHandler
+from io import BufferedIOBase
 from types import TracebackType
 from typing import Any, Self
 
@@ -24,6 +28,8 @@ Answering = Callable[[HTTPRequest], HTTPReply]
 
 _IDLE_SECONDS = 60  # a peer that connects and says nothing
 _MAX_BODY_BYTES = 64 * 2**20
+_MAX_LINE_BYTES = 1024  # of a chunk's size and extension, and of a line after the last chunk
+_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;.*)?\r\n")
 _STOP_SECONDS = 0.05  # how long stop() waits for the accepting loop to notice
 
 
@@ -112,16 +118,24 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _request(self) -> HTTPRequest:
         path, _, query = self.path.partition("?")
-        length = self.headers.get("Content-Length", "")
-        size = int(length) if length.isdigit() else 0
         return HTTPRequest(
             method=self.command,
             path=path,
             query=query,
             headers={name.lower(): value for name, value in self.headers.items()},
-            body=self.rfile.read(min(size, _MAX_BODY_BYTES)),
+            body=self._body(),
             client=self.client_address[0],
         )
+
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
+            try:
+                return b"".join(_chunks(self.rfile))
+            except ValueError:
+                return b""
+        length = self.headers.get("Content-Length", "")
+        size = int(length) if length.isdigit() else 0
+        return self.rfile.read(min(size, _MAX_BODY_BYTES))
 
     def _send(self, response: HTTPReply) -> bytes:
         """Send *response* but for its last byte and return that."""
@@ -139,6 +153,31 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(raw[position : position + 1])
             if self.server.stopping.wait(drip_seconds):
                 return
+
+
+def _chunks(stream: BufferedIOBase) -> Iterator[bytes]:
+    """Yield what *stream* holds in chunks, up to the last. ValueError: they are broken.
+
+    RFC 9112, section 7.1: each is its size in hexadecimal digits, perhaps an extension, and the
+    bytes; the last is of size 0, with lines after it that say nothing here, up to an empty one.
+    """
+    left = _MAX_BODY_BYTES
+    while size := _chunk_size(stream.readline(_MAX_LINE_BYTES)):
+        if size > left:
+            raise ValueError("the chunks are too large")
+        left -= size
+        yield stream.read(size)
+        if stream.readline(_MAX_LINE_BYTES) != b"\r\n":
+            raise ValueError("a chunk is longer or shorter than its size")
+    while stream.readline(_MAX_LINE_BYTES).strip():
+        pass
+
+
+def _chunk_size(line: bytes) -> int:
+    found = _CHUNK_SIZE.match(line)
+    if not found:
+        raise ValueError("a chunk has no size")
+    return int(found[1], 16)
 
 
 class _TCPServer(socketserver.ThreadingTCPServer):

@@ -106,6 +106,69 @@ def test_the_totals_equal_a_recount_of_the_pages_sent(pbx: SimulatedPBX, client:
     assert recount.total() == 461
 
 
+LOGIN = json.dumps(CREDENTIALS).encode()
+
+
+def login_in_chunks(body: bytes, header: str = "chunked") -> bytes:
+    head = "POST /openapi/v1.0/get_token HTTP/1.1\r\nHost: x\r\nUser-Agent: x\r\n"
+    return f"{head}Transfer-Encoding: {header}\r\n\r\n".encode() + body
+
+
+def chunk(part: bytes, extension: bytes = b"") -> bytes:
+    return b"%X%s\r\n%s\r\n" % (len(part), extension, part)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(chunk(LOGIN) + chunk(b""), id="one chunk"),
+        pytest.param(
+            b"".join(chunk(LOGIN[n : n + 1]) for n in range(len(LOGIN))) + chunk(b""), id="bytes"
+        ),
+        pytest.param(
+            chunk(LOGIN, b";name=value") + b"0\r\nTrailer: x\r\n\r\n", id="extension and trailer"
+        ),
+        pytest.param(
+            chunk(b" " * 100_000) + chunk(LOGIN) + chunk(b""), id="more than is read at once"
+        ),
+    ],
+)
+def test_a_chunked_body_is_read(server: PBXServer, body: bytes) -> None:
+    answer = exchange(server, login_in_chunks(body))
+
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["errcode"] == 0
+
+
+def test_a_client_may_send_its_body_as_it_comes(server: PBXServer) -> None:
+    host, port = server.address
+    connection = http.client.HTTPConnection(host, port, timeout=10)
+    parts = iter([LOGIN[:7], LOGIN[7:]])
+    connection.request(
+        "POST", "/openapi/v1.0/get_token", parts, dict(USER_AGENT), encode_chunked=True
+    )
+    answer = json.loads(connection.getresponse().read())
+    connection.close()
+
+    assert answer["errcode"] == 0
+
+
+def test_the_name_of_chunks_is_read_in_any_case(server: PBXServer) -> None:
+    answer = exchange(server, login_in_chunks(chunk(LOGIN) + chunk(b""), "Chunked"))
+
+    assert b'"errcode":0' in answer
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"xyz\r\n{}\r\n0\r\n\r\n", b"-5\r\n{}\r\n", b"\r\n", b"2\r\n{}XX0\r\n\r\n", b"F" * 2000],
+    ids=["no number", "negative", "blank", "no line end", "endless size"],
+)
+def test_a_body_whose_chunks_are_broken_is_a_syntax_error(server: PBXServer, body: bytes) -> None:
+    answer = exchange(server, login_in_chunks(body))
+
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["errcode"] == 40001
+
+
 def test_the_connection_closes_after_each_answer(server: PBXServer) -> None:
     answer = exchange(
         server, b"GET /openapi/v1.0/cdr/list HTTP/1.1\r\nHost: x\r\nUser-Agent: x\r\n\r\n"
