@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from calendar import timegm
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 from zlib import crc32
 
@@ -66,6 +67,7 @@ def _of(row: Mapping[str, Any], side: str) -> str:
     return str(row.get(f"call_{side}", ""))
 
 
+@lru_cache(maxsize=4096)
 def _party(shown: str) -> tuple[str, str]:
     """Return number and name of a party, which is shown as `Name<number>` or as one of them."""
     found = _PARTY.fullmatch(shown)
