@@ -45,12 +45,20 @@ def _fold(value: str) -> str:
     return re.sub(r"[\s_-]", "", value).casefold()
 
 
+SPELLINGS_IN_THE_FIELD = {
+    "ABANDONED": "NO ANSWER",
+    "NO ANSWERED": "NO ANSWER",
+    "ANSWERD": "ANSWERED",
+}
+"""Dispositions that PBXs and the vendor's own examples write in other words than the contract."""
+
 _DISPOSITIONS = {_fold(name): name for name in DISPOSITIONS}
+_DISPOSITIONS |= {_fold(seen): name for seen, name in SPELLINGS_IN_THE_FIELD.items()}
 _CALL_TYPES = {_fold(name): name for name in CALL_TYPES}
 
 
 def labels_of(record: Record) -> Labels:
-    """Return the labels of *record*.
+    """Return the labels of *record*; blanks around a disposition or call type make no difference.
 
     The trunk is the one the call went through: of an outbound call the destination's, of any
     other the source's, and the other one where that is empty.
