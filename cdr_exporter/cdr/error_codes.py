@@ -127,5 +127,8 @@ ERROR_CODES: Mapping[int, ErrorCode] = MappingProxyType(
     }
 )
 
+LOST_TOKEN_CODES = (10002, 10003, 10005)
+"""Codes that say "token expired", too, when they are the answer to a token that had worked."""
+
 KNOWN_ERRCODES = tuple(ERROR_CODES)
 """Codes with a label value of their own on `cdr_exporter_api_errors_total`; others are `other`."""

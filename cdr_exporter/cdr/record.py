@@ -20,11 +20,15 @@ LONGEST_SECONDS = 7 * 86_400
 MAX_ID = 2**63 - 1
 """The largest id that the PBX and SQLite can store."""
 
+LONGEST_TEXT = 256
+"""Characters, at most 1 KiB of UTF-8; of a longer text the beginning and a hash are kept."""
+
 LATEST = 2**33
 """Epoch seconds (year 2242); a later `timestamp` is taken as absent."""
 
 THIRTY_ONE_BITS = 0x7FFF_FFFF
 
+_Text = Annotated[str, Meta(max_length=LONGEST_TEXT)]
 _Seconds = Annotated[int, Meta(ge=0, le=LONGEST_SECONDS)]
 
 
@@ -36,28 +40,29 @@ class Record(Struct, frozen=True, gc=False, kw_only=True):
     """One row of the CDR list, which is one leg of a call.
 
     *started_at* is in epoch seconds, UTC, 0 where it is unknown; durations are in seconds. *id* is
-    0 where the firmware gives rows no number; it may send the text *new_id* instead.
+    0 where the firmware gives rows no number; it may send the text *new_id* instead. A text that
+    was blank is empty.
     """
 
     id: Annotated[int, Meta(ge=1, le=MAX_ID)] = 0
-    new_id: str = ""
-    time: str = ""
-    call_from: str = ""
-    call_to: str = ""
+    new_id: _Text = ""
+    time: _Text = ""
+    call_from: _Text = ""
+    call_to: _Text = ""
     started_at: Annotated[int, Meta(ge=0, le=LATEST)] = msgspec.field(name="timestamp", default=0)
-    uid: str = ""
-    src_addr: str = ""
-    src_trunk: str = ""
-    dst_trunk: str = ""
+    uid: _Text = ""
+    src_addr: _Text = ""
+    src_trunk: _Text = ""
+    dst_trunk: _Text = ""
     duration: _Seconds = 0
     ring_duration: _Seconds = 0
     talk_duration: _Seconds = 0
-    disposition: str = ""
-    call_type: str = ""
-    did_number: str = ""
-    dod_number: str = ""
-    record_file: str = ""
-    reason: str = ""
+    disposition: _Text = ""
+    call_type: _Text = ""
+    did_number: _Text = ""
+    dod_number: _Text = ""
+    record_file: _Text = ""
+    reason: _Text = ""
 
     @property
     def ended_at(self) -> int:
