@@ -1,7 +1,8 @@
 """What the rest of the program asks a PBX for: a page of CDRs.
 
-Rule: one request at a time per PBX. A request that the PBX answers with "token expired" is
-repeated once, with another token; the answer to the repeated request is final.
+Rule: one request at a time per PBX. A request whose token the PBX no longer knows is repeated
+once, with another token; the answer to the repeated request is final. How long an answer may be
+goes by the rows asked for, and of large ones the process decodes one at a time.
 
 Source: the P-Series developer guide's "Query CDR List" and "Get/Refresh/Revoke Access Token".
 """
@@ -12,19 +13,29 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-from ..cdr import CDRAnswer, GarbledAnswer, decode
-from ..cdr.contract import DATA_NOT_FOUND, SUCCESS, TOKEN_EXPIRED, CDRQuery
+from ..cdr import CDRAnswer, GarbledAnswer, decode, largest_answer
+from ..cdr.contract import DATA_NOT_FOUND, SUCCESS, CDRQuery
+from ..cdr.error_codes import ERROR_CODES
 from ..errors import PBXError, TryAgain
 from ..secret import Secret
 from ..settings import PBX
 from . import failures
+from .failures import AccessRefused
 from .login import Logins
 from .transport import APIRequest, Transport
 
 log = logging.getLogger(__name__)
+
+LARGE_BYTES = 1 << 20
+"""Of longer answers, all PBXs' together, one is decoded at a time: each takes three times that."""
+
+_OK = 200
+LARGE_DECODE = threading.Lock()
+"""Held while one is decoded."""
 
 
 class Client:
@@ -32,7 +43,8 @@ class Client:
 
     *token_path* is `state_dir/NAME.token`; its directory must exist. Nothing is sent, and the
     token file is not read, before the first `fetch`. *wall* returns epoch seconds, *monotonic*
-    seconds for deadlines. Raises `ConfigError` for an unusable `tls.ca_file`.
+    seconds for deadlines; *transport* is for tests. Raises `ConfigError` for an unusable
+    `tls.ca_file`.
     """
 
     def __init__(
@@ -42,10 +54,11 @@ class Client:
         *,
         wall: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
+        transport: Transport | None = None,
     ) -> None:
         self._pbx = pbx
         self._monotonic = monotonic
-        self._transport = Transport(
+        self._transport = transport or Transport(
             f"{pbx.base_url}/{pbx.api_path}", pbx.tls, wall=wall, monotonic=monotonic
         )
         self._logins = Logins(pbx, token_path, self._transport, wall=wall, monotonic=monotonic)
@@ -65,16 +78,19 @@ class Client:
         """Return one page of the CDR list; its errcode is always 0. Logs in first where necessary.
 
         Raises `TryAgain` or `WaitLong`, nothing else. A fetch takes one HTTP request, or up to
-        four when the token has expired; each has its own `request_timeout` seconds.
+        six when the tokens were lost; each has its own `request_timeout` seconds.
         """
         with self._request_lock:
             token = self._logins.token()
             answer = self._request_page(query, token)
-            if answer.errcode == TOKEN_EXPIRED:
-                answer = self._request_page(query, self._logins.token_other_than(token))
+            if self._logins.is_lost(token, *_status_and_errcode(answer)):
+                token = self._logins.token_other_than(token)
+                answer = self._request_page(query, token)
+            if isinstance(answer, AccessRefused):
+                raise self._access_error(answer)
             if answer.errcode not in (SUCCESS, DATA_NOT_FOUND):
                 raise self._logins.request_error(answer.errcode, answer.errmsg)
-            self._logins.request_accepted()
+            self._logins.request_accepted(token)
         # "Data not found" is how some firmware reports an empty list.
         return replace(answer, errcode=SUCCESS)
 
@@ -102,13 +118,33 @@ class Client:
         """Stop for good. No connection outlives its request, so nothing else is left to close."""
         self.cancel()
 
-    def _request_page(self, query: CDRQuery, token: Secret) -> CDRAnswer:
-        request = APIRequest("GET", "cdr/list", query.parameters, token)
+    def _request_page(self, query: CDRQuery, token: Secret) -> CDRAnswer | AccessRefused:
+        request = APIRequest(
+            "GET", "cdr/list", query.parameters, token, most_bytes=largest_answer(query.limit)
+        )
         try:
-            answer = decode(self._transport.send(request, self._pbx.request_timeout))
+            answer = _decode(self._transport.send(request, self._pbx.request_timeout), query.limit)
+        except AccessRefused as error:
+            self._transport.count_errcode(error.errcode or SUCCESS)
+            return error
         except GarbledAnswer as error:
             problem = str(error)
         else:
             self._transport.count_errcode(answer.errcode)
             return replace(answer, errmsg=failures.safe_for_log(answer.errmsg))
         raise TryAgain(problem, reason="garbled")
+
+    def _access_error(self, refused: AccessRefused) -> PBXError:
+        if refused.errcode is not None and refused.errcode in ERROR_CODES:
+            return self._logins.request_error(refused.errcode, None)
+        return refused
+
+
+def _decode(body: bytes, most_rows: int) -> CDRAnswer:
+    with LARGE_DECODE if len(body) > LARGE_BYTES else nullcontext():
+        return decode(body, most_rows)
+
+
+def _status_and_errcode(answer: CDRAnswer | AccessRefused) -> tuple[int, int | None]:
+    status = answer.status if isinstance(answer, AccessRefused) else _OK
+    return status, answer.errcode

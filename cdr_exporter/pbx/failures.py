@@ -22,6 +22,20 @@ _LONGEST_TEXT = 80
 _SHORTEST_TOKEN = 16
 
 
+class AccessRefused(WaitLong):
+    """HTTP *status* 401 or 403; *errcode* is None where the answer's body has none."""
+
+    def __init__(self, status: int, errcode: int | None = None) -> None:
+        super().__init__(
+            f"HTTP {status}: a proxy or the PBX's web server refuses access",
+            reason="auth",
+            errcode=errcode,
+            first=900.0,
+            most=7200.0,
+        )
+        self.status = status
+
+
 def http_status_error(status: int, headers: Mapping[str, str], now: float) -> PBXError | None:
     """Return the error that an HTTP status stands for; None for 200. *now* is epoch seconds."""
     if status == 200:
@@ -31,12 +45,7 @@ def http_status_error(status: int, headers: Mapping[str, str], now: float) -> PB
     if status in (429, 503):
         return _throttled_error(status, parse_retry_after(headers.get("Retry-After", ""), now))
     if status in (401, 403):
-        return WaitLong(
-            f"HTTP {status}: a proxy or the PBX's web server refuses access",
-            reason="auth",
-            first=900.0,
-            most=7200.0,
-        )
+        return AccessRefused(status)
     if status == 404:
         return WaitLong(
             "HTTP 404: check base_url and api_path", reason="http", first=60.0, most=1800.0

@@ -17,11 +17,13 @@ a token is kept on disk and used as long as it lives, and every login is counted
 2. under the lock, the access token on file: another process may have renewed it;
 3. a refresh, while the refresh token is valid. If the PBX refuses it, both tokens are removed
    from the file, so that the refused one is never sent again, and a login follows. An error code
-   about something else than the token is raised, and the tokens stay;
+   about something else than the token is raised, and the tokens stay. "Access denied" and the
+   like, and HTTP 401, are about the token where the access token had worked;
 4. a login, if `token_rules.seconds_until_login` allows one now.
 
-When the PBX answers a request with "token expired" (10004), `Client` calls `token_other_than`,
-which starts at step 2 and passes over the refused token, and repeats the request once.
+When the PBX no longer knows the token of a request (`is_lost`), `Client` calls
+`token_other_than`, which starts at step 2 and passes over that token, and repeats the request
+once.
 
 The budget of logins, for one client secret (the numbers are in `token_rules`):
 
@@ -31,7 +33,8 @@ The budget of logins, for one client secret (the numbers are in `token_rules`):
   After the first refusal the next attempt is due after 15 minutes, after the second after 2
   hours, after the third never: only another client_id or client secret is tried again. Three
   leaves two of the five failures for people and other programs.
-- A login that returns tokens sets both counts back to 0.
+- A login that returns tokens sets both counts back to 0. No more than five of them are sent in
+  half an hour, or a PBX that loses each token after one page would cost a login a page.
 - Where the credentials were certainly not judged (nothing was sent, an HTTP status other than
   200, an error code about something else), the attempt is removed from the file again.
 - In any other case (no answer, or one that cannot be read) it stays *unanswered*. The PBX may
@@ -56,12 +59,13 @@ import msgspec
 from msgspec.structs import replace
 
 from ..cdr.contract import FAILURE, SUCCESS, TOKEN_EXPIRED
-from ..cdr.error_codes import ERROR_CODES
+from ..cdr.error_codes import ERROR_CODES, LOST_TOKEN_CODES
 from ..errors import PBXError, TryAgain
 from ..secret import Secret
 from ..settings import PBX
 from . import failures, token_rules
 from .credentials import read_secret
+from .failures import AccessRefused
 from .token_file import TokenFile, reveal_secret
 from .token_rules import IssuedTokens, TokenReply, TokenState
 from .transport import APIRequest, Transport
@@ -73,6 +77,8 @@ _SECRET_CHECK_SECONDS = 60.0
 
 Reading it costs the PBX nothing.
 """
+
+_UNAUTHORIZED = 401
 
 _NOT_JUDGED = ("http", "redirect", "throttled", "auth")
 """Reasons of failed logins where the HTTP status shows that the credentials were not judged."""
@@ -112,7 +118,7 @@ class Logins:
         return self.token_other_than(None)
 
     def token_other_than(self, rejected: Secret | None) -> Secret:
-        """Return a token that is not *rejected*, which the PBX called expired; None rules out none.
+        """Return a token that is not *rejected*, which the PBX lost; None rules out none.
 
         Not from memory: the file is read under the lock.
         """
@@ -125,6 +131,11 @@ class Logins:
                 return token
             tokens = self._refresh(state) or self._log_in(self._state)
             return tokens.access.value
+
+    def is_lost(self, token: Secret, status: int, errcode: int | None) -> bool:
+        """Return whether such an answer to a request with *token* says that the PBX lost it."""
+        state = self._state or TokenState()
+        return token_rules.is_lost(state, token, status, errcode)
 
     def request_error(self, errcode: int, errmsg: str | None) -> PBXError:
         """Return the error for a request that was answered with *errcode*.
@@ -144,16 +155,21 @@ class Logins:
                 )
         return failures.errcode_error(errcode, errmsg)
 
-    def request_accepted(self) -> None:
-        """Clear an imposed wait after a page was served, so that the next starts short again."""
-        if self._state is None or self._state.imposed_wait is None:
+    def request_accepted(self, token: Secret) -> None:
+        """Write down that a page was served with *token*: it works, and an imposed wait is over."""
+        state = self._state
+        if state is None or (state.imposed_wait is None and token_rules.has_worked(state, token)):
             return
+        # In memory first: a file that cannot be written is tried once for each token.
+        self._state = token_rules.record_page(state, token)
         try:
             with self._locked():
-                self._save(replace(self._file.read(self._wall()), imposed_wait=None))
+                self._save(token_rules.record_page(self._file.read(self._wall()), token))
         except TryAgain as error:
             log.warning(
-                "could not clear the login wait in the token file: %s", error, extra=self._log_extra
+                "could not write to the token file that the token works: %s",
+                error,
+                extra=self._log_extra,
             )
 
     def revoke(self, timeout_seconds: float) -> None:
@@ -173,7 +189,7 @@ class Logins:
         with self._locked():
             state = self._file.read(self._wall())
             if state.access == token:
-                self._save(replace(state, access=None, refresh=None))
+                self._save(token_rules.record_revocation(state))
 
     def _check_imposed_wait(self, state: TokenState) -> None:
         if state.imposed_wait is not None and state.imposed_wait.until > self._wall():
@@ -185,16 +201,26 @@ class Logins:
         """Exchange the refresh token for a new pair; None means that a login is needed."""
         if state.refresh is None or state.refresh.expires_at <= self._wall():
             return None
-        reply = self._post("refresh_token", {"refresh_token": state.refresh.value})
+        worked = state.access is not None and state.access.worked
+        reply = self._send_refresh(state.refresh.value, worked)
         if reply.tokens is not None:
             self._save(token_rules.record_tokens(state, reply.tokens))
             log.debug("token refreshed", extra=self._log_extra)
             return reply.tokens
-        if _is_unrelated_to_credentials(reply.errcode):
+        is_lost = worked and reply.errcode in LOST_TOKEN_CODES
+        if _is_unrelated_to_credentials(reply.errcode) and not is_lost:
             raise self._unrelated_error(state, reply)
         # On file before the login: after a crash in between, the refused token is not sent again.
         self._save(replace(state, access=None, refresh=None))
         return None
+
+    def _send_refresh(self, token: Secret, worked: bool) -> TokenReply:
+        try:
+            return self._post("refresh_token", {"refresh_token": token})
+        except AccessRefused as error:
+            if error.status != _UNAUTHORIZED or not worked:
+                raise
+        return TokenReply(TOKEN_EXPIRED)
 
     def _log_in(self, state: TokenState) -> IssuedTokens:
         """Log in, if the budget allows it now; the attempt is on file before it is sent."""
@@ -205,7 +231,7 @@ class Logins:
         self._save(state)
         reply = self._send_login(state, secret)
         if reply.tokens is not None:
-            self._save(token_rules.record_tokens(state, reply.tokens))
+            self._save(token_rules.record_login(state, reply.tokens, self._wall()))
             log.info("logged in", extra=self._log_extra)
             return reply.tokens
         if _is_unrelated_to_credentials(reply.errcode):
@@ -229,9 +255,16 @@ class Logins:
     def _post(self, path: str, fields: dict[str, str | Secret]) -> TokenReply:
         body = Secret(msgspec.json.encode(fields, enc_hook=reveal_secret).decode())
         request = APIRequest("POST", path, body=body)
-        reply = token_rules.read_reply(
-            self._transport.send(request, self._pbx.request_timeout), self._wall()
-        )
+        reply: TokenReply | None
+        try:
+            # In no variable: the traceback of an error raised here would hold the tokens.
+            reply = token_rules.read_reply(
+                self._transport.send(request, self._pbx.request_timeout), self._wall()
+            )
+        except AccessRefused as error:
+            if error.errcode is None:
+                raise
+            reply = TokenReply(error.errcode)
         if reply is not None:
             self._transport.count_errcode(reply.errcode)
         if reply is None or (reply.errcode == SUCCESS and reply.tokens is None):
@@ -275,8 +308,11 @@ def _check_budget(state: TokenState, wait: float) -> None:
         return
     if state.refused:
         raise _credentials_refused(state, None, wait)
+    problem = "the PBX lost the tokens of the last logins"
+    if state.unanswered:
+        problem = "the last login was not answered, or not readably"
     raise TryAgain(
-        "the last login was not answered, or not readably; waiting before the next one",
+        f"{problem}; waiting before the next one",
         reason="auth",
         retry_after=min(wait, _SECRET_CHECK_SECONDS),
     )

@@ -18,14 +18,15 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from typing import Any
+from decimal import Decimal
+from typing import TypeGuard
 
-import msgspec
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from ..cdr.contract import SUCCESS
-from ..cdr.error_codes import ERROR_CODES
+from ..cdr import GarbledAnswer, errcode_of, read_object
+from ..cdr.contract import SUCCESS, TOKEN_EXPIRED
+from ..cdr.error_codes import ERROR_CODES, LOST_TOKEN_CODES
 from ..secret import Secret
 
 REFUSED_WAITS = (15 * 60.0, 2 * 3600.0)
@@ -33,6 +34,13 @@ REFUSED_WAITS = (15 * 60.0, 2 * 3600.0)
 
 UNANSWERED_WAITS = (60.0, 15 * 60.0, 2 * 3600.0)
 """Seconds after each login whose answer is not known; the last is for all that follow, too."""
+
+MOST_LOGINS, MOST_LOGINS_SECONDS = 5, 30 * 60.0
+"""So many logins may succeed within so many seconds.
+
+Only a PBX that loses tokens needs more than one. It issues no more than eight within that time,
+and one that we take for lost may still be valid.
+"""
 
 REFRESH_AT = 0.8
 """The fraction of its life after which a token is renewed."""
@@ -44,11 +52,12 @@ _TOKEN = re.compile(r"[A-Za-z0-9._~-]{8,512}")
 
 
 class Token(Struct, frozen=True):
-    """An access or refresh token, and when it was issued and expires."""
+    """An access or refresh token, when it was issued and expires, and if a page was got with it."""
 
     value: Secret
     issued_at: float
     expires_at: float
+    worked: bool = False
 
 
 class ImposedWait(Struct, frozen=True):
@@ -64,8 +73,9 @@ class TokenState(Struct, frozen=True, kw_only=True):
 
     *account* is the digest of base_url and client_id, *secret_digest* that of client_id and the
     client secret of the attempts; where it is empty, the attempts count for any secret. *refused*
-    and *unanswered* are the times of the login attempts since the last successful one. In the
-    file, *secret_digest* is called `secret_mark` and *imposed_wait* `hold`.
+    and *unanswered* are the times of the login attempts since the last successful one, *logins*
+    those of the latest successful ones. In the file, *secret_digest* is called `secret_mark` and
+    *imposed_wait* `hold`.
     """
 
     version: int = _VERSION
@@ -76,6 +86,7 @@ class TokenState(Struct, frozen=True, kw_only=True):
     refused: tuple[float, ...] = ()
     unanswered: tuple[float, ...] = ()
     imposed_wait: ImposedWait | None = field(default=None, name="hold")
+    logins: tuple[float, ...] = ()
 
 
 class IssuedTokens(Struct, frozen=True):
@@ -120,6 +131,8 @@ def seconds_until_login(state: TokenState, secret_digest: str, now: float) -> fl
     if state.unanswered:
         count = min(len(state.unanswered), len(UNANSWERED_WAITS))
         due = max(due, state.unanswered[-1] + UNANSWERED_WAITS[count - 1])
+    if len(state.logins) == MOST_LOGINS:
+        due = max(due, state.logins[0] + MOST_LOGINS_SECONDS)
     return due - now
 
 
@@ -151,6 +164,41 @@ def record_tokens(state: TokenState, tokens: IssuedTokens) -> TokenState:
     return replace(state, access=tokens.access, refresh=tokens.refresh, refused=(), unanswered=())
 
 
+def record_login(state: TokenState, tokens: IssuedTokens, now: float) -> TokenState:
+    """Return the state with the new tokens of a login."""
+    return record_tokens(replace(state, logins=(*state.logins, now)[-MOST_LOGINS:]), tokens)
+
+
+def record_revocation(state: TokenState) -> TokenState:
+    """Return the state without tokens: the PBX has forgotten them, as if they were never issued."""
+    return replace(state, access=None, refresh=None, logins=state.logins[:-1])
+
+
+def has_worked(state: TokenState, token: Secret) -> bool:
+    """Return whether a page was got with *token*, as far as is on record."""
+    return state.access is not None and state.access.value == token and state.access.worked
+
+
+def record_page(state: TokenState, token: Secret) -> TokenState:
+    """Return the state after a page was got with *token*: it works, and no wait is imposed."""
+    access = state.access
+    if access is not None and access.value == token:
+        access = replace(access, worked=True)
+    return replace(state, access=access, imposed_wait=None)
+
+
+def is_lost(state: TokenState, token: Secret, status: int, errcode: int | None) -> bool:
+    """Return whether an answer to a request with *token* says that the PBX no longer knows it.
+
+    "Token expired" always does. A PBX that was restarted has other ways to say so; they mean it
+    only where the token had worked, since they have meanings of their own, too.
+    """
+    if errcode == TOKEN_EXPIRED:
+        return True
+    said = errcode in LOST_TOKEN_CODES if errcode is not None else status == 401
+    return said and has_worked(state, token)
+
+
 def record_wait(state: TokenState, errcode: int, now: float) -> TokenState:
     """Return the state with the imposed wait of *errcode*.
 
@@ -173,20 +221,22 @@ def clamp_to_now(state: TokenState, now: float) -> TokenState:
         state,
         refused=tuple(min(at, now) for at in state.refused),
         unanswered=tuple(min(at, now) for at in state.unanswered),
+        logins=tuple(min(at, now) for at in state.logins),
         imposed_wait=imposed
         and ImposedWait(imposed.errcode, imposed.wait, min(imposed.until, now + imposed.wait)),
     )
 
 
-class _TokenResponse(Struct):
-    errcode: int
-    access_token: Any = None
-    access_token_expire_time: Any = None
-    refresh_token: Any = None
-    refresh_token_expire_time: Any = None
+_REPLY_FIELDS = (
+    "errcode",
+    "access_token",
+    "access_token_expire_time",
+    "refresh_token",
+    "refresh_token_expire_time",
+)
 
 
-def is_token(value: object) -> bool:
+def is_token(value: object) -> TypeGuard[str]:
     """Return whether *value* is a token that can go into a request line without escaping."""
     return isinstance(value, str) and _TOKEN.fullmatch(value) is not None
 
@@ -199,26 +249,29 @@ def read_reply(body: bytes, now: float) -> TokenReply | None:
     Source: the P-Series developer guide's "Get Access Token" and "Refresh Access Token".
     """
     try:
-        response = msgspec.json.decode(body, type=_TokenResponse)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        fields = read_object(body, _REPLY_FIELDS)
+        errcode = errcode_of(fields.get("errcode"))
+    except GarbledAnswer:
         return None
-    if response.errcode != SUCCESS:
-        return TokenReply(response.errcode)
-    if not is_token(response.access_token):
-        return TokenReply(SUCCESS)
-    access = _token_valid_for(
-        response.access_token, response.access_token_expire_time, _DEFAULT_LIFE, now
+    access, refresh = fields.get("access_token"), fields.get("refresh_token")
+    if errcode != SUCCESS or not is_token(access):
+        return TokenReply(errcode)
+    tokens = IssuedTokens(
+        _token_valid_for(access, fields.get("access_token_expire_time"), _DEFAULT_LIFE, now),
+        _token_valid_for(
+            refresh, fields.get("refresh_token_expire_time"), _DEFAULT_REFRESH_LIFE, now
+        )
+        if isinstance(refresh, str) and refresh
+        else None,
     )
-    refresh = None
-    if isinstance(response.refresh_token, str) and response.refresh_token:
-        life = response.refresh_token_expire_time
-        refresh = _token_valid_for(response.refresh_token, life, _DEFAULT_REFRESH_LIFE, now)
-    return TokenReply(SUCCESS, IssuedTokens(access, refresh))
+    return TokenReply(SUCCESS, tokens)
 
 
 def _token_valid_for(value: str, life: object, usual: float, now: float) -> Token:
     if isinstance(life, str) and life.isascii() and life.isdigit():
         life = float(life[:12])
+    if isinstance(life, Decimal) and life.is_finite():
+        life = float(life)
     if isinstance(life, bool) or not isinstance(life, int | float):
         life = usual
     return Token(Secret(value), now, now + min(max(life, SHORTEST_LIFE), LONGEST_LIFE))

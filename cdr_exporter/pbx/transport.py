@@ -31,14 +31,15 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.client import HTTPException
-from typing import Any
 from urllib.parse import urlsplit
 
 import requests
 from urllib3.exceptions import HTTPError
 
+from ..cdr import GarbledAnswer, errcode_of, largest_answer, read_object
 from ..cdr.contract import SUCCESS
 from ..errors import PBXError, TryAgain
 from ..secret import Secret
@@ -47,9 +48,6 @@ from . import failures
 from .connection import Cancelled, DeadlineConnection
 from .http_adapter import PLACEHOLDER, DeadlineAdapter
 from .tls import tls_policy_of
-
-MAX_BODY = 16 << 20
-"""Bytes; 10,000 rows take about 5 MiB."""
 
 _BLOCK_BYTES = 1 << 16
 _BAD_REQUEST = 400
@@ -68,7 +66,8 @@ _HEADERS = {
 class APIRequest:
     """A request: *path* is below `api_path`, *fields* is the query string, *body* is JSON text.
 
-    *token* becomes the field `access_token`; it is None for logins and refreshes.
+    *token* becomes the field `access_token`; it is None for logins and refreshes. *most_bytes* is
+    how long the body of the answer may be.
     """
 
     method: str
@@ -76,6 +75,7 @@ class APIRequest:
     fields: Mapping[str, str] = field(default_factory=dict)
     token: Secret | None = None
     body: Secret | None = None
+    most_bytes: int = largest_answer(0)
 
 
 class Transport:
@@ -156,10 +156,12 @@ class Transport:
                 # Web servers answer 400 to plain HTTP on a port for HTTPS, and our requests are
                 # well-formed, so this is the likely cause.
                 failure.args = (f"{failure}{self._scheme_hint}",)
+            if isinstance(failure, failures.AccessRefused):
+                failure = failures.AccessRefused(failure.status, _errcode_in(response))
             raise failure
         if response.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
             raise TryAgain("the answer is compressed, which was not asked for", reason="garbled")
-        return _read_body(response.raw)
+        return _read_body(response, request.most_bytes)
 
     def _prepared(self, request: APIRequest) -> requests.PreparedRequest:
         fields = dict(request.fields)
@@ -178,17 +180,33 @@ class Transport:
         return prepared
 
 
-def _read_body(raw: Any) -> bytes:
+def _read_body(response: requests.Response, most_bytes: int) -> bytes:
+    announced = response.headers.get("Content-Length", "")
+    if announced.isdecimal() and (len(announced) > 18 or int(announced) > most_bytes):
+        raise _too_large(most_bytes)
     blocks, size = [], 0
-    while block := raw.read(_BLOCK_BYTES, decode_content=False):
+    while block := response.raw.read(_BLOCK_BYTES, decode_content=False):
         blocks.append(block)
         size += len(block)
-        if size > MAX_BODY:
-            raise TryAgain(f"the answer is longer than {MAX_BODY} bytes", reason="too_large")
+        if size > most_bytes:
+            raise _too_large(most_bytes)
     if not size:
         # An answer that was cut within its headers looks like this, too.
         raise TryAgain("the answer is empty", reason="garbled")
     return b"".join(blocks)
+
+
+def _too_large(most_bytes: int) -> TryAgain:
+    return TryAgain(f"the answer is longer than {most_bytes} bytes", reason="too_large")
+
+
+def _errcode_in(response: requests.Response) -> int | None:
+    """Return the errcode in the body of an answer of whatever HTTP status; None without one."""
+    # Whatever is wrong with the body: the status says enough.
+    with suppress(PBXError, OSError, HTTPError, HTTPException, GarbledAnswer):
+        body = _read_body(response, largest_answer(0))
+        return errcode_of(read_object(body, ["errcode"]).get("errcode")) or None
+    return None
 
 
 def _library_error(

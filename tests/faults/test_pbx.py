@@ -130,7 +130,8 @@ FAULTS = {
     "A5 address blocked": refusal(70004, "auth", blocked="ip_blocked"),
     "A5 address forbidden": refusal(70087, "auth", blocked="ip_forbidden"),
     "A6 token cap": refusal(60002, "auth", blocked="token_cap"),
-    "A9 right removed": refusal(10005, "auth", blocked="denied"),
+    # Not once: the token had worked, so it is taken for lost first.
+    "A9 right removed": Fault(say(ok(b'{"errcode": 10005}')), "auth", blocked="denied"),
     "A9 API switched off": refusal(70123, "auth", blocked="api_disabled"),
     # B
     "B3 silent": Fault(hang, "timeout"),

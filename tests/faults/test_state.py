@@ -111,11 +111,15 @@ def test_a_kill_at_any_step_of_a_login_makes_no_second_login_at_once(
     directory = tmp_path / "state"
     directory.mkdir()
 
+    def kill() -> None:
+        copy = shutil.copytree(directory, tmp_path / f"{len(copies)}")
+        copies.append((copy, pbx.calls.count("get_token")))
+
     def kill_around(act: Callable[..., Any]) -> Callable[..., Any]:
         def acting(*arguments: Any) -> Any:
-            copies.append((shutil.copytree(directory, tmp_path / f"{len(copies)}"), len(pbx.calls)))
+            kill()
             done = act(*arguments)
-            copies.append((shutil.copytree(directory, tmp_path / f"{len(copies)}"), len(pbx.calls)))
+            kill()
             return done
 
         return acting
@@ -128,8 +132,8 @@ def test_a_kill_at_any_step_of_a_login_makes_no_second_login_at_once(
             harness.client().fetch(FIRST_PAGE)
         outcomes = [_logins_after(ClientHarness(wire, pbx, copy), asked) for copy, asked in copies]
 
-    # Two writes: before the login, and with the token it brought.
-    assert len(copies) == 12
+    # Three writes: before the login, with the token it brought, and that a page was got with it.
+    assert len(copies) == 18
     assert set(outcomes) == {1, 0}
     assert all(before + after <= 1 for (_, before), after in zip(copies, outcomes, strict=True))
 

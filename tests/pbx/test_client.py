@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from cdr_exporter.cdr.contract import CDRQuery
 from cdr_exporter.errors import TryAgain, WaitLong
 from cdr_exporter.pbx import Cancelled
+from cdr_exporter.pbx.client import LARGE_BYTES, LARGE_DECODE
 from cdr_exporter.secret import Secret
 from cdr_exporter.settings import TLS, SecretSource
 
@@ -72,6 +74,49 @@ def test_an_answer_that_is_not_the_contracts_json_is_garbled(
     error = failure(harness.client())
 
     assert (type(error), error.reason) == (TryAgain, "garbled")
+
+
+@pytest.mark.fault("C25")
+def test_a_giant_row_is_too_large_where_few_rows_are_asked_for(harness: ClientHarness) -> None:
+    harness.server.rows = [{"id": 2, "uid": "x" * 500_000}, {"id": 1}]
+    client = harness.client()
+
+    assert failure(client).reason == "too_large"
+
+    answer = client.fetch(CDRQuery(page=1, page_size=50, sort_by="id", order_by="desc"))
+
+    assert [row.id for row in answer.rows] == [2, 1]
+
+
+@pytest.mark.fault("C23")
+def test_more_rows_than_were_asked_for_are_garbled(harness: ClientHarness) -> None:
+    harness.server.rows = [{"id": number} for number in range(21, 0, -1)]
+
+    assert failure(harness.client()).reason == "garbled"
+
+
+@pytest.mark.fault("C23", "E15")
+def test_of_large_answers_one_is_decoded_at_a_time(harness: ClientHarness) -> None:
+    client, query = harness.client(), CDRQuery(page=1, page_size=500)
+    client.fetch(query)
+    small, large = [{"id": 1}], [{"id": 1, "unknown": "x" * LARGE_BYTES}]
+    finished = threading.Event()
+
+    def fetch() -> None:
+        client.fetch(query)
+        finished.set()
+
+    with LARGE_DECODE:
+        harness.server.rows = small
+        client.fetch(query)
+        harness.server.rows = large
+        thread = threading.Thread(target=fetch)
+        thread.start()
+
+        assert not finished.wait(0.3)
+
+    assert finished.wait(10)
+    thread.join()
 
 
 @pytest.mark.fault("A10")
@@ -134,6 +179,135 @@ def test_a_token_that_expired_early_is_refreshed_once_and_the_request_repeated(
     client.fetch(FIRST_PAGE)
 
     assert harness.server.calls[2:] == ["cdr/list", "refresh_token", "cdr/list"]
+
+
+def in_words(errcode: int) -> bytes:
+    return b'{"errcode": %d, "errmsg": "FAILURE"}' % errcode
+
+
+UNAUTHORIZED = "401 Unauthorized"
+LOST: dict[str, int | bytes] = {
+    "10004": 10004,
+    "10002": 10002,
+    "10003": 10003,
+    "10005": 10005,
+    "401": ok(b"", UNAUTHORIZED),
+    "401 with a page": ok(b"<html>", UNAUTHORIZED),
+    "401 with 10004": ok(in_words(10004), UNAUTHORIZED),
+    "401 with 10003": ok(b"\xef\xbb\xbf" + in_words(10003), UNAUTHORIZED),
+    "401 with 0": ok(in_words(0), UNAUTHORIZED),
+    "401 that is too long": ok(b"x" * 70_000, UNAUTHORIZED),
+}
+
+
+@pytest.mark.fault("A1", "A14")
+@pytest.mark.parametrize("restarted", [False, True], ids=["running", "restarted"])
+@pytest.mark.parametrize("answer", LOST.values(), ids=LOST)
+def test_a_token_that_had_worked_is_replaced_however_the_pbx_says_that_it_is_lost(
+    harness: ClientHarness, answer: int | bytes, restarted: bool
+) -> None:
+    client = harness.client()
+    client.fetch(FIRST_PAGE)
+    harness.server.says["cdr/list"] = [answer]
+    (harness.client() if restarted else client).fetch(FIRST_PAGE)
+
+    assert harness.server.calls[2:] == ["cdr/list", "refresh_token", "cdr/list"]
+
+
+@pytest.mark.fault("A2", "A14")
+@pytest.mark.parametrize("answer", LOST.values(), ids=LOST)
+def test_where_the_refresh_token_is_lost_too_one_login_follows(
+    harness: ClientHarness, answer: int | bytes
+) -> None:
+    client = harness.client()
+    client.fetch(FIRST_PAGE)
+    harness.server.says |= {"cdr/list": [answer], "refresh_token": [answer]}
+    client.fetch(FIRST_PAGE)
+
+    assert harness.server.calls[2:] == ["cdr/list", "refresh_token", "get_token", "cdr/list"]
+
+
+@pytest.mark.fault("A9", "B12")
+@pytest.mark.parametrize("name", [*sorted(LOST.keys() - {"10004", "401 with 10004"}), "403"])
+def test_the_same_answer_to_a_token_that_never_worked_is_waited_for(
+    harness: ClientHarness, name: str
+) -> None:
+    harness.server.says["cdr/list"] = [LOST.get(name, ok(b"", "403 Forbidden"))]
+    error = failure(harness.client())
+
+    assert isinstance(error, WaitLong)
+    assert error.first >= 5 * MINUTE
+    assert harness.server.calls == ["get_token", "cdr/list"]
+
+
+@pytest.mark.fault("A9", "A14")
+def test_a_right_that_was_removed_costs_one_refresh_and_is_then_waited_for(
+    harness: ClientHarness,
+) -> None:
+    client = harness.client()
+    client.fetch(FIRST_PAGE)
+    harness.server.says["cdr/list"] = [10005] * 9
+    first = failure(client)
+    harness.clock.now += 15 * MINUTE
+    second = failure(client)
+
+    assert isinstance(first, WaitLong)
+    assert isinstance(second, WaitLong)
+    assert (first.blocked, first.first) == ("denied", 15 * MINUTE)
+    assert (second.blocked, second.first) == ("denied", 30 * MINUTE)
+    assert harness.server.calls[2:] == ["cdr/list", "refresh_token", "cdr/list", "cdr/list"]
+
+
+@pytest.mark.fault("A5", "B12")
+@pytest.mark.parametrize("status", [UNAUTHORIZED, "403 Forbidden"])
+def test_an_error_code_counts_with_whatever_status_it_comes(
+    harness: ClientHarness, status: str
+) -> None:
+    harness.server.says["cdr/list"] = [ok(in_words(70004), status)]
+    client = harness.client()
+
+    assert failure(client).blocked == "ip_blocked"
+    assert client.errcodes == {70004: 1}
+
+
+@pytest.mark.fault("A4")
+def test_credentials_refused_with_http_401_are_refused(harness: ClientHarness) -> None:
+    harness.server.says["get_token"] = [ok(in_words(-1), UNAUTHORIZED)] * 9
+    for _ in range(30):
+        assert failure(harness.client()).blocked == "credentials"
+        harness.clock.now += HOUR
+
+    assert harness.logins() == 3
+
+
+@pytest.mark.fault("A14")
+def test_a_pbx_that_loses_each_token_after_one_page_gets_five_logins_in_half_an_hour(
+    harness: ClientHarness,
+) -> None:
+    client = harness.client()
+    for _ in range(5):
+        client.fetch(FIRST_PAGE)
+        harness.server.alive.clear()
+        harness.server.refreshable.clear()
+    for _ in range(29):
+        error = failure(client)
+        harness.clock.now += MINUTE
+
+    assert (type(error), error.reason) == (TryAgain, "auth")
+    assert "lost the tokens" in str(error)
+    assert harness.logins() == 5
+
+    harness.clock.now += MINUTE
+    client.fetch(FIRST_PAGE)
+
+
+def test_restarts_that_give_their_token_back_may_be_many(harness: ClientHarness) -> None:
+    for _ in range(12):
+        client = harness.client()
+        client.fetch(FIRST_PAGE)
+        client.revoke()
+
+    assert harness.logins() == 12
 
 
 @pytest.mark.fault("A2", "A3")

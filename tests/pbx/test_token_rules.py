@@ -120,6 +120,31 @@ def test_a_successful_login_sets_the_counts_back_to_0() -> None:
     assert (after.refused, after.unanswered) == ((), ())
 
 
+def after_logins(times: int, every: float = MINUTE) -> TokenState:
+    answer = token_rules.read_reply(reply_body(), NOW)
+    assert answer is not None
+    assert answer.tokens is not None
+    state = token_state()
+    for number in range(times):
+        state = token_rules.record_login(state, answer.tokens, NOW + number * every)
+    return state
+
+
+@pytest.mark.fault("A14")
+@pytest.mark.parametrize(
+    ("times", "wait"), [(1, 0), (4, 0), (5, 1800), (6, 1860), (99, 94 * 60 + 1800)]
+)
+def test_five_logins_may_succeed_within_half_an_hour(times: int, wait: float) -> None:
+    assert token_rules.seconds_until_login(after_logins(times), "secret", NOW) == wait
+
+
+def test_a_token_that_was_given_back_counts_as_no_login() -> None:
+    state = token_rules.record_revocation(after_logins(5))
+
+    assert (state.access, state.refresh) == (None, None)
+    assert token_rules.seconds_until_login(state, "secret", NOW) == 0
+
+
 # --- the lifetime of a token
 
 
@@ -142,6 +167,10 @@ def test_a_token_is_used_for_80_percent_of_its_life(age: float, is_fresh: bool) 
         pytest.param(-1, 60, id="negative"),
         pytest.param(10**12, 24 * HOUR, id="1e12"),
         pytest.param(10**400, 24 * HOUR, id="1e400"),
+        pytest.param(900.0, 900, id="float"),
+        pytest.param(900.5, 900.5, id="fraction"),
+        pytest.param(math.nan, 1800, id="NaN"),
+        pytest.param(math.inf, 1800, id="Infinity"),
         pytest.param("9" * 400, 24 * HOUR, id="many_digits"),
         pytest.param("soon", 1800, id="text"),
         pytest.param(None, 1800, id="null"),
@@ -177,6 +206,38 @@ def test_an_absurd_lifetime_of_a_token_is_brought_within_bounds(
 )
 def test_an_answer_without_errcode_is_garbled(body: bytes) -> None:
     assert token_rules.read_reply(body, NOW) is None
+
+
+@pytest.mark.fault("C3", "C22")
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"\xef\xbb\xbf" + reply_body(), id="a byte order mark"),
+        pytest.param(b"\xef\xbb\xbf\xef\xbb\xbf\r\n" + reply_body(), id="two of them"),
+        pytest.param(reply_body(errmsg="x").replace(b"x", b"\t\x01"), id="raw control bytes"),
+        pytest.param(reply_body(errmsg="x").replace(b"x", rb"\'"), id="a bad escape"),
+        pytest.param(reply_body(errmsg="x").replace(b"x", b"\xff"), id="invalid UTF-8"),
+        pytest.param(reply_body().replace(b": 0", b": 0.0"), id="numbers with a fraction of 0"),
+        pytest.param(reply_body(more={"a": [1, {}]}), id="more fields"),
+    ],
+)
+def test_an_answer_with_tokens_may_be_as_odd_as_one_with_rows(body: bytes) -> None:
+    answer = token_rules.read_reply(body, NOW)
+
+    assert answer is not None
+    assert answer.tokens is not None
+    assert answer.tokens.access.value == Secret(GOOD)
+
+
+@pytest.mark.parametrize("token", ["x" * 512, "a.b-c_d~" * 64])
+def test_a_token_is_never_cut(token: str) -> None:
+    answer = token_rules.read_reply(reply_body(access_token=token, refresh_token=token * 8), NOW)
+
+    assert answer is not None
+    assert answer.tokens is not None
+    assert answer.tokens.refresh is not None
+    assert answer.tokens.access.value.reveal() == token
+    assert answer.tokens.refresh.value.reveal() == token * 8
 
 
 @pytest.mark.fault("A13")
@@ -253,12 +314,13 @@ def file(path: Path, account: str = "a") -> TokenFile:
 def everything() -> TokenState:
     return TokenState(
         account="a",
-        access=Token(Secret(GOOD), NOW, NOW + 1800),
+        access=Token(Secret(GOOD), NOW, NOW + 1800, worked=True),
         refresh=Token(Secret("refresh"), NOW, NOW + 86400),
         secret_digest="digest",
         refused=(NOW - 5,),
         unanswered=(NOW - 3, NOW - 2),
         imposed_wait=ImposedWait(70004, 3600, NOW + 3600),
+        logins=(NOW - 60,),
     )
 
 
@@ -286,7 +348,9 @@ def test_the_names_in_the_file_stay_as_they_are(path: Path) -> None:
         "refused",
         "unanswered",
         "hold",
+        "logins",
     ]
+    assert [*written["access"]] == ["value", "issued_at", "expires_at", "worked"]
 
 
 @pytest.mark.fault("G4")

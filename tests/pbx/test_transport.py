@@ -16,9 +16,9 @@ import pytest
 
 from cdr_exporter.errors import ConfigError, PBXError, TryAgain, WaitLong
 from cdr_exporter.pbx import Cancelled
-from cdr_exporter.pbx.failures import parse_retry_after, safe_for_log
+from cdr_exporter.pbx.failures import AccessRefused, parse_retry_after, safe_for_log
 from cdr_exporter.pbx.tls import tls_policy_of
-from cdr_exporter.pbx.transport import MAX_BODY, APIRequest, Transport
+from cdr_exporter.pbx.transport import APIRequest, Transport
 from cdr_exporter.secret import Secret
 from cdr_exporter.settings import TLS
 
@@ -321,8 +321,29 @@ def test_an_endless_answer_is_dropped_at_the_size_limit(step: Step) -> None:
 
 
 def test_an_answer_of_exactly_the_size_limit_is_accepted() -> None:
-    with Wire(say(ok(b"x" * MAX_BODY))) as wire:
-        assert len(transport(wire).send(LIST, 20)) == MAX_BODY
+    most = LIST.most_bytes
+    with Wire(
+        say(ok(b"x" * most)), say(ok(b"x" * (most + 1))), say(chunked(b"x" * (most + 1)))
+    ) as wire:
+        sender = transport(wire)
+
+        assert len(sender.send(LIST, 20)) == most
+        assert failure(sender).reason == "too_large"
+        assert failure(sender).reason == "too_large"
+
+
+@pytest.mark.fault("B6")
+@pytest.mark.parametrize("length", [str(2**16 + 1), "9" * 30, "9" * 5_000])
+def test_an_answer_that_is_announced_too_long_is_not_waited_for(length: str) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %b\r\n\r\n" % length.encode()
+
+    def announce_and_wait(call: Call) -> None:
+        call.request()
+        call.write(head)
+        call.wait()
+
+    with Wire(announce_and_wait) as wire:
+        assert failure(transport(wire), seconds=20).reason == "too_large"
 
 
 # --- HTTP statuses
@@ -345,8 +366,8 @@ def test_an_answer_of_exactly_the_size_limit_is_accepted() -> None:
         ),
         pytest.param("503 Busy", {"Retry_After": "soon"}, TryAgain, "http", None, id="503_junk"),
         pytest.param("503 Busy", {}, TryAgain, "http", None, id="503"),
-        pytest.param("401 Unauthorized", {}, WaitLong, "auth", None, id="401"),
-        pytest.param("403 Forbidden", {}, WaitLong, "auth", None, id="403"),
+        pytest.param("401 Unauthorized", {}, AccessRefused, "auth", None, id="401"),
+        pytest.param("403 Forbidden", {}, AccessRefused, "auth", None, id="403"),
         pytest.param("404 Not Found", {}, WaitLong, "http", None, id="404"),
     ],
 )
