@@ -205,6 +205,48 @@ def test_a_fault_is_counted_by_its_reason_and_the_next_answer_counts(
     assert not fault.blocked or it.gauge(BLOCKED, fault.blocked) == 0
 
 
+ODD_CALLS = b"""\xef\xbb\xbf{"errcode": 0, "total_number": 6.0, "data": [
+{"id": 6.0, "uid": " ", "disposition": "ANSWERD", "duration": 30.0, "talk_duration": "2e1"},
+{"id": 5, "uid": "\\u00a0", "disposition": "ABANDONED", "duration": " ", "call_from": "a\tb"},
+{"id": 4, "uid": "\t", "disposition": "BUSY ", "call_from": "O\\'Hara", "reason": "\\x41\x00\xff"},
+{"id": 3, "uid": "", "disposition": "NO ANSWERED", "src_trunk": " ", "dst_trunk": "sip-b"},
+{"id": 2, "uid": "two", "disposition": "ANSWERED", "call_type": "Outbound", "src_trunk": "sip-b",
+ "dst_trunk": " ", "call_to": "the "old" one\\"},
+{"id": 1, "uid": "one", "disposition": "FAILED", "src_trunk": "\t", "reason": "%b"}
+]}""" % (b"x" * 200_000)
+
+
+@pytest.mark.fault("C19", "C20", "C22", "C24")
+def test_calls_of_a_page_full_of_odd_texts_are_counted_as_what_they_are(
+    wire: Wire, make_harness: MakeHarness, server: TokenServer, tmp_path: Path
+) -> None:
+    it = make_harness(cdr_list=Wired(wire, tmp_path / "token"), start="all")
+    server.says["cdr/list"] = [ok(ODD_CALLS)] * 9
+    it.poll()
+    it.clock.pass_(HOUR)
+    it.poll()
+    found = {
+        series.labels: value[0]
+        for series, value in it.store.totals.series.items()
+        if series.family == "cdr_calls_total" and value[0]
+    }
+
+    assert found == {
+        ("answered", "Other", "none"): 1,
+        ("no_answer", "Other", "none"): 1,
+        ("busy", "Other", "none"): 1,
+        ("no_answer", "Other", "sip-b"): 1,
+        ("answered", "Outbound", "sip-b"): 1,
+        ("failed", "Other", "none"): 1,
+    }
+    assert it.gauge("cdr_up") == 1
+    assert not [
+        series
+        for series, value in it.store.totals.series.items()
+        if series.family.startswith("cdr_exporter_rejected") and value[0]
+    ]
+
+
 REASONS = sorted({each.reason for each in FAULTS.values()} | {"tls", "state"})
 
 
