@@ -317,8 +317,8 @@ def test_a_page_that_keeps_the_contract_raises_no_counter_of_defects() -> None:
 @pytest.mark.fault("C9")
 def test_each_unknown_value_counts_once_per_row() -> None:
     rows = [
-        record(1, disposition="ABANDONED"),
-        record(2, disposition="ABANDONED", call_type=""),
+        record(1, disposition="PARKED"),
+        record(2, disposition="PARKED", call_type=""),
         record(3, call_type="Transit"),
         record(4),
     ]
