@@ -131,7 +131,7 @@ class PBXState:
             groups,
             page,
             now,
-            newest_key=self.ledger.newest_key if self.ledger is not None else 0,
+            newest_key=self.ledger.new_rows_above if self.ledger is not None else 0,
             shown=self.visibility.shown,
         )
         count = self._count_page(verdict, groups, totals)

@@ -43,6 +43,14 @@ because others were added come twice, and are remembered. Rows that moved up bec
 deleted are in no response, so their keys stay unread and are asked for again. A crash at any point
 leaves the ledger of the last committed page, and its unread ranges say what is left to do.
 
+What is forgotten never moves the point down to which new rows are looked for, and the highest id
+alone does not decide it either: one row may have an id far above the others, good or rejected, and
+stay there while the ids go on below it. So where ids on a first page stand apart
+(`page.FAR_ABOVE`), each poll reads down to the highest id below them (`Ledger.new_rows_above`), and
+they are no anchors. Once more rows stand up there than a first page holds, the ids go on up there.
+Missing ids among so few newest rows are rechecked for as long, even after `late_window`: there
+the ids may go on below one that is only a little higher.
+
 Is it the table we know?
 ------------------------
 An *anchor* is a row that is remembered, with a key of `remembered_from` or higher: every row

@@ -74,6 +74,9 @@ class Ledger:
     *recheck* those that were read and may still bring rows. *rejects* are the fingerprints of the
     newest rejected rows without a usable key.
 
+    *below_outliers* is the highest id below those that stood apart when a first page was last read,
+    None where none did: new rows are looked for down to there, see `new_rows_above`.
+
     *first_read* says what a first read of the table is for while it goes on: `all` counts every
     row, as a baseline; `now` only remembers what was there, which is the rows up to the key
     *newest_at_start* that ended up to the break of *watermark*; empty once it is done. *id_ledger*
@@ -91,12 +94,21 @@ class Ledger:
     first_read: str = ""
     id_ledger: Ledger | None = None
     newest_at_start: int = 0
+    below_outliers: int | None = None
     lowest_remembered: int = field(default=0, compare=False)
 
     @property
     def backlog(self) -> int:
         """How many keys are unread: by id the most rows still to be read, by time seconds."""
         return count_keys(self.unread)
+
+    @property
+    def new_rows_above(self) -> int:
+        """The key down to which each poll reads: new rows may be anywhere above it.
+
+        The newest key, but where ids stand apart the highest one below them.
+        """
+        return self.newest_key if self.below_outliers is None else self.below_outliers
 
     @property
     def all_read_since(self) -> float:
@@ -138,10 +150,18 @@ class Ledger:
         return any(map(self.is_anchor, rows))
 
     def is_anchor(self, row: Record | Rejected) -> bool:
-        """Say whether *row* is remembered, and so is every row that was counted above it."""
-        if self.remembered.get(self.order.identity(row), -1) >= self.remembered_from:
+        """Say whether *row* is remembered, and so is every row that was counted above it.
+
+        An id that stands apart says nothing of the rows below it.
+        """
+        key = self.remembered.get(self.order.identity(row), -1)
+        if key >= self.remembered_from and not self._stands_apart(key):
             return True
         return self.id_ledger is not None and self.id_ledger.is_anchor(row)
+
+    def _stands_apart(self, key: int) -> bool:
+        below = self.below_outliers
+        return below is not None and self.remembered_from <= below < key
 
     def is_processed(self, row: Record | Rejected, now: float) -> bool:
         """Say whether *row* is remembered as processed, here or by the ledger by id before."""
@@ -229,7 +249,7 @@ class Ledger:
         """Return the unread ranges, with the one between the *anchor* and the top of *page*."""
         if self.is_empty and page.highest:
             return ((self.remembered_from, page.highest),)
-        anchor = self.newest_key if anchor is None else anchor
+        anchor = self.new_rows_above if anchor is None else min(anchor, self.new_rows_above)
         if page.lowest <= anchor:
             return self.unread
         # By time, the second of the anchor may have more rows than were read. The keys of the page
@@ -281,7 +301,7 @@ class Ledger:
             return len(counted) - len(rows_in(counted, unread, self.order.key)), 0
         ids = set(self.remembered.values())
         reused = [row for row in counted if row.id in ids]
-        others = [row for row in counted if row.id not in ids and row.id <= self.newest_key]
+        others = [row for row in counted if row.id not in ids and row.id <= self.new_rows_above]
         return len(others) - len(rows_in(others, unread, self.order.key)), len(reused)
 
     def _is_new_reject(self, row: Rejected, unread: tuple[Range, ...], now: float) -> bool:
@@ -309,11 +329,14 @@ class Ledger:
         highest = page.highest if page.size else 0
         # Above a first page there is nothing: after a restored backup the newest key goes down.
         newest_key = highest if page.is_first and highest else max(self.newest_key, highest)
+        shows_top = (page.is_first and highest) or highest > self.newest_key
+        below_outliers = page.below_outliers if shows_top else self.below_outliers
         rejects = self._rejects(rejected)
         identities = self._identities(new_rows, rejected)
         after = replace(
             self,
             newest_key=newest_key,
+            below_outliers=below_outliers,
             remembered={**self.remembered, **identities} if identities else self.remembered,
             unread=still_unread,
             recheck=self._recheck_after_page(page, unread, watermark, now, limits),
@@ -363,10 +386,16 @@ class Ledger:
             # ended in the future, by a wrong clock, would drop ranges too early.
             settled_before = min(watermark.newest_end, int(now)) - int(limits.longest_call)
             return self._recheck_by_time(page, unread, updated, settled_before, now)
-        kept = tuple(each for each in updated if not _is_expired(each, now, limits.late_window))
+        kept = tuple(
+            each for each in updated if not _is_expired(each, page, now, limits.late_window)
+        )
         # What this page covers for the first time: ids missing there may belong to slow writers,
-        # unless the page is so old that these would long have finished.
-        never_read = [*unread, (self.newest_key + 1, page.highest)] if page.is_first else unread
+        # unless the page is so old that these would long have finished. What lies below ids that
+        # stand apart is read in each poll anyway, until it does so no more.
+        below_outliers = page.highest if page.below_outliers is None else page.below_outliers
+        never_read = (
+            [*unread, (self.new_rows_above + 1, below_outliers)] if page.is_first else unread
+        )
         newly_read = intersect(merge(never_read), lowest, min(highest, page.highest))
         if (
             newly_read
@@ -381,8 +410,7 @@ class Ledger:
         late_ids = rows_in(present_ids, recheck_ranges.spans(kept), int) if kept else []
         if not newly_read and not late_ids:
             return kept
-        for row_id in late_ids:
-            kept = recheck_ranges.without_keys(kept, row_id, row_id)
+        kept = recheck_ranges.without_rows(kept, late_ids, now)
         missing = recheck_ranges.missing_ranges(newly_read, present_ids)
         return recheck_ranges.normalized(
             [*kept, *(RecheckRange(low, high, int(now), now) for low, high in missing)]
@@ -472,8 +500,15 @@ class Ledger:
         )
 
 
-def _is_expired(each: RecheckRange, now: float, late_window: float) -> bool:
-    return each.last_read == now and now - each.missing_since >= late_window
+def _is_expired(each: RecheckRange, page: Page, now: float, late_window: float) -> bool:
+    """Say whether *each* was read by *page* after `late_window`, and is to be rechecked no more.
+
+    Not while so few rows stand above it that the ids may go on in it: they are shown by each first
+    page, so it costs nothing.
+    """
+    is_old = each.last_read == now and now - each.missing_since >= late_window
+    above = page.offset + sum(key > each.high for key in page.keys)
+    return is_old and above >= FIRST_PAGE_ROWS
 
 
 def _newest_end(page: Page) -> int:

@@ -12,14 +12,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from operator import le, lt
 
 from ..cdr import MAX_ID, CDRAnswer, GarbledAnswer, Record, Rejected
 from ..cdr.contract import CDRQuery
-from .order import BY_ID, ORDER_BY_FIELD, Order
+from .order import BY_ID, BY_TIME, ORDER_BY_FIELD, Order
 
 FIRST_PAGE_ROWS = 20
 """How many rows the first page of a poll has; an idle poll reads no more than these."""
+
+FAR_ABOVE = 100_000
+"""An id so much higher than the next stands apart. Where ids are less far apart, rows between them
+are found by the rechecks: some PBXs leave wide gaps, and each would cost up to a page a poll."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,37 @@ class Page:
     def rows_above(self, key: int) -> int:
         """Count the rows, rejected ones too, before the first with *key* or a lower one."""
         return self.size - sum(self.order.key(row) <= key for row in self.rows)
+
+    @property
+    def keys(self) -> Sequence[int]:
+        """The keys of its rows, highest first, of rejected ones too where they have any."""
+        keys = [self.order.key(row) for row in self.rows]
+        if self.order is BY_ID:
+            keys += [row.id for row in self.rejected if row.id]
+        return sorted(keys, reverse=True)
+
+    @property
+    def below_outliers(self) -> int | None:
+        """The highest id below those that stand apart from the others; None where none does.
+
+        More ids than a first page holds do not stand apart: the ids go on up there. 0 where the
+        list is known to have a single row, whose id says nothing of those that follow.
+        """
+        keys = self.keys[: FIRST_PAGE_ROWS + 1]
+        if self.order is BY_TIME or not keys:
+            return None
+        if self.is_first and self.is_last and self.size == 1:
+            return 0
+        below = (low for high, low in pairwise(keys) if high - low > FAR_ABOVE)
+        return min(below, default=None)
+
+    @property
+    def rows_per_key(self) -> float:
+        """How many rows there are for each key, outliers aside; a guess for keys further down."""
+        below = self.below_outliers
+        if not below:
+            return self.size / (self.highest - self.lowest + 1)
+        return sum(key <= below for key in self.keys) / (below - self.lowest + 1)
 
     @property
     def is_partial(self) -> bool:

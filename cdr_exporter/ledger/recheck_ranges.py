@@ -102,6 +102,24 @@ def without_keys(
     )
 
 
+def without_rows(
+    ranges: Iterable[RecheckRange], ids: Sequence[int], now: float
+) -> tuple[RecheckRange, ...]:
+    """Return *ranges* without the *ids*, sorted highest first, of rows that turned up by *now*.
+
+    Where one turned up, others may be written just now: what is left is missing only since then.
+    """
+    return tuple(part for each in ranges for part in _without_rows(each, ids, now))
+
+
+def _without_rows(each: RecheckRange, ids: Sequence[int], now: float) -> Iterable[RecheckRange]:
+    found = rows_in(ids, [each.span()], int)
+    if not found:
+        return (each,)
+    parts = missing_ranges([each.span()], found)
+    return (replace(each, low=low, high=high, missing_since=int(now)) for low, high in parts)
+
+
 def normalized(ranges: Iterable[RecheckRange]) -> tuple[RecheckRange, ...]:
     """Return *ranges* newest first, with neighbours of one age as one, and at most `MAX_RANGES`."""
     found: list[RecheckRange] = []

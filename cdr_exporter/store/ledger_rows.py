@@ -35,6 +35,7 @@ class _Facts(Struct, array_like=False):
     ahead: tuple[int, ...]
     first_read: str
     newest_at_start: int = 0
+    below_outliers: int | None = None
 
 
 def read(db: sqlite3.Connection) -> Ledger | None:
@@ -77,6 +78,7 @@ def _ledger(db: sqlite3.Connection, part: str, text: str, before: Ledger | None)
         watermark=Watermark(facts.newest_end, facts.broken_at, facts.ahead),
         first_read=facts.first_read,
         newest_at_start=facts.newest_at_start,
+        below_outliers=facts.below_outliers,
         id_ledger=before,
         lowest_remembered=min([facts.remembered_from, *rows.values()]),
     )
@@ -95,6 +97,7 @@ def _write_part(db: sqlite3.Connection, part: str, after: Ledger, known: Mapping
         ahead=after.watermark.future_rows,
         first_read=after.first_read,
         newest_at_start=after.newest_at_start,
+        below_outliers=after.below_outliers,
     )
     row = (part, msgspec.json.encode(facts).decode())
     db.execute("INSERT OR REPLACE INTO ledger VALUES (?, ?)", row)

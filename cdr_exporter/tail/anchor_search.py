@@ -68,7 +68,7 @@ class AnchorSearch:
         if anchors:
             self.anchor, self.anchor_page = self._ledger.order.key(anchors[0]), page
             self._is_exact = (
-                anchors[0] is not page.rows[0] or self.anchor >= self._ledger.newest_key
+                anchors[0] is not page.rows[0] or self.anchor >= self._ledger.new_rows_above
             )
             self._end, self._saw_below = block, True
         elif not page.size or (page.highest and page.highest < self._ledger.remembered_from):

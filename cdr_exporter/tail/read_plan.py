@@ -77,7 +77,7 @@ class ReadPlan:
         if page.highest and page.size:
             below = self.order.evidence_for(page.lowest, page.highest)[0] - 1
             self._positions[below] = page.offset + page.rows_above(below)
-            self._rows_per_key = page.size / (page.highest - page.lowest + 1)
+            self._rows_per_key = page.rows_per_key
         self.made_progress = self._note_crowded_second(page) or self._end_of_list.made_progress
         looked_for = {high for _, high in (*unread, *due)}
         self._positions = {high: at for high, at in self._positions.items() if high in looked_for}
@@ -129,7 +129,7 @@ class ReadPlan:
             grown = (first_page.total or 0) - (self._last_total or 0)
             if grown > 0:
                 return grown
-        density = first_page.size / (first_page.highest - first_page.lowest + 1)
+        density = first_page.rows_per_key
         return max(
             first_page.size, first_page.size + ceil((first_page.lowest - 1 - newest_key) * density)
         )

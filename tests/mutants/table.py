@@ -65,8 +65,8 @@ EACH_ROW_COUNTS_ONCE = (
     Mutant(
         "what may bring late rows is read just once",
         _LEDGER,
-        "each.last_read == now and now - each.missing_since >= late_window",
-        "each.last_read == now",
+        "is_old = each.last_read == now and now - each.missing_since >= late_window",
+        "is_old = each.last_read == now",
         _in(
             "tests/ledger/test_ledger.py",
             "test_a_range_to_recheck_is_dropped_only_by_a_read_and_only_when_it_is_old",
@@ -149,6 +149,36 @@ LINEAGE = (
         "if self._ledger.is_anchor(row)",
         "if True",
         _in("tests/ledger/test_ledger.py", "test_of_another_table_nothing_is_found"),
+    ),
+    Mutant(
+        "an id far above the others decides how far new rows are looked for",
+        _LEDGER,
+        "return self.newest_key if self.below_outliers is None else self.below_outliers",
+        "return self.newest_key",
+        _in(
+            "tests/poller/test_outliers.py",
+            "test_below_ids_far_above_the_others_each_row_is_counted_once",
+        ),
+    ),
+    Mutant(
+        "missing ids below the newest row are rechecked for late_window only",
+        _LEDGER,
+        "return is_old and above >= FIRST_PAGE_ROWS",
+        "return is_old",
+        _in(
+            "tests/poller/test_outliers.py",
+            "test_below_an_id_a_little_above_the_others_each_row_is_counted_once",
+        ),
+    ),
+    Mutant(
+        "an id far above the others shows that it is the table we know",
+        _LEDGER,
+        "if key >= self.remembered_from and not self._stands_apart(key)",
+        "if key >= self.remembered_from",
+        _in(
+            "tests/poller/test_outliers.py",
+            "test_an_older_backup_that_keeps_the_outlier_is_another_table",
+        ),
     ),
     Mutant(
         "the newest id does not follow a backup that was put back",

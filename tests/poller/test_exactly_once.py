@@ -10,6 +10,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from cdr_exporter.calls import NO_CHANGE, CallChange
-from cdr_exporter.cdr import Record
+from cdr_exporter.cdr import CDRAnswer, Record, Rejected
+from cdr_exporter.cdr.contract import CDRQuery
 from cdr_exporter.errors import StateNotWritten, TryAgain
 from cdr_exporter.ingest.call_assembly import call_rules_of
 from cdr_exporter.ledger import Ledger, PageVerdict
@@ -43,6 +45,18 @@ LATE_WINDOW = 600.0
 RECORDS = "cdr_records_total"
 
 
+REJECTED = "rejected"
+"""What the recording's name begins with of rows that are malformed."""
+
+
+def reject_some(query: CDRQuery, answer: CDRAnswer) -> CDRAnswer:
+    """Return *answer* with the malformed rows as the decoder gives them."""
+    bad = [row for row in answer.rows if row.record_file.startswith(REJECTED)]
+    rejected = [Rejected("number", row.fingerprint, row.id) for row in bad]
+    good = [row for row in answer.rows if not row.record_file.startswith(REJECTED)]
+    return replace(answer, rows=good, rejected=rejected)
+
+
 class Killed(BaseException):
     """The process is gone."""
 
@@ -55,6 +69,7 @@ class ExactlyOnce(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.pbx = FakePBX()
+        self.pbx.edit_answer = reject_some
         self.clock = self.pbx.clock
         self.serial = 0
         self.counted: Counter[str] = Counter()
@@ -254,6 +269,25 @@ class ExactlyOnce(RuleBasedStateMachine):
         for _ in range(times):
             self.change(what)
 
+    @rule(
+        above=st.sampled_from([1_000_000, 5_000_000]),
+        start=st.sampled_from(["now", "now", "past", "future"]),
+        rejected=st.booleans(),
+    )
+    def a_row_stands_apart(self, above: int, start: str, rejected: bool) -> None:
+        """One row has an id, and perhaps a time, that no other is near; it stays, or is deleted."""
+        row = self.row()
+        row_id = max([self.pbx.next_id, *self.pbx.rows]) + above
+        row["uid"] = f"apart-{self.serial}"
+        row["started_at"] = {"now": row["started_at"], "past": 86_400, "future": 2_085_978_496}[
+            start
+        ]
+        if rejected:
+            row["record_file"] = f"{REJECTED}-{self.serial}"
+        if rejected or start != "now":
+            self.excused.add(row["record_file"])
+        self.pbx.insert(row_id, **row)
+
     @rule(skipped=st.integers(1, 3))
     def ids_are_rolled_back(self, skipped: int) -> None:
         self.pbx.skip_ids(skipped)
@@ -279,7 +313,7 @@ class ExactlyOnce(RuleBasedStateMachine):
     @rule()
     def ids_are_given_again(self) -> None:
         """The newest rows are deleted, and their ids given to the next ones."""
-        newest = sorted(self.pbx.rows)[-4:]
+        newest = sorted(each for each in self.pbx.rows if each < self.pbx.next_id)[-4:]
         if newest and not self.reserved and not self.share_without_id:
             self.given_before |= {*range(newest[0], self.pbx.next_id)}
             self.pbx.roll_back(newest[0] - 1)
@@ -310,7 +344,7 @@ class ExactlyOnce(RuleBasedStateMachine):
             return False
         key = ledger.order.key(row)
         unread = any(low <= key <= high for low, high in ledger.unread)
-        return key <= ledger.newest_key and not unread
+        return key <= ledger.new_rows_above and not unread
 
     @rule()
     def it_is_reset(self) -> None:

@@ -36,6 +36,7 @@ LEDGER_BY_ID = Ledger(
     rejects=(0, 7, MAX_ID),
     watermark=Watermark(1_700_000_300, 1_700_000_200, (4, MAX_ID)),
     first_read="now",
+    below_outliers=20,
 )
 LEDGER_BY_TIME = Ledger(
     order=BY_TIME,
@@ -48,6 +49,7 @@ LEDGER_BY_TIME = Ledger(
     watermark=Watermark(1_700_000_960),
     first_read="all",
     newest_at_start=1_700_000_123,
+    below_outliers=1_700_000_800,
     id_ledger=LEDGER_BY_ID,
 )
 

@@ -1,0 +1,196 @@
+"""Single rows that stand apart, by their id or by their time, and all the others around them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from cdr_exporter.cdr import CDRAnswer, Rejected
+from cdr_exporter.cdr.contract import CDRQuery
+from cdr_exporter.ledger.page import FIRST_PAGE_ROWS
+
+from ..support.fake_pbx import FakePBX
+from ..support.poller_harness import MakeHarness, PollerHarness
+
+LATE_WINDOW = 900
+FAR = 1_000_000
+
+
+def reject_outliers(pbx: FakePBX) -> None:
+    """Let the rows with ids above `FAR` be malformed ones."""
+
+    def rejecting(query: CDRQuery, answer: CDRAnswer) -> CDRAnswer:
+        good = [row for row in answer.rows if row.id < FAR]
+        bad = [Rejected("number", row.fingerprint, row.id) for row in answer.rows if row.id >= FAR]
+        return replace(answer, rows=good, rejected=bad)
+
+    pbx.edit_answer = rejecting
+
+
+def pass_late_window(it: PollerHarness) -> None:
+    for _ in range(10):
+        it.clock.pass_(LATE_WINDOW / 3)
+        it.poll()
+
+
+@pytest.mark.fault("D12")
+@pytest.mark.parametrize("start", ["all", "now"])
+@pytest.mark.parametrize("rejected", [False, True])
+@pytest.mark.parametrize("outliers", [1, 2, 19])
+@pytest.mark.parametrize("there_before", [True, False])
+def test_below_ids_far_above_the_others_each_row_is_counted_once(
+    make_harness: MakeHarness,
+    pbx: FakePBX,
+    start: str,
+    rejected: bool,
+    outliers: int,
+    there_before: bool,
+) -> None:
+    pbx.call(106)
+    it = make_harness(pbx, start=start)
+    if rejected:
+        reject_outliers(pbx)
+    if not there_before:
+        it.poll()
+    for number in range(outliers):
+        pbx.insert(FAR * (number + 1) + 106)
+    it.poll()
+    pass_late_window(it)
+    before = it.counted
+    pbx.call(100)
+    it.poll()
+
+    assert it.counted == before + 100
+    assert it.own("cdr_exporter_poll_failures_total", "garbled") == 0
+    pbx.call(100)
+    it.poll()
+    assert it.counted == before + 200
+    assert it.total("cdr_exporter_late_records_total") == 0
+
+
+@pytest.mark.fault("D12")
+@pytest.mark.parametrize("above", [*range(1, 25), 1_000, 99_000])
+def test_below_an_id_a_little_above_the_others_each_row_is_counted_once(
+    make_harness: MakeHarness, pbx: FakePBX, above: int
+) -> None:
+    pbx.call(106)
+    pbx.insert(106 + above)
+    it = make_harness(pbx, start="all")
+    it.poll()
+    pass_late_window(it)
+    pbx.call(min(above - 1, 100))
+    pbx.skip_ids(1)
+    pbx.call(60)
+    for _ in range(3):
+        it.poll()
+        it.clock.pass_(LATE_WINDOW / 2)
+
+    assert it.counted == len(pbx.rows)
+
+
+@pytest.mark.fault("D12")
+def test_rows_that_go_on_above_an_outlier_cost_no_more_than_others(
+    make_harness: MakeHarness, pbx: FakePBX
+) -> None:
+    pbx.call(106)
+    it = make_harness(pbx, start="all")
+    it.poll()
+    pbx.skip_ids(FAR)
+    pbx.call(FIRST_PAGE_ROWS + 1)
+    it.poll()
+    pass_late_window(it)
+    sent = pbx.rows_sent
+    pbx.call(100)
+    it.poll()
+
+    assert it.counted == len(pbx.rows)
+    assert pbx.rows_sent - sent <= 1.2 * 100 + FIRST_PAGE_ROWS
+
+
+@pytest.mark.fault("D12")
+def test_an_outlier_on_top_costs_nothing_while_no_rows_come(
+    make_harness: MakeHarness, pbx: FakePBX
+) -> None:
+    pbx.call(106)
+    pbx.insert(FAR)
+    it = make_harness(pbx, start="all")
+    it.poll()
+    pass_late_window(it)
+    sent = pbx.rows_sent
+    it.poll(5)
+
+    assert pbx.rows_sent - sent == 5 * FIRST_PAGE_ROWS
+
+
+@pytest.mark.fault("D12")
+def test_rows_below_an_outlier_cost_as_many_as_they_are(
+    make_harness: MakeHarness, pbx: FakePBX
+) -> None:
+    pbx.call(106)
+    pbx.insert(FAR)
+    it = make_harness(pbx, start="all")
+    it.poll()
+    pass_late_window(it)
+    sent = pbx.rows_sent
+    pbx.call(100)
+    it.poll()
+
+    assert pbx.rows_sent - sent <= 1.2 * 100 + FIRST_PAGE_ROWS
+
+
+@pytest.mark.fault("D12")
+def test_a_backup_that_keeps_the_outlier_loses_and_doubles_nothing(
+    make_harness: MakeHarness, pbx: FakePBX
+) -> None:
+    pbx.call(150)
+    pbx.insert(FAR)
+    it = make_harness(pbx, start="all")
+    it.poll()
+    backup = pbx.backup()
+    pbx.call(50)
+    it.poll()
+    pbx.restore(backup)
+    it.poll()
+    before = it.counted
+    pbx.call(100, uid="another")
+    it.poll()
+
+    assert it.counted == before + 100
+
+
+@pytest.mark.fault("D12")
+def test_an_older_backup_that_keeps_the_outlier_is_another_table(
+    make_harness: MakeHarness, pbx: FakePBX
+) -> None:
+    pbx.call(150)
+    pbx.insert(FAR)
+    backup = pbx.backup()
+    it = make_harness(pbx, start="all")
+    it.poll()
+    pbx.call(5_000)
+    it.poll()
+    before = it.counted
+    pbx.restore(backup)
+    pbx.call(15, uid="another", started_at=1_700_006_000)
+    it.poll(3)
+
+    assert it.counted == before + 15
+    assert it.total("cdr_exporter_lineage_breaks_total") == 1
+
+
+@pytest.mark.fault("D12")
+def test_rows_below_the_only_row_there_was_are_counted(
+    make_harness: MakeHarness, pbx: FakePBX
+) -> None:
+    # Without `total_number` a single row may be what a PBX shows that is still starting.
+    pbx.tells_total = True
+    pbx.insert(FAR)
+    it = make_harness(pbx, start="now")
+    it.poll()
+    for _ in range(4):
+        pass_late_window(it)
+        pbx.call(40)
+        it.poll()
+
+    assert it.counted == 160
