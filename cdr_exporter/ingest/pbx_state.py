@@ -26,6 +26,7 @@ from ..ledger.page import Page
 from ..metrics.call_metrics import SingleLegCalls, count_calls, number_zeros
 from ..metrics.catalogue import (
     CUT_CALLS,
+    DUPLICATE_IDS,
     INGEST_DELAY,
     LAST_RECORD,
     LATE_LEGS,
@@ -186,6 +187,7 @@ class PBXState:
         count.add_rejected(verdict.rejected)
         count.add_event(LATE_RECORDS, verdict.late)
         count.add_event(REUSED_IDS, verdict.reused)
+        count.add_event(DUPLICATE_IDS, verdict.duplicates)
         count.add_event(PRE_BREAK_RECORDS, verdict.pre_break)
         count.add_event(LINEAGE_BREAKS, int(verdict.lineage_broke))
         return count

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from typing import NamedTuple
@@ -50,7 +51,8 @@ class PageVerdict(NamedTuple):
     *left_out* are the rows processed and not counted: those of before the start, and the
     *pre_break* many that may have been counted before the last break of the lineage. *late* is how
     many of *counted* appeared below rows that were read before, *reused* how many have an id that
-    another row had. *lineage_broke* says that the caller began a new lineage with this page.
+    another row had, *duplicates* how many share theirs with another row of the page.
+    *lineage_broke* says that the caller began a new lineage with this page.
     """
 
     ledger: Ledger
@@ -60,6 +62,7 @@ class PageVerdict(NamedTuple):
     reused: int = 0
     pre_break: int = 0
     left_out: Sequence[Record] = ()
+    duplicates: int = 0
     lineage_broke: bool = False
 
 
@@ -226,6 +229,7 @@ class Ledger:
             reused=reused,
             pre_break=len(pre_break_rows),
             left_out=left_out,
+            duplicates=self._count_duplicates(page, counted),
         )
 
     def new_lineage(self, limits: LedgerLimits) -> Ledger:
@@ -303,6 +307,10 @@ class Ledger:
         reused = [row for row in counted if row.id in ids]
         others = [row for row in counted if row.id not in ids and row.id <= self.new_rows_above]
         return len(others) - len(rows_in(others, unread, self.order.key)), len(reused)
+
+    def _count_duplicates(self, page: Page, counted: Sequence[Record]) -> int:
+        shared = _shared_ids(page.rows) if counted and self.order is BY_ID else ()
+        return sum(row.id in shared for row in counted) if shared else 0
 
     def _is_new_reject(self, row: Rejected, unread: tuple[Range, ...], now: float) -> bool:
         """Say whether a rejected row is seen for the first time."""
@@ -516,8 +524,16 @@ def _newest_end(page: Page) -> int:
     return max((row.ended_at for row in page.rows[:FIRST_PAGE_ROWS]), default=0)
 
 
+def _shared_ids(rows: Sequence[Record]) -> Collection[int]:
+    """Return the ids that more than one of *rows* has."""
+    ids = [row.id for row in rows if row.id]
+    if len(set(ids)) == len(ids):
+        return ()
+    return {each for each, times in Counter(ids).items() if times > 1}
+
+
 def _without_duplicates(rows: Sequence[Record], order: Order) -> Sequence[Record]:
-    """Return *rows* without those that came twice, which only a page by time may hold."""
-    if order is BY_ID:
+    """Return *rows* without those that came twice."""
+    if order is BY_ID and not _shared_ids(rows):
         return rows
     return list({order.identity(row): row for row in rows}.values())

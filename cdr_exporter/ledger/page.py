@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from operator import le, lt
+from operator import lt
 
 from ..cdr import MAX_ID, CDRAnswer, GarbledAnswer, Record, Rejected
 from ..cdr.contract import CDRQuery
@@ -31,10 +31,14 @@ are found by the rechecks: some PBXs leave wide gaps, and each would cost up to 
 class Page:
     """One valid response to a query with `order_by=desc`.
 
-    *rows* are its records, newest first; *rejected* those that cannot be counted; *without_id*
-    those without an id where the list is followed by id, which may stand anywhere in that order
-    and so are evidence for nothing. *offset* and *limit* are the query's, in rows; *total* is
-    `total_number`, None where it was not sent.
+    *rows* are its records, newest first, of which some may share an id or be the same;
+    *rejected* those that cannot be counted; *without_id* those without an id where the list is
+    followed by id, which may stand anywhere in that order and so are evidence for nothing.
+    *offset* and *limit* are the query's, in rows; *total* is `total_number`, None where it was not
+    sent or is behind the rows.
+
+    Where rows share ids, *left_to_next* is how many of the lowest id were left out of *rows*: the
+    next page may have others of it, and shows all of them.
 
     *highest* and *lowest* are the keys that it spans, 0 and 0 when it spans none. *is_first* and
     *is_last* say that it is known to begin and to end the list.
@@ -51,11 +55,13 @@ class Page:
     lowest: int
     is_first: bool
     is_last: bool
+    left_to_next: int = 0
 
     @property
     def size(self) -> int:
         """How many rows the PBX sent."""
-        return len(self.rows) + len(self.rejected) + len(self.without_id)
+        usable = len(self.rows) + len(self.rejected) + len(self.without_id)
+        return usable + self.left_to_next
 
     @property
     def evidence(self) -> tuple[int, int]:
@@ -66,7 +72,8 @@ class Page:
 
     def rows_above(self, key: int) -> int:
         """Count the rows, rejected ones too, before the first with *key* or a lower one."""
-        return self.size - sum(self.order.key(row) <= key for row in self.rows)
+        usable = self.size - self.left_to_next
+        return usable - sum(self.order.key(row) <= key for row in self.rows)
 
     @property
     def keys(self) -> Sequence[int]:
@@ -117,8 +124,15 @@ def page_of(query: CDRQuery, answer: CDRAnswer) -> Page:
     order = ORDER_BY_FIELD[query.sort_by or BY_ID.sort_by]
     rows, without_id = _split_by_id(answer.rows) if order is BY_ID else (answer.rows, ())
     size = len(answer.rows) + len(answer.rejected)
-    _check_size(query, answer, size)
+    if size > query.limit:
+        raise GarbledAnswer(f"{query.limit} rows were asked for, and {size} came")
     _check_order(order, rows)
+    is_end = size < query.limit or query.offset + size == answer.total
+    left_to_next = 0 if is_end or answer.rejected else _rows_of_split_id(order, rows)
+    rows = rows[: len(rows) - left_to_next]
+    # A total behind its rows, as while the PBX is still counting, says nothing; the rows are there.
+    is_behind = answer.total is not None and size > 0 and query.offset + size > answer.total
+    total = None if is_behind else answer.total
     span = [order.key(row) for row in (*rows[:1], *rows[-1:])]
     if order is BY_ID:
         # Rejected rows count for the span too: whatever is wrong with them, they were seen.
@@ -130,28 +144,28 @@ def page_of(query: CDRQuery, answer: CDRAnswer) -> Page:
         order=order,
         offset=query.offset,
         limit=query.limit,
-        total=answer.total,
+        total=total,
         highest=max(span, default=0),
         lowest=min(span, default=0),
         is_first=query.offset == 0,
-        is_last=answer.total is not None and query.offset + size >= answer.total,
+        is_last=total is not None and query.offset + size >= total,
+        left_to_next=left_to_next,
     )
 
 
-def _check_size(query: CDRQuery, answer: CDRAnswer, size: int) -> None:
-    if size > query.limit:
-        raise GarbledAnswer(f"{query.limit} rows were asked for, and {size} came")
-    if answer.total is not None and size and query.offset + size > answer.total:
-        raise GarbledAnswer(
-            f"row {query.offset + size} came, though total_number is {answer.total}"
-        )
+def _rows_of_split_id(order: Order, rows: Sequence[Record]) -> int:
+    """Return how many of *rows* have the lowest id, where any share one: there may be more."""
+    ids = [row.id for row in rows]
+    if order is BY_TIME or len(set(ids)) in (len(ids), 1):
+        return 0
+    return ids.count(ids[-1])
 
 
 def _check_order(order: Order, rows: Sequence[Record]) -> None:
     if order is BY_ID:
         ids = [row.id for row in rows]
-        if any(map(le, ids, ids[1:])):
-            raise GarbledAnswer("the rows are not sorted by id, newest first, each id once")
+        if any(map(lt, ids, ids[1:])):
+            raise GarbledAnswer("the rows are not sorted by id, newest first")
         return
     starts = [row.started_at for row in rows]
     if any(map(lt, starts, starts[1:])):

@@ -251,6 +251,13 @@ REUSED_IDS = Family(
     "CDR rows with the id of another row that was read before; they were counted.",
     durable=True,
 )
+DUPLICATE_IDS = Family(
+    "cdr_exporter_duplicate_ids_total",
+    COUNTER,
+    "CDR rows that shared an id with another row of the same answer; they were counted, the same "
+    "row twice as one.",
+    durable=True,
+)
 PRE_BREAK_RECORDS = Family(
     "cdr_exporter_pre_break_records_total",
     COUNTER,
@@ -362,6 +369,7 @@ TRAFFIC_FAMILIES = (*TRUNK_FAMILIES, *CALL_FAMILIES)
 EVENT_COUNTERS = (
     LATE_RECORDS,
     REUSED_IDS,
+    DUPLICATE_IDS,
     PRE_BREAK_RECORDS,
     LINEAGE_BREAKS,
     REJECTED_RECORDS,

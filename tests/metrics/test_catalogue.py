@@ -105,6 +105,7 @@ def test_the_durable_families_are_the_documented_ones() -> None:
         "cdr_exporter_cut_calls_total",
         "cdr_exporter_late_records_total",
         "cdr_exporter_reused_ids_total",
+        "cdr_exporter_duplicate_ids_total",
         "cdr_exporter_pre_break_records_total",
         "cdr_exporter_lineage_breaks_total",
         "cdr_exporter_rejected_records_total",

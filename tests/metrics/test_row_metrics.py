@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, Histogram
 
 from cdr_exporter.cdr import LONGEST_SECONDS, FlawedRecord, Record, Rejected
 from cdr_exporter.metrics.catalogue import (
+    DUPLICATE_IDS,
     LATE_RECORDS,
     LINEAGE_BREAKS,
     PRE_BREAK_RECORDS,
@@ -380,9 +381,9 @@ def test_every_counter_of_defects_exists_in_the_totals_from_the_start() -> None:
     odd = flawed(record(1, disposition="?", call_type="?", src_trunk="a"), "duration")
     counted = count([odd, record(2, src_trunk="b")], max_trunks=1)
     counted.add_rejected([Rejected("number", 1, 9)])
-    for family in (LATE_RECORDS, REUSED_IDS, PRE_BREAK_RECORDS, LINEAGE_BREAKS):
+    for family in (LATE_RECORDS, REUSED_IDS, DUPLICATE_IDS, PRE_BREAK_RECORDS, LINEAGE_BREAKS):
         counted.add_event(family, 1)
 
     defects = {key for key in counted.series() if key.family.startswith("cdr_exporter_")}
-    assert len(defects) == 9
+    assert len(defects) == 10
     assert defects <= initial_totals().series.keys()

@@ -157,7 +157,7 @@ LINEAGE = (
         "return self.newest_key",
         _in(
             "tests/poller/test_outliers.py",
-            "test_below_ids_far_above_the_others_each_row_is_counted_once",
+            "test_a_late_row_below_an_outlier_is_found_and_no_other_is_called_late",
         ),
     ),
     Mutant(

@@ -140,6 +140,30 @@ def test_rows_below_an_outlier_cost_as_many_as_they_are(
 
 
 @pytest.mark.fault("D12")
+def test_a_late_row_below_an_outlier_is_found_and_no_other_is_called_late(
+    make_harness: MakeHarness, pbx: FakePBX
+) -> None:
+    pbx.call(106)
+    pbx.insert(FAR)
+    it = make_harness(pbx, start="all", late_window=LATE_WINDOW)
+    it.poll()
+    pass_late_window(it)
+    pbx.call(3)
+    late = pbx.reserve_id()
+    pbx.call(3)
+    it.poll()
+    on_time = it.total("cdr_exporter_late_records_total")
+    pbx.call(60)
+    it.poll()
+    pbx.insert(late)
+    it.clock.pass_(LATE_WINDOW / 2)
+    it.poll()
+
+    assert on_time == 0
+    assert it.counted == len(pbx.rows)
+
+
+@pytest.mark.fault("D12")
 def test_a_backup_that_keeps_the_outlier_loses_and_doubles_nothing(
     make_harness: MakeHarness, pbx: FakePBX
 ) -> None:
