@@ -23,6 +23,7 @@ from ..cdr import Record
 from ..clock import Clock
 from ..ledger import Ledger, LedgerLimits, PageVerdict, Range
 from ..ledger.page import Page
+from ..ledger.watermark import is_possible
 from ..metrics.call_metrics import SingleLegCalls, count_calls, number_zeros
 from ..metrics.catalogue import (
     CUT_CALLS,
@@ -170,7 +171,9 @@ class PBXState:
     def saw_page(self, rows: Iterable[Record]) -> None:
         """Note that the PBX sent a valid page with *rows*."""
         self.visibility.saw_page(self._clock.now())
-        newest = max((row.started_at for row in rows), default=0)
+        now = self._clock.now().wall
+        starts = (row.started_at for row in rows if is_possible(row.started_at, now))
+        newest = max(starts, default=0)
         if newest > self._newest_start:
             self._newest_start = newest
             self._self_metrics.set(LAST_RECORD, newest)
@@ -215,5 +218,5 @@ class PBXState:
 
     def _observe_delays(self, counted: Iterable[Record]) -> None:
         now = int(self._clock.now().wall)
-        ended = (row.ended_at for row in counted if row.started_at)
+        ended = (row.ended_at for row in counted if is_possible(row.started_at, now))
         self._self_metrics.observe(INGEST_DELAY, (max(0, now - at) for at in ended))

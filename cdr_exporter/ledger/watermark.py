@@ -19,6 +19,9 @@ from dataclasses import dataclass, replace
 from ..cdr import Record
 
 NO_BREAK = -1
+_EARLIEST = 946_684_800
+"""The start of the year 2000, in epoch seconds: a clock that is not set begins before it."""
+
 _MAX_LEAD = 86_400
 """Seconds. An end that is further ahead of our clock is taken for a wrong clock's. It does not move
 `newest_end`, which after a break would leave out everything that follows."""
@@ -88,6 +91,14 @@ class Watermark:
             elif row.fingerprint not in future_rows:
                 future_rows.append(row.fingerprint)
         return replace(self, newest_end=newest_end, future_rows=tuple(future_rows))
+
+
+def is_possible(time: int, now: float) -> bool:
+    """Say whether a PBX's clock that is right, or off by a day at most, can show *time* at *now*.
+
+    Both are in epoch seconds; what is before 2000 is no time of a call either.
+    """
+    return _EARLIEST <= time <= now + _MAX_LEAD
 
 
 def is_in_future(row: Record, now: float) -> bool:

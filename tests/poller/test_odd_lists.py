@@ -8,6 +8,7 @@ import pytest
 
 from cdr_exporter.cdr import CDRAnswer
 from cdr_exporter.cdr.contract import CDRQuery
+from cdr_exporter.metrics.totals import Series
 
 from ..support.fake_pbx import FakePBX
 from ..support.poller_harness import MakeHarness
@@ -61,3 +62,21 @@ def test_rows_count_though_total_number_is_behind_them(make_harness: MakeHarness
 
     assert it.counted == 110
     assert it.own("cdr_exporter_poll_failures_total", "garbled") == 0
+
+
+@pytest.mark.fault("D9")
+@pytest.mark.parametrize("start", [86_400, 2_085_978_496])
+def test_an_impossible_time_moves_neither_the_newest_start_nor_the_delay(
+    make_harness: MakeHarness, pbx: FakePBX, start: int
+) -> None:
+    pbx.call(30)
+    it = make_harness(pbx)
+    it.poll()
+    newest = it.gauge("cdr_last_record_timestamp_seconds")
+    pbx.call(80, started_at=start)
+    it.poll()
+    delays = it.last.own[Series("cdr_exporter_ingest_delay_seconds")]
+
+    assert it.counted == 80
+    assert it.gauge("cdr_last_record_timestamp_seconds") == newest
+    assert sum(delays) == 0
