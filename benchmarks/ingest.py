@@ -32,7 +32,6 @@ from cdr_exporter.metrics.catalogue import LEGS_BUCKETS
 from cdr_exporter.metrics.self_metrics import SelfMetrics
 from cdr_exporter.settings import (
     DURATION_BUCKETS,
-    MACHINE_CALLEES,
     PBX,
     RING_BUCKETS,
     WAIT_BUCKETS,
@@ -78,7 +77,7 @@ def ours(pages: list[bytes]) -> None:
         state = PBXState(
             HQ,
             store,
-            call_rules=call_rules_of(HQ, MACHINE_CALLEES),
+            call_rules=call_rules_of(HQ),
             self_metrics=SelfMetrics(BOUNDS),
             bounds=BOUNDS,
             clock=StandingClock(),

@@ -11,22 +11,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from .cdr.contract import NUMBER_PLAN, NumberRanges
 from .secret import Secret
 
 DURATION_BUCKETS = (1, 5, 10, 15, 30, 60, 120, 180, 300, 600, 1200, 1800, 3600, 7200)
 RING_BUCKETS = (1, 2, 5, 10, 15, 20, 30, 45, 60, 120)
 WAIT_BUCKETS = (1, 2, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1800)
 
-MACHINE_CALLEES = (
-    "IVR",
-    "Queue",
-    "Conference",
-    "Voicemail",
-    "PlayFile",
-    "Play Prompt",
-    "Satisfaction Survey",
-)
-"""How the names of callees that are not persons start, as the PBX writes them."""
+EMERGENCY_NUMBERS = ("112", "911")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +65,9 @@ class PBX:
 
     *start* is `now` or `all`, *legs_appear* `at_call_end` or `one_by_one`. *timezone* is a name of
     the IANA database. *dids* and *queues* map a number to its label, and several numbers may share
-    one; *destinations* maps a label to its prefixes, and no prefix has two labels. These three are
-    read-only views; a view has no hash, so they are left out of the hash of a PBX.
+    one; *destinations* maps a label to its prefixes, and no prefix has two labels. *number_plan*
+    maps each kind of number to its ranges. These four are read-only views; a view has no hash, so
+    they are left out of the hash of a PBX.
     """
 
     name: str
@@ -93,6 +86,8 @@ class PBX:
     call_settle: float = 60.0
     legs_appear: str = "at_call_end"
     max_trunks: int = 200
+    number_plan: Mapping[str, NumberRanges] = field(default_factory=lambda: NUMBER_PLAN, hash=False)
+    emergency_numbers: tuple[str, ...] = EMERGENCY_NUMBERS
     timezone: str = "UTC"
     dids: Mapping[str, str] = field(default_factory=_no_labels, hash=False)
     queues: Mapping[str, str] = field(default_factory=_no_labels, hash=False)
@@ -101,9 +96,9 @@ class PBX:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """All settings of `exporter.yml`; if *machine_callees* is empty, every callee is a person."""
+    """All settings of `exporter.yml`; *machine_callees* are added to the built-in ones."""
 
     pbxs: tuple[PBX, ...]
     state_dir: Path = Path("state")
-    machine_callees: tuple[str, ...] = MACHINE_CALLEES
+    machine_callees: tuple[str, ...] = ()
     buckets: Buckets = field(default_factory=Buckets)

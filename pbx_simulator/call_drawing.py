@@ -106,6 +106,15 @@ def _consult(parties: Parties) -> Row:
     return _internal(parties._replace(colleague=parties.desk))
 
 
+def _played(_: Parties) -> Row:
+    return {"call_type": "Internal", "call_from": directory.PLAY_FILE}
+
+
+def _passed_through(parties: Parties) -> Row:
+    """Out by the second trunk, straight from the route of the number that was called."""
+    return _forward(parties) | {"did_number": parties.did}
+
+
 def _second_try(parties: Parties) -> Row:
     return _outbound(parties) | {"dst_trunk": parties.second}
 
@@ -125,6 +134,8 @@ LINES: dict[str, Callable[[Parties], Row]] = {
     "consult": _consult,
     "second try": _second_try,
     "forward": _forward,
+    "pass through": _passed_through,
+    "play": _played,
 }
 """Who calls, and by which trunks, by the name that a scenario has for it."""
 
@@ -195,16 +206,15 @@ def _fields(
 
 def _truth(scenario: Scenario, parties: Parties) -> CallTruth:
     to = [leg.to for leg in scenario.legs]
-    queues = {"queue": parties.queue, "other-queue": parties.other_queue}
+    numbers = {"queue": parties.queue, "other-queue": parties.other_queue}
+    queues = [numbers[name] for name in to if name in numbers]
     return CallTruth(
         scenario.outcome,
         scenario.call_type,
         {"own": parties.trunk, "second": parties.second}.get(scenario.trunk, "none"),
         did=parties.did if scenario.call_type == "Inbound" else "",
-        queues=tuple(number for name, number in queues.items() if name in to),
-        destination=(
-            directory.destination(parties.outside) if scenario.call_type == "Outbound" else ""
-        ),
+        queues=tuple(zip(queues, scenario.queues, strict=True)),
+        destination=directory.destination(parties.outside) if "outside" in to else "",
     )
 
 

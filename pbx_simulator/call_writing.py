@@ -1,6 +1,7 @@
 """A call as the PBX's firmware and settings write it.
 
 Rule: the truth of a call, and when it happened, stay as they are; only what its rows say changes.
+The one exception is what only `reason` tells, which newer firmware does not write.
 
 Observed on firmware 37.23: the row of a queue and that of the agent who answered have the same
 times, as if the agent's telephone had rung since the caller came (in 1,091 of 1,192 calls; here in
@@ -14,6 +15,7 @@ from collections.abc import Callable, Sequence
 
 from .added_fields import call_id
 from .rows import Row, display_time, make_row
+from .scenarios import SCENARIOS
 from .truth import SimulatedCall, end
 
 _TIMES = ("time", "timestamp", "duration", "ring_duration", "talk_duration")
@@ -27,8 +29,10 @@ def as_newer_firmware(call: SimulatedCall, utc_offset_seconds: int) -> Simulated
         if (agent := _agent(call.legs, number)) is not None:
             legs[agent] = _alike(legs[agent], {name: queue.get(name) for name in _TIMES})
             legs[number] = _alike(queue, {"record_file": legs[agent].get("record_file")})
+    scenario = SCENARIOS[call.scenario]
+    truth = call.truth._replace(outcome=scenario.without_reason or scenario.outcome)
     return _each_leg(
-        call._replace(legs=tuple(legs)), lambda leg: _recorded(leg, utc_offset_seconds)
+        call._replace(legs=tuple(legs), truth=truth), lambda leg: _recorded(leg, utc_offset_seconds)
     )
 
 

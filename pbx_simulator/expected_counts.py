@@ -79,8 +79,8 @@ def state(table: CDRTable, tokens: TokenIssuer, request_log: RequestLog) -> dict
     `totals` counts the rows there are, `ever` those that were ever visible. `calls` counts the
     calls of which every leg has appeared; `open_calls` have shown some legs and not all.
     Deletions and restores change neither. Of the same calls, `did_calls` counts the inbound ones
-    by the DID number called, `queue_calls` those that entered a queue, once for each queue, and
-    `destination_calls` the outbound ones.
+    by the DID number called, `queue_calls` those that entered a queue, once for each queue by what
+    became of them in that queue, and `destination_calls` those with a leg to the outside.
 
     Rows written by hand (`Office.call`) are in `totals` and `ever` only: nobody declared what
     their calls are.
@@ -109,7 +109,7 @@ def _dids(truth: CallTruth) -> list[tuple[str, str]]:
 
 
 def _queues(truth: CallTruth) -> list[tuple[str, str]]:
-    return [(queue, truth.outcome) for queue in truth.queues]
+    return list(truth.queues)
 
 
 def _destinations(truth: CallTruth) -> list[tuple[str, str]]:

@@ -60,8 +60,11 @@ class ScenarioLeg(NamedTuple):
 class Scenario(NamedTuple):
     """What happens: *share* is per mille of the calls of its *call_type* that the office makes.
 
-    *outcome* and *trunk* are the truth: `own` is the trunk that the call began on, `second` the
-    other one, "" none. *direct*: one leg between two parties, with no machine before it.
+    *outcome*, *trunk* and *queues* are the truth: `own` is the trunk that the call began on,
+    `second` the other one, "" none; *queues* are what became of the call in each queue that it
+    entered, in their order. *without_reason* is the outcome where the rows have no `reason`, if
+    nothing else tells the true one. *direct*: one leg between two parties, with no machine before
+    it.
     """
 
     call_type: str
@@ -71,6 +74,8 @@ class Scenario(NamedTuple):
     legs: tuple[ScenarioLeg, ...]
     trunk: str = "own"
     direct: bool = False
+    queues: tuple[str, ...] = ()
+    without_reason: str = ""
 
 
 def _between(least: int, most: int) -> Span:
@@ -84,7 +89,7 @@ def _around(mu: float, sigma: float, least: int, most: int) -> Span:
 
 PHASES: dict[str, Span] = {
     "setup": _between(0, 2),
-    "ring": _around(1.9, 0.6, 0, 60),
+    "ring": _around(1.9, 0.6, 1, 60),
     "given-up": _between(4, 25),  # rings, and whoever calls hangs up
     "timeout": _between(26, 45),  # rings until the PBX ends it
     "patience": _between(15, 30),  # rings until the PBX hands the call on
@@ -110,7 +115,7 @@ _DIRECT: dict[str, tuple[str, str, ScenarioLeg]] = {
     "no-answer": ("no_answer", "given-up", ScenarioLeg("callee", 0, None, 1, _MISSED)),
     "timed-out": ("no_answer", "timeout", ScenarioLeg("callee", 0, None, 1, "dst timeout_hangup")),
     # A desk that is in another call never rings: the contract's sample has such a row.
-    "engaged": ("no_answer", "", ScenarioLeg("callee", 0, None, 0, _ENGAGED)),
+    "engaged": ("busy", "", ScenarioLeg("callee", 0, None, 0, _ENGAGED)),
     "voicemail": (
         "voicemail",
         "patience message",
@@ -158,7 +163,16 @@ def _direct(call_type: str, ending: str, share: int) -> Scenario:
     trunk = "" if call_type == "Internal" else "own"
     if leg.to == "callee":
         leg = leg._replace(to="outside" if call_type == "Outbound" else "desk")
-    return Scenario(call_type, share, outcome, phases, (leg,), trunk, direct=True)
+    return Scenario(
+        call_type,
+        share,
+        outcome,
+        phases,
+        (leg,),
+        trunk,
+        direct=True,
+        without_reason="no_answer" if ending == "engaged" else "",
+    )
 
 
 SCENARIOS: dict[str, Scenario] = {
@@ -193,6 +207,7 @@ SCENARIOS: dict[str, Scenario] = {
         "answered",
         "menu wait ring talk",
         (_MENU, ScenarioLeg("queue", 1, 3, 4, "dst connected"), ScenarioLeg("desk", 2, 3, 4, _END)),
+        queues=("answered",),
     ),
     "queue-answered": Scenario(
         "Inbound",
@@ -200,9 +215,15 @@ SCENARIOS: dict[str, Scenario] = {
         "answered",
         "wait ring talk",
         (ScenarioLeg("queue", 0, 2, 3, "dst connected"), ScenarioLeg("desk", 1, 2, 3, _END)),
+        queues=("answered",),
     ),
     "queue-abandoned": Scenario(
-        "Inbound", 70, "no_answer", "menu wait", (_MENU, ScenarioLeg("queue", 1, None, 2, _MISSED))
+        "Inbound",
+        70,
+        "no_answer",
+        "menu wait",
+        (_MENU, ScenarioLeg("queue", 1, None, 2, _MISSED)),
+        queues=("no_answer",),
     ),
     "queue-survey": Scenario(
         "Inbound",
@@ -217,6 +238,7 @@ SCENARIOS: dict[str, Scenario] = {
             ScenarioLeg("desk", 4, 5, 6, "dst redirected"),
             ScenarioLeg("survey", 6, 6, 7, "dst hangup"),
         ),
+        queues=("answered",),
     ),
     "queue-voicemail": Scenario(
         "Inbound",
@@ -228,6 +250,7 @@ SCENARIOS: dict[str, Scenario] = {
             ScenarioLeg("queue", 1, None, 2, "dst timeout_failover"),
             ScenarioLeg("voicemail", 2, 2, 3, _MISSED, disposition="VOICEMAIL"),
         ),
+        queues=("passed_on",),
     ),
     "queue-overflow": Scenario(
         "Inbound",
@@ -240,6 +263,7 @@ SCENARIOS: dict[str, Scenario] = {
             ScenarioLeg("other-queue", 2, 4, 5, "dst connected"),
             ScenarioLeg("desk", 3, 4, 5, _END),
         ),
+        queues=("passed_on", "answered"),
     ),
     "ring-group-answered": Scenario(
         "Inbound",
@@ -318,10 +342,49 @@ SCENARIOS: dict[str, Scenario] = {
             ScenarioLeg("desk", 0, None, 1, "dst forwarded"),
             ScenarioLeg("outside", 1, 2, 3, _END, by="forward"),
         ),
-        trunk="second",
     ),
     "conference": Scenario(
-        "Inbound", 4, "machine", "talk", (ScenarioLeg("conference", 0, 0, 1, _MISSED),)
+        "Inbound", 4, "answered", "talk", (ScenarioLeg("conference", 0, 0, 1, _MISSED),)
+    ),
+    # A route that leads from one trunk straight out by another: one row, Outbound to the PBX.
+    "passed-through": Scenario(
+        "Inbound",
+        5,
+        "answered",
+        "ring talk",
+        (ScenarioLeg("outside", 0, 1, 2, _END, by="pass through"),),
+    ),
+    "passed-through-missed": Scenario(
+        "Inbound",
+        2,
+        "no_answer",
+        "given-up",
+        (ScenarioLeg("outside", 0, None, 1, _MISSED, by="pass through"),),
+    ),
+    "blocked": Scenario(
+        "Inbound",
+        2,
+        "blocked",
+        "",
+        (ScenarioLeg("desk", 0, None, 0, "src blacklist"),),
+        without_reason="no_answer",
+    ),
+    # The PBX calls a desk to play a recording to whoever picks up.
+    "recording-played": Scenario(
+        "Internal",
+        10,
+        "machine",
+        "ring prompt",
+        (ScenarioLeg("desk", 0, 1, 2, "dst hangup", by="play"),),
+        trunk="",
+    ),
+    "recording-not-heard": Scenario(
+        "Internal",
+        5,
+        "machine",
+        "timeout",
+        (ScenarioLeg("desk", 0, None, 1, "dst timeout_hangup", by="play"),),
+        trunk="",
     ),
     "play-file": Scenario(
         "Inbound", 6, "machine", "prompt", (ScenarioLeg("play-file", 0, 0, 1, "dst hangup"),)

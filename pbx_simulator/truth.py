@@ -12,22 +12,34 @@ from typing import NamedTuple
 from . import rows
 from .rows import Row
 
-OUTCOMES = ("answered", "voicemail", "no_answer", "busy", "failed", "machine", "unknown")
+OUTCOMES = (
+    "answered",
+    "voicemail",
+    "no_answer",
+    "busy",
+    "blocked",
+    "failed",
+    "machine",
+    "unknown",
+)
+QUEUE_OUTCOMES = ("answered", "voicemail", "passed_on", "no_answer")
 
 
 class CallTruth(NamedTuple):
-    """What happened in a call: *trunk* is that of the leg that decided *outcome*, or `none`.
+    """What happened in a call.
 
-    *call_type* is how the call began. *did* is the DID number that an inbound call was made to,
-    *destination* where an outbound call went (`national`, `international`); both are empty for
-    other calls. *queues* are the numbers of the queues that it entered, each once.
+    *trunk* is that by which it came in; of a call that did not, that of the leg that decided
+    *outcome*, or `none`. *call_type* is how the call began. *did* is the DID number that an inbound
+    call was made to, *destination* where a leg to the outside went (`national`, `international`);
+    both are empty for other calls. *queues* are the numbers of the queues that it entered, each
+    with what became of the call in that queue.
     """
 
     outcome: str
     call_type: str
     trunk: str
     did: str = ""
-    queues: tuple[str, ...] = ()
+    queues: tuple[tuple[str, str], ...] = ()
     destination: str = ""
 
 

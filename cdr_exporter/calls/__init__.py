@@ -47,8 +47,9 @@ counted, for `longest_call` after their end, so that a late leg is recognised.
     reachable_time  how long the PBX replied
 """
 
-from .call import Call, assemble_call
-from .leg import OTHER_NUMBER, OUTCOMES, CallKind, CallRules, Leg, LegClassifier
+from .call import PASSED_ON, QUEUE_OUTCOMES, Call, QueueVisit, assemble_call
+from .callee import DOUBTS
+from .leg import OTHER_NUMBER, OUTCOMES, CallRules, Leg, LegClassifier
 from .open_calls import (
     MAX_CLOSED_CALLS,
     MAX_OPEN_CALLS,
@@ -67,16 +68,18 @@ from .open_calls import (
 from .reachable_time import ReachableTime
 
 __all__ = [
+    "DOUBTS",
     "MAX_CLOSED_CALLS",
     "MAX_OPEN_CALLS",
     "NO_CHANGE",
     "NO_UNREAD_LEGS",
     "OTHER_NUMBER",
     "OUTCOMES",
+    "PASSED_ON",
+    "QUEUE_OUTCOMES",
     "UNREAD_LEGS_UNKNOWN",
     "Call",
     "CallChange",
-    "CallKind",
     "CallRules",
     "CallVerdict",
     "ClosedCall",
@@ -84,6 +87,7 @@ __all__ = [
     "LegClassifier",
     "Moment",
     "OpenCall",
+    "QueueVisit",
     "ReachableTime",
     "SettleRules",
     "TrackedCalls",

@@ -5,35 +5,56 @@ when the row is read.
 
 | disposition of the row | callee | outcome of the leg |
 |---|---|---|
-| ANSWERED | a person | answered |
+| any | somebody whom PlayFile or Play Prompt dialled | machine |
+| ANSWERED | a person, a conference | answered |
+| ANSWERED | a queue | no_answer: the legs of its agents say whether somebody took it |
+| ANSWERED | a ring group | answered with talk > 0, else no_answer; legs of members beat it |
 | ANSWERED | a machine | machine |
-| ANSWERED, talk > 0 | a ring group | answered: somebody talked on one of its phones |
-| VOICEMAIL, NO ANSWER, BUSY, FAILED | any | voicemail, no_answer, busy, failed |
+| NO ANSWER | any | busy where `reason` says busy, blocked where it says blacklist, else no_answer |
+| VOICEMAIL, BUSY, FAILED | any | voicemail, busy, failed |
 | outside the contract | any | unknown |
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import NamedTuple
 
 from msgspec import Struct
 
 from ..cdr import Record
+from ..cdr.contract import NUMBER_PLAN, NumberRanges
 from ..cdr.labels import Labels
-from .callee import Callee, normalised, parse_callee
+from .callee import (
+    CONFERENCE,
+    MACHINE,
+    NEITHER,
+    PERSON,
+    QUEUE,
+    RING_GROUP,
+    Callee,
+    CalleeParser,
+    NumberPlan,
+    is_player,
+)
 
-OUTCOMES = ("answered", "voicemail", "no_answer", "busy", "failed", "machine", "unknown")
+OUTCOMES = (
+    "answered",
+    "voicemail",
+    "no_answer",
+    "busy",
+    "blocked",
+    "failed",
+    "machine",
+    "unknown",
+)
 """The outcomes, strongest first: a call has the outcome of its strongest leg."""
 
 OTHER_NUMBER = "other"
 """The label of numbers, queues and destinations that the user's configuration does not name."""
 
 _OUTCOME_OF_DISPOSITION = {
-    "ANSWERED": "answered",
     "VOICEMAIL": "voicemail",
     "NO ANSWER": "no_answer",
     "BUSY": "busy",
@@ -67,8 +88,11 @@ class Leg(Struct, frozen=True, gc=False, array_like=True, order=True):
     """One leg. *started_at* is in epoch seconds, 0 where the row does not say; times are seconds.
 
     *outcome* is one of `OUTCOMES`; *trunk* is a label value, `none` where the row has no trunk.
-    *did*, *queue* and *destination* are the labels that the user gave the row's numbers, empty
-    where none applies. *another_may_follow* says whether the call may go on with another leg.
+    *kind* is what the callee is, see `callee`. *came_in_by* is the label of the trunk by which the
+    leg came in, empty where it did not. *did*, *queue* and *destination* are the labels that the
+    user gave the row's numbers, empty where none applies. *emergency* says whether an emergency
+    number was called, *taken_elsewhere* whether it ended because another phone took the call.
+    *another_may_follow* says whether the call may go on with another leg.
 
     A leg is saved as a list (see `store.call_rows`), so the order of the fields is part of the
     file format.
@@ -81,9 +105,13 @@ class Leg(Struct, frozen=True, gc=False, array_like=True, order=True):
     duration: int = 0
     ring: int = 0
     talk: int = 0
+    kind: str = PERSON
+    came_in_by: str = ""
     did: str = ""
     queue: str = ""
     destination: str = ""
+    emergency: bool = False
+    taken_elsewhere: bool = False
     another_may_follow: bool = False
 
     @property
@@ -92,91 +120,83 @@ class Leg(Struct, frozen=True, gc=False, array_like=True, order=True):
         return self.started_at and self.started_at + self.duration
 
 
-class CallKind(NamedTuple):
-    """The label values of a call of one leg that do not follow from its row's labels; see `Leg`."""
-
-    outcome: str
-    did: str = ""
-    queue: str = ""
-    destination: str = ""
-
-
 @dataclass(frozen=True)
 class CallRules:
     """What the user configured about the rows of one PBX.
 
-    *machines* are the first words of the names of callees that are machines. *dids* and *queues*
-    map the user's own numbers to labels; *destinations* maps labels to prefixes of numbers.
+    *number_plan* holds the first and last numbers of ranges by kind; *machines* are beginnings of
+    the names of machines, besides the built-in ones. *dids* and *queues* map the user's own
+    numbers to labels; *destinations* maps labels to prefixes of numbers.
     """
 
+    number_plan: Mapping[str, NumberRanges] = field(default_factory=lambda: NUMBER_PLAN)
     machines: tuple[str, ...] = ()
+    emergency_numbers: tuple[str, ...] = ()
     dids: Mapping[str, str] = field(default_factory=dict)
     queues: Mapping[str, str] = field(default_factory=dict)
     destinations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 class LegClassifier:
-    """Turns the rows of one PBX into legs. Parsing of a callee is cached, since callees recur."""
+    """Turns the rows of one PBX into legs. Parsing of a party is cached, since parties recur."""
 
     def __init__(self, rules: CallRules) -> None:
         self._rules = rules
-        self._machines = tuple(map(normalised, rules.machines))
+        self._emergency = frozenset(rules.emergency_numbers)
+        self._plan = NumberPlan(rules.number_plan, rules.queues)
         self._prefixes = {
             prefix: label for label, prefixes in rules.destinations.items() for prefix in prefixes
         }
-        self._parsed = lru_cache(maxsize=4096)(self._read_callee)
+        self._parsed = lru_cache(maxsize=4096)(CalleeParser(self._plan, rules.machines).parse)
+        self._is_player = lru_cache(maxsize=4096)(is_player)
 
     def classify(self, row: Record, labels: Labels) -> Leg:
         """Return the leg of *row*; *labels* are those of the row."""
-        callee = self._parsed(row.call_to)
+        callee = self._callee(row, labels)
         return Leg(
             row.started_at,
-            _outcome(row, labels.disposition, callee),
+            MACHINE if self._is_player(row.call_from) else _outcome(row, labels, callee),
             labels.call_type,
             labels.trunk,
             row.duration,
             row.ring_duration,
             row.talk_duration,
-            self._did(row, labels.call_type),
+            MACHINE if self._is_player(row.call_from) else callee.kind,
+            labels.came_in_by,
+            self._did(row, labels),
             self._queue(callee),
-            self._destination(callee.number) if labels.call_type == "Outbound" else "",
+            self._destination(callee.number) if labels.leaves else "",
+            self._is_emergency(callee.number, labels),
+            "answer_elsewhere" in row.reason,
             _another_may_follow(row.reason, labels.disposition, callee),
         )
 
-    def group_by_kind(
-        self, rows: Sequence[Record], labels: Labels
-    ) -> Iterable[tuple[CallKind, Sequence[Record]]]:
-        """Group *rows*, all with *labels*, by the kind of call that each of them is on its own."""
-        if not rows:
-            return ()
-        if self._all_alike(rows, labels):
-            return [(CallKind(_OUTCOME_OF_DISPOSITION.get(labels.disposition, "unknown")), rows)]
-        sorted_rows: dict[CallKind, list[Record]] = defaultdict(list)
-        for row in rows:
-            leg = self.classify(row, labels)
-            sorted_rows[CallKind(leg.outcome, leg.did, leg.queue, leg.destination)].append(row)
-        return sorted_rows.items()
+    def doubt_about(self, row: Record, labels: Labels) -> str:
+        """Return why it is not sure who was called, one of `callee.DOUBTS`, or an empty text."""
+        doubt = self._callee(row, labels).doubt
+        if doubt == NEITHER and labels.disposition != "ANSWERED":
+            return ""
+        return "" if doubt and self._is_player(row.call_from) else doubt
 
-    def _all_alike(self, rows: Sequence[Record], labels: Labels) -> bool:
-        rules = self._rules
-        if rules.dids or rules.queues or rules.destinations:
-            return False
-        if labels.disposition != "ANSWERED":
-            return True
-        return not any(self._parsed(each).is_machine for each in {row.call_to for row in rows})
+    def _callee(self, row: Record, labels: Labels) -> Callee:
+        callee = self._parsed(row.call_to, row.call_to_number)
+        return Callee(callee.number, PERSON, "") if labels.leaves else callee
 
-    def _read_callee(self, call_to: str) -> Callee:
-        return parse_callee(call_to, self._machines)
-
-    def _did(self, row: Record, call_type: str) -> str:
-        if not self._rules.dids or call_type != "Inbound":
+    def _did(self, row: Record, labels: Labels) -> str:
+        if not self._rules.dids or not (labels.came_in_by or labels.call_type == "Inbound"):
             return ""
         return self._rules.dids.get(row.did_number.strip(), OTHER_NUMBER)
 
     def _queue(self, callee: Callee) -> str:
-        if not self._rules.queues:
+        if not self._rules.queues or callee.kind != QUEUE:
             return ""
-        return self._rules.queues.get(callee.number, OTHER_NUMBER if callee.is_queue else "")
+        return self._rules.queues.get(callee.number, OTHER_NUMBER)
+
+    def _is_emergency(self, number: str, labels: Labels) -> bool:
+        """Say whether *number* is an emergency number, and not an extension that has the same."""
+        if number not in self._emergency:
+            return False
+        return labels.leaves or not self._plan.kind_of(number)
 
     def _destination(self, number: str) -> str:
         if not self._prefixes:
@@ -185,11 +205,25 @@ class LegClassifier:
         return next((self._prefixes[b] for b in beginnings if b in self._prefixes), OTHER_NUMBER)
 
 
-def _outcome(row: Record, disposition: str, callee: Callee) -> str:
-    if disposition == "ANSWERED" and callee.is_machine:
-        by_phone = callee.is_ring_group and row.talk_duration > 0
-        return "answered" if by_phone else "machine"
+def _outcome(row: Record, labels: Labels, callee: Callee) -> str:
+    disposition = labels.disposition
+    if disposition == "ANSWERED":
+        return _outcome_of_answered(row, callee)
+    if disposition == "NO ANSWER" and "blacklist" in row.reason:
+        return "blocked"
+    if disposition == "NO ANSWER" and "busy" in row.reason:
+        return "busy"
     return _OUTCOME_OF_DISPOSITION.get(disposition, "unknown")
+
+
+def _outcome_of_answered(row: Record, callee: Callee) -> str:
+    if callee.kind in (PERSON, CONFERENCE):
+        return "answered"
+    if callee.kind == QUEUE:
+        return "no_answer"
+    if callee.kind == RING_GROUP:
+        return "answered" if row.talk_duration > 0 else "no_answer"
+    return "machine"
 
 
 def _another_may_follow(reason: str, disposition: str, callee: Callee) -> bool:
@@ -205,4 +239,4 @@ def _another_may_follow(reason: str, disposition: str, callee: Callee) -> bool:
     if any(word.startswith(_HANDS_ON_REASONS) and word not in _END_REASONS for word in words):
         return True
     ended = any(word in _END_REASONS for word in words)
-    return callee.is_machine and disposition == "ANSWERED" and not ended
+    return callee.kind not in (PERSON, CONFERENCE) and disposition == "ANSWERED" and not ended

@@ -48,7 +48,7 @@ class OpenCall(NamedTuple):
     def may_continue(self) -> bool:
         """Whether no person answered it, and its last leg may be followed by another."""
         last = max(self.legs, key=lambda leg: leg.ended_at)
-        return last.another_may_follow and all(leg.outcome != "answered" for leg in self.legs)
+        return last.another_may_follow and assemble_call(self.legs).outcome != "answered"
 
 
 class ClosedCall(NamedTuple):

@@ -8,7 +8,9 @@ Source: the developer guide's pages "Query CDR List" and "Error Code and Error M
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 MAX_PAGE_SIZE = 10_000
 """Rows; also the size of a page when the query has no `page_size`."""
@@ -36,6 +38,24 @@ NEW, LEGACY = GENERATIONS = ("new", "legacy")
 
 DISPOSITIONS = ("ANSWERED", "NO ANSWER", "BUSY", "FAILED", "VOICEMAIL")
 CALL_TYPES = ("Inbound", "Outbound", "Internal")
+
+NumberRanges = tuple[tuple[str, str], ...]
+"""First and last numbers, each of the same count of digits as the other."""
+
+NUMBER_PLAN: Mapping[str, NumberRanges] = MappingProxyType(
+    {
+        "extension": (("1000", "5999"),),
+        "parking": (("6000", "6099"),),
+        "group_voicemail": (("6100", "6199"),),
+        "ivr": (("6200", "6299"),),
+        "ring_group": (("6300", "6399"),),
+        "queue": (("6400", "6499"),),
+        "conference": (("6500", "6599"),),
+        "paging": (("6600", "6699"),),
+        "machine": (),
+    }
+)
+"""Which of the PBX's own numbers are what, as a P-Series PBX has them at first."""
 
 SUCCESS = 0
 FAILURE = -1

@@ -32,12 +32,18 @@ _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\
 
 
 class Labels(NamedTuple):
-    """The labels of a row; *unknown* names the fields whose value was not in the contract."""
+    """The labels of a row; *unknown* names the fields whose value was not in the contract.
+
+    *came_in_by* is the label of the trunk by which the leg came in, empty where it came in by
+    none; *leaves* says whether it goes out to somebody outside.
+    """
 
     disposition: str
     call_type: str
     trunk: str
     unknown: tuple[str, ...] = ()
+    came_in_by: str = ""
+    leaves: bool = False
 
 
 def _fold(value: str) -> str:
@@ -79,7 +85,21 @@ def _labels_of_fields(disposition: str, call_type: str, src_trunk: str, dst_trun
         known_type or OTHER_CALL_TYPE,
         trunk_label(first or second),
         tuple(field for field, known in unknown if known is None),
+        trunk_label(src_trunk) if _comes_in(known_type, src_trunk, dst_trunk) else "",
+        _leaves(known_type, src_trunk, dst_trunk),
     )
+
+
+def _comes_in(call_type: str | None, src_trunk: str, dst_trunk: str) -> bool:
+    # An Outbound row that names only a source has the trunk that it left by there.
+    return bool(src_trunk) and (call_type != "Outbound" or bool(dst_trunk))
+
+
+def _leaves(call_type: str | None, src_trunk: str, dst_trunk: str) -> bool:
+    # An Inbound row that names only a destination has the trunk that it came in by there.
+    if call_type == "Inbound" and not src_trunk:
+        return False
+    return call_type == "Outbound" or bool(dst_trunk)
 
 
 def trunk_label(name: str) -> str:

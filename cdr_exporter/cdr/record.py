@@ -40,8 +40,8 @@ class Record(Struct, frozen=True, gc=False, kw_only=True):
     """One row of the CDR list, which is one leg of a call.
 
     *started_at* is in epoch seconds, UTC, 0 where it is unknown; durations are in seconds. *id* is
-    0 where the firmware gives rows no number; it may send the text *new_id* instead. A text that
-    was blank is empty.
+    0 where the firmware gives rows no number; it may send the text *new_id* instead. Newer
+    firmware may send *call_to_number* beside *call_to*. A text that was blank is empty.
     """
 
     id: Annotated[int, Meta(ge=1, le=MAX_ID)] = 0
@@ -49,6 +49,7 @@ class Record(Struct, frozen=True, gc=False, kw_only=True):
     time: _Text = ""
     call_from: _Text = ""
     call_to: _Text = ""
+    call_to_number: _Text = ""
     started_at: Annotated[int, Meta(ge=0, le=LATEST)] = msgspec.field(name="timestamp", default=0)
     uid: _Text = ""
     src_addr: _Text = ""

@@ -234,7 +234,7 @@ TEXTS = tuple(attribute for attribute, parse in _FIELD_PARSERS.values() if parse
 """The attributes of a `Record` that are texts."""
 
 _ROW = {"id", *_FIELD_PARSERS}
-FIELDS = tuple(name for name in _FIELD_PARSERS if name != "new_id")
+FIELDS = tuple(name for name in _FIELD_PARSERS if name not in ("new_id", "call_to_number"))
 """The fields that can be taken as absent, by their names in the contract.
 
 They are label values of `cdr_exporter_rejected_fields_total`.

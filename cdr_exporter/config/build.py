@@ -16,15 +16,16 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypedDict, TypeVar
 
-from msgspec import UNSET, Struct
+from msgspec import UNSET
 
 from .. import settings
+from ..cdr.contract import NUMBER_PLAN, NumberRanges
 from . import durations, schema, values
 from .mistake import Mistake, join_path, key_for_message, mistake_at
 
 T = TypeVar("T")
 U = TypeVar("U")
-Sources = Sequence[tuple[str, Struct]]
+Sources = Sequence[tuple[str, Any]]
 """Where a setting may be written, in the order of precedence: a path, and what is written there."""
 LineOfKey = Mapping[tuple[str, str], int]
 """The line of a key, by the path of its group and the key."""
@@ -49,6 +50,8 @@ class _OverridableValues(TypedDict):
     call_settle: float
     legs_appear: str
     max_trunks: int
+    number_plan: Mapping[str, NumberRanges]
+    emergency_numbers: tuple[str, ...]
 
 
 def build_settings(file: schema.ConfigFile, base: Path, lines: LineOfKey) -> settings.Settings:
@@ -106,7 +109,40 @@ def _overridable_values(sources: Sources) -> _OverridableValues:
         max_trunks=_setting(
             sources, "max_trunks", values.parse_max_trunks, _DEFAULTS["max_trunks"]
         ),
+        number_plan=_number_plan(sources),
+        emergency_numbers=_emergency_numbers(sources),
     )
+
+
+def _number_plan(sources: Sources) -> Mapping[str, NumberRanges]:
+    """Return the ranges of each kind; of a kind that is not given, those of the next source."""
+    plans = [(join_path(place, "number_plan"), entry.number_plan) for place, entry in sources]
+    return MappingProxyType(
+        {kind: _ranges(plans, kind, default) for kind, default in NUMBER_PLAN.items()}
+    )
+
+
+def _ranges(plans: Sources, kind: str, default: NumberRanges) -> NumberRanges:
+    for place, plan in plans:
+        written = getattr(plan, kind)
+        if written is not UNSET:
+            path = join_path(place, kind)
+            return tuple(
+                _checked(f"{path}[{n}]", values.parse_number_range, each)
+                for n, each in enumerate(written)
+            )
+    return default
+
+
+def _emergency_numbers(sources: Sources) -> tuple[str, ...]:
+    for place, entry in sources:
+        if entry.emergency_numbers is not UNSET:
+            path = join_path(place, "emergency_numbers")
+            return tuple(
+                _checked(f"{path}[{n}]", values.parse_number, each)
+                for n, each in enumerate(entry.emergency_numbers)
+            )
+    return settings.EMERGENCY_NUMBERS
 
 
 def _refuse_stale_too_early(place: str, stale_after: float, poll_interval: float) -> None:

@@ -20,6 +20,20 @@ from .mistake import Mistake, join_path, key_for_message
 from .yaml_text import ParsedYAML
 
 
+class NumberPlanEntry(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """The key `number_plan`: which numbers of the PBX are what."""
+
+    extension: list[str] | UnsetType = UNSET
+    parking: list[str] | UnsetType = UNSET
+    group_voicemail: list[str] | UnsetType = UNSET
+    ivr: list[str] | UnsetType = UNSET
+    ring_group: list[str] | UnsetType = UNSET
+    queue: list[str] | UnsetType = UNSET
+    conference: list[str] | UnsetType = UNSET
+    paging: list[str] | UnsetType = UNSET
+    machine: list[str] | UnsetType = UNSET
+
+
 class OverridableKeys(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """Keys at the top of the file, for every PBX, that one PBX may override in its entry."""
 
@@ -33,6 +47,8 @@ class OverridableKeys(Struct, forbid_unknown_fields=True, frozen=True, kw_only=T
     call_settle: str | UnsetType = UNSET
     legs_appear: str | UnsetType = UNSET
     max_trunks: int | UnsetType = UNSET
+    number_plan: NumberPlanEntry = NumberPlanEntry()
+    emergency_numbers: list[str] | UnsetType = UNSET
 
 
 class TLSEntry(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -85,7 +101,9 @@ class ConfigFile(OverridableKeys, forbid_unknown_fields=True, frozen=True, kw_on
 STRUCT_OF_PLACE: dict[str, type[Struct]] = {
     "": ConfigFile,
     "buckets": BucketsEntry,
+    "number_plan": NumberPlanEntry,
     "pbxs[]": PBXEntry,
+    "pbxs[].number_plan": NumberPlanEntry,
     "pbxs[].tls": TLSEntry,
 }
 """The struct for each group of keys, by its path without list indexes."""

@@ -32,6 +32,7 @@ _DNS_NAME = re.compile(rf"(?=.{{1,253}}$)({_LABEL}\.)*(?![0-9]+\.?$){_LABEL}\.?"
 # Some versions of Python ignore what is written between a closing bracket and the port's colon.
 _NETLOC = re.compile(r"(\[[^\]]*\]|[^\[\]:]+)(:.*)?")
 _NUMBER = re.compile(r"[0-9+*#]+")
+_NUMBER_RANGE = re.compile(r"([0-9]{1,15})(?:-([0-9]{1,15}))?", re.ASCII)
 _STARTS = ("now", "all")
 _LEGS_APPEAR = ("at_call_end", "one_by_one")
 _RESERVED = "other"
@@ -151,6 +152,19 @@ def parse_number(text: str) -> str:
     if not _NUMBER.fullmatch(text):
         raise ValueError("is not a number; write digits, +, * and # only, nothing in between")
     return text
+
+
+def parse_number_range(text: str) -> tuple[str, str]:
+    """Return the first and the last number of a range, or of a single number."""
+    split = _NUMBER_RANGE.fullmatch(text)
+    if split is None:
+        raise ValueError("is no range of numbers; write 6400-6499, or one number")
+    first, last = split[1], split[2] or split[1]
+    if len(first) != len(last) or first > last:
+        raise ValueError(
+            "does not go up from one number to another of as many digits; write 6400-6499"
+        )
+    return first, last
 
 
 def check_prefixes(written: Sequence[str]) -> Sequence[str]:

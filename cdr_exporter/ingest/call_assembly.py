@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ..calls import (
     NO_UNREAD_LEGS,
@@ -26,7 +26,6 @@ from ..calls import (
 from ..clock import Now
 from ..ledger import Ledger, PageVerdict
 from ..ledger.page import Page
-from ..metrics.call_metrics import SingleLegCalls
 from ..metrics.row_metrics import LabelledRows
 from ..settings import PBX
 
@@ -37,9 +36,16 @@ More than one, since a single row may end before its call does, when it is writt
 """
 
 
-def call_rules_of(pbx: PBX, machines: Iterable[str]) -> CallRules:
-    """Return the rules for the rows of *pbx*; *machines* are first words of machines' names."""
-    return CallRules(tuple(machines), pbx.dids, pbx.queues, pbx.destinations)
+def call_rules_of(pbx: PBX, machines: Iterable[str] = ()) -> CallRules:
+    """Return the rules for the rows of *pbx*; *machines* are beginnings of machines' names."""
+    return CallRules(
+        pbx.number_plan,
+        tuple(machines),
+        pbx.emergency_numbers,
+        pbx.dids,
+        pbx.queues,
+        pbx.destinations,
+    )
 
 
 class CallAssembler:
@@ -70,25 +76,29 @@ class CallAssembler:
         *,
         newest_key: int,
         shown: bool,
-    ) -> tuple[CallVerdict, Sequence[SingleLegCalls]]:
+    ) -> tuple[CallVerdict, Mapping[str, int]]:
         """Say what *page* does to *calls*; *groups* are the rows that *verdict* counts.
 
         *newest_key* is the newest key that was known before the page. Returns the verdict on the
-        calls, and apart from it the rows that are calls of one leg and already over.
+        calls, and how many legs are in doubt, by `calls.DOUBTS`.
         """
         # Rows without a uid do not belong together.
         left_out = {row.uid: row.ended_at for row in verdict.left_out if row.uid}
         unread = UNREAD_LEGS_UNKNOWN if shown else self._unread_below(page, verdict.ledger)
         at = self._moment(verdict.ledger, now, catching_up=not shown, unread=unread)
         new_in_poll = _uids_added_during_poll(page, verdict, newest_key)
-        multi_leg_uids = self._multi_leg_uids(calls, verdict, left_out) | new_in_poll
-        single_leg, other = self._split_off_single_leg_calls(groups, multi_leg_uids, at)
         legs = [
             (row.uid, self._classifier.classify(row, labels))
-            for labels, rows in other
+            for labels, rows in groups
             for row in rows
         ]
-        return calls.judge(legs, left_out, at, self._rules, new_in_poll), single_leg
+        doubts = Counter(
+            doubt
+            for labels, rows in groups
+            for row in rows
+            if (doubt := self._classifier.doubt_about(row, labels))
+        )
+        return calls.judge(legs, left_out, at, self._rules, new_in_poll), doubts
 
     def judge_end_of_poll(
         self, calls: TrackedCalls, ledger: Ledger, now: Now, *, shown: bool
@@ -96,51 +106,6 @@ class CallAssembler:
         """Say which of *calls* are over, now that every new row was read."""
         at = self._moment(ledger, now, catching_up=not shown, unread=NO_UNREAD_LEGS)
         return calls.judge((), {}, at, self._rules)
-
-    # Most rows of a long table are calls of one leg that were over long ago. They are counted by
-    # groups, without a `Leg` and without `TrackedCalls`, since reading a million rows should be
-    # fast. The counts are the same either way.
-
-    def _split_off_single_leg_calls(
-        self, groups: Sequence[LabelledRows], multi_leg_uids: Collection[str], at: Moment
-    ) -> tuple[Sequence[SingleLegCalls], Sequence[LabelledRows]]:
-        """Split *groups* into the rows that are calls of one leg and over, and the others.
-
-        Rows with one of *multi_leg_uids* are among the others.
-        """
-        if self._rules.one_by_one or at.unread is UNREAD_LEGS_UNKNOWN:
-            return [], groups
-        # Without one_by_one, `_unread_below` sets only *ended_by*.
-        ended = at.unread.ended_by
-        single_leg: list[SingleLegCalls] = []
-        other: list[LabelledRows] = []
-        latest = at.latest_time - self._rules.settle - (at.reachable_now - at.read_until)
-        for labels, rows in groups:
-            over = [
-                row
-                for row in rows
-                if ended < row.started_at + row.duration <= latest and row.uid not in multi_leg_uids
-            ]
-            if len(over) < len(rows):
-                taken = set(map(id, over))
-                other.append(LabelledRows(labels, [row for row in rows if id(row) not in taken]))
-            single_leg += self._group_by_kind(LabelledRows(labels, over))
-        return single_leg, other
-
-    def _group_by_kind(self, group: LabelledRows) -> Iterator[SingleLegCalls]:
-        for kind, rows in self._classifier.group_by_kind(group.rows, group.labels):
-            yield SingleLegCalls(kind, LabelledRows(group.labels, rows))
-
-    def _multi_leg_uids(
-        self, calls: TrackedCalls, verdict: PageVerdict, left_out: Collection[str]
-    ) -> set[str]:
-        """Return the uids whose calls may have another leg, or of which no row is to be counted."""
-        uids = [row.uid for row in verdict.counted]
-        known = set(uids)
-        several = {u for u in known if u in calls.open or u in calls.closed or u in left_out} | {""}
-        if len(known) < len(uids):
-            several |= {uid for uid, times in Counter(uids).items() if times > 1}
-        return several
 
     def _moment(self, ledger: Ledger, now: Now, *, unread: UnreadLegs, catching_up: bool) -> Moment:
         return Moment(

@@ -24,7 +24,7 @@ from ..clock import Clock
 from ..ledger import Ledger, LedgerLimits, PageVerdict, Range
 from ..ledger.page import Page
 from ..ledger.watermark import is_possible
-from ..metrics.call_metrics import SingleLegCalls, count_calls, number_zeros
+from ..metrics.call_metrics import count_calls, number_zeros
 from ..metrics.catalogue import (
     CUT_CALLS,
     DUPLICATE_IDS,
@@ -37,6 +37,7 @@ from ..metrics.catalogue import (
     PRE_BREAK_RECORDS,
     REUSED_IDS,
     STATE_WRITE_OK,
+    UNRECOGNISED_CALLEES,
 )
 from ..metrics.row_metrics import LabelledRows, PageCount, group_by_labels
 from ..metrics.self_metrics import SelfMetrics
@@ -127,7 +128,7 @@ class PBXState:
             return
         self._in_baseline = baseline or self._in_baseline
         groups = group_by_labels(verdict.counted)
-        calls, single_leg = self.assembler.judge_page(
+        calls, doubts = self.assembler.judge_page(
             self._store.calls,
             verdict,
             groups,
@@ -137,7 +138,9 @@ class PBXState:
             shown=self.visibility.shown,
         )
         count = self._count_page(verdict, groups, totals)
-        after = self._add_calls(calls, single_leg, totals, count)
+        for doubt, times in doubts.items():
+            count.add_event(UNRECOGNISED_CALLEES, times, doubt)
+        after = self._add_calls(calls, totals, count)
         self._commit(verdict.ledger, after, calls.change)
         self.saw_page(page.rows)
         if not baseline:
@@ -155,7 +158,7 @@ class PBXState:
         calls = self.assembler.judge_end_of_poll(self._store.calls, self.ledger, now, shown=shown)
         if calls.finished:
             count = PageCount(self._bounds, self.totals.trunks, self._max_trunks)
-            after = self._add_calls(calls, (), self.totals, count)
+            after = self._add_calls(calls, self.totals, count)
             self._commit(self.ledger, after, calls.change)
 
     def commit_births(self) -> None:
@@ -195,16 +198,10 @@ class PBXState:
         count.add_event(LINEAGE_BREAKS, int(verdict.lineage_broke))
         return count
 
-    def _add_calls(
-        self,
-        calls: CallVerdict,
-        single_leg: Sequence[SingleLegCalls],
-        totals: Totals,
-        count: PageCount,
-    ) -> Totals:
+    def _add_calls(self, calls: CallVerdict, totals: Totals, count: PageCount) -> Totals:
         count.add_event(LATE_LEGS, calls.late)
         count.add_event(CUT_CALLS, calls.cut)
-        series = count_calls(calls.finished, single_leg, self._bounds, count.trunks)
+        series = count_calls(calls.finished, self._bounds, count.trunks)
         born_at = (
             SHOWN_FROM_START if self._in_baseline else self.visibility.born_at(self._clock.now())
         )

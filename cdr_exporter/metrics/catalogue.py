@@ -38,6 +38,7 @@ FAILURES = (
 )
 REJECTIONS = ("id", "number", "shape")
 UNKNOWN_FIELDS = ("disposition", "call_type")
+CALLEE_DOUBTS = ("neither", "conflict")
 STATE_RESETS = ("corrupt", "empty", "foreign")
 
 TRUNK = ("disposition", "call_type", "trunk")
@@ -113,15 +114,25 @@ CALLS = Family(
 CALL_WAIT = Family(
     "cdr_call_wait_seconds",
     HISTOGRAM,
-    "Answered calls: from the start of the call until a person answered.",
+    "Answered calls: from the handing over to people until one of them answered; menus and "
+    "announcements before it are left out.",
     CALL,
+    durable=True,
+    buckets="wait",
+)
+CALL_MENU = Family(
+    "cdr_call_menu_seconds",
+    HISTOGRAM,
+    "Calls that met a menu or an announcement first: from the start of the call until they were "
+    "handed on, or to its end.",
+    ("call_type",),
     durable=True,
     buckets="wait",
 )
 CALL_ABANDON = Family(
     "cdr_call_abandon_seconds",
     HISTOGRAM,
-    "Calls with outcome no_answer: from the start of the call to its end.",
+    "Calls with outcome no_answer: from the handing over to people to the end of the call.",
     CALL,
     durable=True,
     buckets="wait",
@@ -160,23 +171,56 @@ DID_CALLS = Family(
 QUEUE_CALLS = Family(
     "cdr_queue_calls_total",
     COUNTER,
-    "Calls that came to a queue, as labelled under queues, once per queue; exists only where "
-    "queues are configured.",
+    "Calls that came to a queue, as labelled under queues, once per visit, by what became of them "
+    "in that queue; exists only where queues are configured.",
     ("queue", "outcome"),
+    durable=True,
+)
+DID_WAIT = Family(
+    "cdr_did_wait_seconds",
+    HISTOGRAM,
+    "Answered inbound calls by own number: from the handing over to people until one answered; "
+    "exists only where dids are configured.",
+    ("did",),
+    durable=True,
+    buckets="wait",
+)
+QUEUE_WAIT = Family(
+    "cdr_queue_wait_seconds",
+    HISTOGRAM,
+    "Calls answered in a queue: from entering the queue until a person answered; exists only "
+    "where queues are configured.",
+    ("queue",),
+    durable=True,
+    buckets="wait",
+)
+QUEUE_ABANDON = Family(
+    "cdr_queue_abandon_seconds",
+    HISTOGRAM,
+    "Calls with outcome no_answer in a queue: from entering the queue to leaving it; exists only "
+    "where queues are configured.",
+    ("queue",),
+    durable=True,
+    buckets="wait",
+)
+EMERGENCY_CALLS = Family(
+    "cdr_emergency_calls_total",
+    COUNTER,
+    "Calls to one of emergency_numbers.",
     durable=True,
 )
 DESTINATION_CALLS = Family(
     "cdr_destination_calls_total",
     COUNTER,
-    "Calls with an outbound leg, by destination of the number dialled, once per destination; "
-    "exists only where destinations are configured.",
+    "Calls with a leg that leaves by a trunk, by destination of the number dialled, once per "
+    "destination; exists only where destinations are configured.",
     ("destination",),
     durable=True,
 )
 DESTINATION_TALK = Family(
     "cdr_destination_talk_seconds_total",
     COUNTER,
-    "Field talk_duration of the outbound legs of calls, by destination of the number dialled; "
+    "Field talk_duration of the legs that leave by a trunk, by destination of the number dialled; "
     "exists only where destinations are configured.",
     ("destination",),
     durable=True,
@@ -296,6 +340,15 @@ UNKNOWN_VALUES = Family(
     durable=True,
     known=UNKNOWN_FIELDS,
 )
+UNRECOGNISED_CALLEES = Family(
+    "cdr_exporter_unrecognised_callees_total",
+    COUNTER,
+    "Legs by why it is not sure who was called: neither (answered, and neither number nor name "
+    "says by whom; counted as a person), conflict (number and name disagree); see number_plan.",
+    ("kind",),
+    durable=True,
+    known=CALLEE_DOUBTS,
+)
 FOLDED_TRUNKS = Family(
     "cdr_exporter_folded_trunks_total",
     COUNTER,
@@ -351,16 +404,26 @@ STATE_RESET = Family(
 )
 
 TRUNK_FAMILIES = (RECORDS, DURATION, RING, TALK)
-NUMBER_FAMILIES = (DID_CALLS, QUEUE_CALLS, DESTINATION_CALLS, DESTINATION_TALK)
+NUMBER_FAMILIES = (
+    DID_CALLS,
+    DID_WAIT,
+    QUEUE_CALLS,
+    QUEUE_WAIT,
+    QUEUE_ABANDON,
+    DESTINATION_CALLS,
+    DESTINATION_TALK,
+)
 """They exist only where the user named numbers."""
 
 CALL_FAMILIES = (
     CALLS,
     CALL_WAIT,
+    CALL_MENU,
     CALL_ABANDON,
     CALL_TALK,
     CALL_DURATION,
     CALL_LEGS,
+    EMERGENCY_CALLS,
     *NUMBER_FAMILIES,
 )
 TRAFFIC_FAMILIES = (*TRUNK_FAMILIES, *CALL_FAMILIES)
@@ -375,6 +438,7 @@ EVENT_COUNTERS = (
     REJECTED_RECORDS,
     REJECTED_FIELDS,
     UNKNOWN_VALUES,
+    UNRECOGNISED_CALLEES,
     FOLDED_TRUNKS,
     LATE_LEGS,
     CUT_CALLS,

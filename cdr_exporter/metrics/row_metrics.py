@@ -93,11 +93,14 @@ class PageCount:
         return self._added
 
     def _count_labelled_rows(self, group: LabelledRows) -> None:
-        disposition, call_type, trunk, unknown = group.labels
+        disposition, call_type, trunk, unknown, came_in_by, _ = group.labels
         times = len(group.rows)
         if not self._has_own_series(trunk):
             trunk = OTHER_TRUNK
             self.add_event(FOLDED_TRUNKS, times)
+        if came_in_by:
+            # The call may count under it, though the row counts under the trunk that it left by.
+            self._has_own_series(came_in_by)
         for field in unknown:
             self.add_event(UNKNOWN_VALUES, times, field)
         records, duration, ring, talk = _series_of((disposition, call_type, trunk))
@@ -156,14 +159,6 @@ def histogram_value(seconds: Sequence[int], bounds: tuple[int, ...]) -> Value:
         for each in seconds:
             counts[bisect_left(bounds, each)] += 1
     return (*counts, sum(seconds))
-
-
-def histogram_value_of_counts(times: Mapping[int, int], bounds: tuple[int, ...]) -> Value:
-    """Return the value of a histogram that observed each number as often as *times* says."""
-    counts = [0] * (len(bounds) + 1)
-    for number, count in times.items():
-        counts[bisect_left(bounds, number)] += count
-    return (*counts, sum(number * count for number, count in times.items()))
 
 
 @lru_cache(maxsize=32)

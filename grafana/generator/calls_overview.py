@@ -23,6 +23,7 @@ from .promql import (
     CHOSEN,
     HOUR,
     INBOUND,
+    NOT_BLOCKED,
     PBX,
     TIME_RANGE,
     Histogram,
@@ -71,7 +72,7 @@ WEEKDAY_STYLES = {
 
 def answered(window: str) -> str:
     """Return the share of inbound calls that a person answered."""
-    return share(CALLS, window, 'outcome="answered"', INBOUND)
+    return share(CALLS, window, 'outcome="answered"', f"{INBOUND}, {NOT_BLOCKED}")
 
 
 def in_time(window: str) -> str:
@@ -97,7 +98,7 @@ def by_number(title: str, metric: str, label: str, setting: str) -> JSON:
     columns = {
         "Calls": Column(query=total(increase(metric, TIME_RANGE, PBX), label), bar=DARK),
         "Answered": Column(
-            query=share(metric, TIME_RANGE, 'outcome="answered"', PBX, label),
+            query=share(metric, TIME_RANGE, 'outcome="answered"', f"{PBX}, {NOT_BLOCKED}", label),
             unit=PERCENT,
             decimals=1,
         ),
@@ -130,7 +131,7 @@ ANSWERING = panel_row(
     stat(
         "Service level",
         "Inbound calls answered within 20 s, of those that were answered or rang longer "
-        "than 5 s in vain. From the start of the call, announcements included.",
+        "than 5 s in vain. From the handing over to people: menus and announcements are left out.",
         in_time(TIME_RANGE),
         unit=PERCENT,
         color="dark-green",
@@ -145,8 +146,8 @@ ANSWERING = panel_row(
     ),
     stat(
         "Average wait",
-        "How long inbound calls waited until a person answered, on average. From the start "
-        "of the call, announcements included.",
+        "How long inbound calls waited until a person answered, on average. From the "
+        "handing over to people: menus and announcements are left out.",
         INBOUND_WAIT.mean(TIME_RANGE),
         unit=SECONDS,
         decimals=0,

@@ -22,6 +22,8 @@ TRUNK = f'{PBX}, trunk=~"$trunk"'
 CHOSEN = f'{TRUNK}, call_type=~"$call_type"'
 INBOUND = f'{TRUNK}, call_type="Inbound"'
 OUTBOUND = f'{TRUNK}, call_type="Outbound"'
+NOT_BLOCKED = 'outcome!="blocked"'
+"""Whom the PBX turns away by its blacklist is left out of every share."""
 ON_A_TRUNK = 'trunk!="none"'
 
 

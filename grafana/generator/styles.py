@@ -36,6 +36,7 @@ OUTCOME_STYLES: Styles = {
     "voicemail": Style(BLUE, "Voicemail"),
     "no_answer": Style(RED, "No answer"),
     "busy": Style(ORANGE, "Busy"),
+    "blocked": Style("#5C4033", "Blocked"),
     "failed": Style(PURPLE, "Failed"),
     "machine": Style(YELLOW, "Machine only"),
     "unknown": Style(GREY, "Unknown"),

@@ -10,6 +10,7 @@ from .promql import (
     DAY,
     HOUR,
     INBOUND,
+    NOT_BLOCKED,
     ON_A_TRUNK,
     OUTBOUND,
     PBX,
@@ -84,7 +85,13 @@ SIDE_BY_SIDE = panel_row(
         {
             "Calls": Column(query=calls(TIME_RANGE), decimals=0, bar=DARK),
             "Inbound answered": Column(
-                query=share(CALLS, TIME_RANGE, 'outcome="answered"', TRUNK_INBOUND, *BY_TRUNK),
+                query=share(
+                    CALLS,
+                    TIME_RANGE,
+                    'outcome="answered"',
+                    f"{TRUNK_INBOUND}, {NOT_BLOCKED}",
+                    *BY_TRUNK,
+                ),
                 unit=PERCENT,
                 decimals=1,
             ),

@@ -40,7 +40,7 @@ MARKED = re.compile(r"~[0-9a-f]{8}\Z")
     ],
 )
 def test_dispositions_are_folded_to_the_contracts_spelling(written: str, label: str) -> None:
-    assert labels_of(record(disposition=written)) == Labels(label, "Inbound", "sip")
+    assert labels_of(record(disposition=written)) == Labels(label, "Inbound", "sip", (), "sip")
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_dispositions_are_folded_to_the_contracts_spelling(written: str, label: 
     ],
 )
 def test_call_types_are_folded_to_the_contracts_spelling(written: str, label: str) -> None:
-    assert labels_of(record(call_type=written)) == Labels("ANSWERED", label, "sip")
+    assert labels_of(record(call_type=written))[:3] == ("ANSWERED", label, "sip")
 
 
 @pytest.mark.fault("C9")
@@ -63,7 +63,7 @@ def test_call_types_are_folded_to_the_contracts_spelling(written: str, label: st
 def test_a_disposition_outside_the_contract_is_other_and_named(written: str) -> None:
     found = labels_of(record(disposition=written))
 
-    assert found == Labels("OTHER", "Inbound", "sip", ("disposition",))
+    assert found == Labels("OTHER", "Inbound", "sip", ("disposition",), "sip")
 
 
 @pytest.mark.fault("C9")
@@ -71,13 +71,13 @@ def test_a_disposition_outside_the_contract_is_other_and_named(written: str) -> 
 def test_a_call_type_outside_the_contract_is_other_and_named(written: str) -> None:
     found = labels_of(record(call_type=written))
 
-    assert found == Labels("ANSWERED", "Other", "sip", ("call_type",))
+    assert found == Labels("ANSWERED", "Other", "sip", ("call_type",), "sip")
 
 
 def test_both_may_be_outside_the_contract() -> None:
     found = labels_of(record(disposition="?", call_type="?"))
 
-    assert found == Labels("OTHER", "Other", "sip", ("disposition", "call_type"))
+    assert found == Labels("OTHER", "Other", "sip", ("disposition", "call_type"), "sip")
 
 
 @pytest.mark.parametrize(
@@ -227,3 +227,26 @@ def test_a_trunk_with_the_name_of_another_ones_label_has_another_label(name: str
     assume(label != name)
 
     assert trunk_label(label) != label
+
+
+@pytest.mark.parametrize(
+    ("call_type", "src_trunk", "dst_trunk", "came_in_by", "leaves"),
+    [
+        ("Inbound", "sip", "", "sip", False),
+        ("Inbound", "", "sip", "", False),
+        ("Internal", "sip", "", "sip", False),
+        ("Internal", "", "", "", False),
+        ("Internal", "", "sip", "", True),
+        ("Outbound", "", "sip", "", True),
+        ("Outbound", "sip", "", "", True),
+        ("Outbound", "sip", "gsm", "sip", True),
+        ("Inbound", "sip", "gsm", "sip", True),
+        ("Outbound", "", "", "", True),
+    ],
+)
+def test_the_trunks_of_a_row_say_whether_it_came_in_and_whether_it_leaves(
+    call_type: str, src_trunk: str, dst_trunk: str, came_in_by: str, leaves: bool
+) -> None:
+    found = labels_of(record(call_type=call_type, src_trunk=src_trunk, dst_trunk=dst_trunk))
+
+    assert (found.came_in_by, found.leaves) == (came_in_by, leaves)

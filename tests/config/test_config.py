@@ -16,6 +16,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cdr_exporter import config, settings
+from cdr_exporter.cdr.contract import NUMBER_PLAN
 from cdr_exporter.config import durations, schema, values
 from cdr_exporter.errors import ConfigError
 from cdr_exporter.secret import Secret
@@ -84,6 +85,18 @@ def test_a_file_with_the_required_keys_only_gives_the_defaults() -> None:
                 call_settle=60,
                 legs_appear="at_call_end",
                 max_trunks=200,
+                number_plan={
+                    "extension": (("1000", "5999"),),
+                    "parking": (("6000", "6099"),),
+                    "group_voicemail": (("6100", "6199"),),
+                    "ivr": (("6200", "6299"),),
+                    "ring_group": (("6300", "6399"),),
+                    "queue": (("6400", "6499"),),
+                    "conference": (("6500", "6599"),),
+                    "paging": (("6600", "6699"),),
+                    "machine": (),
+                },
+                emergency_numbers=("112", "911"),
                 timezone="UTC",
                 dids={},
                 queues={},
@@ -91,21 +104,17 @@ def test_a_file_with_the_required_keys_only_gives_the_defaults() -> None:
             ),
         ),
         state_dir=BASE / "state",
-        machine_callees=(
-            "IVR",
-            "Queue",
-            "Conference",
-            "Voicemail",
-            "PlayFile",
-            "Play Prompt",
-            "Satisfaction Survey",
-        ),
+        machine_callees=(),
         buckets=settings.Buckets(
             duration=(1, 5, 10, 15, 30, 60, 120, 180, 300, 600, 1200, 1800, 3600, 7200),
             ring=(1, 2, 5, 10, 15, 20, 30, 45, 60, 120),
             wait=(1, 2, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1800),
         ),
     )
+
+
+def plan_with(**changed: Any) -> dict[str, Any]:
+    return {**NUMBER_PLAN, **changed}
 
 
 ADJUSTABLE = [
@@ -121,6 +130,15 @@ ADJUSTABLE = [
         "legs_appear", "one_by_one", "one_by_one", "at_call_end", "at_call_end", id="legs_appear"
     ),
     pytest.param("max_trunks", "10", 10, "1", 1, id="max_trunks"),
+    pytest.param(
+        "number_plan",
+        '{queue: ["70-79"]}',
+        plan_with(queue=(("70", "79"),)),
+        '{queue: ["80"]}',
+        plan_with(queue=(("80", "80"),)),
+        id="number_plan",
+    ),
+    pytest.param("emergency_numbers", '["110"]', ("110",), "[]", (), id="emergency_numbers"),
 ]
 
 
@@ -179,14 +197,28 @@ def test_waits_have_the_bounds_that_the_rules_read(written: str, meant: tuple[in
 @pytest.mark.parametrize(
     ("written", "meant"),
     [
-        pytest.param("[]", (), id="all_are_persons"),
+        pytest.param("[]", (), id="none"),
         pytest.param("[IVR]", ("IVR",), id="one"),
         pytest.param("[Play Prompt, Türöffner]", ("Play Prompt", "Türöffner"), id="any_letters"),
         pytest.param(f"[{'x' * 64}]", ("x" * 64,), id="as_long_as_may_be"),
     ],
 )
-def test_machine_callees_replace_the_usual_ones(written: str, meant: tuple[str, ...]) -> None:
+def test_machine_callees_are_those_written(written: str, meant: tuple[str, ...]) -> None:
     assert parse(text(f"machine_callees: {written}")).machine_callees == meant
+
+
+def test_a_kind_of_number_that_a_pbx_does_not_give_is_that_of_the_file_or_the_default() -> None:
+    plan = only(
+        text(
+            'number_plan: {extension: ["200-299", "2000"], queue: ["70-79"]}',
+            number_plan='{queue: ["80-89"], machine: ["299"]}',
+        )
+    ).number_plan
+
+    assert plan["extension"] == (("200", "299"), ("2000", "2000"))
+    assert plan["queue"] == (("80", "89"),)
+    assert plan["machine"] == (("299", "299"),)
+    assert plan["ivr"] == (("6200", "6299"),)
 
 
 @pytest.mark.parametrize(
@@ -455,6 +487,12 @@ TYPES = [
     top("buckets: {ring: [1, 5s]}", "buckets.ring[1]", "is text", "unit", id="bucket_unit"),
     over("legs_appear", "on", "is a yes or no where", "at_call_end or one_by_one", id="legs_on"),
     over("timezone", "2", "is a whole number where text", QUOTES, id="zone_number"),
+    top("number_plan: {phone: [x]}", "number_plan.phone", UNKNOWN, "keys here", id="plan_kind"),
+    top('number_plan: {ivr: ["62xx"]}', "number_plan.ivr[0]", "is no range", "6400", id="range"),
+    top('number_plan: {ivr: ["9-10"]}', "number_plan.ivr[0]", "does not go", "6400", id="digit"),
+    top('number_plan: {ivr: ["12-10"]}', "number_plan.ivr[0]", "does not go", "6400", id="down"),
+    top("number_plan: {ivr: [6200]}", "number_plan.ivr[0]", "is a whole", QUOTES, id="range_no"),
+    top("emergency_numbers: [a]", "emergency_numbers[0]", "is not a number", "digits", id="sos"),
     top("machine_callees: IVR", "machine_callees", "is text where a list", "hyphen", id="no_list"),
     top("machine_callees: [IVR, 1]", "machine_callees[1]", "is a whole", QUOTES, id="callee_no"),
     top("machine_callees: [IVR, ~]", "machine_callees[1]", EMPTY, GIVE, id="callee_null"),
@@ -1173,7 +1211,7 @@ def test_all_settings_of_the_example_can_be_switched_on_together() -> None:
     assert loaded.pbxs[0].destinations.keys() == {"premium", "international"}
     assert loaded.pbxs[0].dids.keys() == {"+49305551", "+49305552"}
     assert loaded.pbxs[0].queues.keys() == {"6400"}
-    assert len(together) == 28
+    assert len(together) == 32
 
 
 @pytest.mark.parametrize("place", schema.STRUCT_OF_PLACE)
@@ -1182,7 +1220,9 @@ def test_the_example_shows_every_key_there_is(place: str) -> None:
     for block in commented():
         gather(yaml.safe_load(switched_on(block)), "", everything)
 
-    assert everything[place] == set(schema.STRUCT_OF_PLACE[place].__struct_fields__)
+    known = schema.STRUCT_OF_PLACE[place].__struct_fields__
+    # What the plan of a PBX may hold is shown at the top of the file.
+    assert everything[place.removeprefix("pbxs[].") if "plan" in place else place] == set(known)
 
 
 def gather(value: object, place: str, found: dict[str, set[str]]) -> None:

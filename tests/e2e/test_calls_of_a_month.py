@@ -14,7 +14,7 @@ from cdr_exporter.ingest.call_assembly import call_rules_of
 from cdr_exporter.metrics.call_metrics import number_zeros
 from cdr_exporter.metrics.self_metrics import SelfMetrics
 from cdr_exporter.poller.poller import Poller
-from cdr_exporter.settings import MACHINE_CALLEES, PBX, SecretSource
+from cdr_exporter.settings import PBX, SecretSource
 from cdr_exporter.store import Store
 from cdr_exporter.tail.page_reader import PageReader
 from pbx_simulator import OfficeSettings, SimulatedPBX
@@ -88,7 +88,7 @@ class Month:
         if self.store is not None:
             self.store.close()
             self.restarts += 1
-        call_rules = call_rules_of(self.settings, MACHINE_CALLEES)
+        call_rules = call_rules_of(self.settings)
         self.store = KilledStore(self._state_dir, "hq", "me", BOUNDS, number_zeros(call_rules))
         self.store.kill = self.kill
         self_metrics = SelfMetrics(BOUNDS)

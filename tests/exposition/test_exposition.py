@@ -83,7 +83,12 @@ NUMBERS = CallRules(
 CALLS = [
     assemble_call(legs(trace, NUMBERS))
     for trace in (
-        "0  Queue Q<6400>  ANSWERED   5  60  in  gsm  did=1",
+        """
+        0  IVR Main<6200>  ANSWERED   0  4   in  gsm  did=1
+        4  Queue Q<6400>   ANSWERED   5  60  in  gsm
+        4  Ada<2001>       ANSWERED   5  60  in  gsm
+        """,
+        "0  Queue Q<6400>  NO ANSWER  9  0   in  gsm",
         "0  Ada<2001>      NO ANSWER  7  0   in  gsm",
         "0  0900123        ANSWERED   5  60  out  gsm",
     )
@@ -100,7 +105,7 @@ def full_snapshot(pbx: str = "hq", **fields: Any) -> Snapshot:
         record(4, src_trunk="", disposition="NO ANSWER", ring_duration=20),
     ]
     count.add_rows(group_by_labels(rows))
-    series = {**count.series(), **count_calls(CALLS, (), BOUNDS, count.trunks)}
+    series = {**count.series(), **count_calls(CALLS, BOUNDS, count.trunks)}
     totals = initial_totals(number_zeros=number_zeros(NUMBERS)).merged(series, count.trunks, 0.0)
     self_metrics = SelfMetrics(BOUNDS)
     self_metrics.observe(INGEST_DELAY, [3, 4_000_000])

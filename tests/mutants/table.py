@@ -394,8 +394,8 @@ EACH_CALL_COUNTS_ONCE = (
     Mutant(
         "the last leg decides how a call went",
         "cdr_exporter/calls/call.py",
-        "min((leg.outcome for leg in legs), key=_STRENGTH.__getitem__)",
-        "legs[-1].outcome",
+        "min(legs, key=lambda leg: _STRENGTH[leg.outcome])",
+        "legs[-1]",
         _in(
             "tests/calls/test_calls.py", "test_a_ring_group_of_three_phones_that_one_of_them_takes"
         ),
@@ -403,11 +403,25 @@ EACH_CALL_COUNTS_ONCE = (
     Mutant(
         "machines are people",
         "cdr_exporter/calls/leg.py",
-        'disposition == "ANSWERED" and callee.is_machine:',
-        "False:",
+        "if callee.kind in (PERSON, CONFERENCE):",
+        "if True:",
         _in(
             "tests/calls/test_calls.py", "test_a_caller_who_gets_through_ivr_and_queue_to_an_agent"
         ),
+    ),
+    Mutant(
+        "the name of a callee beats its number",
+        "cdr_exporter/calls/callee.py",
+        "if not by_number:",
+        "if by_name or not by_number:",
+        _in("tests/calls/test_field_calls.py", "test_a_call_counts_as_what_happened"),
+    ),
+    Mutant(
+        "a leg in a queue's last second is one of its agents",
+        "cdr_exporter/calls/call.py",
+        "last.duration - _GRACE:",
+        "last.duration + _GRACE:",
+        _in("tests/calls/test_field_calls.py", "test_a_call_counts_as_what_happened"),
     ),
     Mutant(
         "a leg that comes in another poll replaces those before",

@@ -31,7 +31,7 @@ from cdr_exporter.metrics.self_metrics import SelfMetrics
 from cdr_exporter.metrics.snapshot import Snapshot
 from cdr_exporter.metrics.totals import Totals
 from cdr_exporter.poller.poller import Poller
-from cdr_exporter.settings import MACHINE_CALLEES, PBX, SecretSource
+from cdr_exporter.settings import PBX, SecretSource
 from cdr_exporter.store import Store
 from cdr_exporter.tail import anchor_search as anchor_search
 from cdr_exporter.tail.page_reader import PageReader
@@ -130,7 +130,7 @@ class ExactlyOnce(RuleBasedStateMachine):
             self.settings,
             PageReader(self.pbx, self_metrics, self.clock),
             self.store,
-            call_rules=call_rules_of(self.settings, MACHINE_CALLEES),
+            call_rules=call_rules_of(self.settings),
             self_metrics=self_metrics,
             bounds=BOUNDS,
             clock=self.clock,

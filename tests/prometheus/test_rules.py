@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cdr_exporter.calls import OTHER_NUMBER
+from cdr_exporter.calls import OTHER_NUMBER, OUTCOMES
 from cdr_exporter.cdr.contract import CALL_TYPES
 from cdr_exporter.cdr.error_codes import BLOCKED_REASONS
 from cdr_exporter.cdr.labels import NO_TRUNK
@@ -289,7 +289,7 @@ VALUES = {
     "disposition": ALL_DISPOSITIONS,
     "call_type": CALL_TYPES,
     "trunk": (NO_TRUNK,),
-    "outcome": ("answered", "voicemail", "no_answer", "busy", "failed", "machine", "unknown"),
+    "outcome": OUTCOMES,
     "le": ("5.0", "20.0", "+Inf"),
     "reason": BLOCKED_REASONS,
     "destination": (OTHER_NUMBER,),

@@ -19,7 +19,9 @@ from cdr_exporter.store import Store
 
 from ..support.rows import BOUNDS
 
-LEG = Leg(1_700_000_000, "answered", "Inbound", "sip", 60, 5, 55, "sales", "support", "", True)
+LEG = Leg(
+    1_700_000_000, "answered", "Inbound", "sip", 60, 5, 55, "person", "sip", "sales", "support"
+)
 CALL = OpenCall.of([LEG, Leg(1_700_000_060, "no_answer", "Internal", "none")], 123.5)
 DID = Series("cdr_did_calls_total", ("sales", "answered"))
 

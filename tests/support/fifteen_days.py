@@ -26,7 +26,7 @@ from cdr_exporter.metrics.call_metrics import number_zeros
 from cdr_exporter.metrics.self_metrics import SelfMetrics
 from cdr_exporter.metrics.snapshot import Snapshot
 from cdr_exporter.poller.poller import Poller
-from cdr_exporter.settings import MACHINE_CALLEES, PBX, SecretSource
+from cdr_exporter.settings import PBX, SecretSource
 from cdr_exporter.store import Store
 from cdr_exporter.tail.page_reader import PageReader
 from pbx_simulator import OfficeSettings, SimulatedPBX
@@ -83,7 +83,7 @@ class Exporter:
             queues={number: f"queue {number}" for number in QUEUES},
             destinations={"international": ("00",), "national": ("0",)},
         )
-        call_rules = call_rules_of(settings, MACHINE_CALLEES)
+        call_rules = call_rules_of(settings)
         self_metrics = SelfMetrics(BOUNDS)
 
         def refuse_when_down() -> None:

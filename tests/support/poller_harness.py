@@ -13,7 +13,7 @@ from cdr_exporter.metrics.self_metrics import SelfMetrics
 from cdr_exporter.metrics.snapshot import Snapshot
 from cdr_exporter.metrics.totals import Series
 from cdr_exporter.poller.poller import Poller
-from cdr_exporter.settings import MACHINE_CALLEES, PBX, SecretSource
+from cdr_exporter.settings import PBX, SecretSource
 from cdr_exporter.store import Store
 from cdr_exporter.tail.page_reader import CDRList, PageReader
 
@@ -55,7 +55,7 @@ class PollerHarness:
             **settings,
         )
         self.state_dir = state_dir
-        self.call_rules = call_rules_of(self.settings, MACHINE_CALLEES)
+        self.call_rules = call_rules_of(self.settings)
         self._start()
 
     def _start(self) -> None:
@@ -76,7 +76,7 @@ class PollerHarness:
     def restart(self) -> None:
         """End this process and begin another."""
         self.close()
-        self.call_rules = call_rules_of(self.settings, MACHINE_CALLEES)
+        self.call_rules = call_rules_of(self.settings)
         self._start()
 
     def close(self) -> None:

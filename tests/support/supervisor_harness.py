@@ -11,7 +11,7 @@ from cdr_exporter.metrics.snapshot import Snapshot
 from cdr_exporter.metrics.totals import Series
 from cdr_exporter.poller.board import SnapshotBoard
 from cdr_exporter.poller.supervisor import Supervisor
-from cdr_exporter.settings import MACHINE_CALLEES, PBX, SecretSource
+from cdr_exporter.settings import PBX, SecretSource
 
 from .fake_clock import FakeClock
 from .fake_pbx import FakePBX
@@ -71,7 +71,7 @@ def supervised(
         PBX(name=name, base_url="http://127.0.0.1", client_id="me", secret=SecretSource(env="X")),
         client,
         state_dir,
-        machines=MACHINE_CALLEES,
+        machines=(),
         bounds=BOUNDS,
         clock=client.clock,
         board=board,
