@@ -153,15 +153,16 @@ class LegClassifier:
     def classify(self, row: Record, labels: Labels) -> Leg:
         """Return the leg of *row*; *labels* are those of the row."""
         callee = self._callee(row, labels)
+        by_player = self._is_player(row.call_from)
         return Leg(
             row.started_at,
-            MACHINE if self._is_player(row.call_from) else _outcome(row, labels, callee),
+            MACHINE if by_player else _outcome(row, labels, callee),
             labels.call_type,
             labels.trunk,
             row.duration,
             row.ring_duration,
             row.talk_duration,
-            MACHINE if self._is_player(row.call_from) else callee.kind,
+            MACHINE if by_player else callee.kind,
             labels.came_in_by,
             self._did(row, labels),
             self._queue(callee),
@@ -173,10 +174,13 @@ class LegClassifier:
 
     def doubt_about(self, row: Record, labels: Labels) -> str:
         """Return why it is not sure who was called, one of `callee.DOUBTS`, or an empty text."""
-        doubt = self._callee(row, labels).doubt
+        doubt = self._parsed(row.call_to, row.call_to_number).doubt
+        # A leg that leaves by a trunk went to a person outside, whatever its callee is called.
+        if not doubt or labels.leaves:
+            return ""
         if doubt == NEITHER and labels.disposition != "ANSWERED":
             return ""
-        return "" if doubt and self._is_player(row.call_from) else doubt
+        return "" if self._is_player(row.call_from) else doubt
 
     def _callee(self, row: Record, labels: Labels) -> Callee:
         callee = self._parsed(row.call_to, row.call_to_number)

@@ -45,10 +45,11 @@ TRUNK = ("disposition", "call_type", "trunk")
 CALL = ("call_type", "trunk")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Family:
     """One metric family; every family but a *process_wide* one has the label `pbx` before *labels*.
 
+    It is equal to itself alone, so that it is found quickly as a key.
     *kind* is `COUNTER`, `GAUGE` or `HISTOGRAM`. *known* are the values of its one label whose
     series exist at 0 from the start; a family without labels exists from the start too. *buckets*
     names the setting with the bounds of a histogram.

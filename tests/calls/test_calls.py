@@ -18,6 +18,7 @@ from cdr_exporter.calls import (
     QueueVisit,
     assemble_call,
 )
+from cdr_exporter.calls.call import _assemble
 from cdr_exporter.cdr import decode
 from cdr_exporter.cdr.labels import labels_of
 
@@ -439,6 +440,11 @@ any_leg = st.builds(
 
 
 @pytest.mark.fault("H1")
+@given(any_leg)
+def test_a_call_of_one_leg_is_what_its_leg_makes_of_any_call(leg: Leg) -> None:
+    assert assemble_call([leg]) == _assemble([leg])
+
+
 @given(st.lists(any_leg, min_size=1, max_size=7), st.randoms(use_true_random=False))
 def test_the_order_in_which_legs_come_decides_nothing(
     parts: list[Leg], chance: random.Random
