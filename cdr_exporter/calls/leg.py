@@ -138,7 +138,7 @@ class CallRules:
 
 
 class LegClassifier:
-    """Turns the rows of one PBX into legs. Parsing of a party is cached, since parties recur."""
+    """Turns the rows of one PBX into legs. What a leg is but for its times is cached: it recurs."""
 
     def __init__(self, rules: CallRules) -> None:
         self._rules = rules
@@ -149,27 +149,56 @@ class LegClassifier:
         }
         self._parsed = lru_cache(maxsize=4096)(CalleeParser(self._plan, rules.machines).parse)
         self._is_player = lru_cache(maxsize=4096)(is_player)
+        self._leg_like = lru_cache(maxsize=4096)(self._leg_without_times)
 
     def classify(self, row: Record, labels: Labels) -> Leg:
         """Return the leg of *row*; *labels* are those of the row."""
-        callee = self._callee(row, labels)
+        leg = self._leg_like(
+            labels,
+            row.call_to,
+            row.call_to_number,
+            row.did_number,
+            row.reason,
+            row.talk_duration > 0,
+        )
         by_player = self._is_player(row.call_from)
         return Leg(
             row.started_at,
-            MACHINE if by_player else _outcome(row, labels, callee),
-            labels.call_type,
-            labels.trunk,
+            MACHINE if by_player else leg.outcome,
+            leg.call_type,
+            leg.trunk,
             row.duration,
             row.ring_duration,
             row.talk_duration,
-            MACHINE if by_player else callee.kind,
-            labels.came_in_by,
-            self._did(row, labels),
-            self._queue(callee),
-            self._destination(callee.number) if labels.leaves else "",
-            self._is_emergency(callee.number, labels),
-            "answer_elsewhere" in row.reason,
-            _another_may_follow(row.reason, labels.disposition, callee),
+            MACHINE if by_player else leg.kind,
+            leg.came_in_by,
+            leg.did,
+            leg.queue,
+            leg.destination,
+            leg.emergency,
+            leg.taken_elsewhere,
+            leg.another_may_follow,
+        )
+
+    def _leg_without_times(
+        self, labels: Labels, call_to: str, number: str, did: str, reason: str, talked: bool
+    ) -> Leg:
+        """Return a leg without times, of which everything else is the same for all such rows."""
+        parsed = self._parsed(call_to, number)
+        callee = Callee(parsed.number, PERSON, "") if labels.leaves else parsed
+        return Leg(
+            0,
+            _outcome(labels.disposition, reason, talked, callee),
+            labels.call_type,
+            labels.trunk,
+            kind=callee.kind,
+            came_in_by=labels.came_in_by,
+            did=self._did(did, labels),
+            queue=self._queue(callee),
+            destination=self._destination(callee.number) if labels.leaves else "",
+            emergency=self._is_emergency(callee.number, labels),
+            taken_elsewhere="answer_elsewhere" in reason,
+            another_may_follow=_another_may_follow(reason, labels.disposition, callee),
         )
 
     def doubt_about(self, row: Record, labels: Labels) -> str:
@@ -182,14 +211,10 @@ class LegClassifier:
             return ""
         return "" if self._is_player(row.call_from) else doubt
 
-    def _callee(self, row: Record, labels: Labels) -> Callee:
-        callee = self._parsed(row.call_to, row.call_to_number)
-        return Callee(callee.number, PERSON, "") if labels.leaves else callee
-
-    def _did(self, row: Record, labels: Labels) -> str:
+    def _did(self, number: str, labels: Labels) -> str:
         if not self._rules.dids or not (labels.came_in_by or labels.call_type == "Inbound"):
             return ""
-        return self._rules.dids.get(row.did_number.strip(), OTHER_NUMBER)
+        return self._rules.dids.get(number.strip(), OTHER_NUMBER)
 
     def _queue(self, callee: Callee) -> str:
         if not self._rules.queues or callee.kind != QUEUE:
@@ -209,24 +234,23 @@ class LegClassifier:
         return next((self._prefixes[b] for b in beginnings if b in self._prefixes), OTHER_NUMBER)
 
 
-def _outcome(row: Record, labels: Labels, callee: Callee) -> str:
-    disposition = labels.disposition
+def _outcome(disposition: str, reason: str, talked: bool, callee: Callee) -> str:
     if disposition == "ANSWERED":
-        return _outcome_of_answered(row, callee)
-    if disposition == "NO ANSWER" and "blacklist" in row.reason:
+        return _outcome_of_answered(talked, callee)
+    if disposition == "NO ANSWER" and "blacklist" in reason:
         return "blocked"
-    if disposition == "NO ANSWER" and "busy" in row.reason:
+    if disposition == "NO ANSWER" and "busy" in reason:
         return "busy"
     return _OUTCOME_OF_DISPOSITION.get(disposition, "unknown")
 
 
-def _outcome_of_answered(row: Record, callee: Callee) -> str:
+def _outcome_of_answered(talked: bool, callee: Callee) -> str:
     if callee.kind in (PERSON, CONFERENCE):
         return "answered"
     if callee.kind == QUEUE:
         return "no_answer"
     if callee.kind == RING_GROUP:
-        return "answered" if row.talk_duration > 0 else "no_answer"
+        return "answered" if talked else "no_answer"
     return "machine"
 
 

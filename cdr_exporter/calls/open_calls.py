@@ -41,6 +41,8 @@ class OpenCall(NamedTuple):
     def of(cls, legs: Iterable[Leg], last_seen: float) -> OpenCall:
         """Return the open call that *legs*, one or more, make."""
         legs = tuple(legs)
+        if len(legs) == 1:  # as most calls have
+            return cls(legs, last_seen, legs[0].started_at, legs[0].ended_at)
         started_at = min([leg.started_at for leg in legs])
         return cls(legs, last_seen, started_at, max([leg.ended_at for leg in legs]))
 
@@ -225,7 +227,7 @@ class TrackedCalls:
     ) -> OpenCall:
         known = self.open.get(uid)
         if at.catching_up and not new_in_poll:
-            last_seen = at.reachable_at(max(leg.ended_at for leg in new))
+            last_seen = at.reachable_at(max([leg.ended_at for leg in new]))
         else:
             last_seen = at.reachable_now
         if known is None:
