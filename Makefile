@@ -8,7 +8,9 @@ STAMP := $(VENV)/.ready
 # room for it their files are in memory. They are gone at the end, unless a test failed.
 SHM := $(shell test "$$(df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 { print $$4 }')" -gt 2000000 \
          2>/dev/null && echo /dev/shm)
-PYTEST = $(if $(SHM),TMPDIR=$(SHM)) $(BIN)/pytest --numprocesses auto --dist worksteal
+# One worker more than cores, for some tests wait for other processes.
+WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+PYTEST = $(if $(SHM),TMPDIR=$(SHM)) $(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal
 # Without its bytecode each worker would compile every test, and each process that a test starts us.
 unexport PYTHONDONTWRITEBYTECODE
 
