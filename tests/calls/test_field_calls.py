@@ -122,6 +122,7 @@ def test_the_order_of_its_rows_decides_nothing(case: Case, chance: random.Random
 NAMES = st.text("abcdefgh äöüß-", min_size=1, max_size=12).map(lambda name: f"Xaver {name}")
 
 
+@pytest.mark.slow
 @every_case
 @given(name=NAMES, number=st.integers(1000, 5999), caller=st.integers(10**8, 10**9))
 def test_other_names_and_numbers_of_people_change_nothing(

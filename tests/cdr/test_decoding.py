@@ -786,6 +786,7 @@ def test_no_single_odd_value_costs_its_page(name: str, value: bytes, beside: boo
 # --- long texts ---
 
 
+@pytest.mark.slow
 @pytest.mark.fault("C24")
 @pytest.mark.parametrize("name", [*TEXTS, "new_id"])
 @pytest.mark.parametrize("char", ["a", "\xe4", "\N{GRINNING FACE}", " a", "\x01"], ids=ascii)

@@ -146,6 +146,7 @@ def tokens_of(path: Path) -> set[str]:
     return {each["value"] for each in pairs if each}
 
 
+@pytest.mark.slow
 @pytest.mark.fault("G1", "G3", "G6")
 @pytest.mark.parametrize("endpoint", ["get_token", "refresh_token", "cdr/list", "del_token"])
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)

@@ -827,6 +827,7 @@ ALWAYS: dict[str, Step] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.fault("G1")
 @pytest.mark.parametrize("stage", ["login", "list", "refresh"])
 @pytest.mark.parametrize("step", ALWAYS.values(), ids=ALWAYS)

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -133,6 +134,7 @@ def test_whatever_a_pbx_answers_it_gets_few_logins_and_refuses_few_in_a_row(
 LOSSES = st.sampled_from([10004, 10002, 10003, 10005, (401, None), (401, 10004), (401, 10005)])
 
 
+@pytest.mark.slow
 @given(st.lists(LOSSES, min_size=200, max_size=200), st.booleans(), LOSSES | st.just(FINE))
 def test_a_pbx_that_loses_each_token_after_a_page_gets_few_logins(
     losses: list[Answer], restarts: bool, refresh: Answer

@@ -685,6 +685,7 @@ FAULTS: dict[str, Step] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.fault("G1", "G5")
 @pytest.mark.parametrize("request_", [LIST, LOGIN], ids=["token", "secret"])
 @pytest.mark.parametrize("step", FAULTS.values(), ids=FAULTS)

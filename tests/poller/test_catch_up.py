@@ -65,6 +65,7 @@ def test_rows_deleted_at_both_ends_before_every_answer_lose_no_other(
     assert it.counted <= pbx.next_id - 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("killed_after", [25, 31, 40])
 def test_a_process_killed_in_a_catch_up_goes_on_where_it_was(
     make_harness: MakeHarness, pbx: FakePBX, killed_after: int
@@ -135,6 +136,7 @@ def test_label_sets_born_in_a_long_catch_up_are_first_shown_at_0(
     assert it.clock.wall - began > 90
 
 
+@pytest.mark.slow
 def test_a_slow_search_does_not_keep_the_first_page_waiting(
     make_harness: MakeHarness, pbx: FakePBX
 ) -> None:

@@ -271,6 +271,7 @@ def test_the_formats_are_three_orders_of_the_date_and_two_clocks() -> None:
     assert set(TIME_FORMATS) == set(SHOWN)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("upgrade", [None, Upgrade()], ids=["older", "newer"])
 @pytest.mark.parametrize("time_format", SHOWN)
 def test_every_row_displays_its_start_in_the_format_set(

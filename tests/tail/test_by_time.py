@@ -77,6 +77,7 @@ def test_an_upgrade_while_the_exporter_runs_loses_and_doubles_nothing(
     assert it.counted == 307 + new
 
 
+@pytest.mark.slow
 def test_a_pbx_that_mixes_both_kinds_loses_and_doubles_nothing(
     make_harness: MakeHarness, pbx: FakePBX
 ) -> None:
@@ -123,6 +124,7 @@ def test_a_restart_by_time_changes_nothing_and_goes_on_by_time(
     assert it.counted == 500
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("killed_after", [1, 2, 3, 5, 8, 13])
 def test_a_process_killed_while_it_changes_over_goes_on_where_it_was(
     make_harness: MakeHarness, pbx: FakePBX, killed_after: int
@@ -162,6 +164,7 @@ def crowd(pbx: FakePBX, rows: int) -> None:
         pbx.call_without_id(started_at=started_at)
 
 
+@pytest.mark.slow
 @pytest.mark.fault("C17")
 @pytest.mark.parametrize(
     ("start", "below"),
