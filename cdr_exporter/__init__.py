@@ -18,7 +18,7 @@ is pure does no I/O and reads no clock. A test reads this table and holds it.
      8  commands    run, check, demo, simulate, dashboards; what the machine must have
      7  poller      one PBX's thread: follow, back off, start again; the newest snapshots
      6  tail        which page to read next, and is it the table we know
-     5  ingest      a judged page → counted, committed, shown
+     5  ingest      a judged page → counted, committed, shown; above the store it still writes to
      5  web         HTTP: paths, pages, service discovery; door to waitress
      4  exposition  snapshots → text; door to prometheus_client
      4  store       state kept, never half-written; door to sqlite3

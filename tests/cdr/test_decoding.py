@@ -206,9 +206,9 @@ def test_a_row_without_id_is_a_record_and_keeps_its_new_id(
     start: bytes, no_id: dict[str, Any]
 ) -> None:
     """Newer firmware gives rows a text instead of the number."""
-    nameless = {name: value for name, value in row().items() if name != "id"} | no_id
+    without_id = {name: value for name, value in row().items() if name != "id"} | no_id
 
-    decoded = decode(start + body([{**nameless, "new_id": "2023-7"}, row(3), nameless]))
+    decoded = decode(start + body([{**without_id, "new_id": "2023-7"}, row(3), without_id]))
 
     assert list(decoded.rows) == [
         replace(record(), id=0, new_id="2023-7"),

@@ -56,6 +56,18 @@ def files_named(text: str) -> set[str]:
     return {word for word in PATH.findall(text) if "/" in word or word.endswith(SUFFIXES)}
 
 
+def test_the_names_of_code_that_contributing_gives_exist() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    named = {word for word in re.findall(r"`(\w+)`", text) if "_" in word or word != word.lower()}
+    folders = ("cdr_exporter", "pbx_simulator", "grafana/generator", "tests")
+    code = "\n".join(
+        path.read_text("utf-8") for folder in folders for path in (ROOT / folder).rglob("*.py")
+    )
+
+    assert "OverridableKeys" in named
+    assert sorted(named - set(re.findall(r"\w+", code))) == []
+
+
 def test_each_python_that_is_promised_is_tested_and_no_other() -> None:
     classifier = re.compile(r"Programming Language :: Python :: (3\.\d+)")
     promised = [
