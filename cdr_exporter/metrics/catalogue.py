@@ -1,10 +1,11 @@
 """Every metric family as data: what users build dashboards and alerts on.
 
-Rule: only families listed here are exposed, and the README's table lists the same, with the same
-help texts. Changing a name, label or bucket breaks somebody's alert, so CHANGELOG.md names it.
+Rule: only families listed here are exposed, and the table in docs/metrics.md lists the same, with
+the same help texts. Changing a name, label or bucket breaks somebody's alert, so CHANGELOG.md names
+it.
 
-A *durable* family, `D` in the README, is saved in the state file and goes on after a restart. The
-others start at 0 with the process.
+A *durable* family, `D` in docs/metrics.md, is saved in the state file and goes on after a restart.
+The others start at 0 with the process.
 """
 
 from __future__ import annotations
