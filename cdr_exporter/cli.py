@@ -53,7 +53,7 @@ COMMANDS = {
         "run the simulated PBX alone", simulate.add_arguments, simulate.run, cleans_up=True
     ),
     "demo": Command(
-        "run a simulated PBX and an exporter that polls it",
+        "run two simulated PBXs and an exporter that polls them",
         demo.add_arguments,
         demo.run,
         cleans_up=True,

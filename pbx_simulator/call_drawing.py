@@ -12,8 +12,7 @@ from itertools import accumulate, permutations
 from random import Random
 from typing import NamedTuple
 
-from . import directory
-from .directory import DIDS, EXTENSIONS, QUEUES, TRUNK_ADDRESSES, TRUNKS, Extension
+from .directory import PLAY_FILE, PROMPT, SURVEY, Directory, Extension
 from .rows import Row, compact_time, display_time, make_row, reason
 from .scenarios import PHASES, SCENARIOS, Scenario, ScenarioLeg, one_of
 from .truth import CallTruth, SimulatedCall
@@ -24,17 +23,11 @@ UID_TAILS = 16**5
 _RECORDED = 0.6  # share of the legs that people answered
 _SHOWN_BY_NAME = 0.2  # share of the callers from outside
 
-_trunk = one_of(TRUNKS)
-_did = one_of(DIDS)
-
-_OTHER_TRUNKS = {trunk: [name for name in TRUNKS if name != trunk] for trunk in TRUNKS}
-_DESKS = tuple(permutations(EXTENSIONS, 3))
-_QUEUES = tuple(permutations(QUEUES, 2))
-
 
 class Parties(NamedTuple):
     """Who takes part in a call, as far as its scenario needs them."""
 
+    office: Directory
     trunk: str
     second: str  # another trunk
     caller: str  # from outside, as shown
@@ -62,15 +55,15 @@ CALLEES: dict[str, Callable[[Parties], str]] = {
     "third": lambda parties: parties.third.shown,
     "outside": lambda parties: parties.outside,
     "voicemail": lambda parties: f"Voicemail {parties.desk.shown}",
-    "menu": lambda _: directory.MENU,
-    "submenu": lambda _: directory.SUBMENU,
-    "queue": lambda parties: directory.queue(parties.queue),
-    "other-queue": lambda parties: directory.queue(parties.other_queue),
-    "group": lambda _: directory.RING_GROUP,
-    "conference": lambda _: directory.CONFERENCE,
-    "play-file": lambda _: directory.PLAY_FILE,
-    "prompt": lambda _: directory.PROMPT,
-    "survey": lambda _: directory.SURVEY,
+    "menu": lambda parties: parties.office.menu,
+    "submenu": lambda parties: parties.office.submenu,
+    "queue": lambda parties: parties.office.queue(parties.queue),
+    "other-queue": lambda parties: parties.office.queue(parties.other_queue),
+    "group": lambda parties: parties.office.ring_group,
+    "conference": lambda parties: parties.office.conference,
+    "play-file": lambda _: PLAY_FILE,
+    "prompt": lambda _: PROMPT,
+    "survey": lambda _: SURVEY,
 }
 """What `call_to` shows, by the name that a scenario has for it."""
 
@@ -81,7 +74,7 @@ def _inbound(parties: Parties) -> Row:
     return {
         "call_type": "Inbound",
         "call_from": parties.caller,
-        "src_addr": TRUNK_ADDRESSES[parties.trunk],
+        "src_addr": parties.office.trunk_addresses[parties.trunk],
         "src_trunk": parties.trunk,
         "did_number": parties.did,
     }
@@ -93,7 +86,7 @@ def _outbound(parties: Parties) -> Row:
         "call_from": parties.desk.shown,
         "src_addr": parties.desk.address,
         "dst_trunk": parties.trunk,
-        "dod_number": directory.own_number(parties.desk),
+        "dod_number": parties.office.own_number(parties.desk),
     }
 
 
@@ -107,7 +100,7 @@ def _consult(parties: Parties) -> Row:
 
 
 def _played(_: Parties) -> Row:
-    return {"call_type": "Internal", "call_from": directory.PLAY_FILE}
+    return {"call_type": "Internal", "call_from": PLAY_FILE}
 
 
 def _passed_through(parties: Parties) -> Row:
@@ -123,7 +116,7 @@ def _forward(parties: Parties) -> Row:
     """Out by the second trunk what came in by the first."""
     came = _inbound(parties)
     del came["did_number"]
-    dod = directory.own_number(parties.desk)
+    dod = parties.office.own_number(parties.desk)
     return came | {"call_type": "Outbound", "dst_trunk": parties.second, "dod_number": dod}
 
 
@@ -140,15 +133,53 @@ LINES: dict[str, Callable[[Parties], Row]] = {
 """Who calls, and by which trunks, by the name that a scenario has for it."""
 
 
-def draw_call(rng: Random, name: str) -> UnplacedCall:
-    """Return a call of the scenario *name* without its place in time."""
-    scenario, parties = SCENARIOS[name], _draw_parties(rng)
-    instants = [0, *accumulate(PHASES[phase].draw(rng) for phase in scenario.phases.split())]
-    legs = [
-        (instants[leg.began], _fields(scenario, leg, parties, instants, rng))
-        for leg in scenario.legs
-    ]
-    return UnplacedCall(name, _truth(scenario, parties), instants[-1], legs)
+class CallDrawing:
+    """Draws the calls of the office that *directory* describes."""
+
+    def __init__(self, directory: Directory) -> None:
+        self._office = directory
+        self._trunk, self._did = one_of(directory.trunks), one_of(directory.dids)
+        self._desks = tuple(permutations(directory.extensions, 3))
+        self._queues = tuple(permutations(directory.queues, 2))
+        self._other_trunks = {
+            trunk: [name for name in directory.trunks if name != trunk]
+            for trunk in directory.trunks
+        }
+
+    def draw(self, rng: Random, name: str, dead_trunk: str = "") -> UnplacedCall:
+        """Return a call of the scenario *name* without its place in time.
+
+        Where it would leave by *dead_trunk* at first, it fails instead.
+        """
+        parties = self._draw_parties(rng)
+        if dead_trunk == parties.trunk and SCENARIOS[name].call_type == "Outbound":
+            name = "outbound-failed"
+        scenario = SCENARIOS[name]
+        instants = [0, *accumulate(PHASES[phase].draw(rng) for phase in scenario.phases.split())]
+        legs = [
+            (instants[leg.began], _fields(scenario, leg, parties, instants, rng))
+            for leg in scenario.legs
+        ]
+        return UnplacedCall(name, _truth(scenario, parties), instants[-1], legs)
+
+    def _draw_parties(self, rng: Random) -> Parties:
+        office = self._office
+        trunk, number = self._trunk(rng), office.outside_number(rng)
+        desk, colleague, third = rng.choice(self._desks)
+        queue, other_queue = rng.choice(self._queues)
+        return Parties(
+            office=office,
+            trunk=trunk,
+            second=rng.choice(self._other_trunks[trunk]),
+            caller=f"{office.shown_caller}<{number}>" if rng.random() < _SHOWN_BY_NAME else number,
+            outside=office.dialled(office.outside_number(rng)),
+            did=self._did(rng),
+            desk=desk,
+            colleague=colleague,
+            third=third,
+            queue=queue,
+            other_queue=other_queue,
+        )
 
 
 def place_call(
@@ -165,24 +196,6 @@ def place_call(
     )
     ended = started + drawn.duration
     return SimulatedCall(drawn.scenario, uid, drawn.truth, started, ended, tuple(legs))
-
-
-def _draw_parties(rng: Random) -> Parties:
-    trunk, number = _trunk(rng), directory.outside_number(rng)
-    desk, colleague, third = rng.choice(_DESKS)
-    queue, other_queue = rng.choice(_QUEUES)
-    return Parties(
-        trunk=trunk,
-        second=rng.choice(_OTHER_TRUNKS[trunk]),
-        caller=f"Muster GmbH<{number}>" if rng.random() < _SHOWN_BY_NAME else number,
-        outside=directory.dialled(directory.outside_number(rng)),
-        did=_did(rng),
-        desk=desk,
-        colleague=colleague,
-        third=third,
-        queue=queue,
-        other_queue=other_queue,
-    )
 
 
 def _fields(
@@ -214,7 +227,7 @@ def _truth(scenario: Scenario, parties: Parties) -> CallTruth:
         {"own": parties.trunk, "second": parties.second}.get(scenario.trunk, "none"),
         did=parties.did if scenario.call_type == "Inbound" else "",
         queues=tuple(zip(queues, scenario.queues, strict=True)),
-        destination=directory.destination(parties.outside) if "outside" in to else "",
+        destination=parties.office.destination(parties.outside) if "outside" in to else "",
     )
 
 

@@ -9,29 +9,31 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .directory import EXTENSIONS, TRUNK_ADDRESSES, own_number
+from .directory import BERLIN
 from .rows import DEFAULT_TIME_FORMAT, Row, compact_time, display_time, make_row, reason
 from .traffic import EXAMPLE_TAILS, nth
+
+_DESK, _COLLEAGUE = BERLIN.extensions[:2]
 
 _EXAMPLES: dict[Any, Row] = {
     "Inbound": {
         "call_from": "+496990009001",
-        "call_to": EXTENSIONS[0].shown,
-        "src_addr": TRUNK_ADDRESSES["SIP-Provider"],
+        "call_to": _DESK.shown,
+        "src_addr": BERLIN.trunk_addresses["SIP-Provider"],
         "src_trunk": "SIP-Provider",
         "did_number": "+493023125100",
     },
     "Outbound": {
-        "call_from": EXTENSIONS[0].shown,
+        "call_from": _DESK.shown,
         "call_to": "06990009001",
-        "src_addr": EXTENSIONS[0].address,
+        "src_addr": _DESK.address,
         "dst_trunk": "SIP-Provider",
-        "dod_number": own_number(EXTENSIONS[0]),
+        "dod_number": BERLIN.own_number(_DESK),
     },
     "Internal": {
-        "call_from": EXTENSIONS[0].shown,
-        "call_to": EXTENSIONS[1].shown,
-        "src_addr": EXTENSIONS[0].address,
+        "call_from": _DESK.shown,
+        "call_to": _COLLEAGUE.shown,
+        "src_addr": _DESK.address,
     },
 }
 

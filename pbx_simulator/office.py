@@ -15,6 +15,7 @@ from typing import Any
 
 from .call_writing import as_displayed, as_newer_firmware
 from .checks import checked_count
+from .directory import BERLIN, Directory
 from .examples import example_row
 from .leg_visibility import AT_CALL_END, LegRow, PendingLegs, in_order_of_appearance
 from .locking import Lock
@@ -22,7 +23,7 @@ from .pbx_clock import PBXClock
 from .rows import DEFAULT_TIME_FORMAT, TIME_FORMATS, Row
 from .scenarios import DrawName, always, any_scenario, direct_scenario
 from .table import CDRTable, Key
-from .traffic import Traffic
+from .traffic import OFFICE_HOURS, Habits, Traffic
 from .truth import SimulatedCall
 
 _PART_SECONDS = 3600
@@ -39,7 +40,8 @@ class OfficeSettings:
     *multi_leg* every call has one leg.
 
     *legs_appear* is when the legs of a call become rows: all when it ends (`at_call_end`), or
-    each when it ends itself (`one_by_one`).
+    each when it ends itself (`one_by_one`). *directory* is who is in the office and which trunks
+    and numbers it has; rows by hand are of the default one. *habits* is when it telephones.
     """
 
     seed: int = 1
@@ -49,6 +51,8 @@ class OfficeSettings:
     time_format: str = DEFAULT_TIME_FORMAT
     multi_leg: bool = True
     legs_appear: str = AT_CALL_END
+    directory: Directory = BERLIN
+    habits: Habits = OFFICE_HOURS
 
     def __post_init__(self) -> None:
         if self.time_format not in TIME_FORMATS:
@@ -242,6 +246,8 @@ def _traffic(
         utc_offset_seconds=settings.utc_offset_seconds,
         multi_leg=settings.multi_leg,
         check_stop=check_stop,
+        directory=settings.directory,
+        habits=settings.habits,
     )
 
 

@@ -410,16 +410,19 @@ SCENARIOS: dict[str, Scenario] = {
     ),
 }
 
-_CALL_TYPES = {"Inbound": 55, "Outbound": 30, "Internal": 15}
+CALL_TYPES = {"Inbound": 55, "Outbound": 30, "Internal": 15}
+"""The share of each type among the calls of an office, in percent."""
 
 
-def _shares(scenarios: Mapping[str, Scenario]) -> dict[str, float]:
+def _shares(
+    scenarios: Mapping[str, Scenario], call_types: Mapping[str, int] = CALL_TYPES
+) -> dict[str, float]:
     """Return the share of each of *scenarios* among all calls, of which each type has its own."""
     of_type: Counter[str] = Counter()
     for each in scenarios.values():
         of_type[each.call_type] += each.share
     return {
-        name: each.share / of_type[each.call_type] * _CALL_TYPES[each.call_type]
+        name: each.share / of_type[each.call_type] * call_types[each.call_type]
         for name, each in scenarios.items()
     }
 
@@ -445,7 +448,13 @@ any_scenario: DrawName = one_of(_shares(SCENARIOS))
 direct_scenario: DrawName = one_of(_shares(_DIRECT_ONES))
 """Draws the name of a call of one leg, from one party straight to the other."""
 
+
+def scenario_by_type(call_types: Mapping[str, int]) -> DrawName:
+    """Return what draws scenarios as `any_scenario` does, with other shares of the call types."""
+    return one_of(_shares(SCENARIOS, call_types))
+
+
 LEGS_A_CALL = sum(
     share * len(SCENARIOS[name].legs) for name, share in _shares(SCENARIOS).items()
-) / sum(_CALL_TYPES.values())
+) / sum(CALL_TYPES.values())
 """Legs per call, on average of the office's calls."""

@@ -1,7 +1,10 @@
-"""The command `demo`: a simulated PBX and an exporter that polls it, in one process.
+"""The command `demo`: two simulated PBXs and an exporter that polls them, in one process.
 
-Rule: it leaves nothing behind. The state is in a temporary directory, and both listen on the
-loopback interface only.
+They are those of a small company with an office in Berlin and a call centre in Boston, with other
+hours, trunks, numbers and time zones.
+
+Rule: it leaves nothing behind. The state is in a temporary directory, and everything listens on
+the loopback interface only.
 """
 
 from __future__ import annotations
@@ -10,14 +13,22 @@ import argparse
 import sys
 import tempfile
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 from pbx_simulator import OfficeSettings, SimulatedPBX
-from pbx_simulator.pbx import CLIENT_SECRET
+from pbx_simulator.directory import BERLIN, BOSTON, Directory
+from pbx_simulator.pbx import CLIENT_ID, CLIENT_SECRET
 from pbx_simulator.serving import serve
+from pbx_simulator.traffic import CALL_CENTRE_HOURS, OFFICE_HOURS, Habits
 
 from .. import logs
+from ..errors import ExporterError
+from ..exposition.utc_offset import utc_offset
 from ..secret import Secret
 from ..settings import PBX, SecretSource, Settings
 from ..web import ListenAddress, ListenError, parse_listen_address
@@ -25,13 +36,13 @@ from . import flags
 from .exporter import Exporter
 from .stdout import write_stdout
 
-DAYS, CALLS_PER_MINUTE = 30, 20.0
+DAYS, CALLS_PER_MINUTE = 30, 8.0
 PREFERRED_ADDRESS = ListenAddress("127.0.0.1", 10088)
 FREE_PORT_ADDRESS = ListenAddress("127.0.0.1", 0)
 
 _TEXT = """
-The simulated PBX {base_url} has {rows} CDRs of {days} days and gets new ones.
-Its exporter counts them; open
+{rows} CDRs of {days} days are on the two simulated PBXs, {names}, and new ones come.
+Their exporter counts them; open
 
   {url}                 what it is doing
   {url}metrics          what Prometheus scrapes
@@ -39,6 +50,43 @@ Its exporter counts them; open
 
 Ctrl-C ends it and leaves nothing behind.
 """
+
+
+class Site(NamedTuple):
+    """One of the company's PBXs: who is there, when they telephone, and how it is configured."""
+
+    name: str
+    timezone: str
+    directory: Directory
+    habits: Habits
+    seed: int
+    dids: dict[str, str]
+    queues: dict[str, str]
+    destinations: dict[str, tuple[str, ...]]
+
+
+SITES = (
+    Site(
+        name="berlin",
+        timezone="Europe/Berlin",
+        directory=BERLIN,
+        habits=OFFICE_HOURS._replace(failing_trunk="Backup"),
+        seed=1,
+        dids={"+493023125100": "main", "+493023125200": "sales"},
+        queues={"6400": "support", "6401": "sales"},
+        destinations={"international": ("00",)},
+    ),
+    Site(
+        name="boston",
+        timezone="America/New_York",
+        directory=BOSTON,
+        habits=CALL_CENTRE_HOURS,
+        seed=2,
+        dids={"+16175550100": "orders", "+16175550101": "returns"},
+        queues={"6400": "orders", "6401": "returns"},
+        destinations={"international": ("011",)},
+    ),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,33 +98,76 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, stop: threading.Event) -> int:
-    """Run the demo until *stop* is set; raises `ListenError` and `StdoutError`."""
+    """Run the demo until *stop* is set; raises `ExporterError`."""
     logs.setup(args.log_level, args.log_format, sys.stderr)
     return run_demo([parse_listen_address(text) for text in args.listen_address or ()], stop)
 
 
 def run_demo(listen: Sequence[ListenAddress], stop: threading.Event) -> int:
-    """Run both until *stop* is set, then return 0; raises `ListenError` and `StdoutError`.
+    """Run all of it until *stop* is set, then return 0; raises `ExporterError`.
 
     Without addresses in *listen* the exporter listens on `PREFERRED_ADDRESS` or, if that is in use,
     on a free port.
     """
-    pbx = SimulatedPBX(OfficeSettings(min_calls_per_minute=CALLS_PER_MINUTE), days=DAYS)
-    with (
-        tempfile.TemporaryDirectory(prefix="cdr-exporter-") as state,
-        serve(pbx, live=True) as server,
-    ):
-        settings = _settings(pbx, server.base_url, Path(state))
-        exporter = _exporter(settings, listen, stop)
+    with _state_dir() as state_dir, ExitStack() as servers:
+        pbxs = [_simulated(site) for site in SITES]
+        urls = [servers.enter_context(serve(pbx, live=True)).base_url for pbx in pbxs]
+        entries = [_entry(site, url) for site, url in zip(SITES, urls, strict=True)]
+        exporter = _exporter(Settings(pbxs=tuple(entries), state_dir=state_dir), listen, stop)
         exporter.start()
-        url = exporter.addresses[0].url
-        text = _TEXT.format(base_url=server.base_url, rows=len(pbx.table), days=DAYS, url=url)
         try:
-            write_stdout(text)
+            rows = sum(len(pbx.table) for pbx in pbxs)
+            write_stdout(_text(exporter.addresses[0].url, rows))
             exporter.wait()
         finally:
             exporter.stop()
     return 0
+
+
+@contextmanager
+def _state_dir() -> Iterator[Path]:
+    try:
+        directory = tempfile.TemporaryDirectory(prefix="cdr-exporter-")
+    except OSError as error:
+        problem = error.strerror or "input/output error"
+        raise ExporterError(
+            f"no directory for what the demo keeps while it runs: {problem}; "
+            "set TMPDIR to a directory that can be written, with some 20 MB free"
+        ) from None
+    with directory as path:
+        yield Path(path)
+
+
+def _text(url: str, rows: int) -> str:
+    names = " and ".join(site.name for site in SITES)
+    return _TEXT.format(rows=f"{rows:,}", days=DAYS, names=names, url=url)
+
+
+def _simulated(site: Site) -> SimulatedPBX:
+    office = OfficeSettings(
+        seed=site.seed,
+        min_calls_per_minute=CALLS_PER_MINUTE,
+        utc_offset_seconds=round(utc_offset(ZoneInfo(site.timezone), time.time())),
+        directory=site.directory,
+        habits=site.habits,
+    )
+    return SimulatedPBX(office, days=DAYS)
+
+
+def _entry(site: Site, base_url: str) -> PBX:
+    """Return what `exporter.yml` would say about the PBX at *base_url*."""
+    return PBX(
+        name=site.name,
+        base_url=base_url,
+        client_id=CLIENT_ID,
+        secret=SecretSource(value=Secret(CLIENT_SECRET)),
+        start="all",
+        poll_interval=5.0,
+        timezone=site.timezone,
+        dids=site.dids,
+        queues=site.queues,
+        destinations=site.destinations,
+    )
 
 
 def _exporter(
@@ -88,15 +179,3 @@ def _exporter(
         return Exporter(settings, [PREFERRED_ADDRESS], stop)
     except ListenError:
         return Exporter(settings, [FREE_PORT_ADDRESS], stop)
-
-
-def _settings(pbx: SimulatedPBX, base_url: str, state_dir: Path) -> Settings:
-    demo = PBX(
-        name="demo",
-        base_url=base_url,
-        client_id=pbx.client_id,
-        secret=SecretSource(value=Secret(CLIENT_SECRET)),
-        start="all",
-        poll_interval=5.0,
-    )
-    return Settings(pbxs=(demo,), state_dir=state_dir)

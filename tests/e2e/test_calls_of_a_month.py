@@ -18,7 +18,7 @@ from cdr_exporter.settings import PBX, SecretSource
 from cdr_exporter.store import Store
 from cdr_exporter.tail.page_reader import PageReader
 from pbx_simulator import OfficeSettings, SimulatedPBX
-from pbx_simulator.directory import DIDS, QUEUES
+from pbx_simulator.directory import BERLIN
 
 from ..support.fake_clock import FakeClock
 from ..support.in_process_cdr_list import InProcessCDRList
@@ -76,8 +76,8 @@ class Month:
             poll_interval=5.0 * MINUTE,
             stale_after=30.0 * MINUTE,
             legs_appear=legs_appear,
-            dids={did: f"did {did[-3:]}" for did in DIDS},
-            queues={number: f"queue {number}" for number in QUEUES},
+            dids={did: f"did {did[-3:]}" for did in BERLIN.dids},
+            queues={number: f"queue {number}" for number in BERLIN.queues},
         )
         self._state_dir = state_dir
         self._list = InProcessCDRList(self.pbx, self.kill.strike)

@@ -361,10 +361,11 @@ def test_the_demo_counts_growing_calls_and_leaves_nothing_behind() -> None:
         urls = eventually(
             "addresses", lambda: [w for line in demo.output for w in line.split() if "http" in w]
         )
+        page_url = next(url for url in urls if url.endswith("/metrics"))
         children = Path(f"/proc/{demo.pid}/task/{demo.pid}/children").read_text().split()
 
         def records() -> int:
-            page = get(urls[1] + "metrics")
+            page = get(page_url)
             lines = [line for line in page.splitlines() if line.startswith("cdr_records_total{")]
             return round(sum(float(line.rsplit(" ", 1)[1]) for line in lines))
 
@@ -376,6 +377,23 @@ def test_the_demo_counts_growing_calls_and_leaves_nothing_behind() -> None:
     assert code == 0
     assert children == []
     assert first > 1000
+
+
+def test_the_demo_without_room_for_its_state_is_one_line() -> None:
+    code = (
+        "import tempfile, sys; from cdr_exporter.cli import main;"
+        "tempfile.tempdir = '/proc/nowhere'; sys.exit(main(['demo']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "cdr-exporter: no directory for what the demo keeps while it runs: "
+        "No such file or directory; "
+        "set TMPDIR to a directory that can be written, with some 20 MB free\n"
+    )
 
 
 def test_the_demo_takes_a_free_port_where_the_usual_one_is_taken() -> None:

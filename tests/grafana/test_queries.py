@@ -11,7 +11,7 @@ import pytest
 
 from cdr_exporter.cdr.contract import CALL_TYPES, DISPOSITIONS
 from grafana.generator.panels import JSON
-from pbx_simulator.directory import TRUNKS
+from pbx_simulator.directory import BERLIN
 
 from ..support.dashboards import DASHBOARDS, VARIABLE_CASES, filled_in, panels, targets
 from ..support.fifteen_days import BEGIN, DAY, END, HOUR, SCRAPE_INTERVAL, Past
@@ -137,7 +137,7 @@ def test_no_query_knows_anything_of_a_pbx_that_is_not_there(prometheus: Promethe
 
 OFFERED = {
     "pbx": {"hq", "branch"},
-    "trunk": {"none", *TRUNKS},
+    "trunk": {"none", *BERLIN.trunks},
     "call_type": set(CALL_TYPES),
     "disposition": set(DISPOSITIONS),
 }

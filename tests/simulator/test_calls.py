@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pbx_simulator import OfficeSettings, SimulatedPBX
-from pbx_simulator.call_drawing import draw_call, place_call
-from pbx_simulator.directory import QUEUES, TRUNKS
+from pbx_simulator.call_drawing import CallDrawing, place_call
+from pbx_simulator.directory import BERLIN
 from pbx_simulator.leg_visibility import LEGS_APPEAR
 from pbx_simulator.rows import CALL_TYPES, DISPOSITIONS, FIELDS, Row
 from pbx_simulator.scenarios import (
@@ -45,8 +45,10 @@ PASSED_THROUGH = {"passed-through", "passed-through-missed"}
 PLAYED = {"recording-played", "recording-not-heard"}
 MACHINES = ("IVR ", "Queue ", "Conference ", "Voicemail ", "PlayFile", "Play Prompt", "Satisf")
 
+DRAWING = CallDrawing(BERLIN)
+
 any_call = st.builds(
-    lambda name, seed: place_call(draw_call(Random(seed), name), NOW, 7, 3600),
+    lambda name, seed: place_call(DRAWING.draw(Random(seed), name), NOW, 7, 3600),
     st.sampled_from(sorted(SCENARIOS)),
     st.integers(0, 10**6),
 )
@@ -68,7 +70,7 @@ def people(call: SimulatedCall) -> list[Row]:
 
 
 def made(name: str, seed: int = 1) -> SimulatedCall:
-    return place_call(draw_call(Random(seed), name), NOW, 0, 0)
+    return place_call(DRAWING.draw(Random(seed), name), NOW, 0, 0)
 
 
 def legs_of(pbx: SimulatedPBX) -> dict[str, list[Row]]:
@@ -124,7 +126,7 @@ def test_a_leg_holds_what_the_contract_lists_and_nothing_empty(call: SimulatedCa
         assert [places[name] for name in leg] == sorted(places[name] for name in leg)
         assert leg["call_type"] in CALL_TYPES
         assert leg["disposition"] in DISPOSITIONS or call.scenario == "unknown-disposition"
-        assert {leg.get("src_trunk"), leg.get("dst_trunk")} <= {None, *TRUNKS}
+        assert {leg.get("src_trunk"), leg.get("dst_trunk")} <= {None, *BERLIN.trunks}
         assert len(leg["reason"].split(" ")) == 6
         assert not leg.get("record_file") or leg in people(call)
 
@@ -145,11 +147,13 @@ def test_the_truth_is_one_of_those_there_are(call: SimulatedCall) -> None:
     assert truth.outcome in OUTCOMES
     row_type = call.legs[0]["call_type"]
     assert (truth.call_type == row_type) is (call.scenario not in PASSED_THROUGH)
-    assert truth.trunk in TRUNKS or truth == truth._replace(trunk="none", call_type="Internal")
+    assert truth.trunk in BERLIN.trunks or truth == truth._replace(
+        trunk="none", call_type="Internal"
+    )
     assert truth.did == call.legs[0].get("did_number", "")
     assert bool(truth.destination) == any("dst_trunk" in leg for leg in call.legs)
     assert {outcome for _, outcome in truth.queues} <= set(QUEUE_OUTCOMES)
-    assert [f"Queue {QUEUES[number]}<{number}>" for number, _ in truth.queues] == [
+    assert [f"Queue {BERLIN.queues[number]}<{number}>" for number, _ in truth.queues] == [
         leg["call_to"] for leg in call.legs if leg["call_to"].startswith("Queue")
     ]
 
@@ -580,7 +584,7 @@ def test_the_state_lists_the_calls_and_where_they_came_to(pbx: SimulatedPBX) -> 
     assert totals["did_calls"] == {"no_answer": 20, "answered": 10}
     assert totals["queue_calls"] == {"no_answer": 20, "passed_on": 10, "answered": 10}
     assert totals["destination_calls"] == {"answered": 30}
-    assert {each["queue"] for each in state["queue_calls"]} == set(QUEUES)
+    assert {each["queue"] for each in state["queue_calls"]} == set(BERLIN.queues)
     assert {each["destination"] for each in state["destination_calls"]} == (
         {"national", "international"}
     )

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pbx_simulator import OfficeSettings, SimulatedPBX
-from pbx_simulator.call_drawing import draw_call, place_call
+from pbx_simulator.call_drawing import CallDrawing, place_call
 from pbx_simulator.call_writing import as_newer_firmware
+from pbx_simulator.directory import BERLIN
 from pbx_simulator.firmware import Upgrade
 from pbx_simulator.leg_visibility import LEGS_APPEAR
 from pbx_simulator.rows import TIME_FORMATS
@@ -189,8 +190,10 @@ def test_older_firmware_lets_the_agents_row_begin_when_his_telephone_rings(
     assert "record_file" not in queue
 
 
+DRAWING = CallDrawing(BERLIN)
+
 any_call = st.builds(
-    lambda name, seed: place_call(draw_call(Random(seed), name), NOW, 7, 3600),
+    lambda name, seed: place_call(DRAWING.draw(Random(seed), name), NOW, 7, 3600),
     st.sampled_from(sorted(SCENARIOS)),
     st.integers(0, 10**6),
 )

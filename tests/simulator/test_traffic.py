@@ -9,9 +9,10 @@ from operator import attrgetter
 
 import pytest
 
+from pbx_simulator.directory import BOSTON
 from pbx_simulator.rows import FIELDS, Row
 from pbx_simulator.scenarios import LONGEST_CALL_SECONDS
-from pbx_simulator.traffic import Traffic
+from pbx_simulator.traffic import CALL_CENTRE_HOURS, OFFICE_HOURS, Traffic
 from pbx_simulator.truth import SimulatedCall
 
 HOUR = 3600
@@ -246,3 +247,39 @@ def test_samples_differ_by_their_serial_alone() -> None:
 
     assert first == again
     assert first != second
+
+
+def test_the_call_centre_has_its_own_numbers_trunks_and_hours() -> None:
+    calls = ended(Traffic(1, directory=BOSTON, habits=CALL_CENTRE_HOURS), MONDAY, MONDAY + 7 * DAY)
+
+    legs = [leg for call in calls for leg in call.legs]
+    trunks = {leg[name] for leg in legs for name in ("src_trunk", "dst_trunk") if leg.get(name)}
+    assert trunks == {*BOSTON.trunks}
+    assert {leg["did_number"] for leg in legs if leg.get("did_number")} == {*BOSTON.dids}
+    assert {number for call in calls for number, _ in call.truth.queues} == {*BOSTON.queues}
+    saturday = [call for call in calls if 5 * DAY <= call.started - MONDAY < 6 * DAY]
+    assert len(saturday) > len(calls) / 20
+
+
+def test_a_trunk_that_fails_now_and_then_connects_nobody_for_whole_hours() -> None:
+    habits = OFFICE_HOURS._replace(failing_trunk="Backup")
+    calls = ended(Traffic(1, rate=20, habits=habits), MONDAY, MONDAY + 5 * DAY)
+
+    failed: dict[int, list[bool]] = {}
+    for call in calls:
+        first = call.legs[0]
+        if not first.get("src_trunk") and first.get("dst_trunk") == "Backup":
+            failed.setdefault(call.started // HOUR, []).append(first["disposition"] == "FAILED")
+    busy = {hour: each for hour, each in failed.items() if len(each) >= 10}
+    dead = [hour for hour, each in busy.items() if all(each)]
+    assert 0.03 < len(dead) / len(busy) < 0.3
+    assert all(sum(each) < len(each) / 2 for hour, each in busy.items() if hour not in dead)
+
+
+def test_habits_change_no_other_call() -> None:
+    plain, failing = (
+        ended(Traffic(1, habits=habits), MONDAY, MONDAY + DAY)
+        for habits in (OFFICE_HOURS, OFFICE_HOURS._replace(failing_trunk="no such trunk"))
+    )
+
+    assert plain == failing

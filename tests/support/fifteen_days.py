@@ -30,7 +30,7 @@ from cdr_exporter.settings import PBX, SecretSource
 from cdr_exporter.store import Store
 from cdr_exporter.tail.page_reader import PageReader
 from pbx_simulator import OfficeSettings, SimulatedPBX
-from pbx_simulator.directory import DIDS, QUEUES
+from pbx_simulator.directory import BERLIN
 
 from .fake_clock import FakeClock
 from .in_process_cdr_list import InProcessCDRList
@@ -79,8 +79,8 @@ class Exporter:
             secret=SecretSource(env="X"),
             stale_after=2.0 * HOUR,
             birth_hold=45.0 * MINUTE,
-            dids={number: f"did {number[-3:]}" for number in DIDS},
-            queues={number: f"queue {number}" for number in QUEUES},
+            dids={number: f"did {number[-3:]}" for number in BERLIN.dids},
+            queues={number: f"queue {number}" for number in BERLIN.queues},
             destinations={"international": ("00",), "national": ("0",)},
         )
         call_rules = call_rules_of(settings)
