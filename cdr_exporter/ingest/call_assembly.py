@@ -84,7 +84,7 @@ class CallAssembler:
         """
         # Rows without a uid do not belong together.
         left_out = {row.uid: row.ended_at for row in verdict.left_out if row.uid}
-        unread = UNREAD_LEGS_UNKNOWN if shown else self._unread_below(page, verdict.ledger)
+        unread = UNREAD_LEGS_UNKNOWN if shown else unread_below(page, verdict.ledger, self._rules)
         at = self._moment(verdict.ledger, now, catching_up=not shown, unread=unread)
         new_in_poll = _uids_added_during_poll(page, verdict, newest_key)
         legs = [
@@ -116,25 +116,24 @@ class CallAssembler:
             unread=unread,
         )
 
-    def _unread_below(self, page: Page, ledger: Ledger) -> UnreadLegs:
-        """Say which calls may have legs below *page*, where older rows are still unread.
 
-        By id, rows are in the order in which the PBX wrote them: soon after the end of the call,
-        or, one by one, soon after the end of the leg, and a leg ends no earlier than the next one
-        starts. By time, rows are in the order of their starts.
-        """
-        below = ledger.unread[0][1] if ledger.unread else 0
-        if not below or below > page.lowest:
-            return UNREAD_LEGS_UNKNOWN
-        if ledger.order.by_time:
-            return UnreadLegs(ended_by=below + self._rules.longest_call)
-        written = max((row.ended_at for row in page.rows[-_ROWS_AT_PAGE_END:]), default=None)
-        if written is None:
-            return UNREAD_LEGS_UNKNOWN
-        latest = written + self._rules.settle
-        return (
-            UnreadLegs(started_by=latest) if self._rules.one_by_one else UnreadLegs(ended_by=latest)
-        )
+def unread_below(page: Page, ledger: Ledger, rules: SettleRules) -> UnreadLegs:
+    """Say which calls may have legs below *page*, where older rows are still unread.
+
+    By id, rows are in the order in which the PBX wrote them: soon after the end of the call,
+    or, one by one, soon after the end of the leg, and a leg ends no earlier than the next one
+    starts. By time, rows are in the order of their starts.
+    """
+    below = ledger.unread[0][1] if ledger.unread else 0
+    if not below or below > page.lowest:
+        return UNREAD_LEGS_UNKNOWN
+    if ledger.order.by_time:
+        return UnreadLegs(ended_by=below + rules.longest_call)
+    written = max((row.ended_at for row in page.rows[-_ROWS_AT_PAGE_END:]), default=None)
+    if written is None:
+        return UNREAD_LEGS_UNKNOWN
+    latest = written + rules.settle
+    return UnreadLegs(started_by=latest) if rules.one_by_one else UnreadLegs(ended_by=latest)
 
 
 def _uids_added_during_poll(page: Page, verdict: PageVerdict, newest_key: int) -> set[str]:

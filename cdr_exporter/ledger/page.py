@@ -115,6 +115,13 @@ class Page:
         """Return this page as the last one, for a caller that knows so without `total_number`."""
         return replace(self, is_last=True)
 
+    def with_missing_ids_rejected(self) -> Page:
+        """Return this page with its rows without id rejected; by time they are rows like others."""
+        if not self.without_id:
+            return self
+        rejected = [Rejected("id", BY_ID.identity(row)) for row in self.without_id]
+        return replace(self, rejected=[*self.rejected, *rejected], without_id=())
+
 
 def page_of(query: CDRQuery, answer: CDRAnswer) -> Page:
     """Return *answer* as a page.

@@ -19,9 +19,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import replace
 
-from ..cdr import Record, Rejected
+from ..cdr import Record
 from ..cdr.labels import labels_of
 from ..clock import Clock
 from ..errors import TryAgain
@@ -331,5 +330,4 @@ def _reject_without_id(page: Page) -> Page:
 
     By id only: `MissingIdDetector` has looked by then, and the order by time shows no more.
     """
-    rejected = [Rejected("id", BY_ID.identity(row)) for row in page.without_id]
-    return replace(page, rejected=[*page.rejected, *rejected], without_id=()) if rejected else page
+    return page.with_missing_ids_rejected()
