@@ -45,7 +45,7 @@ COMMANDS = {
         cleans_up=True,
     ),
     "check": Command(
-        "validate the configuration, and test whether the PBXs answer",
+        "validate the configuration, and say what the PBXs answer",
         check.add_arguments,
         check.run,
     ),

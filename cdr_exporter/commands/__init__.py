@@ -1,13 +1,15 @@
 """The commands of the program: one module for each, and modules that they share.
 
     run          poll the PBXs and serve metrics
-    check        validate the configuration, and test whether the PBXs answer
+    check        validate the configuration, and say what the PBXs answer
     demo         run a simulated PBX and an exporter that polls it
     simulate     run the simulated PBX alone
     dashboards   write the bundled files into a directory
 
     exporter     the exporter with all its parts, for `run` and `demo`
     preflight    checks of the machine before anything starts, for `run`, `check` and `demo`
+    newest_rows  which page of a PBX shows its newest rows, for `check`
+    preview      how these would be counted; and preview_text says it in words
     flags        flags that several commands take
     stdout       writes to standard output, for commands whose result goes there
 

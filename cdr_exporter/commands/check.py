@@ -1,4 +1,7 @@
-"""The command `check`: reports whether the configuration is valid and whether each PBX answers.
+"""The command `check`: says whether the configuration is valid, and what each PBX answers.
+
+With `--connect` it shows how the newest rows of each PBX would be counted, so that a wrong number
+plan or clock is seen before anything is counted.
 
 Rule: it shares the token files with a running exporter. So a check neither takes one of the few
 tokens that a PBX issues, nor adds to the failed logins after which a PBX blocks an address.
@@ -10,13 +13,20 @@ import argparse
 import sys
 import threading
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from .. import config, logs
+from ..clock import SystemClock
 from ..errors import PBXError
-from ..ledger.page import query
+from ..metrics.self_metrics import SelfMetrics
 from ..pbx import Client
 from ..settings import PBX, Settings
+from ..tail.page_reader import PageReader
 from . import flags, preflight
+from .exporter import histogram_bounds
+from .newest_rows import NewestRows, read_newest_rows
+from .preview import preview_of
+from .preview_text import preview_text
 from .stdout import write_stdout
 
 
@@ -24,7 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `check`."""
     flags.add_config(parser)
     parser.add_argument(
-        "--connect", action="store_true", help="log in to each PBX and read one row"
+        "--connect",
+        action="store_true",
+        help="log in to each PBX and say how its newest 200 rows would be counted",
     )
 
 
@@ -48,23 +60,29 @@ def check_config(path: Path, *, connect: bool) -> int:
     if not connect:
         return 0
     _make_state_dir(settings)
-    results = [_connects(pbx, settings.state_dir) for pbx in settings.pbxs]
+    results = [_connects(pbx, settings) for pbx in settings.pbxs]
     return 0 if all(results) else 1
 
 
-def _connects(pbx: PBX, state_dir: Path) -> bool:
-    """Log in to one PBX, read one row, report the result, and return whether it worked."""
-    client = Client(pbx, state_dir / f"{pbx.name}.token")
+def _connects(pbx: PBX, settings: Settings) -> bool:
+    """Log in to one PBX, say how its newest rows would be counted; return whether it worked."""
+    client = Client(pbx, settings.state_dir / f"{pbx.name}.token")
+    clock, bounds = SystemClock(threading.Event()), histogram_bounds(settings)
     try:
-        answer = client.fetch(query(1, 1))
+        found = read_newest_rows(PageReader(client, SelfMetrics(bounds), clock))
     except PBXError as error:
         sys.stderr.write(f"{pbx.name}: {error}\n")
         return False
     finally:
         client.close()
-    total = "an unknown number of" if answer.total is None else answer.total
-    write_stdout(f"{pbx.name}: answers, {total} CDRs\n")
+    preview = preview_of(found, pbx, settings.machine_callees, bounds, clock.now().wall)
+    write_stdout(_answer(pbx, found) + preview_text(preview, ZoneInfo(pbx.timezone)))
     return True
+
+
+def _answer(pbx: PBX, found: NewestRows) -> str:
+    total = "an unknown number of" if found.page.total is None else found.page.total
+    return f"{pbx.name}: answers, {total} CDRs\n"
 
 
 def _make_state_dir(settings: Settings) -> None:

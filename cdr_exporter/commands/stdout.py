@@ -18,11 +18,15 @@ class StdoutError(ExporterError):
 
 
 def write_stdout(text: str) -> None:
-    """Write *text* to standard output and flush it; raises `StdoutError`."""
+    """Write *text* to standard output and flush it; raises `StdoutError`.
+
+    What its encoding does not have, such as a letter in the name of a trunk, is spelt out.
+    """
     if sys.stdout is None:  # closed by the program that started this one
         raise StdoutError("cannot write to standard output: it is closed")
+    encoding = sys.stdout.encoding or "utf-8"
     try:
-        sys.stdout.write(text)
+        sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
         sys.stdout.flush()
     except OSError as error:
         problem = (error.strerror or "input/output error").lower()

@@ -7,49 +7,25 @@ in queues one leg a second earlier or later.
 
 from __future__ import annotations
 
-import json
 import random
 from collections import Counter
-from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdr_exporter.calls import Call, CallRules, LegClassifier, assemble_call
-from cdr_exporter.cdr import Record, decode
+from cdr_exporter.calls import Call, LegClassifier, assemble_call
 from cdr_exporter.cdr.labels import labels_of
 from cdr_exporter.metrics.call_metrics import count_calls
 from cdr_exporter.metrics.totals import Series
-from cdr_exporter.settings import EMERGENCY_NUMBERS
 
+from ..support.field_calls import CASES, RULES, Case, records
 from ..support.rows import BOUNDS
 
-Case = dict[str, Any]
-
-CASES: list[Case] = json.loads((Path(__file__).parent / "data" / "calls.json").read_text())
-AN_HOUR_AGO = 1_700_000_000
-RULES = CallRules(
-    emergency_numbers=EMERGENCY_NUMBERS,
-    dids={"5550": "5550"},
-    queues={"6400": "6400", "6401": "6401"},
-    destinations={"premium": ("0900",), "international": ("00",)},
-)
 CLASSIFIER = LegClassifier(RULES)
 TRUNKS = frozenset({"none", "SIP", "GSM"})
 
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: str(case["name"]))
-
-
-def records(rows: list[Case]) -> list[Record]:
-    """Return *rows* as the decoder reads them from the answer of a PBX."""
-    data = [
-        {**row, "id": n, "uid": "a-call", "timestamp": AN_HOUR_AGO + row["timestamp"]}
-        for n, row in enumerate(rows, start=1)
-    ]
-    answer = {"errcode": 0, "errmsg": "SUCCESS", "total_number": len(data), "data": data}
-    return list(decode(json.dumps(answer).encode()).rows)
 
 
 def call_of(rows: list[Case]) -> Call:

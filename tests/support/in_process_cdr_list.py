@@ -27,13 +27,7 @@ class InProcessCDRList:
         self.requests += 1
         self._before_answer()
         token = self._pbx.tokens.log_in(CLIENT_ID, CLIENT_SECRET, "127.0.0.1").access_token
-        asked = {
-            "page": query.page,
-            "page_size": query.page_size,
-            "sort_by": query.sort_by,
-            "order_by": query.order_by,
-            "access_token": token,
-        }
+        asked = {**query.parameters, "access_token": token}
         headers = {"user-agent": "OpenAPI"}
         path = f"/{API_PATH}/cdr/list"
         response = self._pbx.answer(HTTPRequest("GET", path, urlencode(asked), headers=headers))
