@@ -11,7 +11,7 @@ part of a page.
     app          the WSGI application: paths and their handlers
     wsgi         a request and a response
     accept       what a client asks for with its Accept headers
-    landing      the page that shows the state of each PBX
+    landing      the page that shows the state of each PBX; callee_notes, what it says of callees
     html         what all HTML pages have in common
     discovery    the PBXs as scrape targets
 """

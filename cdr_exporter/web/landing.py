@@ -28,6 +28,7 @@ from ..metrics.catalogue import (
 )
 from ..metrics.snapshot import Snapshot
 from ..metrics.totals import Series
+from .callee_notes import callee_notes
 
 _LINKS = (
     ("metrics", "/metrics", "every PBX, for Prometheus"),
@@ -159,6 +160,7 @@ def _notes(snapshot: Snapshot, now: Now) -> Iterable[str]:
         yield "Its call metrics are hidden: no valid answer for longer than stale_after."
     elif snapshot.attempted and not snapshot.shown:
         yield "Its call metrics are hidden until the rows it missed are read."
+    yield from callee_notes(snapshot.totals.series)
 
 
 def _gauge(snapshot: Snapshot, family: Family) -> float | None:

@@ -283,7 +283,7 @@ def test_a_call_that_may_have_older_rows_than_these_is_left_out() -> None:
     whole = previewed(rows, wanted=query(1, 20))
 
     assert (preview.left_out, preview.by_label(CALLS).total()) == (8, 12)
-    assert (whole.left_out, whole.by_label(CALLS).total()) == (0, 20)
+    assert (whole.left_out, whole.all_cut, whole.by_label(CALLS).total()) == (0, False, 20)
 
 
 def test_by_time_a_call_that_began_with_the_oldest_row_is_left_out() -> None:

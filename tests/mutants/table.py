@@ -492,6 +492,58 @@ EACH_CALL_COUNTS_ONCE = (
     ),
 )
 
+_PREVIEW = "cdr_exporter/commands/preview.py"
+
+THE_PREVIEW_IS_TRUE_AND_SHOWS_NOBODY = (
+    Mutant(
+        "the preview shows whole numbers",
+        _PREVIEW,
+        "_LONGEST_INSIDE = 2, 2, 6",
+        "_LONGEST_INSIDE = 4, 0, 6",
+        _in("tests/commands/test_preview.py", "test_a_number_is_never_shown_whole"),
+    ),
+    Mutant(
+        "the preview counts calls of which the page has only the rest",
+        _PREVIEW,
+        "if not _may_be_cut(call, edge)",
+        "if True",
+        _in(
+            "tests/commands/test_preview.py",
+            "test_a_call_that_may_have_older_rows_than_these_is_left_out",
+        ),
+    ),
+    Mutant(
+        "the preview leaves out the calls of a whole list",
+        _PREVIEW,
+        "if page.is_last or not ledger.unread:",
+        "if False:",
+        _in(
+            "tests/commands/test_preview.py",
+            "test_a_call_that_may_have_older_rows_than_these_is_left_out",
+        ),
+    ),
+    Mutant(
+        "the preview takes no number of the user's for met",
+        _PREVIEW,
+        "len(met & set(each))",
+        "0",
+        _in(
+            "tests/commands/test_preview.py",
+            "test_numbers_that_the_user_named_are_met_or_not_by_label",
+        ),
+    ),
+    Mutant(
+        "a list of legacy rows only is taken for the newest rows",
+        "cdr_exporter/commands/newest_rows.py",
+        "if _have_rows_in_common(newest, listed):",
+        "if True:",
+        _in(
+            "tests/commands/test_newest_rows.py",
+            "test_a_firmware_that_lists_the_legacy_table_only_is_read_with_from",
+        ),
+    ),
+)
+
 MUTANTS: tuple[Mutant, ...] = (
     *EACH_ROW_COUNTS_ONCE,
     *LINEAGE,
@@ -499,4 +551,5 @@ MUTANTS: tuple[Mutant, ...] = (
     *THE_LIST_ENDS,
     *COMMIT_THEN_PUBLISH,
     *EACH_CALL_COUNTS_ONCE,
+    *THE_PREVIEW_IS_TRUE_AND_SHOWS_NOBODY,
 )
