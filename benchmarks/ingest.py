@@ -89,11 +89,14 @@ def ours(pages: list[bytes]) -> None:
             ledger = store.ledger or from_the_beginning()
             state.apply_page(ledger.judge(page, NOW, TERMS), page, store.totals, baseline=True)
         state.count_finished_calls()
-        for family in ("cdr_records_total", "cdr_calls_total"):
+        # The newest calls wait for further legs.
+        waiting = {"cdr_records_total": 0, "cdr_calls_total": len(store.calls.open)}
+        for family, open_calls in waiting.items():
             counted = sum(
                 value[0] for key, value in store.totals.series.items() if key.family == family
             )
-            assert counted == ROWS, (family, counted)
+            assert counted + open_calls == ROWS, (family, counted)
+        assert waiting["cdr_calls_total"] < 5
         store.close()
 
 

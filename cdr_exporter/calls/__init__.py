@@ -15,9 +15,10 @@ No row says that it is the last one of its call. A call is over, and is counted,
 2. or earlier, after a page, while the PBX's series are hidden (after a start, or after a long
    silence of the PBX): as soon as the rows that are still unread can hold no leg of the call.
    Here `call_settle` runs from the end of the newest leg and the PBX need not have replied
-   meanwhile, because its rows were written long before we read them. So all calls that ended
-   during an outage are counted before anything is shown, and reading a million old rows keeps
-   few calls open.
+   meanwhile, because its rows were written long before we read them. How long ago a call ended
+   is told by the newest end of any call, for the PBX's clock may be hours away from ours. So all
+   calls that ended during an outage are counted before anything is shown, but for those of its
+   last `call_settle` seconds, and reading a million old rows keeps few calls open.
 
 "Every new row was read" has a time, `Moment.read_until`: every row that the PBX had at that time
 was read. By id it is the beginning of the poll, since the first page shows all that is new. Where
@@ -38,7 +39,9 @@ Bounds
 ------
 At most `MAX_OPEN_CALLS` calls are open. Of more, those whose legs were seen longest ago are
 counted as they are, and as cut calls. `MAX_CLOSED_CALLS` calls are remembered once they are
-counted, for `longest_call` after their end, so that a late leg is recognised.
+counted, for `longest_call` of reachable time, so that a late leg is recognised: by when we counted
+them, since an end may be of a wrong clock. Of a baseline, and after an outage, only those that
+ended less than `longest_call` before the newest.
 
     callee          person or machine, and which number
     leg             a row as a leg, without anything personal

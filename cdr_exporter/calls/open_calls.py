@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from itertools import chain, islice, takewhile
 from typing import NamedTuple
 
+from ..cdr.record import EARLIEST
 from .call import Call, assemble_call
 from .leg import Leg
 
@@ -54,13 +55,13 @@ class OpenCall(NamedTuple):
 
 
 class ClosedCall(NamedTuple):
-    """A call that takes no more legs; *ended_at* is in epoch seconds, 0 where unknown.
+    """A call that takes no more legs; *closed_at* is since when, in reachable time (seconds).
 
     *counted* is False for a call with a row from before the start or before a break of lineage: it
     never counts as a call, and its further rows are not late legs.
     """
 
-    ended_at: int
+    closed_at: float
     counted: bool = True
 
 
@@ -97,15 +98,17 @@ class Moment(NamedTuple):
     """The time at which a page, or the end of a poll, is judged, and what was read by then.
 
     *reachable_now* is the reachable time (seconds) of now; *read_until* is the latest one for
-    which we know that every row the PBX had at that time was read. *latest_time* is our wall clock
-    or the newest end of a call, whichever is later, in epoch seconds. *catching_up* is set while
-    the PBX's series are hidden: then a row counts as seen when its call ended. *unread* says
-    which calls may have unread legs.
+    which we know that every row the PBX had at that time was read. *newest_end* is the newest end
+    of a call so far, in epoch seconds by the PBX's clock: how long ago a call ended is told by that
+    clock alone, since it may be hours away from ours. No leg of a call can come that ended before
+    *oldest_end*, by the same clock. *catching_up* is set while the PBX's series are hidden: then a
+    row counts as seen when its call ended. *unread* says which calls may have unread legs.
     """
 
     reachable_now: float
     read_until: float
-    latest_time: float
+    newest_end: int
+    oldest_end: float
     catching_up: bool = False
     unread: UnreadLegs = UNREAD_LEGS_UNKNOWN
 
@@ -121,11 +124,16 @@ class Moment(NamedTuple):
         return self.read_until - last_seen
 
     def reachable_at(self, ended_at: int) -> float:
-        """Return the reachable time of *ended_at* (epoch seconds).
+        """Return the reachable time of *ended_at* (epoch seconds); now for an impossible one.
 
         As if the PBX had replied ever since: used only where that is harmless, see `calls`.
         """
-        return self.reachable_now - max(0.0, self.latest_time - ended_at)
+        ago = self.newest_end - ended_at if ended_at >= EARLIEST else 0
+        return self.reachable_now - max(0, ago)
+
+    def is_old(self, ended_at: int) -> bool:
+        """Say whether no leg can come of a call that ended at *ended_at* (epoch seconds)."""
+        return EARLIEST <= ended_at < self.oldest_end
 
 
 class CallChange(NamedTuple):
@@ -165,8 +173,9 @@ class TrackedCalls:
 
     @property
     def last_seen(self) -> float:
-        """When the newest leg of an open call was first seen, in reachable time; 0 without any."""
-        return max((call.last_seen for call in self.open.values()), default=0.0)
+        """The newest reachable time that is kept, of an open or a closed call; 0 without any."""
+        opened = (call.last_seen for call in self.open.values())
+        return max(chain(opened, (call.closed_at for call in self.closed.values())), default=0.0)
 
     def judge(
         self,
@@ -190,7 +199,7 @@ class TrackedCalls:
         done = over | cut
         left_out = {uid: end for uid, end in left_out.items() if not self._is_known(uid, opened)}
         return CallVerdict(
-            change=self._change_for(opened, done, left_out, at.latest_time - rules.longest_call),
+            change=self._change_for(opened, done, left_out, at, rules.longest_call),
             finished=[*alone, *(assemble_call(call.legs) for call in done.values())],
             late=late,
             cut=len(cut),
@@ -256,23 +265,36 @@ class TrackedCalls:
         opened: Mapping[str, OpenCall],
         done: Mapping[str, OpenCall],
         left_out: Mapping[str, int],
-        earliest_end: float,
+        at: Moment,
+        longest_call: float,
     ) -> CallChange:
-        """Return what to commit; no leg can come of a call that ended before *earliest_end*."""
-        ended = {uid: ClosedCall(call.ended_at) for uid, call in done.items()}
-        ended |= {uid: ClosedCall(end, counted=False) for uid, end in left_out.items()}
-        closed = {uid: each for uid, each in ended.items() if _is_recent(each, earliest_end)}
+        """Return what to commit. A call is remembered for *longest_call* seconds from now on.
+
+        Old calls are not remembered where they are read in bulk: while catching up, and of rows
+        from before the start or a break. A baseline would keep thousands for nothing.
+        """
+        # What was counted while the series are shown came just now, by whatever clock.
+        closed = {
+            uid: ClosedCall(at.reachable_now)
+            for uid, call in done.items()
+            if not (at.catching_up and at.is_old(call.ended_at))
+        }
         too_old = [uid for uid in done if uid not in closed and uid in self.open]
+        closed |= {
+            uid: ClosedCall(at.reachable_now, counted=False)
+            for uid, end in left_out.items()
+            if not at.is_old(end)
+        }
         return CallChange(
             opened={uid: call for uid, call in opened.items() if uid not in done},
             closed=closed,
-            forgotten=[*too_old, *self._to_forget(len(closed), earliest_end)],
+            forgotten=[*too_old, *self._to_forget(len(closed), at.reachable_now - longest_call)],
         )
 
-    def _to_forget(self, more: int, earliest_end: float) -> list[str]:
+    def _to_forget(self, more: int, closed_before: float) -> list[str]:
         surplus = list(islice(self.closed, max(0, len(self.closed) + more - MAX_CLOSED_CALLS)))
         rest = islice(self.closed.items(), len(surplus), None)
-        old = takewhile(lambda each: not _is_recent(each[1], earliest_end), rest)
+        old = takewhile(lambda each: each[1].closed_at < closed_before, rest)
         return [*surplus, *(uid for uid, _ in old)]
 
 
@@ -283,7 +305,3 @@ def _is_over(call: OpenCall, at: Moment, rules: SettleRules) -> bool:
     goes_on = rules.one_by_one and call.may_continue
     wait = max(rules.settle, rules.longest_call) if goes_on else rules.settle
     return at.waited_for(call) >= wait
-
-
-def _is_recent(call: ClosedCall, earliest_end: float) -> bool:
-    return not call.ended_at or call.ended_at >= earliest_end

@@ -23,6 +23,9 @@ MAX_ID = 2**63 - 1
 LONGEST_TEXT = 256
 """Characters, at most 1 KiB of UTF-8; of a longer text the beginning and a hash are kept."""
 
+EARLIEST = 946_684_800
+"""Epoch seconds (year 2000): what began before it was written by a clock that was not set."""
+
 LATEST = 2**33
 """Epoch seconds (year 2242); a later `timestamp` is taken as absent."""
 

@@ -108,10 +108,14 @@ class CallAssembler:
         return calls.judge((), {}, at, self._rules)
 
     def _moment(self, ledger: Ledger, now: Now, *, unread: UnreadLegs, catching_up: bool) -> Moment:
+        newest_end = ledger.watermark.newest_end
         return Moment(
             reachable_now=self._reachable.at(now.steady),
             read_until=self._reachable.read_until(ledger.all_read_since),
-            latest_time=max(now.wall, ledger.watermark.newest_end),
+            newest_end=newest_end,
+            # Bounded by our own clock: one end that is hours ahead would make all others old.
+            # Where the PBX's whole clock is ahead, more calls are remembered, which harms nobody.
+            oldest_end=min(newest_end, now.wall) - self._rules.longest_call,
             catching_up=catching_up,
             unread=unread,
         )

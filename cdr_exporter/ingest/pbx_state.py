@@ -215,5 +215,5 @@ class PBXState:
 
     def _observe_delays(self, counted: Iterable[Record]) -> None:
         now = int(self._clock.now().wall)
-        ended = (row.ended_at for row in counted if is_possible(row.started_at, now))
+        ended = (row.ended_at for row in counted if is_possible(row.ended_at, now))
         self._self_metrics.observe(INGEST_DELAY, (max(0, now - at) for at in ended))

@@ -9,6 +9,7 @@ from itertools import takewhile
 from typing import NamedTuple
 
 from ..cdr import MAX_ID, Record, Rejected
+from ..cdr.record import EARLIEST
 from . import recheck_ranges
 from .order import BY_ID, BY_TIME, Order
 from .page import FIRST_PAGE_ROWS, Page
@@ -407,8 +408,7 @@ class Ledger:
         newly_read = intersect(merge(never_read), lowest, min(highest, page.highest))
         if (
             newly_read
-            and page.rows
-            and _newest_end(page) < min(watermark.newest_end, now) - limits.late_window
+            and 0 < _newest_end(page) < min(watermark.newest_end, now) - limits.late_window
         ):
             newly_read = ()
         if not newly_read and not kept:
@@ -520,8 +520,12 @@ def _is_expired(each: RecheckRange, page: Page, now: float, late_window: float) 
 
 
 def _newest_end(page: Page) -> int:
-    """Return about when the calls of *page* ended (epoch seconds), from its newest rows."""
-    return max((row.ended_at for row in page.rows[:FIRST_PAGE_ROWS]), default=0)
+    """Return about when the calls of *page* ended (epoch seconds), from its newest rows.
+
+    0 where they do not show it, since they were written by a clock that was not set.
+    """
+    newest = max((row.ended_at for row in page.rows[:FIRST_PAGE_ROWS]), default=0)
+    return newest if newest >= EARLIEST else 0
 
 
 def _shared_ids(rows: Sequence[Record]) -> Collection[int]:

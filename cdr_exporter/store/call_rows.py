@@ -25,7 +25,7 @@ def read(db: sqlite3.Connection) -> TrackedCalls:
     rows = db.execute("SELECT uid, legs, since FROM calls ORDER BY rowid")
     for uid, legs, since in convert(rows.fetchall(), list[_Row]):
         if legs in (_COUNTED, _PASSED):
-            calls.closed[uid] = ClosedCall(int(since), counted=legs == _COUNTED)
+            calls.closed[uid] = ClosedCall(since, counted=legs == _COUNTED)
         else:
             calls.open[uid] = OpenCall.of(_legs.decode(legs), since)
     return calls
@@ -42,4 +42,4 @@ def _rows(change: CallChange) -> Iterator[_Row]:
     for uid, call in change.opened.items():
         yield uid, _json.encode(call.legs).decode(), call.last_seen
     for uid, closed in change.closed.items():
-        yield uid, _COUNTED if closed.counted else _PASSED, closed.ended_at
+        yield uid, _COUNTED if closed.counted else _PASSED, closed.closed_at

@@ -32,7 +32,7 @@ class _Facts(Struct, array_like=False):
     rejects: tuple[int, ...]
     newest_end: int
     broken_at: int
-    ahead: tuple[int, ...]
+    impossible_ends: tuple[tuple[int, int], ...]
     first_read: str
     newest_at_start: int = 0
     below_outliers: int | None = None
@@ -75,7 +75,7 @@ def _ledger(db: sqlite3.Connection, part: str, text: str, before: Ledger | None)
         unread=facts.unread,
         recheck=tuple(RecheckRange(*each) for each in facts.recheck),
         rejects=facts.rejects,
-        watermark=Watermark(facts.newest_end, facts.broken_at, facts.ahead),
+        watermark=Watermark(facts.newest_end, facts.broken_at, facts.impossible_ends),
         first_read=facts.first_read,
         newest_at_start=facts.newest_at_start,
         below_outliers=facts.below_outliers,
@@ -94,7 +94,7 @@ def _write_part(db: sqlite3.Connection, part: str, after: Ledger, known: Mapping
         rejects=after.rejects,
         newest_end=after.watermark.newest_end,
         broken_at=after.watermark.break_end,
-        ahead=after.watermark.future_rows,
+        impossible_ends=after.watermark.impossible_ends,
         first_read=after.first_read,
         newest_at_start=after.newest_at_start,
         below_outliers=after.below_outliers,

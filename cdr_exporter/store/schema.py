@@ -5,7 +5,7 @@ A file of an older version is set aside, and counting begins anew: none was rele
 
 from __future__ import annotations
 
-VERSION = 5
+VERSION = 6
 
 APPLICATION_ID = 0x43445245  # "CDRE"
 
@@ -19,7 +19,7 @@ CREATE TABLE remembered (identity INTEGER PRIMARY KEY, key INTEGER NOT NULL);
 CREATE TABLE remembered_by_id (identity INTEGER PRIMARY KEY, key INTEGER NOT NULL);
 -- The calls by uid (see call_rows). legs is a JSON list of legs while the call is open, and since
 -- is when the newest was seen (reachable time, seconds). Otherwise legs is 'counted' or 'passed',
--- and since is when the call ended (epoch seconds)
+-- and since is when the call was closed (reachable time, too)
 CREATE TABLE calls (uid TEXT PRIMARY KEY, legs TEXT NOT NULL, since REAL NOT NULL);
 -- The series that each number means. labels: JSON list in the catalogue's order; born: epoch
 -- seconds, or 0 or -1 (see totals)

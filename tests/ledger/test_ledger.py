@@ -307,7 +307,33 @@ def test_a_clock_that_is_just_wrong_hides_what_may_have_been_counted() -> None:
     ]
     mark = Watermark().after(rows, NOW).with_break()
 
+    assert mark.break_end == 0
     assert all(mark.may_predate_break(row) for row in rows)
+
+
+@pytest.mark.fault("D9")
+def test_of_many_impossible_ends_the_nearest_are_joined() -> None:
+    apart = [Record(id=n, uid=f"{n}", started_at=3_000_000_000 + 1_000 * n) for n in range(1, 70)]
+    near = [Record(id=n, uid=f"{n}", started_at=2_900_000_000 + n) for n in range(0, 40, 2)]
+    mark = Watermark(newest_end=500).after([*apart, *near], NOW).with_break()
+    between = [Record(uid="x", started_at=at) for at in (2_900_000_001, 3_000_060_500)]
+
+    assert len(mark.impossible_ends) <= 64
+    assert all(mark.may_predate_break(row) for row in [*apart, *near])
+    assert [mark.may_predate_break(row) for row in between] == [True, True]
+    assert not mark.may_predate_break(Record(uid="x", started_at=2_950_000_000))
+
+
+@pytest.mark.fault("D9")
+def test_an_impossible_end_is_noted_only_until_later_ones_are_possible() -> None:
+    ahead = Record(id=1, uid="ahead", started_at=int(NOW) + 2 * 86_400)
+    mark = Watermark(newest_end=int(NOW)).after([ahead], NOW)
+    three_days_later = NOW + 3 * 86_400
+    after = mark.after([Record(id=2, uid="x", started_at=int(three_days_later))], three_days_later)
+
+    assert mark.newest_end == int(NOW)
+    assert mark.impossible_ends == ((ahead.ended_at, ahead.ended_at),)
+    assert after == Watermark(newest_end=int(three_days_later))
 
 
 # --- late rows -----------------------------------------------------------------------------------
@@ -372,6 +398,15 @@ def test_ids_that_were_missing_long_ago_are_not_rechecked() -> None:
     ledger = judged(from_the_beginning(), read(pbx, 1, 20)).ledger
 
     assert judged(ledger, read(pbx, 2, 20)).ledger.recheck == ()
+
+
+def test_ids_missing_among_rows_whose_clock_was_not_set_are_rechecked(pbx: FakePBX) -> None:
+    ledger = judged(from_the_beginning(), read(pbx, size=100)).ledger
+    pbx.call(20, started_at=86_400)
+    pbx.delete(110)
+
+    after = judged(ledger, read(pbx)).ledger
+    assert [each.span() for each in after.recheck] == [(110, 110)]
 
 
 def test_pruning_never_claims_to_remember_what_it_has_forgotten(

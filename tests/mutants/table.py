@@ -14,6 +14,8 @@ _MISSING_IDS = "cdr_exporter/tail/missing_ids.py"
 _STORE = "cdr_exporter/store/store.py"
 _LEDGER_ROWS = "cdr_exporter/store/ledger_rows.py"
 _OPEN_CALLS = "cdr_exporter/calls/open_calls.py"
+_WATERMARK = "cdr_exporter/ledger/watermark.py"
+_WRONG_CLOCKS = "tests/poller/test_wrong_clocks.py"
 
 
 def _in(file: str, test: str) -> tuple[str]:
@@ -196,6 +198,43 @@ LINEAGE = (
             "tests/tail/test_lineage.py",
             "test_rows_of_the_new_table_that_ended_before_are_left_out_and_reported",
         ),
+    ),
+    Mutant(
+        "a row of 2036 moves the watermark",
+        _WATERMARK,
+        "{end for end in ends if is_possible(end, now)}",
+        "set(ends)",
+        _in(
+            _WRONG_CLOCKS,
+            "test_impossible_times_all_over_the_years_do_not_hide_today_after_a_break",
+        ),
+    ),
+    Mutant(
+        "rows of a clock that was not set move the watermark",
+        _WATERMARK,
+        "return EARLIEST <= time <= now + _MAX_LEAD",
+        "return time <= now + _MAX_LEAD",
+        _in(
+            _WRONG_CLOCKS,
+            "test_rows_before_2000_that_came_first_do_not_move_the_watermark",
+        ),
+    ),
+    Mutant(
+        "after a break, rows of 2036 count again",
+        _WATERMARK,
+        "merge([*later, *impossible])",
+        "()",
+        _in(
+            _WRONG_CLOCKS,
+            "test_after_a_break_rows_with_impossible_times_do_not_count_again",
+        ),
+    ),
+    Mutant(
+        "of many impossible ends the newest are forgotten",
+        _WATERMARK,
+        "merge(ranges, distances[surplus - 1])",
+        "tuple(ranges[surplus:])",
+        _in("tests/ledger/test_ledger.py", "test_of_many_impossible_ends_the_nearest_are_joined"),
     ),
 )
 
@@ -431,6 +470,53 @@ EACH_CALL_COUNTS_ONCE = (
         _in(
             "tests/ingest/test_call_assembly.py",
             "test_legs_that_turn_up_in_other_polls_are_of_the_same_call",
+        ),
+    ),
+    Mutant(
+        "how long ago a call ended is told by our clock",
+        "cdr_exporter/ingest/call_assembly.py",
+        "newest_end=newest_end,",
+        "newest_end=max(newest_end, int(now.wall)),",
+        _in(
+            _WRONG_CLOCKS,
+            "test_legs_that_come_in_two_polls_after_a_restart_are_one_call",
+        ),
+    ),
+    Mutant(
+        "a counted call is remembered by when it ended",
+        _OPEN_CALLS,
+        "if not (at.catching_up and at.is_old(call.ended_at))",
+        "if not at.is_old(call.ended_at)",
+        _in(
+            _WRONG_CLOCKS,
+            "test_a_counted_call_is_remembered_after_the_clock_was_set_back",
+        ),
+    ),
+    Mutant(
+        "every call of a baseline is remembered",
+        _OPEN_CALLS,
+        "return EARLIEST <= ended_at < self.oldest_end",
+        "return False",
+        _in(_WRONG_CLOCKS, "test_of_a_baseline_only_the_last_calls_are_remembered"),
+    ),
+    Mutant(
+        "one row that is hours ahead makes all calls old",
+        "cdr_exporter/ingest/call_assembly.py",
+        "oldest_end=min(newest_end, now.wall)",
+        "oldest_end=newest_end",
+        _in(
+            _WRONG_CLOCKS,
+            "test_one_row_that_is_hours_ahead_lets_no_call_from_before_the_start_be_forgotten",
+        ),
+    ),
+    Mutant(
+        "the time of remembered calls is lost in a restart",
+        _OPEN_CALLS,
+        "chain(opened, (call.closed_at for call in self.closed.values()))",
+        "opened",
+        _in(
+            _WRONG_CLOCKS,
+            "test_after_a_restart_remembered_calls_are_forgotten_as_soon",
         ),
     ),
     Mutant(

@@ -34,7 +34,7 @@ LEDGER_BY_ID = Ledger(
         RecheckRange(19, 19, 1_699_999_000),
     ),
     rejects=(0, 7, MAX_ID),
-    watermark=Watermark(1_700_000_300, 1_700_000_200, (4, MAX_ID)),
+    watermark=Watermark(1_700_000_300, 1_700_000_200, ((4_000_000_000, 4_000_000_060),)),
     first_read="now",
     below_outliers=20,
 )
