@@ -29,6 +29,7 @@ from .traffic import CALLS_A_DAY
 MAX_ROWS = 10_000_000
 MAX_DAYS = 18_250  # 50 years
 MAX_RATE = 10_000
+MAX_CLOCK_AHEAD = 10**9  # 31 years, either way
 MAX_CALLS_PER_MINUTE = 60_000
 WESTERNMOST, EASTERNMOST = -12, 14  # hours from UTC
 
@@ -176,6 +177,14 @@ def _add_traffic_arguments(parser: argparse.ArgumentParser) -> None:
         help="the office's time zone, for its working day and the displayed time (%(default)s)",
     )
     add(
+        "--clock-ahead",
+        type=_clock_ahead,
+        default=0,
+        metavar="SECONDS",
+        help="by how much its clock is wrong, below 0 behind: the times of all rows and the Date of"
+        " its answers show it (%(default)s)",
+    )
+    add(
         "--time-format",
         choices=TIME_FORMATS,
         default=DEFAULT_TIME_FORMAT,
@@ -263,6 +272,7 @@ def _pbx(args: argparse.Namespace, stop: threading.Event) -> SimulatedPBX:
     pbx = SimulatedPBX(
         office,
         api,
+        clock_ahead=args.clock_ahead,
         days=args.days,
         limit=args.limit,
         upgrade=_upgrade(args),
@@ -360,6 +370,13 @@ def _utc_offset(text: str) -> float:
     if not WESTERNMOST <= number <= EASTERNMOST:
         raise argparse.ArgumentTypeError(f"{text} is not between {WESTERNMOST} and {EASTERNMOST}")
     return number
+
+
+def _clock_ahead(text: str) -> int:
+    number = _number(text)
+    if not abs(number) <= MAX_CLOCK_AHEAD:
+        raise argparse.ArgumentTypeError(f"{text} is more than {MAX_CLOCK_AHEAD:,} seconds off")
+    return round(number)
 
 
 def _number(text: str) -> float:

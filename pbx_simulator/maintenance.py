@@ -104,7 +104,8 @@ class Maintenance:
     def set_clock(self, ahead: int) -> None:
         """Let the PBX's clock be *ahead* seconds of the true time (negative: behind).
 
-        Only new rows show it, tokens do not; a second call is a jump of the clock.
+        New rows and the `Date` of answers show it, tokens do not; a second call is a jump of the
+        clock.
         """
         with self._lock:
             self._clock.ahead = int(ahead)

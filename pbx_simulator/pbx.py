@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .api import API
@@ -57,7 +57,8 @@ class SimulatedPBX:
     answers go wrong, `tokens` decides who may ask, `expected` counts what a correct reader must
     have counted, `request_log` has what was asked, `table` the rows.
 
-    *clock* returns the true time (UTC epoch seconds); nothing else reads a clock. *first_id* is
+    *clock* returns the true time (UTC epoch seconds); nothing else reads a clock. The PBX's own
+    clock is *clock_ahead* seconds ahead of it, or behind where that is negative. *first_id* is
     the id of the oldest row, *limit* the most rows that are kept. With *upgrade* it has newer
     firmware since *upgraded_days* ago. *check_stop* is called often while the history is made up,
     and may raise to end that. ValueError: a setting is invalid.
@@ -69,6 +70,7 @@ class SimulatedPBX:
         api: APISettings = _DEFAULT_API,
         *,
         clock: Callable[[], float] = time.time,
+        clock_ahead: int = 0,
         days: float = 0,
         first_id: int = 1,
         limit: int | None = None,
@@ -89,7 +91,7 @@ class SimulatedPBX:
             api.refresh_seconds,
             lock=self._lock,
         )
-        pbx_clock = PBXClock(clock, office.utc_offset_seconds)
+        self._clock = pbx_clock = PBXClock(clock, office.utc_offset_seconds, clock_ahead)
         self.office = Office(office, self.table, pbx_clock, self._lock, check_stop)
         self.maintenance = Maintenance(self.table, pbx_clock, self._lock)
         listing_faults, request_faults = ListingFaults(), FaultQueue[RequestFault]()
@@ -110,6 +112,7 @@ class SimulatedPBX:
         """Answer one request to the Open API, and log it."""
         with self._lock:
             reply = self._api.answer(request)
+            reply = replace(reply, headers={"Date": self._clock.http_date(), **reply.headers})
         self.request_log.add(request, reply, self._api.endpoint(request))
         return reply
 

@@ -285,6 +285,12 @@ INGEST_DELAY = Family(
     "difference between the PBX's clock and the exporter's.",
     buckets="delay",
 )
+CLOCK_OFFSET = Family(
+    "cdr_exporter_pbx_clock_offset_seconds",
+    GAUGE,
+    "The PBX's clock less the exporter's, from the Date header of its last answer; absent where it "
+    "has none. Counts do not depend on it.",
+)
 LATE_RECORDS = Family(
     "cdr_exporter_late_records_total",
     COUNTER,
@@ -462,6 +468,7 @@ FAMILIES = (
     LAST_SUCCESS,
     POLL_DURATION,
     INGEST_DELAY,
+    CLOCK_OFFSET,
     *EVENT_COUNTERS,
     LINEAGE_SUSPECT,
     BACKLOG,

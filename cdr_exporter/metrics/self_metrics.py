@@ -9,10 +9,18 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable
 
-from .catalogue import FAMILIES, GAUGE, LAST_RECORD, PBX_RECORDS, UTC_OFFSET, Family
+from .catalogue import (
+    CLOCK_OFFSET,
+    FAMILIES,
+    GAUGE,
+    LAST_RECORD,
+    PBX_RECORDS,
+    UTC_OFFSET,
+    Family,
+)
 from .totals import Bounds, Series, Value, zeros
 
-_ABSENT_UNTIL_FIRST_SET = {PBX_RECORDS, LAST_RECORD}
+_ABSENT_UNTIL_FIRST_SET = {PBX_RECORDS, LAST_RECORD, CLOCK_OFFSET}
 _COMPUTED_AT_SCRAPE = {UTC_OFFSET}
 """Computed at each scrape from the time zone, so no value is kept here."""
 
@@ -46,6 +54,13 @@ class SelfMetrics:
     def set(self, family: Family, value: float, *labels: str) -> None:
         """Set the gauge *family* with *labels*."""
         self._gauges[Series(family.name, labels)] = value
+
+    def set_or_remove(self, family: Family, value: float | None) -> None:
+        """Set the gauge *family*, which has no labels; None removes it until it is set again."""
+        if value is None:
+            self._gauges.pop(Series(family.name), None)
+        else:
+            self.set(family, value)
 
     def set_only(self, family: Family, label: str | None) -> None:
         """Set the sample of *label* to 1 and the other known ones of *family* to 0.

@@ -10,6 +10,7 @@
     tls           which certificates are accepted
     token_rules   what follows from the tokens and attempts on record; pure
     failures      which error an HTTP status or an error code becomes
+    http_date     the date that an answer holds, and what it says about the PBX's clock; pure
 
 A module imports only those below it. How tokens are chosen is explained in `login`, how one
 deadline covers a whole request in `transport`.

@@ -74,6 +74,11 @@ class Client:
         """How often the PBX answered each errcode other than 0, to token requests too."""
         return self._transport.errcodes
 
+    @property
+    def clock_offset(self) -> float | None:
+        """By how many seconds the PBX's clock is ahead of ours; None where it does not tell."""
+        return self._transport.clock_offset
+
     def fetch(self, query: CDRQuery) -> CDRAnswer:
         """Return one page of the CDR list; its errcode is always 0. Logs in first where necessary.
 

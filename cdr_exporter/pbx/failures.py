@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from contextlib import suppress
-from email.utils import parsedate_to_datetime
 
 from ..cdr.error_codes import ERROR_CODES, ErrorCode
 from ..errors import PBXError, TryAgain, WaitLong
+from .http_date import parse_http_date
 
 LONGEST_RETRY_AFTER = 3600.0
 """Seconds; a longer Retry-After is taken as this."""
@@ -120,9 +119,8 @@ def parse_retry_after(value: str, now: float) -> float | None:
     seconds: float | None = None
     if re.fullmatch(r"[0-9]+", value):
         seconds = float(value[:9]) if len(value) < 10 else LONGEST_RETRY_AFTER
-    else:
-        with suppress(ValueError, TypeError, OverflowError):
-            seconds = parsedate_to_datetime(value).timestamp() - now
+    elif (date := parse_http_date(value)) is not None:
+        seconds = date - now
     return None if seconds is None else min(max(seconds, 1.0), LONGEST_RETRY_AFTER)
 
 

@@ -47,6 +47,7 @@ from ..settings import TLS
 from . import failures
 from .connection import Cancelled, DeadlineConnection
 from .http_adapter import PLACEHOLDER, DeadlineAdapter
+from .http_date import clock_offset
 from .tls import tls_policy_of
 
 _BLOCK_BYTES = 1 << 16
@@ -83,8 +84,10 @@ class Transport:
 
     *requests* counts the requests of which a byte was sent; *last_was_sent* says whether the last
     one was among them. *errcodes* counts answers by error code; the callers, who decode the
-    answers, report them through `count_errcode`. *root_url* is base_url and api_path. Raises
-    `ConfigError` for an unusable *tls.ca_file*.
+    answers, report them through `count_errcode`. *clock_offset* is by how many seconds the PBX's
+    clock is ahead of ours, from the `Date` of its last answer with HTTP status 200; None where
+    that has none. It is exact to half a second and half of the time that the answer took.
+    *root_url* is base_url and api_path. Raises `ConfigError` for an unusable *tls.ca_file*.
     """
 
     def __init__(
@@ -98,6 +101,7 @@ class Transport:
         self.requests = 0
         self.errcodes: Counter[int] = Counter()
         self.last_was_sent = False
+        self.clock_offset: float | None = None
         self.cancelled = threading.Event()
         self._root_url = root_url
         self._tls_policy = tls_policy_of(tls) if root_url.startswith("https:") else None
@@ -149,7 +153,9 @@ class Transport:
     def _exchange(self, request: APIRequest, connection: DeadlineConnection) -> bytes:
         connection.seconds_left()
         adapter = DeadlineAdapter(connection, self._tls_policy, request.token)
+        began = self._wall()
         response = adapter.send(self._prepared(request), stream=True)
+        middle = (began + self._wall()) / 2
         failure = failures.http_status_error(response.status_code, response.headers, self._wall())
         if failure is not None:
             if self._scheme_hint and response.status_code == _BAD_REQUEST:
@@ -159,6 +165,7 @@ class Transport:
             if isinstance(failure, failures.AccessRefused):
                 failure = failures.AccessRefused(failure.status, _errcode_in(response))
             raise failure
+        self.clock_offset = clock_offset(response.headers.get("Date", ""), middle)
         if response.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
             raise TryAgain("the answer is compressed, which was not asked for", reason="garbled")
         return _read_body(response, request.most_bytes)

@@ -16,6 +16,7 @@ from ..errors import TryAgain
 from ..ledger.page import Page, page_of
 from ..metrics.catalogue import (
     API_ERRORS,
+    CLOCK_OFFSET,
     ERRCODES,
     OTHER_ERRCODE,
     PBX_RECORDS,
@@ -39,6 +40,10 @@ class CDRList(Protocol):
     @property
     def errcodes(self) -> Mapping[int, int]:
         """How often the PBX answered with each errcode other than 0 so far."""
+
+    @property
+    def clock_offset(self) -> float | None:
+        """By how many seconds the PBX's clock is ahead of ours; None where that is unknown."""
 
     def fetch(self, query: CDRQuery) -> CDRAnswer:
         """Return the answer to *query*. Raises `PBXError`."""
@@ -87,6 +92,7 @@ class PageReader:
 
     def _note_costs(self) -> None:
         """Add what the client has sent and received since the last time to our own metrics."""
+        self._self_metrics.set_or_remove(CLOCK_OFFSET, self._cdr_list.clock_offset)
         requests, errcodes = self._cdr_list.requests, Counter(self._cdr_list.errcodes)
         self._self_metrics.add(REQUESTS, by=requests - self._requests)
         for errcode, times in (errcodes - self._errcodes).items():

@@ -87,6 +87,31 @@ def test_the_exporter_holds_the_calls_that_were_made(
         assert exporter.value("cdr_exporter_late_legs_total", "pbx0") == 0
 
 
+@pytest.mark.fault("D14")
+@pytest.mark.parametrize("hours", [3, -3], ids=["ahead", "behind"])
+def test_a_pbx_whose_clock_is_hours_off_is_counted_like_any_other(
+    tmp_path: Path, hours: int
+) -> None:
+    ahead = hours * 3600
+    pbx = SimulatedPBX(api=APISettings(client_secret=SECRET), clock_ahead=ahead, days=1)
+    with serve(pbx) as server:
+        config = write_config(tmp_path, server.base_url, extra="longest_call: 1h\n")
+        with Exporter(config) as exporter:
+            pbx.office.whole_calls(50)
+            eventually("the calls", lambda: calls_shown(exporter) == pbx.expected.outcomes())
+            uid = list(pbx.table)[-1]["uid"]
+        with Exporter(config) as exporter:
+            eventually("the rows", lambda: records_shown(exporter) == pbx.expected.totals())
+            pbx.office.call(uid=uid)
+            late = "cdr_exporter_late_legs_total"
+            eventually("the late leg", lambda: exporter.value(late, "pbx0") == 1)
+            offset = exporter.value("cdr_exporter_pbx_clock_offset_seconds", "pbx0")
+
+            assert offset is not None
+            assert abs(offset - ahead) < 3
+            assert calls_shown(exporter) == pbx.expected.outcomes()
+
+
 def test_start_now_holds_what_came_after(
     tmp_path: Path, pbx: SimulatedPBX, server: PBXServer
 ) -> None:

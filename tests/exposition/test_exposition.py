@@ -37,6 +37,7 @@ from cdr_exporter.exposition import Body, Exposition
 from cdr_exporter.metrics.call_metrics import count_calls, number_zeros
 from cdr_exporter.metrics.catalogue import (
     BUILD_INFO,
+    CLOCK_OFFSET,
     COUNTER,
     FAMILIES,
     HISTOGRAM,
@@ -111,6 +112,7 @@ def full_snapshot(pbx: str = "hq", **fields: Any) -> Snapshot:
     self_metrics.observe(INGEST_DELAY, [3, 4_000_000])
     self_metrics.set(UP, 1)
     self_metrics.set(PBX_RECORDS, 2579)
+    self_metrics.set(CLOCK_OFFSET, -3600.5)
     usual = {
         "own": self_metrics.own,
         "gauges": self_metrics.gauges,

@@ -85,6 +85,10 @@ class Wired:
     def errcodes(self) -> Mapping[int, int]:
         return self.client.errcodes
 
+    @property
+    def clock_offset(self) -> float | None:
+        return self.client.clock_offset
+
     def fetch(self, query: CDRQuery) -> CDRAnswer:
         return self.client.fetch(query)
 

@@ -92,6 +92,10 @@ class Watched:
     def errcodes(self) -> Mapping[int, int]:
         return self.client.errcodes
 
+    @property
+    def clock_offset(self) -> float | None:
+        return self.client.clock_offset
+
     def fetch(self, query: CDRQuery) -> CDRAnswer:
         try:
             return self.client.fetch(query)

@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Histogram
 from cdr_exporter.metrics.catalogue import (
     API_ERRORS,
     AUTH_BLOCKED,
+    CLOCK_OFFSET,
     DELAY_BUCKETS,
     FAMILIES,
     GAUGE,
@@ -43,7 +44,7 @@ def test_every_family_that_is_not_durable_exists_but_those_set_by_a_pbx_or_by_th
         for family in FAMILIES
         if not family.process_wide
         and (family.kind == GAUGE or not family.durable)
-        and family not in {PBX_RECORDS, LAST_RECORD, UTC_OFFSET}
+        and family not in {PBX_RECORDS, LAST_RECORD, CLOCK_OFFSET, UTC_OFFSET}
         for labels in family.known_labels
     }
 
@@ -72,6 +73,16 @@ def test_gauges_are_set(self_metrics: SelfMetrics) -> None:
 
     assert self_metrics.gauges[Series("cdr_up")] == 1
     assert self_metrics.gauges[Series("cdr_pbx_records")] == 2579
+
+
+def test_a_gauge_may_be_removed_until_it_is_set_again(self_metrics: SelfMetrics) -> None:
+    series = Series("cdr_exporter_pbx_clock_offset_seconds")
+    found = []
+    for value in (None, 0.0, None, -3.5):
+        self_metrics.set_or_remove(CLOCK_OFFSET, value)
+        found.append(self_metrics.gauges.get(series))
+
+    assert found == [None, 0.0, None, -3.5]
 
 
 def test_at_most_one_of_a_set_of_reasons_is_1(self_metrics: SelfMetrics) -> None:

@@ -473,6 +473,23 @@ EACH_CALL_COUNTS_ONCE = (
         ),
     ),
     Mutant(
+        "the offset of the PBX's clock goes by the beginning of the request",
+        "cdr_exporter/pbx/transport.py",
+        "middle = (began + self._wall()) / 2",
+        "middle = began",
+        _in(
+            "tests/pbx/test_transport.py",
+            "test_the_date_of_an_answer_tells_by_how_much_the_clock_of_the_pbx_is_ahead",
+        ),
+    ),
+    Mutant(
+        "the offset of the PBX's clock stays when the PBX tells it no more",
+        "cdr_exporter/metrics/self_metrics.py",
+        "self._gauges.pop(Series(family.name), None)",
+        "pass",
+        _in(_WRONG_CLOCKS, "test_the_offset_of_the_clock_is_shown_while_the_pbx_tells_it"),
+    ),
+    Mutant(
         "how long ago a call ended is told by our clock",
         "cdr_exporter/ingest/call_assembly.py",
         "newest_end=newest_end,",

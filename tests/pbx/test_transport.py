@@ -9,14 +9,18 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cdr_exporter.errors import ConfigError, PBXError, TryAgain, WaitLong
 from cdr_exporter.pbx import Cancelled
 from cdr_exporter.pbx.failures import AccessRefused, parse_retry_after, safe_for_log
+from cdr_exporter.pbx.http_date import parse_http_date
 from cdr_exporter.pbx.tls import tls_policy_of
 from cdr_exporter.pbx.transport import APIRequest, Transport
 from cdr_exporter.secret import Secret
@@ -397,6 +401,70 @@ def test_a_status_other_than_200_has_its_reason(
 )
 def test_retry_after_is_seconds_or_a_date_within_bounds(value: str, seconds: float | None) -> None:
     assert parse_retry_after(value, now=100.0) == seconds
+
+
+@pytest.mark.fault("D14")
+@pytest.mark.parametrize("ahead", [0, 3 * 3600, -3 * 3600, 30 * 86_400], ids=lambda n: f"{n}s")
+def test_the_date_of_an_answer_tells_by_how_much_the_clock_of_the_pbx_is_ahead(ahead: int) -> None:
+    """From the middle between request and answer, and from the middle of the second it names."""
+    times = iter([1_700_000_000.0, 1_700_000_004.0])
+    date = formatdate(1_700_000_002 + ahead, usegmt=True)
+    with Wire(say(ok(b"{}", Date=date))) as wire:
+        sender = Transport(wire.url, TLS(), wall=lambda: next(times, 1_700_000_009.0))
+        before = sender.clock_offset
+        sender.send(LIST, 5.0)
+
+    assert before is None
+    assert sender.clock_offset == ahead + 0.5
+
+
+@pytest.mark.fault("D14")
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param({}, id="none"),
+        pytest.param({"Date": ""}, id="empty"),
+        pytest.param({"Date": "soon"}, id="no-date"),
+        pytest.param({"Date": "Tue, 14 Nov 99999999999 22:13:20 GMT"}, id="year"),
+        pytest.param({"Date": "Tue, 99 Nov 2023 22:13:20 GMT"}, id="day"),
+        pytest.param({"Date": "Tue, 14 Nov 2023 22:13:20 +99999999999999999999"}, id="zone"),
+        pytest.param({"Date": "\xff\xfe"}, id="binary"),
+        pytest.param({"Date": "1700000000"}, id="epoch"),
+        pytest.param({"Date": "Tue, " * 8000}, id="long"),
+    ],
+)
+def test_without_a_readable_date_the_offset_of_the_clock_is_unknown(
+    headers: dict[str, str],
+) -> None:
+    date = formatdate(usegmt=True)
+    with Wire(say(ok(b"{}", Date=date)), say(ok(b"{}", **headers))) as wire:
+        sender = transport(wire)
+        bodies = [sender.send(LIST, 5.0)]
+        known = sender.clock_offset
+        bodies.append(sender.send(LIST, 5.0))
+
+    assert bodies == [b"{}", b"{}"]
+    assert known is not None
+    assert sender.clock_offset is None
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        pytest.param("Tue, 14 Nov 2023 22:13:20 GMT", 1_700_000_000.0, id="as-they-are"),
+        pytest.param("Tuesday, 14-Nov-23 22:13:20 GMT", 1_700_000_000.0, id="obsolete"),
+        pytest.param("Tue Nov 14 22:13:20 2023", 1_700_000_000.0, id="asctime-is-utc"),
+        pytest.param("Tue, 14 Nov 2023 23:13:20 +0100", 1_700_000_000.0, id="a-zone"),
+        pytest.param("Thu, 01 Jan 1970 00:00:00 GMT", 0.0, id="clock-not-set"),
+    ],
+)
+def test_a_date_is_read_in_each_of_its_forms(value: str, seconds: float) -> None:
+    assert parse_http_date(value) == seconds
+
+
+@given(st.text(max_size=60) | st.from_regex(r"[A-Z][a-z]{2}, \d+ Nov -?\d+ [\d:]+ [+-]?\w+"))
+def test_no_text_is_more_than_an_unreadable_date(text: str) -> None:
+    assert isinstance(parse_http_date(text), float | None)
 
 
 @pytest.mark.fault("B8")

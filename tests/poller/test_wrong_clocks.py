@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cdr_exporter.errors import TryAgain
+from cdr_exporter.metrics.totals import Series
 
 from ..support.fake_pbx import FakePBX
 from ..support.poller_harness import PollerHarness
@@ -348,6 +349,23 @@ def renumber(it: WrongClock, rows: Iterable[Any]) -> None:
     for row in kept:
         fields = {name: getattr(row, name) for name in row.__struct_fields__}
         it.call(**{name: value for name, value in fields.items() if name not in ("id", "new_id")})
+
+
+# --- the offset ----------------------------------------------------------------------------------
+
+
+def test_the_offset_of_the_clock_is_shown_while_the_pbx_tells_it(tmp_path: Path) -> None:
+    it = WrongClock(tmp_path, ahead=0)
+    series = Series("cdr_exporter_pbx_clock_offset_seconds")
+    shown = []
+    for offset in (None, 7200.25, None, -1e300):
+        it.pbx.clock_offset = offset
+        it.run(30)
+        shown.append(it.last.gauges.get(series))
+    it.store.close()
+
+    assert shown == [None, 7200.25, None, -1e300]
+    assert it.gauge("cdr_up") == 1
 
 
 # --- a day ---------------------------------------------------------------------------------------

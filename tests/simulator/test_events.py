@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
+from email.utils import parsedate_to_datetime
 from time import perf_counter
 from typing import Any
 
@@ -637,6 +638,26 @@ def test_a_wrong_clock_shows_in_new_rows_of_every_origin(
     assert ends[:4] == [NOW, NOW + 3600, NOW + 3600, NOW + 3600]
     assert live
     assert all(NOW + 3600 < end <= NOW + 4200 for end in ends[4:])
+
+
+@pytest.mark.parametrize("ahead", [0, 10_800, -10_800])
+def test_a_wrong_clock_shows_in_the_date_of_answers(ahead: int) -> None:
+    pbx = SimulatedPBX(clock=lambda: NOW, clock_ahead=ahead, days=1)
+    request = HTTPRequest("GET", f"{API_ROOT}/cdr/list", headers=USER_AGENT)
+    before = pbx.answer(request).headers["Date"]
+    pbx.maintenance.set_clock(60)
+    newest = max(row["timestamp"] + row.get("duration", 0) for row in APIUser(pbx).rows())
+
+    assert parsedate_to_datetime(before).timestamp() == NOW + ahead
+    assert parsedate_to_datetime(pbx.answer(request).headers["Date"]).timestamp() == NOW + 60
+    assert NOW + ahead - 86_400 < newest <= NOW + ahead
+
+
+def test_a_clock_beyond_all_dates_breaks_no_answer(pbx: SimulatedPBX, user: APIUser) -> None:
+    pbx.maintenance.set_clock(10**12)
+    answer = pbx.answer(HTTPRequest("GET", f"{API_ROOT}/cdr/list", headers=USER_AGENT))
+
+    assert (answer.status, answer.headers["Date"]) == (200, "")
 
 
 def test_a_wrong_clock_shows_wherever_a_row_shows_a_time(pbx: SimulatedPBX, user: APIUser) -> None:

@@ -19,6 +19,7 @@ class InProcessCDRList:
     def __init__(self, pbx: SimulatedPBX, before_answer: Callable[[], None]) -> None:
         self.requests = 0
         self.errcodes: Counter[int] = Counter()
+        self.clock_offset: float | None = None
         self._pbx = pbx
         self._before_answer = before_answer
 
