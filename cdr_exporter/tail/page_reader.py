@@ -25,6 +25,9 @@ from ..metrics.catalogue import (
 )
 from ..metrics.self_metrics import SelfMetrics
 
+_MOST_OFFSET = 86_400.0
+"""Seconds between the PBX's clock and ours up to which the PBX is believed."""
+
 
 class Stopped(Exception):
     """The program is to end; what was committed until now holds."""
@@ -59,6 +62,16 @@ class PageReader:
         self._clock = clock
         self._requests = cdr_list.requests
         self._errcodes = Counter(cdr_list.errcodes)
+
+    @property
+    def clock_offset(self) -> float:
+        """By how many seconds the PBX's clock is ahead of ours, as far as it is to be believed.
+
+        0 where the PBX does not tell it, and where it is days off: a PBX that is starting may not
+        have set its clock yet.
+        """
+        offset = self._cdr_list.clock_offset
+        return offset if offset is not None and abs(offset) <= _MOST_OFFSET else 0.0
 
     def read(self, query: CDRQuery) -> Page:
         """Return the page that *query* asks for, checked.

@@ -42,8 +42,8 @@ START_PAGE_ROWS = 200
 are still there when others were deleted."""
 
 _CLOCK_TOLERANCE = 300
-"""Seconds by which the PBX's clock and ours may differ where it is decided whether the first
-calls of a PBX ended before we watched it."""
+"""Seconds by which the PBX's clock may be behind what it tells, or behind ours where it tells none,
+where it is decided whether the first calls of a PBX ended before we watched it."""
 
 _MAX_TRIES = 2
 """How often a range is read in vain before its position is forgotten and searched for anew."""
@@ -275,7 +275,9 @@ class Tail:
     @property
     def _empty_at(self) -> int | None:
         """When the table was empty (epoch seconds), by the slowest clock that the PBX may have."""
-        return None if self._empty_since is None else int(self._empty_since) - _CLOCK_TOLERANCE
+        if self._empty_since is None:
+            return None
+        return int(self._empty_since + self._reader.clock_offset) - _CLOCK_TOLERANCE
 
     def _ended_since_empty(self, row: Record) -> bool:
         return self._empty_at is not None and row.ended_at > self._empty_at

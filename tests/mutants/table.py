@@ -490,6 +490,23 @@ EACH_CALL_COUNTS_ONCE = (
         _in(_WRONG_CLOCKS, "test_the_offset_of_the_clock_is_shown_while_the_pbx_tells_it"),
     ),
     Mutant(
+        "an empty list was seen by our clock",
+        "cdr_exporter/tail/tail.py",
+        "self._empty_since + self._reader.clock_offset",
+        "self._empty_since",
+        _in(
+            _WRONG_CLOCKS,
+            "test_the_first_calls_after_an_empty_list_count_by_the_clock_that_the_pbx_tells",
+        ),
+    ),
+    Mutant(
+        "a clock of the PBX that was not set is believed",
+        "cdr_exporter/tail/page_reader.py",
+        "offset is not None and abs(offset) <= _MOST_OFFSET",
+        "offset is not None",
+        _in(_WRONG_CLOCKS, "test_a_clock_that_was_not_set_makes_no_old_rows_new"),
+    ),
+    Mutant(
         "how long ago a call ended is told by our clock",
         "cdr_exporter/ingest/call_assembly.py",
         "newest_end=newest_end,",

@@ -351,6 +351,39 @@ def renumber(it: WrongClock, rows: Iterable[Any]) -> None:
         it.call(**{name: value for name, value in fields.items() if name not in ("id", "new_id")})
 
 
+# --- the first calls of a new PBX ----------------------------------------------------------------
+
+
+@pytest.mark.fault("D14")
+@pytest.mark.parametrize("ahead", [0, 12 * HOUR, -12 * HOUR])
+def test_the_first_calls_after_an_empty_list_count_by_the_clock_that_the_pbx_tells(
+    tmp_path: Path, ahead: int
+) -> None:
+    it = WrongClock(tmp_path, ahead=ahead)
+    it.pbx.clock_offset = ahead + 0.3
+    it.run(60)
+    it.leg("from-before", ANSWER, ago=HOUR)
+    it.leg("first", ANSWER)
+    it.run(150)
+    it.store.close()
+
+    assert (it.counted, it.calls) == (1, 1)
+
+
+@pytest.mark.fault("D14")
+def test_a_clock_that_was_not_set_makes_no_old_rows_new(tmp_path: Path) -> None:
+    """A PBX that is starting may show an empty list, and a time of 1970, for a while."""
+    it = WrongClock(tmp_path, ahead=0)
+    it.pbx.clock_offset = -it.clock.wall
+    it.run(60)
+    for ago in range(30 * DAY, DAY, -DAY):
+        it.leg(f"old-{ago}", ANSWER, ago=ago)
+    it.run(150)
+    it.store.close()
+
+    assert (it.counted, it.calls) == (0, 0)
+
+
 # --- the offset ----------------------------------------------------------------------------------
 
 
