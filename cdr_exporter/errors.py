@@ -67,6 +67,13 @@ class TryAgain(PBXError):
         self.retry_after = retry_after
 
 
+class PageTooLarge(TryAgain):
+    """The answer to a query of the CDR list is too large; one that asks for less may not be."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, reason="too_large")
+
+
 class WaitLong(PBXError):
     """Only a person can remove the cause: wait *first* seconds, doubling up to *most* seconds."""
 

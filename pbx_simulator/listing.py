@@ -32,6 +32,7 @@ Query = Mapping[str, Any]
 """`page`, `page_size`, `sort_by`, `order_by` and `generation` ("" for none), all checked."""
 
 _KEPT_REPLIES = 32
+_LARGEST_KEPT = 1 << 20  # bytes of a reply's body
 
 
 class CDRListing:
@@ -103,6 +104,8 @@ class CDRListing:
         return next(reversed(self._sent), ())
 
     def _remember(self, query: Query, reply: HTTPReply) -> None:
+        if len(reply.body) > _LARGEST_KEPT:
+            return
         key = tuple(query.values())
         self._sent[key] = reply
         self._sent.move_to_end(key)

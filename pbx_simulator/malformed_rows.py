@@ -10,6 +10,7 @@ that. A kind is a name, so that the control path can ask for it.
     no-object   the row is a string; row-null: it is null
     digits-5000 an integer of 5,000 digits; nesting-100k: 100,000 nested lists. A page with
                 either cannot be parsed at all
+    giant       a text of 17 MiB: the row is longer than any answer that a reader may take
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ def _with(**fields: Any) -> MalformRow:
 
 def _without_id(row: Row) -> Row:
     return {name: row[name] for name in row if name != "id"}
+
+
+def _giant(row: Row) -> Row:
+    return {**row, "record_file": "R" * (17 << 20)}
 
 
 def _digits(row: Row) -> Row:
@@ -68,5 +73,6 @@ ROW_KINDS: dict[str, MalformRow] = {
     "no-object": lambda _: "row",
     "row-null": lambda _: None,
     "digits-5000": _with(duration=RawJSON("1" * 5000)),
+    "giant": _giant,
     "nesting-100k": _with(record_file=RawJSON("[" * 100_000 + "]" * 100_000)),
 }

@@ -327,7 +327,7 @@ REJECTED_RECORDS = Family(
     "cdr_exporter_rejected_records_total",
     COUNTER,
     "CDR rows rejected as malformed, by reason: id (unusable id), number (a time that is no whole "
-    "number), shape (not a JSON object).",
+    "number), shape (not a JSON object, or too large to be read).",
     ("reason",),
     durable=True,
     known=REJECTIONS,

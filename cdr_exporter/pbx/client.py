@@ -20,7 +20,7 @@ from pathlib import Path
 from ..cdr import CDRAnswer, GarbledAnswer, decode, largest_answer
 from ..cdr.contract import DATA_NOT_FOUND, SUCCESS, CDRQuery
 from ..cdr.error_codes import ERROR_CODES
-from ..errors import PBXError, TryAgain
+from ..errors import PageTooLarge, PBXError, TryAgain
 from ..secret import Secret
 from ..settings import PBX
 from . import failures
@@ -82,7 +82,8 @@ class Client:
     def fetch(self, query: CDRQuery) -> CDRAnswer:
         """Return one page of the CDR list; its errcode is always 0. Logs in first where necessary.
 
-        Raises `TryAgain` or `WaitLong`, nothing else. A fetch takes one HTTP request, or up to
+        Raises `TryAgain` or `WaitLong`, nothing else; `PageTooLarge`, which is a `TryAgain`, where
+        the answer is too large for the rows asked for. A fetch takes one HTTP request, or up to
         six when the tokens were lost; each has its own `request_timeout` seconds.
         """
         with self._request_lock:
@@ -133,11 +134,14 @@ class Client:
             self._transport.count_errcode(error.errcode or SUCCESS)
             return error
         except GarbledAnswer as error:
-            problem = str(error)
+            failure = TryAgain(str(error), reason="garbled")
+        except TryAgain as error:
+            # Told apart from a login with such an answer, which no smaller query helps against.
+            failure = PageTooLarge(str(error)) if error.reason == "too_large" else error
         else:
             self._transport.count_errcode(answer.errcode)
             return replace(answer, errmsg=failures.safe_for_log(answer.errmsg))
-        raise TryAgain(problem, reason="garbled")
+        raise failure
 
     def _access_error(self, refused: AccessRefused) -> PBXError:
         if refused.errcode is not None and refused.errcode in ERROR_CODES:

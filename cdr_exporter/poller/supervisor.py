@@ -150,7 +150,7 @@ class Supervisor:
         try:
             Poller(
                 self._pbx,
-                PageReader(self._client, self._self_metrics, self._clock),
+                PageReader(self._client, self._self_metrics, self._clock, self._pbx.name),
                 store,
                 call_rules=self._call_rules,
                 self_metrics=self._self_metrics,

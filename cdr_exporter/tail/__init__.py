@@ -34,24 +34,31 @@ what it costs the PBX. When two reads of a range brought nothing, the positions 
 it is searched for anew: a range to be rechecked at once, an unread one in the next poll, which
 fails as `garbled` if that brings nothing either.
 
-    tail           the steps of one poll, and the first start
-    missing_ids    2, 10: are there rows that the order by id does not show?
-    lineage        5: is it the table we know? Reads through `anchor_search`
-    anchor_search  5: where is the nearest row that we remember?
-    read_plan      7, 8: which page holds a range?
-    page_size      7, 8: how many rows to ask for at a position
-    end_of_list    7, 8: which page is the last one, where `total_number` does not say?
-    page_reader    all: one request at a time, checked and its cost noted
+Rows that are too large
+-----------------------
+An answer may be so long and no longer. One row can be longer, and then every page with it. So each
+page that is too large is read in parts around the row, and the row is rejected: see
+`oversized_rows`. Nothing but `page_reader` knows of it; to all others it is one page.
+
+    tail            the steps of one poll, and the first start
+    missing_ids     2, 10: are there rows that the order by id does not show?
+    lineage         5: is it the table we know? Reads through `anchor_search`
+    anchor_search   5: where is the nearest row that we remember?
+    read_plan       7, 8: which page holds a range?
+    page_size       7, 8: how many rows to ask for at a position
+    end_of_list     7, 8: which page is the last one, where `total_number` does not say?
+    page_reader     all: one request at a time, checked and its cost noted
+    oversized_rows  all: how a page is read around rows that are too large
 
 What may be forgotten
 ---------------------
-Everything here is forgotten with the process, and no row is counted twice for it. `ReadPlan` and
-`EndOfList` (positions, sizes, the end of the list) may be forgotten at any time: that costs
-requests. Without the first sight of another table (`LineageCheck`) it takes two polls more to be
-confirmed. Two things are wanted once, and better not forgotten before: since when all rows had ids
-(`MissingIdDetector.all_had_ids_at`), without which fewer rows without id are looked for; and that
-the list was seen empty before the first row (`Tail`), without which the first rows with
-`start: now` count as there before.
+Everything here is forgotten with the process, and no row is counted twice for it. `ReadPlan`,
+`EndOfList` and `OversizedPlaces` (positions, sizes, the end of the list) may be forgotten at any
+time: that costs requests. Without the first sight of another table (`LineageCheck`) it takes two
+polls more to be confirmed. Two things are wanted once, and better not forgotten before: since when
+all rows had ids (`MissingIdDetector.all_had_ids_at`), without which fewer rows without id are
+looked for; and that the list was seen empty before the first row (`Tail`), without which the first
+rows with `start: now` count as there before.
 
 What must not be forgotten is in the ledger, which is committed with the counts: which rows are
 processed, and what is unread. No ledger may take its place but one that `Ledger.judge`,

@@ -114,7 +114,8 @@ class EndOfList:
 
     def _note_partial_page(self, page: Page) -> Page:
         end = page.offset + page.size
-        if page.lowest != self._end_key:
+        # Rejected rows without an id have no key: of a page of only such rows, the place tells.
+        if page.lowest != self._end_key and (page.highest or end != self._end_position):
             self._forget()
             self._end_key = page.lowest
         if self._empty_position is not None and end < self._empty_position:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cdr_exporter.cdr.contract import CDRQuery
-from cdr_exporter.errors import TryAgain, WaitLong
+from cdr_exporter.errors import PageTooLarge, TryAgain, WaitLong
 from cdr_exporter.pbx import Cancelled
 from cdr_exporter.pbx.client import LARGE_BYTES, LARGE_DECODE
 from cdr_exporter.secret import Secret
@@ -80,12 +80,21 @@ def test_an_answer_that_is_not_the_contracts_json_is_garbled(
 def test_a_giant_row_is_too_large_where_few_rows_are_asked_for(harness: ClientHarness) -> None:
     harness.server.rows = [{"id": 2, "uid": "x" * 500_000}, {"id": 1}]
     client = harness.client()
+    error = failure(client)
 
-    assert failure(client).reason == "too_large"
+    assert (type(error), error.reason) == (PageTooLarge, "too_large")
 
     answer = client.fetch(CDRQuery(page=1, page_size=50, sort_by="id", order_by="desc"))
 
     assert [row.id for row in answer.rows] == [2, 1]
+
+
+@pytest.mark.fault("B6")
+def test_a_login_whose_answer_is_too_large_is_no_page_that_is(harness: ClientHarness) -> None:
+    harness.server.says["get_token"] = [ok(b" " * 100_000)]
+    error = failure(harness.client())
+
+    assert (type(error), error.reason) == (TryAgain, "too_large")
 
 
 @pytest.mark.fault("C23")

@@ -39,6 +39,7 @@ from cdr_exporter.tail.page_reader import PageReader
 from ..support.counts import counted, observed
 from ..support.fake_pbx import Backup, FakePBX
 from ..support.memory_store import MemoryStore
+from ..support.oversized import OVERSIZED, refuse_oversized
 from ..support.rows import BOUNDS
 
 LATE_WINDOW = 600.0
@@ -50,7 +51,8 @@ REJECTED = "rejected"
 
 
 def reject_some(query: CDRQuery, answer: CDRAnswer) -> CDRAnswer:
-    """Return *answer* with the malformed rows as the decoder gives them."""
+    """Return *answer* with the malformed rows as the decoder gives them, if it is not too large."""
+    refuse_oversized(query, answer)
     bad = [row for row in answer.rows if row.record_file.startswith(REJECTED)]
     rejected = [Rejected("number", row.fingerprint, row.id) for row in bad]
     good = [row for row in answer.rows if not row.record_file.startswith(REJECTED)]
@@ -292,6 +294,15 @@ class ExactlyOnce(RuleBasedStateMachine):
         if rejected or start != "now":
             self.excused.add(row["record_file"])
         self.pbx.insert(row_id, **row)
+
+    @rule(times=st.integers(1, 2))
+    def rows_are_too_large(self, times: int) -> None:
+        """They end as calls do, and no answer can hold one."""
+        for _ in range(times):
+            row = self.row()
+            self.excused.add(f"{OVERSIZED}-{self.serial}")
+            end = self.pbx.call_without_id if self.share_without_id == 1 else self.pbx.call
+            end(**{**row, "record_file": f"{OVERSIZED}-{self.serial}"})
 
     @rule(skipped=st.integers(1, 3))
     def ids_are_rolled_back(self, skipped: int) -> None:

@@ -535,7 +535,7 @@ def test_a_malformed_row_is_sent_so_and_its_neighbours_are_not(
 
 
 def test_every_kind_of_malformed_row_is_tested(pbx: SimulatedPBX) -> None:
-    special = {"duration-nan", "no-object", "row-null", "digits-5000", "nesting-100k"}
+    special = {"duration-nan", "no-object", "row-null", "digits-5000", "nesting-100k", "giant"}
 
     assert set(ROW_KINDS) == set(MALFORMED) | special
 
@@ -560,6 +560,19 @@ def test_a_page_can_be_beyond_parsing(
     with pytest.raises(error):
         user.page()
     assert user.ids(page=2, page_size=1) == [1]
+
+
+def test_a_giant_row_has_17_mib_and_an_answer_with_it_is_not_kept(
+    pbx: SimulatedPBX, user: APIUser
+) -> None:
+    pbx.office.calls(3)
+    pbx.faults.malform_row("giant", row=2)
+    before = user.cdr_list(page=1, page_size=1).body
+    answer = user.cdr_list(page=1, page_size=3).body
+    pbx.faults.stale()
+
+    assert len(answer) > 17 << 20
+    assert user.cdr_list(page=1, page_size=3).body == before
 
 
 @pytest.mark.parametrize(("kind", "value"), [("no-object", "row"), ("row-null", None)])
