@@ -154,10 +154,13 @@ class Reading:
         oversized_at = self._places.next_at(self._position, self._order)
         if oversized_at is not None:
             most = min(most, oversized_at - self._position)
+        # Where nothing was readable yet, it may be that nothing is: that is to be known soon.
+        nothing_yet = not self._totals
         if self._position < self._too_large_until:
-            # Where nothing was readable yet, it may be that nothing is: that is to be known soon.
-            divisor = 2 if self._totals else 4
+            divisor = 4 if nothing_yet else 2
             most = min(most, (self._too_large_until - self._position) // divisor)
+        elif nothing_yet and self._unnamed:
+            most = 1
         return next((size for size in range(most, 1, -1) if self._position % size == 0), 1)
 
     # --- what came of it -------------------------------------------------------------------------

@@ -10,6 +10,9 @@ from .mutant import Mutant
 _LEDGER = "cdr_exporter/ledger/ledger.py"
 _LINEAGE_CHECK = "cdr_exporter/tail/lineage.py"
 _END_OF_LIST = "cdr_exporter/tail/end_of_list.py"
+_OVERSIZED_ROWS = "cdr_exporter/tail/oversized_rows.py"
+_OVERSIZED_TESTS = "tests/tail/test_oversized_rows.py"
+_PAGE_READER = "cdr_exporter/tail/page_reader.py"
 _MISSING_IDS = "cdr_exporter/tail/missing_ids.py"
 _STORE = "cdr_exporter/store/store.py"
 _LEDGER_ROWS = "cdr_exporter/store/ledger_rows.py"
@@ -664,11 +667,121 @@ THE_PREVIEW_IS_TRUE_AND_SHOWS_NOBODY = (
     ),
 )
 
+ROWS_ARE_READ_AROUND_ONE = (
+    Mutant(
+        "a row is missed when others are deleted between two parts",
+        _OVERSIZED_ROWS,
+        "return all(earlier <= later for earlier, later in pairwise(totals))",
+        "return True",
+        _in(_OVERSIZED_TESTS, "test_a_list_that_changes_meanwhile_hides_no_row"),
+    ),
+    Mutant(
+        "without a total one reading in parts is believed",
+        _OVERSIZED_ROWS,
+        "return before is not None and list(before._identities()) == list(self._identities())",
+        "return True",
+        _in(_OVERSIZED_TESTS, "test_a_list_that_changes_meanwhile_hides_no_row"),
+    ),
+    Mutant(
+        "rows that come in two parts come twice",
+        _OVERSIZED_ROWS,
+        "if not self._rows:",
+        "if True:",
+        _in(_OVERSIZED_TESTS, "test_a_list_that_changes_meanwhile_hides_no_row"),
+    ),
+    Mutant(
+        "a row is missed when it changes places with one of the next part",
+        _OVERSIZED_ROWS,
+        "if self._shifted or self._may_have_changed_places():",
+        "if self._shifted:",
+        _in(_OVERSIZED_TESTS, "test_by_time_rows_of_one_second_that_change_places_hide_none"),
+    ),
+    Mutant(
+        "an oversized row is another one when rows were added above it",
+        _OVERSIZED_ROWS,
+        "self._order.identity(below) if below is not None else 0",
+        "position",
+        _in(
+            _OVERSIZED_TESTS,
+            "test_it_is_rejected_once_while_rows_come_and_the_program_starts_again",
+        ),
+    ),
+    Mutant(
+        "two oversized rows beside each other are the same",
+        _OVERSIZED_ROWS,
+        "number * _SPREAD",
+        "_SPREAD",
+        _in(_OVERSIZED_TESTS, "test_each_of_several_rows_is_rejected_at_its_place"),
+    ),
+    Mutant(
+        "an oversized row that moves down while it is looked for is two",
+        _OVERSIZED_ROWS,
+        "self._shifted |= grown and met_twice",
+        "pass",
+        _in(
+            _OVERSIZED_TESTS,
+            "test_it_is_rejected_once_though_it_moves_down_while_it_is_looked_for",
+        ),
+    ),
+    Mutant(
+        "oversized rows are searched for anew in each poll",
+        _OVERSIZED_ROWS,
+        "self._places.note(position, self._order)",
+        "pass",
+        _in(
+            _OVERSIZED_TESTS,
+            "test_a_poll_with_the_row_on_its_first_page_asks_for_each_other_row_once",
+        ),
+    ),
+    Mutant(
+        "oversized rows stay where they were when rows are added",
+        _OVERSIZED_ROWS,
+        "if grown > 0:",
+        "if False:",
+        _in(_OVERSIZED_TESTS, "test_a_row_added_above_it_does_not_start_the_search_anew"),
+    ),
+    Mutant(
+        "one page may cost any number of requests",
+        _OVERSIZED_ROWS,
+        " or self.requests == _MOST_REQUESTS",
+        "",
+        _in(_OVERSIZED_TESTS, "test_one_page_never_costs_more_than_60_requests"),
+    ),
+    Mutant(
+        "where nothing is readable the search goes on",
+        _PAGE_READER,
+        "if reading.in_vain == reading.requests == MOST_IN_VAIN:",
+        "if False:",
+        _in(_OVERSIZED_TESTS, "test_where_every_answer_is_too_large_a_poll_asks_ten_times"),
+    ),
+    Mutant(
+        "the PBX does not rest between two parts",
+        _PAGE_READER,
+        "if rest or reading.requests:",
+        "if rest:",
+        _in(
+            _OVERSIZED_TESTS,
+            "test_the_pbx_rests_before_each_part_and_nothing_is_asked_for_at_the_end",
+        ),
+    ),
+    Mutant(
+        "a page of rejected rows alone starts the proof of the end anew",
+        _END_OF_LIST,
+        " and (page.highest or end != self._end_position)",
+        "",
+        _in(
+            _OVERSIZED_TESTS,
+            "test_a_short_list_whose_oldest_row_is_malformed_ends_without_a_total",
+        ),
+    ),
+)
+
 MUTANTS: tuple[Mutant, ...] = (
     *EACH_ROW_COUNTS_ONCE,
     *LINEAGE,
     *THE_ORDER_CHANGES,
     *THE_LIST_ENDS,
+    *ROWS_ARE_READ_AROUND_ONE,
     *COMMIT_THEN_PUBLISH,
     *EACH_CALL_COUNTS_ONCE,
     *THE_PREVIEW_IS_TRUE_AND_SHOWS_NOBODY,
