@@ -45,8 +45,9 @@ from ..cdr import MAX_ID, CDRAnswer, GarbledAnswer, Record, Rejected
 from ..cdr.contract import CDRQuery
 from ..ledger.order import BY_ID, BY_TIME, ORDER_BY_FIELD, Order
 
-MOST_IN_VAIN = 10
-"""A reading is given up when so many answers were too large and none was not."""
+_MOST_IN_VAIN = 10
+"""A first page is given up when so many answers were too large and none was not: the PBX may answer
+so to everything. Any other page comes after a first page that was readable."""
 
 _MOST_REQUESTS = 60
 """The most requests of one reading. Where these do not do, the page ends early, as if the PBX had
@@ -105,13 +106,12 @@ class Reading:
     """One reading of the rows that *query* asks for: of one part, or of as many as it takes.
 
     The caller sends `next_part` until there is none, and after each says what came of it.
-    *oversized* are the rows of that kind; *requests* and *in_vain* how many parts were asked for,
-    and how many of them were too large.
+    *oversized* are the rows of that kind, *requests* how many parts were asked for.
     """
 
     def __init__(self, query: CDRQuery, places: OversizedPlaces) -> None:
         self.oversized: list[OversizedRow] = []
-        self.requests = self.in_vain = 0
+        self.requests = 0
         self._query = query
         self._order = ORDER_BY_FIELD[query.sort_by or BY_ID.sort_by]
         self._places = places
@@ -133,6 +133,12 @@ class Reading:
         """All parts as one answer, with the total of the first; what comes twice is left out."""
         total = None if None in self._totals else next(iter(self._totals), None)
         return CDRAnswer(errcode=0, total=total, rows=self._rows, rejected=self._rejected)
+
+    @property
+    def is_in_vain(self) -> bool:
+        """Whether so many parts were too large, and none was not, that it is to be given up."""
+        most = _MOST_REQUESTS if self._query.offset else _MOST_IN_VAIN
+        return not self._totals and self.requests >= most
 
     @property
     def _size(self) -> int:
@@ -168,7 +174,6 @@ class Reading:
     def note_too_large(self) -> None:
         """Note that the answer to the last part was too large."""
         self.requests += 1
-        self.in_vain += 1
         self._too_large_until = self._position + self._part_size
         if self._part_size == 1:
             self._unnamed.append(self._position)

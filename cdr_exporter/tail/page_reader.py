@@ -27,7 +27,7 @@ from ..metrics.catalogue import (
     ROWS_FETCHED,
 )
 from ..metrics.self_metrics import SelfMetrics
-from .oversized_rows import MOST_IN_VAIN, OversizedPlaces, Reading
+from .oversized_rows import OversizedPlaces, Reading
 
 _MOST_READINGS = 3
 """How often a page is read in parts until they are one slice of the list."""
@@ -136,7 +136,7 @@ class PageReader:
                 reading.note(self._fetch(part))
             except PageTooLarge:
                 reading.note_too_large()
-                if reading.in_vain == reading.requests == MOST_IN_VAIN:
+                if reading.is_in_vain:
                     raise
 
     def _fetch(self, query: CDRQuery) -> CDRAnswer:

@@ -750,9 +750,19 @@ ROWS_ARE_READ_AROUND_ONE = (
     Mutant(
         "where nothing is readable the search goes on",
         _PAGE_READER,
-        "if reading.in_vain == reading.requests == MOST_IN_VAIN:",
+        "if reading.is_in_vain:",
         "if False:",
         _in(_OVERSIZED_TESTS, "test_where_every_answer_is_too_large_a_poll_asks_ten_times"),
+    ),
+    Mutant(
+        "a page that begins with many oversized rows is never read",
+        _OVERSIZED_ROWS,
+        "_MOST_REQUESTS if self._query.offset else _MOST_IN_VAIN",
+        "_MOST_IN_VAIN",
+        _in(
+            _OVERSIZED_TESTS,
+            "test_a_page_below_the_first_that_begins_with_many_of_them_is_read_too",
+        ),
     ),
     Mutant(
         "the PBX does not rest between two parts",

@@ -176,6 +176,16 @@ def test_a_page_with_too_many_of_them_ends_early_and_the_next_ones_go_on(
     assert (it.counted, it.gauge("cdr_exporter_backlog")) == (readable(pbx), 0)
 
 
+def test_a_page_below_the_first_that_begins_with_many_of_them_is_read_too() -> None:
+    pbx = FakePBX()
+    pbx.call(100)
+    make_oversized(pbx, *range(20, 36))
+    page = reader_of(pbx).read(query(2, 20))
+
+    assert [100 - row.id for row in page.rows] == [36, 37, 38, 39]
+    assert len(page.rejected) == 16
+
+
 def test_one_page_never_costs_more_than_60_requests() -> None:
     pbx = FakePBX()
     pbx.call(600)
