@@ -9,7 +9,9 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from .panels import DATA_SOURCE, JSON, heading
+from .panels import DATA_SOURCE, JSON, heading, with_legend_placed
+from .promql import PBX
+from .styles import RED
 
 TAG = "cdr-exporter"
 
@@ -50,7 +52,9 @@ VARIABLES = {
 class Dashboard:
     """One dashboard; *variables* are keys of `VARIABLES`, a text in *rows* is a heading.
 
-    *start* is the beginning of its time range, such as `now-7d`.
+    *handed_on* are variables that no panel uses: they are not shown, but what was chosen for them
+    elsewhere is kept for the dashboard that is visited next.
+    *start* is the beginning of its time range, such as `now-24h`.
     """
 
     uid: str
@@ -60,6 +64,7 @@ class Dashboard:
     refresh: str
     rows: Sequence[PanelRow | str]
     variables: Sequence[str] = ("pbx", "trunk", "call_type")
+    handed_on: Sequence[str] = ()
 
     @property
     def file_text(self) -> str:
@@ -83,10 +88,16 @@ class Dashboard:
             "weekStart": "",
             "fiscalYearStartMonth": 0,
             "liveNow": False,
-            "annotations": {"list": []},
+            "annotations": {"list": [_not_reached()]},
             "links": [_links()],
             "timepicker": {},
-            "templating": {"list": [_data_source(), *map(_variable, self.variables)]},
+            "templating": {
+                "list": [
+                    _data_source(),
+                    *(_variable(name, hide=_SHOWN) for name in self.variables),
+                    *(_variable(name, hide=_NOT_SHOWN) for name in self.handed_on),
+                ]
+            },
             "panels": [
                 {"id": number, **panel} for number, panel in enumerate(placed(self.rows), 1)
             ],
@@ -100,7 +111,8 @@ def placed(rows: Sequence[PanelRow | str]) -> Iterator[JSON]:
         row = panel_row(1, heading(each)) if isinstance(each, str) else each
         left = 0
         for panel, width in zip(row.panels, row.widths, strict=True):
-            yield {**panel, "gridPos": {"x": left, "y": top, "w": width, "h": row.height}}
+            place = {"x": left, "y": top, "w": width, "h": row.height}
+            yield {**with_legend_placed(panel, width), "gridPos": place}
             left += width
         top += row.height
 
@@ -117,6 +129,29 @@ def _links() -> JSON:
         "includeVars": True,
         "keepTime": True,
         "targetBlank": False,
+    }
+
+
+def _not_reached() -> JSON:
+    """Return what marks in all panels over time where a PBX was not reached, mostly.
+
+    Bars are missing there or 0 though calls were made. Grafana looks where it is above 0; older
+    versions read the query from the annotation itself.
+    """
+    unreached = f"1 - min by (pbx) (avg_over_time(cdr_up{{{PBX}}}[$__interval]))"
+    query = {"expr": f"({unreached}) > 0.5", "refId": "Anno"}
+    return {
+        "name": "PBX not reached",
+        "datasource": DATA_SOURCE,
+        "enable": True,
+        "hide": False,
+        "iconColor": RED,
+        "expr": query["expr"],
+        "step": _ANNOTATION_STEP,
+        "titleFormat": "{{pbx}} not reached",
+        "textFormat": "Its calls of this time are counted once it answers.",
+        "tagKeys": "pbx",
+        "target": {**query, "interval": _ANNOTATION_STEP, "instant": False, "range": True},
     }
 
 
@@ -137,7 +172,11 @@ def _data_source() -> JSON:
     }
 
 
-def _variable(name: str) -> JSON:
+_SHOWN, _NOT_SHOWN = 0, 2
+_ANNOTATION_STEP = "5m"
+
+
+def _variable(name: str, *, hide: int) -> JSON:
     label, series = VARIABLES[name]
     return {
         "name": name,
@@ -152,7 +191,7 @@ def _variable(name: str) -> JSON:
         # A pattern, not the list of values when the page was opened: trunks come and go.
         "allValue": ".*",
         "current": {"selected": True, "text": ["All"], "value": ["$__all"]},
-        "hide": 0,
+        "hide": hide,
         "options": [],
         "regex": "",
         "skipUrlSync": False,

@@ -5,9 +5,12 @@ from __future__ import annotations
 from .dashboard import Dashboard, panel_row
 from .panels import (
     AGO,
+    FINE,
     NEVER_STYLES,
+    NONE_SEEN,
+    PLAIN,
     SECONDS,
-    SHORT,
+    TIME,
     Column,
     bars,
     lines,
@@ -16,19 +19,28 @@ from .panels import (
     table,
     timeline,
 )
-from .promql import BAR_WIDTH, HOUR, PBX, TIME_RANGE, Histogram, increase, total
+from .promql import (
+    BAR,
+    HOUR,
+    PBX,
+    TIME_RANGE,
+    Histogram,
+    Window,
+    increase,
+    only_seen,
+    total,
+)
 from .styles import (
     ACCESS_STYLES,
-    GREEN,
     KNOWN_TABLE_STYLES,
+    NO_EXPORTER,
+    NONE_YET,
     ORANGE,
     REACHED_STYLES,
     RED,
     WRITTEN_STYLES,
+    Style,
 )
-
-NO_EXPORTER = "No exporter"
-STEP = "15m"
 
 DELAY = Histogram("cdr_exporter_ingest_delay_seconds", PBX)
 
@@ -40,57 +52,61 @@ def gauge(name: str) -> str:
     return f"max by (pbx) ({name}{{{PBX}}})"
 
 
-def events(name: str, window: str = BAR_WIDTH, *labels: str) -> str:
+def events(name: str, window: Window = BAR, *labels: str) -> str:
     """Return by how much the counter *name* rose in *window*."""
     return total(increase(name, window, PBX), *labels)
 
 
+def kinds(name: str, label: str) -> str:
+    """Return by how much the counter *name* rose in each bar, of each kind that was seen."""
+    return only_seen(events(name, BAR, label), name, label)
+
+
 NOW = panel_row(
-    5,
+    4,
     stat(
         "PBXs not reached",
         "How many PBXs did not answer their last poll as they should. Their calls are "
         "counted once they answer.",
         f"sum(1 - cdr_up{{{PBX}}})",
-        color=GREEN,
         alarm=RED,
         decimals=0,
         no_value=NO_EXPORTER,
     ),
     stat(
-        "Kept out",
+        "Access refused",
         "How many PBXs refuse the exporter until somebody acts: see the reasons below.",
         f"sum(max by (pbx) (cdr_exporter_auth_blocked{{{PBX}}}))",
-        color=GREEN,
         alarm=RED,
         decimals=0,
         no_value=NO_EXPORTER,
     ),
     stat(
-        "Longest since a success",
-        "Seconds since the last successful poll of the PBX that waits longest. It should "
-        "not be much more than poll_interval.",
+        "Since last success",
+        "Since the last successful poll of the PBX that waits longest, as hours:minutes:seconds. "
+        "It should not be much more than poll_interval.",
         f"max({SINCE_SUCCESS})",
-        unit=SECONDS,
-        decimals=0,
-        no_value="None yet",
+        unit=TIME,
+        no_value=NONE_YET,
     ),
     stat(
         "Rows to catch up",
         "Rows that are still to be read, at most, of all PBXs. Above 0 after a downtime, "
         "and then it falls. Where rows have no id, seconds.",
         f"sum(cdr_exporter_backlog{{{PBX}}})",
-        color=GREEN,
         alarm=ORANGE,
         decimals=0,
         no_value=NO_EXPORTER,
     ),
+)
+
+COUNTED = panel_row(
+    4,
     stat(
-        "State not written",
-        "How many state files could not be written at the last commit. Nothing new is "
-        "counted of these PBXs until they can.",
+        "State files failing",
+        "How many PBXs have a state file that could not be written at the last commit. Nothing new "
+        "is counted of these PBXs until it can.",
         f"sum(1 - cdr_exporter_state_write_ok{{{PBX}}})",
-        color=GREEN,
         alarm=RED,
         decimals=0,
         no_value=NO_EXPORTER,
@@ -100,10 +116,26 @@ NOW = panel_row(
         "Rows in the time shown that could not be counted, since they were no call records "
         "that anybody could read.",
         events("cdr_exporter_rejected_records_total", TIME_RANGE),
-        color=GREEN,
         alarm=RED,
         decimals=0,
         no_value=NO_EXPORTER,
+    ),
+    stat(
+        "Unclear callees",
+        "Legs in the time shown of which number and name do not tell alike who was called: if "
+        "there are many, set number_plan in exporter.yml.",
+        events("cdr_exporter_unrecognised_callees_total", TIME_RANGE),
+        alarm=ORANGE,
+        decimals=0,
+        no_value=NO_EXPORTER,
+    ),
+    stat(
+        "Version",
+        "The version of the exporter. Empty where each PBX is scraped as a target of its own.",
+        "count by (version) (cdr_exporter_build_info)",
+        unit=PLAIN,
+        legend="{{version}}",
+        no_value=Style(NO_EXPORTER.color, "Not scraped"),
     ),
 )
 
@@ -111,39 +143,44 @@ SIDE_BY_SIDE = panel_row(
     9,
     table(
         "PBXs side by side",
-        "One row for each PBX; a click on a heading sorts. Cost is of the last hour: what "
-        "the PBX had to answer. State reset: when its counters began anew.",
+        "One row for each PBX; a click on a heading sorts. Requests, rows sent and failed polls "
+        "are of the last hour. State reset: when its counters began anew.",
         {"pbx": "PBX"},
         {
-            "Reached": Column(query=gauge("cdr_up"), value_styles=REACHED_STYLES),
-            "Since success": Column(
-                query=f"max by (pbx) ({SINCE_SUCCESS})", unit=SECONDS, decimals=0
+            "Reached": Column(query=gauge("cdr_up"), width=95, value_styles=REACHED_STYLES),
+            "Since success": Column(query=f"max by (pbx) ({SINCE_SUCCESS})", unit=TIME, width=130),
+            "To catch up": Column(
+                query=gauge("cdr_exporter_backlog"), decimals=0, width=105, warn=ORANGE
             ),
-            "To catch up": Column(query=gauge("cdr_exporter_backlog"), decimals=0, warn=ORANGE),
             "Newest call": Column(
                 query=f"{gauge('cdr_last_record_timestamp_seconds')} * 1000",
                 unit=AGO,
+                width=125,
                 value_styles=NEVER_STYLES,
             ),
-            "Rows on the PBX": Column(query=gauge("cdr_pbx_records"), decimals=0),
+            "Rows on the PBX": Column(query=gauge("cdr_pbx_records"), decimals=0, width=135),
             "Requests": Column(
-                query=events("cdr_exporter_requests_total", HOUR, "pbx"), decimals=0
+                query=events("cdr_exporter_requests_total", HOUR, "pbx"), decimals=0, width=90
             ),
             "Rows sent": Column(
-                query=events("cdr_exporter_rows_fetched_total", HOUR, "pbx"), decimals=0
+                query=events("cdr_exporter_rows_fetched_total", HOUR, "pbx"), decimals=0, width=95
             ),
             "Failed polls": Column(
                 query=events("cdr_exporter_poll_failures_total", HOUR, "pbx"),
                 decimals=0,
+                width=100,
                 warn=RED,
             ),
-            "Access": Column(query=gauge("cdr_exporter_auth_blocked"), value_styles=ACCESS_STYLES),
+            "Access": Column(
+                query=gauge("cdr_exporter_auth_blocked"), width=80, value_styles=ACCESS_STYLES
+            ),
             "State": Column(
-                query=gauge("cdr_exporter_state_write_ok"), value_styles=WRITTEN_STYLES
+                query=gauge("cdr_exporter_state_write_ok"), width=95, value_styles=WRITTEN_STYLES
             ),
             "State reset": Column(
                 query=f"{gauge('cdr_exporter_state_reset_timestamp_seconds')} * 1000",
                 unit=AGO,
+                width=125,
                 value_styles=NEVER_STYLES,
             ),
         },
@@ -152,7 +189,7 @@ SIDE_BY_SIDE = panel_row(
 )
 
 REACHING = panel_row(
-    9,
+    6,
     timeline(
         "PBX reached",
         "Whether polls of each PBX succeeded. Where it is red, graphs of its calls have a "
@@ -160,58 +197,65 @@ REACHING = panel_row(
         {"{{pbx}}": gauge("cdr_up")},
         REACHED_STYLES,
     ),
+)
+
+FAILING = panel_row(
+    10,
     bars(
         "Failed polls by reason",
         "Polls that failed. The runbook says what each reason means and what to do.",
-        {"{{reason}}": events("cdr_exporter_poll_failures_total", BAR_WIDTH, "reason")},
-        step=STEP,
-        no_value=NO_EXPORTER,
+        {"{{reason}}": kinds("cdr_exporter_poll_failures_total", "reason")},
+        resolution=FINE,
+        no_value=NONE_SEEN,
+    ),
+    bars(
+        "API errors by code",
+        "Answers of the PBXs with an errcode other than 0. 10004 is an expired token and "
+        "harmless; other is a code without a reaction of ours.",
+        {"{{errcode}}": kinds("cdr_exporter_api_errors_total", "errcode")},
+        resolution=FINE,
+        no_value=NONE_SEEN,
     ),
 )
 
 REFUSALS = panel_row(
     9,
     lines(
-        "PBXs that keep us out, by reason",
+        "PBXs that refuse access, by reason",
         "0 is good. Above it somebody has to act: a wrong secret, an address that is "
         "blocked or not allowed, too many tokens, an API that is switched off.",
         {"{{reason}}": f"sum by (reason) (cdr_exporter_auth_blocked{{{PBX}}})"},
         decimals=0,
-        no_value=NO_EXPORTER,
     ),
-    bars(
-        "API errors by code",
-        "Answers of the PBXs with an errcode other than 0. 10004 is an expired token and "
-        "harmless; other is a code without a reaction of ours.",
-        {"{{errcode}}": events("cdr_exporter_api_errors_total", BAR_WIDTH, "errcode")},
-        step=STEP,
-        no_value=NO_EXPORTER,
+    lines(
+        "Since the last success",
+        "Time since the last successful poll of each PBX. A saw of the height of "
+        "poll_interval is as it should be.",
+        {"{{pbx}}": f"max by (pbx) ({SINCE_SUCCESS})"},
+        unit=TIME,
     ),
 )
 
 FOLLOWING = panel_row(
     9,
     lines(
-        "Since the last success",
-        "Seconds since the last successful poll of each PBX. A saw of the height of "
-        "poll_interval is as it should be.",
-        {"{{pbx}}": f"max by (pbx) ({SINCE_SUCCESS})"},
-        unit=SECONDS,
-        no_value="None yet",
-    ),
-    lines(
         "Rows to catch up, by PBX",
         "Rows that are still to be read, at most. After a downtime it should fall. Where "
         "rows have no id, seconds.",
         {"{{pbx}}": gauge("cdr_exporter_backlog")},
         decimals=0,
-        no_value=NO_EXPORTER,
     ),
     percentiles(
         "Delay until counted",
         "From the end of a call until it was counted, by the clocks of PBX and exporter: "
-        "half of the rows, and nine of ten, at most so long.",
+        "half of the rows, and nine of ten, at most so long. No point of fewer than five rows.",
         DELAY,
+    ),
+    lines(
+        "Open calls",
+        "Calls of which legs were seen, and that are not counted yet since more may come.",
+        {"{{pbx}}": gauge("cdr_exporter_open_calls")},
+        decimals=0,
     ),
 )
 
@@ -220,23 +264,20 @@ COST = panel_row(
     bars(
         "Requests to the PBXs",
         "HTTP requests that the exporter sent, for tokens too.",
-        {"{{pbx}}": events("cdr_exporter_requests_total", BAR_WIDTH, "pbx")},
-        step=STEP,
-        no_value=NO_EXPORTER,
+        {"{{pbx}}": events("cdr_exporter_requests_total", BAR, "pbx")},
+        resolution=FINE,
     ),
     bars(
         "Rows that the PBXs sent",
         "Call records that PBXs had to send, read again or not. An idle poll reads 20.",
-        {"{{pbx}}": events("cdr_exporter_rows_fetched_total", BAR_WIDTH, "pbx")},
-        step=STEP,
-        no_value=NO_EXPORTER,
+        {"{{pbx}}": events("cdr_exporter_rows_fetched_total", BAR, "pbx")},
+        resolution=FINE,
     ),
     lines(
         "Duration of a poll",
         "How long the last poll of each PBX took.",
         {"{{pbx}}": gauge("cdr_exporter_poll_duration_seconds")},
         unit=SECONDS,
-        no_value=NO_EXPORTER,
     ),
 )
 
@@ -244,42 +285,45 @@ COUNTING = panel_row(
     9,
     bars(
         "Late and odd rows and legs",
-        "Rows out of order, with an id seen before, or from before a reset of the PBX. "
-        "Late legs came after their call was counted: see legs_appear. Cut calls were "
-        "counted early.",
+        "Rows out of order, with an id seen before, with an id that another row of the same answer "
+        "has, or from before a reset of the PBX. Late legs came after their call was counted: see "
+        "legs_appear. Cut calls were counted early.",
         {
             "late rows": events("cdr_exporter_late_records_total"),
             "late legs": events("cdr_exporter_late_legs_total"),
             "ids used again": events("cdr_exporter_reused_ids_total"),
+            "shared ids": events("cdr_exporter_duplicate_ids_total"),
             "from before a reset": events("cdr_exporter_pre_break_records_total"),
             "cut calls": events("cdr_exporter_cut_calls_total"),
             "resets of the PBX": events("cdr_exporter_lineage_breaks_total"),
         },
-        no_value=NO_EXPORTER,
     ),
     bars(
-        "Rows that were not as documented",
+        "Rows not as documented",
         "Rows rejected, fields taken as absent, values that the documentation does not "
         "know, rows folded into the trunk other.",
         {
-            "row: {{reason}}": events("cdr_exporter_rejected_records_total", BAR_WIDTH, "reason"),
-            "field: {{field}}": events("cdr_exporter_rejected_fields_total", BAR_WIDTH, "field"),
-            "unknown: {{field}}": events("cdr_exporter_unknown_values_total", BAR_WIDTH, "field"),
+            "row: {{reason}}": kinds("cdr_exporter_rejected_records_total", "reason"),
+            "field: {{field}}": kinds("cdr_exporter_rejected_fields_total", "field"),
+            "unknown: {{field}}": kinds("cdr_exporter_unknown_values_total", "field"),
             "trunk other": events("cdr_exporter_folded_trunks_total"),
         },
-        no_value=NO_EXPORTER,
     ),
-    lines(
-        "Open calls",
-        "Calls of which legs were seen, and that are not counted yet since more may come.",
-        {"{{pbx}}": gauge("cdr_exporter_open_calls")},
-        decimals=0,
-        no_value=NO_EXPORTER,
+)
+
+CALLEES = panel_row(
+    9,
+    bars(
+        "Unclear callees, by kind",
+        "Legs of which it is not sure who was called. neither: answered, and neither number nor "
+        "name says by whom, so it counts as a person. conflict: number and name disagree. If it "
+        "rises, set number_plan in exporter.yml to the numbers of your PBX.",
+        {"{{kind}}": events("cdr_exporter_unrecognised_callees_total", BAR, "kind")},
     ),
 )
 
 STATE = panel_row(
-    7,
+    6,
     timeline(
         "State written",
         "Whether the state file of each PBX could be written.",
@@ -293,15 +337,6 @@ STATE = panel_row(
         {"{{pbx}}": gauge("cdr_exporter_lineage_suspect")},
         KNOWN_TABLE_STYLES,
     ),
-    stat(
-        "Version",
-        "The version of the exporter. Empty where each PBX is scraped as a target of its own.",
-        "count by (version) (cdr_exporter_build_info)",
-        unit=SHORT,
-        legend="{{version}}",
-        no_value="Not scraped",
-    ),
-    widths=(10, 10, 4),
 )
 
 HEALTH = Dashboard(
@@ -310,16 +345,21 @@ HEALTH = Dashboard(
     description="Does cdr-exporter run, reach its PBXs and count what they have?",
     start="now-24h",
     refresh="1m",
+    variables=("pbx",),
+    handed_on=("trunk", "call_type"),
     rows=[
         NOW,
+        COUNTED,
         SIDE_BY_SIDE,
         REACHING,
+        FAILING,
         REFUSALS,
         "Keeping up",
         FOLLOWING,
         COST,
         "Counting",
         COUNTING,
+        CALLEES,
         STATE,
     ],
 )

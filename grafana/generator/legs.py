@@ -5,6 +5,7 @@ from __future__ import annotations
 from .dashboard import Dashboard, panel_row
 from .panels import (
     AGO,
+    BAR_WIDTHS,
     JSON,
     PLAIN,
     bars,
@@ -13,8 +14,8 @@ from .panels import (
     percentiles,
     stat,
 )
-from .promql import BAR_WIDTH, CHOSEN, PBX, TIME_RANGE, Histogram, increase, total
-from .styles import DISPOSITION_STYLES
+from .promql import BAR, CHOSEN, PBX, TIME_RANGE, Histogram, Window, increase, total
+from .styles import CALL_TYPE_STYLES, DISPOSITION_STYLES, NO_EXPORTER, NONE_YET
 
 ROWS = "cdr_records_total"
 OF_ROWS = f'{CHOSEN}, disposition=~"$disposition"'
@@ -26,7 +27,7 @@ TALK = Histogram("cdr_talk_duration_seconds", OF_ROWS)
 LEGS = Histogram("cdr_call_legs", OF_CALLS)
 
 
-def rows(window: str, *labels: str) -> str:
+def rows(window: Window, *labels: str) -> str:
     """Return how many rows there were in *window*."""
     return total(increase(ROWS, window, OF_ROWS), *labels)
 
@@ -38,12 +39,11 @@ def duration_panels(title: str, what: str, histogram: Histogram) -> tuple[JSON, 
             title,
             f"{what} Half of the rows, and nine of ten, at most so long.",
             histogram,
-            step="6h",
         ),
         heat_map(
             f"{title}, row by row",
-            f"{what} The darker, the more rows.",
-            histogram.buckets(BAR_WIDTH),
+            f"{what} The stronger the colour, the more rows.",
+            histogram,
         ),
     )
 
@@ -69,7 +69,7 @@ DURATION_PANELS = [
 ]
 
 NUMBERS = panel_row(
-    5,
+    4,
     stat(
         "Rows",
         "Call records in the time shown. A row is one leg: a call that rings three phones "
@@ -90,14 +90,15 @@ NUMBERS = panel_row(
         "stays counted.",
         f"sum(cdr_pbx_records{{{PBX}}})",
         decimals=0,
-        no_value="No exporter",
+        no_value=NO_EXPORTER,
     ),
     stat(
         "Newest row",
-        "When the call of the newest row began, on any trunk.",
+        "When the call of the newest row began that was known at the end of the time shown, on any "
+        "trunk, and by your browser's clock how long ago that is.",
         f"max(cdr_last_record_timestamp_seconds{{{PBX}}} > 0) * 1000",
         unit=AGO,
-        no_value="None yet",
+        no_value=NONE_YET,
     ),
 )
 
@@ -106,14 +107,14 @@ KINDS = panel_row(
     bars(
         "Rows by disposition",
         "Call records by disposition, as the PBX writes it. OTHER is what its "
-        "documentation does not know. A bar is one hour, or more.",
-        {"{{disposition}}": rows(BAR_WIDTH, "disposition")},
+        f"documentation does not know. {BAR_WIDTHS}",
+        {"{{disposition}}": rows(BAR, "disposition")},
         styles=DISPOSITION_STYLES,
     ),
     matrix(
         "Dispositions by call type",
         "Rows in the time shown, by disposition and call type.",
-        "disposition",
+        ("disposition", "Disposition"),
         "call_type",
         rows(TIME_RANGE, "disposition", "call_type"),
     ),
@@ -124,19 +125,20 @@ PLACES = panel_row(
     9,
     bars(
         "Rows by call type",
-        "Call records by call type, as the PBX writes it. A bar is one hour, or more.",
-        {"{{call_type}}": rows(BAR_WIDTH, "call_type")},
+        f"Call records by call type, as the PBX writes it. {BAR_WIDTHS}",
+        {"{{call_type}}": rows(BAR, "call_type")},
+        styles=CALL_TYPE_STYLES,
     ),
     bars(
         "Rows by trunk",
         "Call records by trunk. Rows without one have none; other is what goes beyond "
-        "max_trunks. A bar is one hour, or more.",
-        {"{{trunk}}": rows(BAR_WIDTH, "trunk")},
+        f"max_trunks. {BAR_WIDTHS}",
+        {"{{trunk}}": rows(BAR, "trunk")},
     ),
     heat_map(
         "Legs per call, call by call",
-        "Calls by how many legs they had, on any trunk. The darker, the more calls.",
-        LEGS.buckets(BAR_WIDTH),
+        "Calls by how many legs they had, on any trunk. The stronger the colour, the more calls.",
+        LEGS,
         unit=PLAIN,
     ),
 )
@@ -146,7 +148,7 @@ LEGS_AND_RECORDS = Dashboard(
     title="Legs and raw records",
     description="What did the PBX write? Call records (rows, legs) of Yeastar P-Series PBXs by "
     "disposition and call type, counted by cdr-exporter.",
-    start="now-7d",
+    start="now-24h",
     refresh="5m",
     variables=("pbx", "trunk", "call_type", "disposition"),
     rows=[
@@ -155,6 +157,6 @@ LEGS_AND_RECORDS = Dashboard(
         PLACES,
         "How long",
         panel_row(9, *(over_time for over_time, _ in DURATION_PANELS)),
-        panel_row(9, *(row_by_row for _, row_by_row in DURATION_PANELS)),
+        panel_row(12, *(row_by_row for _, row_by_row in DURATION_PANELS)),
     ],
 )

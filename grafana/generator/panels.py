@@ -2,6 +2,9 @@
 
 Rule: panels of one kind look alike, so what they have in common is defined here once. The JSON is
 that of Grafana 10 to 12; options that one of these versions lacks are left to its defaults.
+
+A panel over time begins to show something five minutes after the first scrape: Grafana asks for
+nothing after the last full step, so the steps are as wide as the time shown demands, and no wider.
 """
 
 from __future__ import annotations
@@ -9,10 +12,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from string import ascii_uppercase
-from typing import Any
+from typing import Any, NamedTuple
 
 from .promql import Histogram
-from .styles import DARK, NEUTRAL, PERCENTILE_STYLES, WITHIN_90_PERCENT, WITHIN_HALF, Style, Styles
+from .styles import (
+    BLUE,
+    GREEN,
+    HALF,
+    NEUTRAL,
+    NINE_OF_TEN,
+    NO_CALLS,
+    PERCENTILE_STYLES,
+    Style,
+    Styles,
+)
 
 JSON = dict[str, Any]
 
@@ -21,14 +34,55 @@ DATA_SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 Queries = Mapping[str, str]
 """Queries by legend; {{label}} in a legend is replaced by the value of that label."""
 
-NO_CALLS = "No calls"
+NOTHING_YET = "Nothing counted yet in this range"
+NONE_SEEN = "None seen in this range"
+TOO_FEW = "Too few calls in this range"
+"""What an empty panel over time says. It claims nothing of what nobody counted."""
 
-SHORT, SECONDS, PERCENT, PLAIN, AGO = "short", "s", "percentunit", "none", "dateTimeFromNow"
-"""Units, as Grafana names them. Points in time are in epoch milliseconds."""
+EMPTY_CELL = "-"
+
+COUNT, TIME, SECONDS, PERCENT, PLAIN, AGO, DATE = (
+    "locale",
+    "dthms",
+    "s",
+    "percentunit",
+    "none",
+    "dateTimeFromNow",
+    "time:ddd YYYY-MM-DD",
+)
+"""Units, as Grafana names them.
+
+`COUNT` is 2,973, where `short` makes 3 K of it. `TIME` is 00:02:47, and `SECONDS` is for what takes
+less than a second. Points in time are in epoch milliseconds.
+"""
 
 NEVER_STYLES: Mapping[int, Style] = {0: Style(NEUTRAL, "never")}
 
+WIDE = 12
+"""So wide is a panel, in columns of the grid, that its legend stands beside the plot."""
+
+NARROWEST_COLUMN = 60
+"""Pixels; Grafana's own 150 would hide the last columns."""
+
 _NO_DECIMALS = 0
+
+
+class Resolution(NamedTuple):
+    """Into how many bars or points the time shown is divided at most; *least* is the narrowest."""
+
+    points: int
+    least: str
+
+
+BARS = Resolution(168, "5m")
+BAR_WIDTHS = "A bar is an hour of a week or ten minutes of a day, and stands after its beginning."
+
+FINE = Resolution(96, "5m")
+POINTS = Resolution(28, "15m")
+"""For shares and percentiles, which need some calls: 6 hours of a week, an hour of a day."""
+
+DAYS = Resolution(7, "15m")
+"""For the shares of a trunk, which has fewer calls: a day of a week."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,12 +90,13 @@ class Column:
     """One column of a table.
 
     *warn* is the color of numbers above 0, *value_styles* show values as texts, and *bar* is the
-    color of a bar behind the number.
+    color of a bar behind the number. Without *width*, in pixels, it shares what others leave.
     """
 
     query: str
-    unit: str = SHORT
+    unit: str = COUNT
     decimals: int | None = None
+    width: int = 0
     warn: str = ""
     value_styles: Mapping[int, Style] | None = None
     bar: str = ""
@@ -52,25 +107,25 @@ def stat(
     description: str,
     query: str,
     *,
-    unit: str = SHORT,
-    color: str = NEUTRAL,
+    unit: str = COUNT,
     alarm: str = "",
     decimals: int | None = None,
     legend: str = "",
-    no_value: str = NO_CALLS,
-    value_styles: Mapping[int, Style] | None = None,
+    no_value: Style = NO_CALLS,
     link: str = "",
 ) -> JSON:
-    """Return one large number; above 0 it has the color *alarm*. *link* is a dashboard's uid."""
-    steps = [_step(color), *([_step(alarm, 1e-9)] if alarm else [])]
+    """Return one large number; with an *alarm*, it has that color above 0, and is green at 0.
+
+    *no_value* is shown where there is no number. *link* is a dashboard's uid.
+    """
+    steps = [_step(GREEN), _step(alarm, 1e-9)] if alarm else [_step(NEUTRAL)]
     panel = _panel("stat", title, description, {legend: query}, instant=True)
     panel["fieldConfig"] = _fields(
         unit,
         decimals=decimals,
-        mappings=_mappings(value_styles),
+        mappings=[_no_value(no_value)],
         thresholds=steps,
         color={"mode": "thresholds"},
-        noValue=no_value,
     )
     panel["options"] = {
         "colorMode": "value",
@@ -92,21 +147,24 @@ def bars(
     queries: Queries,
     *,
     styles: Styles | None = None,
-    unit: str = SHORT,
-    step: str = "1h",
-    no_value: str = NO_CALLS,
+    unit: str = COUNT,
+    resolution: Resolution = BARS,
+    no_value: str = NOTHING_YET,
 ) -> JSON:
-    """Return counts over time as stacked bars, each *step* wide or wider."""
+    """Return counts over time as stacked bars, each as wide as the time that it counts."""
     style = {
         "drawStyle": "bars",
-        # A bar counts the time before its timestamp, so it is drawn to the left of it.
-        "barAlignment": -1,
+        # A bar counts the time after its timestamp, so it is drawn to the right of it.
+        "barAlignment": 1,
+        "barWidthFactor": 0.9,
         "fillOpacity": 80,
         "lineWidth": 0,
+        "showPoints": "never",
         "stacking": {"group": "A", "mode": "normal"},
     }
-    panel = _panel("timeseries", title, description, queries, step=step)
-    panel["fieldConfig"] = _over_time(unit, style, styles, no_value, _NO_DECIMALS)
+    panel = _panel("timeseries", title, description, queries, resolution=resolution)
+    decimals = _NO_DECIMALS if unit == COUNT else None
+    panel["fieldConfig"] = _over_time(unit, style, styles, no_value, decimals)
     panel["options"] = _legend_and_tooltip(["sum"])
     return panel
 
@@ -117,27 +175,51 @@ def lines(
     queries: Queries,
     *,
     styles: Styles | None = None,
-    unit: str = SHORT,
-    step: str = "",
+    unit: str = COUNT,
+    resolution: Resolution | None = None,
+    calcs: Sequence[str] = ("lastNotNull", "max"),
     decimals: int | None = None,
     maximum: float | None = None,
-    no_value: str = NO_CALLS,
+    no_value: str = NOTHING_YET,
 ) -> JSON:
-    """Return values over time as lines; with a *step*, also as points at least that far apart."""
+    """Return values over time as lines, as many as the panel has room for or by *resolution*."""
     style = {
         "drawStyle": "line",
         "fillOpacity": 0,
         "lineWidth": 2,
         "pointSize": 5,
-        "showPoints": "always" if step else "never",
+        "showPoints": "auto",
         "spanNulls": False,
     }
-    panel = _panel("timeseries", title, description, queries, step=step)
+    panel = _panel("timeseries", title, description, queries, resolution=resolution)
     panel["fieldConfig"] = _over_time(unit, style, styles, no_value, decimals)
     if maximum is not None:
         panel["fieldConfig"]["defaults"]["max"] = maximum
-    panel["options"] = _legend_and_tooltip(["lastNotNull", "max"])
+    panel["options"] = _legend_and_tooltip(calcs)
     return panel
+
+
+def shares(
+    title: str,
+    description: str,
+    queries: Queries,
+    *,
+    styles: Styles | None = None,
+    resolution: Resolution = POINTS,
+) -> JSON:
+    """Return shares over time, 0 to 1, as lines."""
+    return lines(
+        title,
+        description,
+        queries,
+        styles=styles,
+        unit=PERCENT,
+        resolution=resolution,
+        # The highest of many shares is 100 % nearly always.
+        calcs=("lastNotNull", "mean"),
+        maximum=1,
+        no_value=TOO_FEW,
+    )
 
 
 def percentiles(
@@ -145,40 +227,38 @@ def percentiles(
     description: str,
     histogram: Histogram,
     *,
-    step: str = "1h",
-    no_value: str = NO_CALLS,
+    resolution: Resolution = POINTS,
 ) -> JSON:
     """Return the median and the 90th percentile over time."""
-    queries = {WITHIN_HALF: histogram.quantile(0.5), WITHIN_90_PERCENT: histogram.quantile(0.9)}
-    text = f"{description} Estimated from buckets."
+    queries = {HALF: histogram.quantile(0.5), NINE_OF_TEN: histogram.quantile(0.9)}
     return lines(
-        title, text, queries, styles=PERCENTILE_STYLES, unit=SECONDS, step=step, no_value=no_value
+        title,
+        f"{description} Estimated from buckets.",
+        queries,
+        styles=PERCENTILE_STYLES,
+        unit=TIME,
+        resolution=resolution,
+        no_value=TOO_FEW,
     )
 
 
-def heat_map(
-    title: str,
-    description: str,
-    buckets: str,
-    *,
-    unit: str = SECONDS,
-    step: str = "1h",
-    no_value: str = NO_CALLS,
-) -> JSON:
+def heat_map(title: str, description: str, histogram: Histogram, *, unit: str = TIME) -> JSON:
     """Return how many values fell into each bucket, over time."""
-    panel = _panel("heatmap", title, description, {"{{le}}": buckets}, step=step)
+    queries = {"{{le}}": histogram.columns()}
+    panel = _panel("heatmap", title, description, queries, resolution=BARS)
     panel["targets"][0]["format"] = "heatmap"
-    panel["fieldConfig"] = _fields(unit, decimals=_NO_DECIMALS, noValue=no_value)
+    panel["fieldConfig"] = _fields(unit, noValue=NOTHING_YET)
     panel["options"] = {
         "calculate": False,
         "cellGap": 1,
-        "cellValues": {"unit": SHORT, "decimals": _NO_DECIMALS},
+        "cellValues": {"unit": COUNT, "decimals": _NO_DECIMALS},
+        # The schemes of colours are turned round by the theme, and dark is then much or little.
         "color": {
-            "mode": "scheme",
-            "scheme": "Blues",
-            "fill": "dark-blue",
+            "mode": "opacity",
+            "fill": BLUE,
             "scale": "exponential",
             "exponent": 0.5,
+            "min": 0,
             "steps": 64,
             "reverse": False,
         },
@@ -193,9 +273,7 @@ def heat_map(
     return panel
 
 
-def bar_gauge(
-    title: str, description: str, label: str, query: str, *, no_value: str = NO_CALLS
-) -> JSON:
+def bar_gauge(title: str, description: str, label: str, query: str) -> JSON:
     """Return one bar for each value of *label*, side by side in the order of the values."""
     panel = _panel("bargauge", title, description, {f"{{{{{label}}}}}": query}, instant=True)
     panel["targets"][0]["format"] = "table"
@@ -204,11 +282,11 @@ def bar_gauge(
         {"id": "sortBy", "options": {"fields": {}, "sort": [{"field": label}]}},
     ]
     panel["fieldConfig"] = _fields(
-        SHORT,
+        COUNT,
         decimals=_NO_DECIMALS,
         min=0,
-        color={"mode": "fixed", "fixedColor": DARK},
-        noValue=no_value,
+        color={"mode": "fixed", "fixedColor": BLUE},
+        noValue=NOTHING_YET,
     )
     panel["options"] = {
         "displayMode": "basic",
@@ -232,16 +310,19 @@ def table(
     columns: Mapping[str, Column],
     *,
     sort: str,
+    descending: bool = True,
     key_styles: Mapping[int, Style] | None = None,
-    no_value: str = NO_CALLS,
+    key_unit: str = "",
+    shown: str = "",
 ) -> JSON:
     """Return a table with one row for each combination of values of the labels *keys*.
 
     *keys* maps labels to headings, *columns* maps headings to columns. The rows are sorted by the
-    column with the heading *sort*, the highest value first.
+    column with the heading *sort*. With a *key_unit* the keys are numbers. *shown* is how much time
+    is shown, such as `7d`, in place of the dashboard's.
     """
     queries = {heading: column.query for heading, column in columns.items()}
-    panel = _table(title, description, queries, no_value)
+    panel = _table(title, description, queries)
     # With a single query the name of its column has no letter.
     letters = ["Value"] if len(columns) == 1 else [f"Value #{each}" for each in ascii_uppercase]
     order = [*keys, *letters[: len(columns)]]
@@ -252,22 +333,30 @@ def table(
     }
     panel["transformations"] = [
         {"id": "merge", "options": {}},
+        *([_as_numbers(keys)] if key_unit else []),
         {"id": "organize", "options": arranged},
     ]
-    words = {"mappings": _mappings(key_styles)}
+    words = {"mappings": _mappings(key_styles), "unit": key_unit or None}
     panel["fieldConfig"]["overrides"] = [
-        *(_override(heading, **words) for heading in keys.values() if key_styles),
+        *(_override(heading, **words) for heading in keys.values() if any(words.values())),
         *(_column_override(heading, column) for heading, column in columns.items()),
     ]
-    panel["options"]["sortBy"] = [{"displayName": sort, "desc": True}]
-    return panel
+    panel["options"]["sortBy"] = [{"displayName": sort, "desc": descending}]
+    return {**panel, "timeFrom": shown} if shown else panel
 
 
-def matrix(title: str, description: str, row: str, column: str, query: str) -> JSON:
-    """Return a table of numbers with a row and a column for each value of two labels."""
-    panel = _table(title, description, {"": query}, NO_CALLS)
-    across = {"rowField": row, "columnField": column, "valueField": "Value"}
-    panel["transformations"] = [{"id": "groupingToMatrix", "options": across}]
+def matrix(title: str, description: str, row: tuple[str, str], column: str, query: str) -> JSON:
+    """Return a table of numbers with a row and a column for each value of two labels.
+
+    *row* is the label of the rows and its heading.
+    """
+    label, heading = row
+    panel = _table(title, description, {"": query})
+    across = {"rowField": label, "columnField": column, "valueField": "Value"}
+    panel["transformations"] = [
+        {"id": "groupingToMatrix", "options": across},
+        {"id": "organize", "options": {"renameByName": {f"{label}\\{column}": heading}}},
+    ]
     return panel
 
 
@@ -276,28 +365,46 @@ def timeline(
     description: str,
     queries: Queries,
     value_styles: Mapping[int, Style],
-    *,
-    no_value: str = "No exporter",
 ) -> JSON:
-    """Return states over time, one band for each series."""
+    """Return states over time, one band for each series.
+
+    Without thresholds and without a text for gaps, since both would be in the legend.
+    """
     panel = _panel("state-timeline", title, description, queries)
     panel["fieldConfig"] = _fields(
-        SHORT,
+        PLAIN,
         mappings=_mappings(value_styles),
-        thresholds=[_step(value_styles[0].color), _step(value_styles[1].color, 1)],
-        color={"mode": "thresholds"},
+        color={"mode": "fixed"},
         custom={"fillOpacity": 80, "lineWidth": 0},
-        noValue=no_value,
     )
     panel["options"] = {
         "alignValue": "left",
         "mergeValues": True,
-        "rowHeight": 0.8,
+        "rowHeight": 0.6,
         "showValue": "never",
-        "legend": _legend("list", []),
+        "legend": _legend([]),
         "tooltip": {"mode": "single", "sort": "none"},
     }
     return panel
+
+
+def with_legend_placed(panel: JSON, width: int) -> JSON:
+    """Return a panel of *width* columns so that its legend leaves room and hides no series.
+
+    Beside the plot each series has a line, those with the most first; a narrow panel has no room
+    there, and below it they stand one after the other.
+    """
+    if panel["type"] != "timeseries" or width < WIDE:
+        return panel
+    legend = panel["options"]["legend"]
+    beside = {
+        **legend,
+        "displayMode": "table",
+        "placement": "right",
+        "sortBy": _CALC_HEADINGS[legend["calcs"][-1]],
+        "sortDesc": True,
+    }
+    return {**panel, "options": {**panel["options"], "legend": beside}}
 
 
 def heading(title: str) -> JSON:
@@ -312,7 +419,7 @@ def _panel(
     queries: Queries,
     *,
     instant: bool = False,
-    step: str = "",
+    resolution: Resolution | None = None,
 ) -> JSON:
     panel = {
         "type": kind,
@@ -331,20 +438,26 @@ def _panel(
             for ref, (legend, query) in zip(ascii_uppercase, queries.items(), strict=False)
         ],
     }
-    return {**panel, "interval": step} if step else panel
+    if resolution is None:
+        return panel
+    return {**panel, "maxDataPoints": resolution.points, "interval": resolution.least}
 
 
-def _table(title: str, description: str, queries: Queries, no_value: str) -> JSON:
+def _table(title: str, description: str, queries: Queries) -> JSON:
     panel = _panel("table", title, description, queries, instant=True)
     for target in panel["targets"]:
         target["format"] = "table"
     panel["fieldConfig"] = _fields(
-        SHORT,
+        COUNT,
         decimals=_NO_DECIMALS,
         thresholds=[_step(NEUTRAL)],
         color={"mode": "thresholds"},
-        custom={"align": "auto", "cellOptions": {"type": "auto"}, "inspect": False},
-        noValue=no_value,
+        custom={
+            "align": "auto",
+            "cellOptions": {"type": "auto"},
+            "inspect": False,
+            "minWidth": NARROWEST_COLUMN,
+        },
     )
     panel["options"] = {"cellHeight": "sm", "showHeader": True}
     return panel
@@ -364,8 +477,10 @@ def _over_time(
         unit,
         min=0,
         decimals=decimals,
-        custom=style,
-        color={"mode": "palette-classic-by-name"},
+        # Otherwise a line of zeros has an axis up to 100.
+        custom={**style, "axisSoftMax": 1},
+        # One colour after the other: by name, two of three trunks may have the same.
+        color={"mode": "palette-classic"},
         noValue=no_value,
         overrides=[_series_override(name, style) for name, style in (styles or {}).items()],
     )
@@ -377,7 +492,8 @@ def _series_override(name: str, style: Style) -> JSON:
 
 
 def _column_override(name: str, column: Column) -> JSON:
-    properties: JSON = {"unit": column.unit, "decimals": column.decimals}
+    properties: JSON = {"unit": column.unit, "decimals": column.decimals, "noValue": EMPTY_CELL}
+    properties["custom.width"] = column.width or None
     properties["mappings"] = _mappings(column.value_styles)
     if column.warn:
         steps = [_step(NEUTRAL), _step(column.warn, 1e-9)]
@@ -389,6 +505,8 @@ def _column_override(name: str, column: Column) -> JSON:
         properties["custom.cellOptions"] = {"type": "gauge", "mode": "basic"}
         properties["color"] = {"mode": "fixed", "fixedColor": column.bar}
         properties["min"] = 0
+        # The longest bar is that of the column, not of all numbers in the table.
+        properties["fieldMinMax"] = True
     return _override(name, **properties)
 
 
@@ -411,6 +529,20 @@ def _mappings(value_styles: Mapping[int, Style] | None) -> list[JSON] | None:
     return [{"type": "value", "options": options}]
 
 
+def _no_value(style: Style) -> JSON:
+    """Return the mapping of a number that does not exist.
+
+    The option `noValue` would give its text the color of 0, and a dead exporter would look healthy.
+    """
+    result = {"text": style.text, "color": style.color, "index": 0}
+    return {"type": "special", "options": {"match": "null+nan", "result": result}}
+
+
+def _as_numbers(labels: Iterable[str]) -> JSON:
+    conversions = [{"targetField": label, "destinationType": "number"} for label in labels]
+    return {"id": "convertFieldType", "options": {"fields": {}, "conversions": conversions}}
+
+
 def _step(color: str, value: float | None = None) -> JSON:
     return {"color": color, "value": value}
 
@@ -423,14 +555,18 @@ def _time_hidden() -> JSON:
     return {"id": "organize", "options": {"excludeByName": {"Time": True}}}
 
 
+_CALC_HEADINGS = {"sum": "Total", "max": "Max", "mean": "Mean"}
+"""What Grafana calls the columns of a legend."""
+
+
 def _legend_and_tooltip(calcs: Sequence[str]) -> JSON:
-    return {"legend": _legend("table", calcs), "tooltip": {"mode": "multi", "sort": "desc"}}
+    return {"legend": _legend(calcs), "tooltip": {"mode": "multi", "sort": "desc"}}
 
 
-def _legend(mode: str, calcs: Sequence[str]) -> JSON:
+def _legend(calcs: Sequence[str]) -> JSON:
     return {
         "calcs": list(calcs),
-        "displayMode": mode,
+        "displayMode": "list",
         "placement": "bottom",
         "showLegend": True,
     }

@@ -1,6 +1,7 @@
 """The colour and the text of each value and series, the same in all dashboards.
 
-Rule: a colour has one meaning in all panels.
+Rule: a colour has one meaning in all panels, and can be seen in the dark and the light theme.
+Colours by name are Grafana's own, which differ by theme.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-GREEN, RED, BLUE, ORANGE, PURPLE, YELLOW, GREY = (
+GREEN, RED, BLUE, ORANGE, PURPLE, YELLOW, GREY, BROWN = (
     "green",
     "red",
     "blue",
@@ -16,8 +17,9 @@ GREEN, RED, BLUE, ORANGE, PURPLE, YELLOW, GREY = (
     "purple",
     "yellow",
     "#808080",
+    "#A0785A",
 )
-NEUTRAL, LIGHT, DARK = "text", "#8FA3BF", "#4A6A94"
+NEUTRAL, LIGHT, DARK = "text", "light-blue", "semi-dark-blue"
 """For numbers that are neither good nor bad, and two shades for two series of one kind."""
 
 
@@ -36,7 +38,7 @@ OUTCOME_STYLES: Styles = {
     "voicemail": Style(BLUE, "Voicemail"),
     "no_answer": Style(RED, "No answer"),
     "busy": Style(ORANGE, "Busy"),
-    "blocked": Style("#5C4033", "Blocked"),
+    "blocked": Style(BROWN, "Blocked"),
     "failed": Style(PURPLE, "Failed"),
     "machine": Style(YELLOW, "Machine only"),
     "unknown": Style(GREY, "Unknown"),
@@ -52,19 +54,30 @@ DISPOSITION_STYLES: Styles = {
 }
 """The spelling is that of the PBX."""
 
-WITHIN_HALF, WITHIN_90_PERCENT = "half within", "9 of 10 within"
-PERCENTILE_STYLES: Styles = {WITHIN_HALF: Style(LIGHT), WITHIN_90_PERCENT: Style(DARK)}
+CALL_TYPE_STYLES: Styles = {
+    "Inbound": Style(LIGHT),
+    "Internal": Style(GREY),
+    "Outbound": Style(DARK),
+}
+
+HALF, NINE_OF_TEN = "Half at most", "9 of 10 at most"
+PERCENTILE_STYLES: Styles = {HALF: Style(LIGHT), NINE_OF_TEN: Style(DARK)}
 
 ANSWERED_SHARE, IN_TIME_SHARE = "Answered", "Answered within 20 s"
 SHARE_STYLES: Styles = {ANSWERED_SHARE: Style(GREEN), IN_TIME_SHARE: Style("dark-green")}
 
 GAVE_UP_SOON, GAVE_UP_LATE = "Within 5 s", "After more than 5 s"
-MISSED_STYLES: Styles = {GAVE_UP_SOON: Style("light-red"), GAVE_UP_LATE: Style(RED)}
+MISSED_STYLES: Styles = {GAVE_UP_SOON: Style(GREY), GAVE_UP_LATE: Style(RED)}
 
-NOW, BEFORE = "As shown", "A week before"
-WEEK_STYLES: Styles = {NOW: Style(DARK), BEFORE: Style("#C0C8D4")}
+BEFORE, NOW = "A week before", "As shown"
+WEEK_STYLES: Styles = {BEFORE: Style(GREY), NOW: Style(BLUE)}
 
 REACHED_STYLES = {0: Style(RED, "Not reached"), 1: Style(GREEN, "Reached")}
-ACCESS_STYLES = {0: Style(GREEN, "Let in"), 1: Style(RED, "Kept out")}
+ACCESS_STYLES = {0: Style(GREEN, "Let in"), 1: Style(RED, "Refused")}
 WRITTEN_STYLES = {0: Style(RED, "Not written"), 1: Style(GREEN, "Written")}
 KNOWN_TABLE_STYLES = {0: Style(GREEN, "As known"), 1: Style(RED, "Another")}
+
+NO_EXPORTER = Style(RED, "No exporter")
+NO_CALLS = Style(NEUTRAL, "No calls")
+NONE_YET = Style(NEUTRAL, "None yet")
+"""What stands in place of a number that does not exist."""

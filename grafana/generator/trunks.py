@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 from .dashboard import Dashboard, panel_row
-from .panels import AGO, PERCENT, PLAIN, SECONDS, Column, bars, lines, table
+from .panels import (
+    AGO,
+    BAR_WIDTHS,
+    DAYS,
+    PERCENT,
+    PLAIN,
+    TIME,
+    TOO_FEW,
+    Column,
+    bars,
+    lines,
+    shares,
+    table,
+)
 from .promql import (
-    BAR_WIDTH,
+    BAR,
     CHOSEN,
     DAY,
     HOUR,
@@ -16,6 +29,7 @@ from .promql import (
     PBX,
     TIME_RANGE,
     Histogram,
+    Window,
     increase,
     rate,
     share,
@@ -34,29 +48,39 @@ TALK = Histogram("cdr_call_talk_seconds", TRUNK_CALLS)
 
 LEGEND = "{{trunk}} ({{pbx}})"
 
-NO_DESTINATIONS = "No calls, or no destinations in exporter.yml"
+NO_DESTINATIONS = "Nothing counted yet, or no destinations in exporter.yml"
+NO_OUTBOUND = "No outbound call counted in this range"
 DESTINATIONS = (
     "by class of the number dialled, whatever trunk and call type are chosen. Only where "
     "destinations are in exporter.yml; all others are other."
 )
 
 
-def calls(window: str) -> str:
+def calls(window: Window) -> str:
     """Return the number of calls on each trunk."""
     return total(increase(CALLS, window, TRUNK_CALLS), *BY_TRUNK)
 
 
-def erlangs(window: str) -> str:
-    """Return the mean number of channels in use by calls, ringing included."""
-    return total(rate("cdr_call_duration_seconds_sum", window, TRUNK_CALLS), *BY_TRUNK)
+def erlangs() -> str:
+    """Return the mean number of channels in use by calls in the hour before, ringing included."""
+    return total(rate("cdr_call_duration_seconds_sum", HOUR, TRUNK_CALLS), *BY_TRUNK)
 
 
-def answer_seizure_ratio(window: str) -> str:
+def of_all_hours(function: str, expression: str) -> str:
+    """Return a *function* over time of an *expression* about the hour before each moment.
+
+    The mean and the highest are of the same hours, so that no mean is above the highest, also where
+    less than an hour is shown.
+    """
+    return f"{function}(({expression})[{TIME_RANGE}:5m])"
+
+
+def answer_seizure_ratio(window: Window) -> str:
     """Return the answer-seizure ratio: the share of outbound rows that were answered."""
     return share(ROWS, window, 'disposition="ANSWERED"', TRUNK_OUTBOUND, *BY_TRUNK)
 
 
-def rows(disposition: str, window: str) -> str:
+def rows(disposition: str, window: Window) -> str:
     """Return the number of outbound rows with one *disposition*, for each trunk."""
     return total(
         increase(ROWS, window, f'{TRUNK_OUTBOUND}, disposition="{disposition}"'), *BY_TRUNK
@@ -79,8 +103,9 @@ SIDE_BY_SIDE = panel_row(
         "Trunks side by side",
         "In the time shown; a click on a heading sorts. ASR: outbound tries that were "
         "answered. ALOC: average length of conversation. Erlangs: channels in use on "
-        "average, and in the busiest hour. Last call: when one was last counted, to 10 "
-        "minutes; empty where there was none in the time shown.",
+        "average, and in the busiest hour; a call counts with all its time in the hour it ends. "
+        "Last call: when one was last counted, to 10 minutes; - where there was none in the time "
+        "shown.",
         {"trunk": "Trunk", "pbx": "PBX"},
         {
             "Calls": Column(query=calls(TIME_RANGE), decimals=0, bar=DARK),
@@ -94,20 +119,23 @@ SIDE_BY_SIDE = panel_row(
                 ),
                 unit=PERCENT,
                 decimals=1,
+                width=145,
             ),
-            "ASR": Column(query=answer_seizure_ratio(TIME_RANGE), unit=PERCENT, decimals=1),
-            "Failed": Column(query=rows("FAILED", TIME_RANGE), decimals=0, warn=PURPLE),
-            "Busy": Column(query=rows("BUSY", TIME_RANGE), decimals=0, warn=ORANGE),
-            "ALOC": Column(query=TALK.mean(TIME_RANGE, *BY_TRUNK), unit=SECONDS, decimals=0),
-            "Erlangs": Column(query=erlangs(TIME_RANGE), unit=PLAIN, decimals=2),
+            "ASR": Column(
+                query=answer_seizure_ratio(TIME_RANGE), unit=PERCENT, decimals=1, width=70
+            ),
+            "Failed": Column(query=rows("FAILED", TIME_RANGE), decimals=0, width=70, warn=PURPLE),
+            "Busy": Column(query=rows("BUSY", TIME_RANGE), decimals=0, width=60, warn=ORANGE),
+            "ALOC": Column(query=TALK.mean(TIME_RANGE, *BY_TRUNK), unit=TIME, width=85),
+            "Erlangs": Column(
+                query=of_all_hours("avg_over_time", erlangs()), unit=PLAIN, decimals=2, width=80
+            ),
             "Busiest hour": Column(
-                query=f"max_over_time(({erlangs(HOUR)})[{TIME_RANGE}:5m])",
-                unit=PLAIN,
-                decimals=2,
+                query=of_all_hours("max_over_time", erlangs()), unit=PLAIN, decimals=2, width=110
             ),
-            "Last hour": Column(query=calls(HOUR), decimals=0),
-            "Last 24 hours": Column(query=calls(DAY), decimals=0),
-            "Last call": Column(query=last_counted(), unit=AGO),
+            "Last hour": Column(query=calls(HOUR), decimals=0, width=90),
+            "Last 24 hours": Column(query=calls(DAY), decimals=0, width=115),
+            "Last call": Column(query=last_counted(), unit=AGO, width=125),
         },
         sort="Calls",
     ),
@@ -119,36 +147,38 @@ TRAFFIC = panel_row(
         "Traffic (erlangs)",
         "Channels in use on average in the hour before each point, ringing included. A "
         "call counts when it ends, with all its time: no number of lines in use now.",
-        {LEGEND: erlangs(HOUR)},
+        {LEGEND: erlangs()},
         unit=PLAIN,
         decimals=2,
     ),
     bars(
         "Calls by trunk",
-        "Calls that ended, by trunk. A bar is one hour, or more where much time is shown. "
-        "Calls between extensions are on no trunk and left out.",
-        {LEGEND: calls(BAR_WIDTH)},
+        f"Calls that ended, by trunk. {BAR_WIDTHS} Calls between extensions are on no trunk and "
+        "left out.",
+        {LEGEND: calls(BAR)},
     ),
 )
 
 QUALITY = panel_row(
     9,
-    lines(
+    shares(
         "Answer-seizure ratio (ASR)",
-        "Outbound tries that were answered, of all outbound tries. A point is six hours; "
-        "compare a trunk with its own past. No point where nobody called.",
-        {LEGEND: answer_seizure_ratio(BAR_WIDTH)},
-        unit=PERCENT,
-        step="6h",
-        maximum=1,
+        "Outbound tries that were answered, of all outbound tries. A point is a day of a week, or "
+        "three hours of a day; compare a trunk with its own past. No point where there were fewer "
+        "than five tries.",
+        {LEGEND: answer_seizure_ratio(BAR)},
+        resolution=DAYS,
     ),
     lines(
         "Average length of conversation (ALOC)",
-        "How long people talked in answered calls, on average. A point is six hours. A "
-        "sudden fall on one trunk is often bad sound.",
-        {LEGEND: TALK.mean(BAR_WIDTH, *BY_TRUNK)},
-        unit=SECONDS,
-        step="6h",
+        "How long people talked in answered calls, on average. A point is a day of a week, or "
+        "three hours of a day, where there were five calls or more. A sudden fall on one trunk is "
+        "often bad sound.",
+        {LEGEND: TALK.mean(BAR, *BY_TRUNK)},
+        unit=TIME,
+        resolution=DAYS,
+        calcs=("lastNotNull", "mean"),
+        no_value=TOO_FEW,
     ),
 )
 
@@ -158,15 +188,15 @@ FAILURES = panel_row(
         "Failed tries by trunk",
         "Outbound tries that FAILED: the provider refused, the number does not exist, or "
         "the trunk is down. A call that is tried on two trunks is on both.",
-        {LEGEND: rows("FAILED", BAR_WIDTH)},
-        no_value="No outbound calls",
+        {LEGEND: rows("FAILED", BAR)},
+        no_value=NO_OUTBOUND,
     ),
     bars(
         "Busy tries by trunk",
         "Outbound tries that were BUSY. Many at once may mean that all channels of the "
         "trunk were taken.",
-        {LEGEND: rows("BUSY", BAR_WIDTH)},
-        no_value="No outbound calls",
+        {LEGEND: rows("BUSY", BAR)},
+        no_value=NO_OUTBOUND,
     ),
 )
 
@@ -177,7 +207,7 @@ ABROAD = panel_row(
         f"Outbound calls {DESTINATIONS}",
         {
             "{{destination}}": total(
-                increase("cdr_destination_calls_total", BAR_WIDTH, PBX), "destination"
+                increase("cdr_destination_calls_total", BAR, PBX), "destination"
             )
         },
         no_value=NO_DESTINATIONS,
@@ -187,10 +217,10 @@ ABROAD = panel_row(
         f"How long outbound calls talked, {DESTINATIONS} What costs shows here first.",
         {
             "{{destination}}": total(
-                increase("cdr_destination_talk_seconds_total", BAR_WIDTH, PBX), "destination"
+                increase("cdr_destination_talk_seconds_total", BAR, PBX), "destination"
             )
         },
-        unit=SECONDS,
+        unit=TIME,
         no_value=NO_DESTINATIONS,
     ),
 )
@@ -200,7 +230,7 @@ TRUNKS = Dashboard(
     title="Trunks",
     description="Which trunk carries what, and which fails? From the call records of Yeastar "
     "P-Series PBXs, counted by cdr-exporter.",
-    start="now-7d",
+    start="now-24h",
     refresh="5m",
     rows=[
         SIDE_BY_SIDE,

@@ -3,7 +3,8 @@
 Rules of the linter that are left out:
 - template-job/instance, target-job/instance: our series differ in `pbx`, which is unique within
   one exporter, and a person looks for a PBX, not for the process that polled it.
-- target-rate-interval, where `WINDOWS` says why.
+- target-rate-interval: what rose in a bar is the difference of two samples (`promql.Bar`), and
+  `WINDOWS` says why others have windows of their own.
 """
 
 from __future__ import annotations
@@ -16,22 +17,28 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cdr_exporter.calls import OUTCOMES
+from cdr_exporter.calls import OUTCOMES, QUEUE_OUTCOMES
 from cdr_exporter.cdr.contract import CALL_TYPES
 from cdr_exporter.cdr.labels import NO_TRUNK
 from cdr_exporter.metrics.catalogue import ALL_DISPOSITIONS, FAMILIES
 from grafana.generator.__main__ import FILES
 from grafana.generator.dashboard import panel_row
 from grafana.generator.panels import JSON
+from grafana.generator.promql import BAR, COLUMN, LONGEST_GAP, QUARTER
 
 from ..support.dashboards import (
     DASHBOARDS,
+    DAY,
     FOLDER,
     MACROS,
+    MINUTE,
     PANELS,
     VARIABLE_CASES,
     filled_in,
+    marks,
     panels,
+    seconds,
+    step_of,
     targets,
     variables,
 )
@@ -42,14 +49,18 @@ from ..support.prometheus_rules import SAMPLES, metrics_in
 DATA_SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 
 # Those in use, of packages/grafana-data/src/valueFormats/categories.ts in Grafana.
-UNITS = {"short", "s", "percentunit", "dateTimeFromNow", "none"}
+UNITS = {"locale", "dthms", "s", "percentunit", "dateTimeFromNow", "none"}
 
-SUBQUERIES = {"$__range:1h", "$__range:5m"}
+SUBQUERIES = {"$__range:15m", "$__range:5m", "1d:1h"}
 """Windows over the results of a query."""
 
+OF_BARS = {BAR.width, LONGEST_GAP}
+OF_QUARTERS = {QUARTER.width, LONGEST_GAP}
+
 WINDOWS: dict[str, tuple[set[str], str]] = {
-    "Busiest hours": ({"1h"}, "the local time is computed hour by hour"),
-    "Busiest weekdays": ({"1h"}, "the local time is computed hour by hour"),
+    "Busiest hours": (OF_QUARTERS, "the local time is computed quarter by quarter"),
+    "Busiest weekdays": (OF_QUARTERS, "the local time is computed quarter by quarter"),
+    "Calls by day": (OF_QUARTERS, "the local time is computed quarter by quarter"),
     "Traffic (erlangs)": ({"1h"}, "a call counts at its end, so traffic is of an hour or more"),
     "Trunks side by side": ({"1h", "1d", "10m"}, "its headings say so; 10m to see when one rose"),
     "PBXs side by side": ({"1h"}, "its description says so"),
@@ -147,10 +158,30 @@ def test_there_is_one_data_source_to_choose(dashboard: JSON) -> None:
 
 
 @every_dashboard
-def test_pbx_trunk_and_call_type_can_be_chosen(dashboard: JSON) -> None:
+def test_pbx_trunk_and_call_type_are_handed_on(dashboard: JSON) -> None:
     names = [one["name"] for one in dashboard["templating"]["list"]]
 
     assert names[:4] == ["datasource", *CHOICES]
+
+
+@every_dashboard
+def test_what_can_be_chosen_does_something(dashboard: JSON) -> None:
+    asked = " ".join(query["expr"] for panel in panels(dashboard) for query in targets(panel))
+    used = {one["name"] for one in variables(dashboard) if f'"${one["name"]}"' in asked}
+
+    assert {one["name"] for one in variables(dashboard) if one["hide"] == 0} == used
+    assert {one["hide"] for one in variables(dashboard)} <= {0, 2}
+
+
+@every_dashboard
+def test_it_is_marked_when_a_pbx_was_not_reached(dashboard: JSON) -> None:
+    (mark,) = marks(dashboard)
+
+    assert mark["datasource"] == DATA_SOURCE
+    assert mark["enable"] is True
+    assert metrics_in(mark["expr"]) == {"cdr_up": {"pbx"}}
+    # Grafana 10 reads the one, later ones the other.
+    assert mark["target"]["expr"] == mark["expr"]
 
 
 @every_variable
@@ -232,18 +263,18 @@ def test_a_query_uses_metrics_and_labels_that_exist(panel: JSON, target: JSON) -
 
 @every_target
 def test_a_query_groups_by_and_names_labels_that_exist(panel: JSON, target: JSON) -> None:
-    made = set(re.findall(r'count_values by \(pbx\) \("(\w+)"', target["expr"]))
+    made = set(re.findall(r'count_values(?: by \(pbx\) )?\("(\w+)"', target["expr"]))
     known = made.union(*(SAMPLES[metric] for metric in metrics_in(target["expr"])))
     grouped = re.findall(r"\b(?:by|on) \(([^)]*)\)", target["expr"])
     named = set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]))
-    by = {label.strip() for labels in grouped for label in labels.split(",")}
+    by = {label.strip() for labels in grouped for label in labels.split(",") if label}
 
     assert by <= known
     assert named <= by, "what is not grouped by has more series than names"
 
 
 VALUES: dict[str, Collection[str]] = {
-    "outcome": OUTCOMES,
+    "outcome": {*OUTCOMES, *QUEUE_OUTCOMES},
     "disposition": ALL_DISPOSITIONS,
     "call_type": CALL_TYPES,
     "trunk": (NO_TRUNK,),
@@ -273,22 +304,62 @@ def test_a_query_uses_every_variable_that_applies_to_it(panel: JSON, target: JSO
         assert SAMPLES[metric] & set(CHOICES) <= labels, metric
 
 
+def without_bars(expression: str, metric: str) -> str:
+    """Return an expression without the parts that count what rose of a *metric* in a bar."""
+    for series in set(re.findall(rf"{metric}\{{[^}}]*\}}", expression)):
+        for bar in (BAR, COLUMN, QUARTER):
+            expression = expression.replace(bar.rise(series), "")
+        # The empty column of a heat map.
+        known = f"last_over_time({series}[{BAR.width}] offset -{BAR.width})"
+        expression = expression.replace(f"0 * sum by (le) ({known})", "")
+    return expression
+
+
 @every_target
-def test_counters_are_seen_through_a_rate_only(panel: JSON, target: JSON) -> None:
+def test_of_a_counter_only_is_shown_how_much_it_rose(panel: JSON, target: JSON) -> None:
     counters = {family.name for family in FAMILIES if family.kind == "counter"}
     for metric in metrics_in(target["expr"]):
         if metric in counters or re.search(r"_(bucket|sum|count)$", metric):
-            bare = re.sub(rf"\b(rate|increase)\({metric}\b", "", target["expr"])
+            rest = without_bars(target["expr"], metric)
+            bare = re.sub(rf"\b(rate|increase)\({metric}\b", "", rest)
             assert not re.search(rf"\b{metric}\b", bare), metric
 
 
 @every_target
-def test_a_rate_fits_the_scrape_interval(panel: JSON, target: JSON) -> None:
-    windows = set(re.findall(r"\[([^\]]+)\]", target["expr"])) - SUBQUERIES
-    usual = {"$__range"} if target["instant"] else {"$__rate_interval"}
+def test_a_window_is_the_time_shown_or_a_bar_of_it(panel: JSON, target: JSON) -> None:
+    windows = set(re.findall(r"\[([^\]]+)\](?! @ end)", target["expr"])) - SUBQUERIES
+    usual = {"$__range"} if target["instant"] else OF_BARS
     others, _ = WINDOWS.get(panel["title"], (set(), ""))
 
     assert windows <= usual | others
+
+
+@every_target
+def test_nothing_is_hidden_until_a_step_is_over(panel: JSON, target: JSON) -> None:
+    """Grafana asks for nothing after the last full step, so a bar has to look ahead of its own.
+
+    Where that cannot be, as in a heat map, the step is short where people look at a day.
+    """
+    if target["range"] and f"offset -{BAR.width}" not in target["expr"]:
+        assert step_of(panel, DAY) <= 10 * MINUTE
+    if "interval" in panel:
+        assert seconds(panel["interval"]) <= 15 * MINUTE, "an hour shown has four points or more"
+
+
+@every_panel
+def test_what_is_drawn_after_its_timestamp_counts_what_came_after_it(panel: JSON) -> None:
+    custom = panel["fieldConfig"]["defaults"].get("custom", {})
+    if custom.get("drawStyle") == "bars":
+        assert custom["barAlignment"] == 1
+        assert all(f"offset -{BAR.width}" in query["expr"] for query in targets(panel))
+
+
+@every_target
+def test_a_point_of_a_line_is_not_made_of_fewer_than_five(panel: JSON, target: JSON) -> None:
+    over_time = target["range"] and BAR.width in target["expr"]
+    if over_time and re.search(r" / \(|histogram_quantile", target["expr"]):
+        assert ">= 5" in target["expr"]
+        assert "> 0" not in target["expr"]
 
 
 def test_a_window_of_its_own_has_a_panel_that_uses_it() -> None:
@@ -301,17 +372,6 @@ def test_a_window_of_its_own_has_a_panel_that_uses_it() -> None:
     }
 
     assert {(title, one) for title, (windows, _) in WINDOWS.items() for one in windows} <= used
-
-
-@every_panel
-def test_what_is_counted_bar_by_bar_has_bars_of_a_fixed_least_width(panel: JSON) -> None:
-    if any("$__rate_interval" in target["expr"] for target in targets(panel)):
-        assert re.fullmatch(r"15m|1h|6h", panel["interval"])
-
-
-@every_dashboard
-def test_an_empty_panel_says_why(dashboard: JSON) -> None:
-    assert all(one["fieldConfig"]["defaults"]["noValue"] for one in panels(dashboard))
 
 
 def test_a_name_that_does_not_exist_would_be_seen() -> None:
@@ -329,8 +389,10 @@ def test_promtool_reads_every_query(tmp_path: Path) -> None:
         for number, query in enumerate(
             query
             for dashboard in DASHBOARDS.values()
-            for panel in panels(dashboard)
-            for query in targets(panel)
+            for query in (
+                *(query for panel in panels(dashboard) for query in targets(panel)),
+                *marks(dashboard),
+            )
         )
     ]
     path = tmp_path / "queries.yml"

@@ -14,7 +14,7 @@ from jsonschema import Draft7Validator
 
 from grafana.generator.panels import JSON
 
-from ..support.dashboards import DASHBOARDS, PANELS, targets
+from ..support.dashboards import DASHBOARDS, PANELS, marks, targets
 from ..support.each import for_each
 from ..support.paths import ROOT
 
@@ -30,6 +30,9 @@ FILES = {
     "state-timeline": "statetimeline",
 }
 """The schema by the type of a panel."""
+
+OF_PROMETHEUS = {"step", "titleFormat", "textFormat", "tagKeys", "target"}
+"""What an annotation has for its data source; the older schemas know nothing of it."""
 
 every_version = for_each(pytest.param(version, id=version) for version in VERSIONS)
 every_dashboard = for_each(
@@ -83,9 +86,19 @@ def faults(version: str, name: str, definition: str, value: Any) -> list[str]:
 @every_dashboard
 def test_a_dashboard_is_one_for_grafana(dashboard: JSON, version: str) -> None:
     # An id of null asks for any free number; the older schemas allow numbers only.
-    rest = {**dashboard, "id": 1, "panels": []}
+    rest = {**dashboard, "id": 1, "panels": [], "annotations": {"list": []}}
 
     assert faults(version, "dashboard", "Dashboard", rest) == []
+
+
+@every_dashboard
+def test_what_marks_times_is_for_grafana_and_for_prometheus(dashboard: JSON, version: str) -> None:
+    prometheus = schema(version, "prometheus")["$ref"].rpartition("/")[2]
+    for mark in marks(dashboard):
+        of_grafana = {key: value for key, value in mark.items() if key not in OF_PROMETHEUS}
+
+        assert faults(version, "dashboard", "AnnotationQuery", of_grafana) == []
+        assert faults(version, "prometheus", prometheus, mark["target"]) == []
 
 
 @every_dashboard
@@ -123,7 +136,8 @@ def test_a_query_is_one_for_prometheus(panel: JSON, version: str) -> None:
 @every_version
 def test_a_typing_mistake_would_be_seen(version: str) -> None:
     (dashboard, *_) = DASHBOARDS.values()
-    wrong = {**dashboard, "id": 1, "panels": [], "refrehs": "1m", "graphTooltip": 7}
+    without = {"panels": [], "annotations": {"list": []}}
+    wrong = {**dashboard, **without, "id": 1, "refrehs": "1m", "graphTooltip": 7}
     panel = next(one for one in dashboard["panels"] if one["type"] == "timeseries")
     options = {**panel["options"], "tooltip": {"mode": "many"}}
 

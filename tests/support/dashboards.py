@@ -22,10 +22,21 @@ DASHBOARDS: dict[str, Dashboard] = {
 }
 
 MACROS = {
-    "$__rate_interval": "5m",
-    "$__interval": "1m",
+    "$__interval": "5m",
     "$__range": "1h",
 }
+
+MINUTE, HOUR, DAY = 60, 3_600, 86_400
+STEPS = (
+    *((90, MINUTE), (210, 2 * MINUTE), (450, 5 * MINUTE), (750, 10 * MINUTE)),
+    *((1_050, 15 * MINUTE), (1_500, 20 * MINUTE), (2_700, 30 * MINUTE), (5_400, HOUR)),
+    *((9_000, 2 * HOUR), (16_200, 3 * HOUR), (32_400, 6 * HOUR), (86_400, 12 * HOUR)),
+    (7 * DAY, DAY),
+)
+"""To what Grafana rounds a step in seconds, by what it is below (`roundInterval` of its source)."""
+
+USUAL_POINTS = 600
+"""About how many points Grafana asks for where a panel does not say it: its width in pixels."""
 
 
 def panels(dashboard: Dashboard) -> list[JSON]:
@@ -36,6 +47,29 @@ def panels(dashboard: Dashboard) -> list[JSON]:
 def targets(panel: JSON) -> list[JSON]:
     """Return the queries of a panel."""
     found: list[JSON] = panel["targets"]
+    return found
+
+
+def seconds(text: str) -> int:
+    """Return a duration such as `24h` in seconds."""
+    return int(text[:-1]) * {"s": 1, "m": MINUTE, "h": HOUR, "d": DAY}[text[-1]]
+
+
+def shown_by(dashboard: Dashboard, panel: JSON) -> int:
+    """Return how many seconds a panel shows, unless somebody chooses another time."""
+    return seconds(panel.get("timeFrom") or dashboard["time"]["from"].removeprefix("now-"))
+
+
+def step_of(panel: JSON, shown: int) -> int:
+    """Return Grafana's step in seconds, if *shown* seconds are shown."""
+    least = seconds(panel.get("interval", "1m"))
+    exact = max(least, shown / panel.get("maxDataPoints", USUAL_POINTS))
+    return next(step for below, step in STEPS if exact < below)
+
+
+def marks(dashboard: Dashboard) -> list[JSON]:
+    """Return what marks times in all panels."""
+    found: list[JSON] = dashboard["annotations"]["list"]
     return found
 
 

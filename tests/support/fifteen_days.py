@@ -141,7 +141,7 @@ class Past:
                 file.write(page.replace(b"\n", b" %d\n" % self._clock.wall))
             file.write(b"# EOF\n")
         # One block: promtool reads the whole file again for each.
-        _promtool("openmetrics", "--max-block-duration=720h", path, self._directory / "data")
+        promtool("openmetrics", "--max-block-duration=720h", path, self._directory / "data")
         path.unlink()
 
     def _pages(self) -> Iterator[bytes]:
@@ -194,7 +194,7 @@ class Past:
         path = self._directory / "rules.yml"
         path.write_text(json.dumps({"groups": [{"name": "recorded", "rules": rules}]}))
         with self.prometheus() as prometheus:
-            _promtool(
+            promtool(
                 "rules",
                 f"--url={prometheus.url}",
                 f"--start={END - SCRAPE_INTERVAL}",
@@ -226,7 +226,8 @@ def _needed(
     return _needed(rules, set().union(*map(_reads, found.values()))) | found
 
 
-def _promtool(kind: str, *arguments: str | Path) -> None:
+def promtool(kind: str, *arguments: str | Path) -> None:
+    """Let promtool make blocks of samples from a file of one *kind*."""
     command = [require("promtool"), "tsdb", "create-blocks-from", kind, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
