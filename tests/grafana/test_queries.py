@@ -365,7 +365,8 @@ WHEN = [("Busiest hours", "hour"), ("Busiest weekdays", "weekday"), ("Calls by d
 def test_calls_by_local_time_are_all_calls_in_the_time_shown_and_no_others(
     prometheus: Prometheus, title: str, label: str, late: int
 ) -> None:
-    at = END - HOUR + late
+    # In the middle of a working day, so that a quarter too many would have calls.
+    at = END - 14 * HOUR + late
     found = by_label(asked(prometheus, *the(title), 7 * DAY, {"pbx": "hq"}, at), label)
     quarter = 15 * MINUTE
     begin, end = (-(-moment // quarter) * quarter for moment in (at - 7 * DAY, at))
@@ -417,6 +418,50 @@ def test_the_last_call_of_a_trunk_is_at_most_10_minutes_off(
     } == set(shown)
     for key, at in shown.items():
         assert 0 <= at - past.last_risen[key] <= 600, key
+
+
+@pytest.mark.parametrize("shown", [15 * MINUTE, DAY, 7 * DAY], ids=["15m", "1d", "7d"])
+def test_a_mean_of_erlangs_is_not_above_the_busiest_hour(
+    prometheus: Prometheus, shown: int
+) -> None:
+    def by_trunk(heading: str) -> dict[tuple[str, str], float]:
+        return {
+            (series["metric"]["pbx"], series["metric"]["trunk"]): float(series["value"][1])
+            for series in asked(prometheus, *the("Trunks side by side", heading), shown)
+        }
+
+    mean, highest = by_trunk("Erlangs"), by_trunk("Busiest hour")
+
+    assert mean.keys() == highest.keys()
+    assert all(mean[trunk] <= highest[trunk] for trunk in mean)
+    assert any(mean.values())
+
+
+@pytest.mark.parametrize(
+    ("title", "label"),
+    [
+        ("Calls by number (dids in exporter.yml)", "did"),
+        ("Calls by queue (queues in exporter.yml)", "queue"),
+    ],
+    ids=["numbers", "queues"],
+)
+def test_a_number_or_queue_without_a_call_has_no_row(
+    prometheus: Prometheus, title: str, label: str
+) -> None:
+    panel, calls = the(title, "Calls")
+    called = {
+        label
+        for label, count in by_label(asked(prometheus, panel, calls, DAY), label).items()
+        if count
+    }
+
+    # All of them are named in this configuration, so that the rest never has a call.
+    assert numbers(prometheus.query(f'cdr_{label}_calls_total{{{label}="other"}}', time=END))
+    assert called
+    assert "other" not in called
+    for query in targets(panel):
+        rows = {series["metric"][label] for series in asked(prometheus, panel, query, DAY)}
+        assert rows <= called, query["legendFormat"]
 
 
 def test_a_pbx_that_was_not_reached_is_seen(prometheus: Prometheus) -> None:
