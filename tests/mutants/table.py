@@ -786,6 +786,28 @@ ROWS_ARE_READ_AROUND_ONE = (
     ),
 )
 
+_BARS = "grafana/generator/promql.py"
+
+BARS_ADD_UP = (
+    Mutant(
+        "what a PBX counts after it was out of reach is in no bar",
+        _BARS,
+        'LONGEST_GAP = "1d"',
+        'LONGEST_GAP = "1m"',
+        _in(
+            "tests/grafana/test_bars.py",
+            "test_what_was_counted_in_a_gap_is_in_the_bar_in_which_the_series_returns",
+        ),
+    ),
+    Mutant(
+        "the first bar has all that was there before",
+        _BARS,
+        " or min_over_time(",
+        " or 0 * min_over_time(",
+        _in("tests/grafana/test_bars.py", "test_a_new_series_counts_from_its_first_sample"),
+    ),
+)
+
 MUTANTS: tuple[Mutant, ...] = (
     *EACH_ROW_COUNTS_ONCE,
     *LINEAGE,
@@ -795,4 +817,5 @@ MUTANTS: tuple[Mutant, ...] = (
     *COMMIT_THEN_PUBLISH,
     *EACH_CALL_COUNTS_ONCE,
     *THE_PREVIEW_IS_TRUE_AND_SHOWS_NOBODY,
+    *BARS_ADD_UP,
 )
