@@ -66,7 +66,7 @@ class Call(NamedTuple):
     *wait* is None where no person answered, *abandon* where the outcome is not no_answer or the
     call was not handed to people, *menu* where it met none first. *did* is a label value, empty
     for calls that are not inbound. *talk_by_destination* maps the destination labels of the legs
-    that leave by a trunk to their talk time.
+    that leave by a trunk to their talk time. *started_at* is in epoch seconds, 0 where unknown.
     """
 
     outcome: str
@@ -82,6 +82,7 @@ class Call(NamedTuple):
     queues: tuple[QueueVisit, ...]
     talk_by_destination: Mapping[str, int]
     emergency: bool
+    started_at: int
 
 
 def assemble_call(legs: Sequence[Leg]) -> Call:
@@ -110,6 +111,7 @@ def _single_leg_call(leg: Leg) -> Call:
         tuple(_visits([leg])) if leg.queue else (),
         {leg.destination: leg.talk} if leg.destination else {},
         leg.emergency,
+        leg.started_at,
     )
 
 
@@ -137,6 +139,7 @@ def _assemble(legs: Sequence[Leg]) -> Call:
         queues=tuple(_visits(legs)),
         talk_by_destination=_talk_by_destination(legs),
         emergency=any(leg.emergency for leg in legs),
+        started_at=first.started_at,
     )
 
 

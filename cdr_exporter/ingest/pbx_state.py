@@ -1,13 +1,13 @@
 """The state of one PBX, and how a judged page changes it: counted, committed, published.
 
-Rule: one commit a page, of ledger, totals and calls together, so that the process may be killed
-between any two statements.
+Rule: one commit a page, of ledger, totals, calls and quarters together, so that the process may be
+killed between any two statements.
 
 `tail` judges a page and calls `apply_page`. In there
 
 1. the page is counted into new totals; the old ones are not touched;
-2. the store commits the new ledger, the new totals and the change of the calls. A commit that
-   fails raises `StateNotWritten`; ledger, totals and calls are as they were before the page;
+2. the store commits the new ledger, the new totals and the changes of calls and quarters. A commit
+   that fails raises `StateNotWritten`; all of them are as they were before the page;
 3. only then `on_commit` lets the poller publish.
 
 A page whose ledger equals the one known is not committed: it brought no row. Only the times at
@@ -16,7 +16,8 @@ which ranges were read again are taken over, in memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from ..calls import NO_CHANGE, CallChange, CallRules, CallVerdict
 from ..cdr import Record
@@ -39,6 +40,7 @@ from ..metrics.catalogue import (
     STATE_WRITE_OK,
     UNRECOGNISED_CALLEES,
 )
+from ..metrics.quarters import QuarterChange, Quarters
 from ..metrics.row_metrics import LabelledRows, PageCount, group_by_labels
 from ..metrics.self_metrics import SelfMetrics
 from ..metrics.totals import SHOWN_FROM_START, Bounds, Totals, initial_totals
@@ -70,6 +72,7 @@ class PBXState:
         self.assembler = CallAssembler(pbx, call_rules, store.calls.last_seen)
         self._call_rules = call_rules
         self._max_trunks = pbx.max_trunks
+        self._stale_after = pbx.stale_after
         self._store = store
         self._self_metrics = self_metrics
         self._bounds = bounds
@@ -89,6 +92,16 @@ class PBXState:
     def totals(self) -> Totals:
         """What was counted, as it was committed last."""
         return self._store.totals
+
+    @property
+    def quarters(self) -> Quarters:
+        """The calls by their start, as they were committed last."""
+        return self._store.quarters
+
+    @property
+    def in_first_read(self) -> bool:
+        """Whether the whole table is being read for the first time."""
+        return self.ledger is not None and self.ledger.in_baseline
 
     @property
     def unread(self) -> tuple[Range, ...]:
@@ -140,8 +153,7 @@ class PBXState:
         count = self._count_page(verdict, groups, totals)
         for doubt, times in doubts.items():
             count.add_event(UNRECOGNISED_CALLEES, times, doubt)
-        after = self._add_calls(calls, totals, count)
-        self._commit(verdict.ledger, after, calls.change)
+        self._commit(verdict.ledger, *self._add_calls(calls, totals, count))
         self.saw_page(page.rows)
         if not baseline:
             self._observe_delays(verdict.counted)
@@ -158,8 +170,7 @@ class PBXState:
         calls = self.assembler.judge_end_of_poll(self._store.calls, self.ledger, now, shown=shown)
         if calls.finished:
             count = PageCount(self._bounds, self.totals.trunks, self._max_trunks)
-            after = self._add_calls(calls, self.totals, count)
-            self._commit(self.ledger, after, calls.change)
+            self._commit(self.ledger, *self._add_calls(calls, self.totals, count))
 
     def commit_births(self) -> None:
         """Commit the births that the time alone has changed, at the end of a poll.
@@ -170,6 +181,16 @@ class PBXState:
         updated = self.visibility.with_births(self.totals, self._clock.now())
         if self.ledger is not None and updated is not self.totals:
             self._commit(self.ledger, updated)
+
+    def note_reached(self) -> None:
+        """Note that a poll succeeded; commit it where none had in this quarter of an hour.
+
+        Raises `StateNotWritten`.
+        """
+        change = self.quarters.reached_at(self._clock.now().wall, self._stale_after)
+        if change.after is not self.quarters:
+            with self._write_noted():
+                self._store.commit_quarters(change)
 
     def saw_page(self, rows: Iterable[Record]) -> None:
         """Note that the PBX sent a valid page with *rows*."""
@@ -198,20 +219,38 @@ class PBXState:
         count.add_event(LINEAGE_BREAKS, int(verdict.lineage_broke))
         return count
 
-    def _add_calls(self, calls: CallVerdict, totals: Totals, count: PageCount) -> Totals:
+    def _add_calls(
+        self, calls: CallVerdict, totals: Totals, count: PageCount
+    ) -> tuple[Totals, CallChange, QuarterChange]:
+        """Return what to commit once *calls* and what *count* holds are added to *totals*."""
         count.add_event(LATE_LEGS, calls.late)
         count.add_event(CUT_CALLS, calls.cut)
         series = count_calls(calls.finished, self._bounds, count.trunks)
         born_at = (
             SHOWN_FROM_START if self._in_baseline else self.visibility.born_at(self._clock.now())
         )
-        return totals.merged({**count.series(), **series}, count.trunks, born_at)
+        after = totals.merged({**count.series(), **series}, count.trunks, born_at)
+        now = self._clock.now().wall
+        quarters = self.quarters.after(calls.finished, now, baseline=self._in_baseline)
+        return after, calls.change, quarters
 
-    def _commit(self, ledger: Ledger, totals: Totals, calls: CallChange = NO_CHANGE) -> None:
-        self._self_metrics.set(STATE_WRITE_OK, 0)
-        self._store.commit(ledger, totals, calls)
-        self._self_metrics.set(STATE_WRITE_OK, 1)
+    def _commit(
+        self,
+        ledger: Ledger,
+        totals: Totals,
+        calls: CallChange = NO_CHANGE,
+        quarters: QuarterChange | None = None,
+    ) -> None:
+        with self._write_noted():
+            self._store.commit(ledger, totals, calls, quarters or QuarterChange(self.quarters))
         self._self_metrics.set(OPEN_CALLS, len(self._store.calls.open))
+
+    @contextmanager
+    def _write_noted(self) -> Iterator[None]:
+        """Note that the state cannot be written, unless what is done meanwhile succeeds."""
+        self._self_metrics.set(STATE_WRITE_OK, 0)
+        yield
+        self._self_metrics.set(STATE_WRITE_OK, 1)
 
     def _observe_delays(self, counted: Iterable[Record]) -> None:
         now = int(self._clock.now().wall)

@@ -4,6 +4,7 @@
     totals         the durable values of one PBX, by series
     row_metrics    what a page of new rows adds to the totals
     call_metrics   what calls that are over add to the totals
+    quarters       calls by the quarter of an hour in which they started, for the exporter's pages
     self_metrics   metrics about the exporter itself, from the start of the process
     snapshot       the metrics of one PBX at one instant, frozen: what a scrape sees
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from ..clock import Now
+from .quarters import Quarters
 from .totals import NOT_SHOWN_YET, Series, Totals, Value
 
 
@@ -22,8 +23,9 @@ class Snapshot:
     *shown* says that nothing is left unread, so that the series of rows and calls may be shown.
     They are until *fresh_until* (steady clock), which is `stale_after` after the last valid page.
     *birth_hold* is in seconds. *attempted* is set once a poll has ended, well or not. *failure*
-    says why the last poll failed, without secrets; it is empty after a success. *number* is higher
-    in a newer snapshot.
+    says why the last poll failed, without secrets, and *failure_reason* as a label value; both are
+    empty after a success. *quarters* are the calls by their start. *in_first_read* is set while the
+    whole table is read for the first time. *number* is higher in a newer snapshot.
     """
 
     pbx: str
@@ -35,6 +37,9 @@ class Snapshot:
     birth_hold: float = 0.0
     attempted: bool = False
     failure: str = ""
+    failure_reason: str = ""
+    quarters: Quarters = field(default_factory=Quarters)
+    in_first_read: bool = False
     number: int = field(default_factory=count(1).__next__, compare=False)
 
     def shows_calls(self, now: Now) -> bool:

@@ -101,6 +101,7 @@ class Poller:
         self._self_metrics.add(POLLS)
         try:
             more = self._tail.follow(began + self._pbx.poll_interval)
+            self._state.note_reached()
         except (PBXError, StateNotWritten) as error:
             if self._clock.stopping:
                 raise Stopped from None
@@ -126,6 +127,9 @@ class Poller:
                 birth_hold=self._pbx.birth_hold,
                 attempted=self._attempted,
                 failure=self._failures.message,
+                failure_reason=self._failures.reason,
+                quarters=self._state.quarters,
+                in_first_read=self._state.in_first_read,
             )
         )
 

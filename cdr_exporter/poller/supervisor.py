@@ -184,7 +184,8 @@ class Supervisor:
     def _publish_failure(self, failure: str) -> None:
         self._self_metrics.set(UP, 0)
         last = self._board.of(self._pbx.name)
-        self._board.put(self._with_self_metrics(replace(last, attempted=True, failure=failure)))
+        failed = replace(last, attempted=True, failure=failure, failure_reason="state")
+        self._board.put(self._with_self_metrics(failed))
 
     def _with_self_metrics(self, snapshot: Snapshot) -> Snapshot:
         return replace(snapshot, own=self._self_metrics.own, gauges=self._self_metrics.gauges)

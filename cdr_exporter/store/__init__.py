@@ -23,8 +23,10 @@ One thread at a time uses a store. It may be opened in one thread and then used 
     Store(…)          opens, or creates, and loads. Raises `StateInUse`, `StateUnusable`, or OSError
                       where the directory cannot be used; then nothing is left open or locked
     ledger, totals,   what was committed last. The values are not changed in place, except for
-    calls             *calls*, which every `commit` changes
-    commit            only with a ledger, totals and a change of calls that were made from them
+    calls, quarters   *calls*, which every `commit` changes
+    commit            only with a ledger, totals and changes of calls and quarters that were made
+                      from them
+    commit_quarters   with a change of the quarters alone
     keep_read_times   with a ledger that differs from the committed one only by the times at which
                       its ranges were read; these times are not in the file
     close             at any time, more than once; afterwards nothing else
@@ -34,6 +36,7 @@ One thread at a time uses a store. It may be opened in one thread and then used 
     load          everything that a file says, checked
     ledger_rows   the ledger in the file
     call_rows     the calls in the file
+    quarter_rows  the calls by quarter of an hour in the file
     schema        how the file is laid out
 """
 

@@ -17,8 +17,9 @@ from ..calls import TrackedCalls
 from ..cdr.labels import OTHER_TRUNK
 from ..ledger import Ledger
 from ..metrics.catalogue import RECORDS, STATE_RESETS
+from ..metrics.quarters import Quarters
 from ..metrics.totals import Bounds, Series, Totals
-from . import call_rows, ledger_rows
+from . import call_rows, ledger_rows, quarter_rows
 
 
 class SavedState(NamedTuple):
@@ -34,6 +35,7 @@ class SavedState(NamedTuple):
     ledger: Ledger | None
     totals: Totals
     calls: TrackedCalls
+    quarters: Quarters
 
 
 def read_state(db: sqlite3.Connection) -> SavedState:
@@ -41,7 +43,8 @@ def read_state(db: sqlite3.Connection) -> SavedState:
     meta = read_meta(db)
     bounds = msgspec.json.decode(meta.get("bounds", "{}"), type=dict[str, tuple[int, ...]])
     resets = {reason: float(meta.get(f"reset_{reason}", 0)) for reason in STATE_RESETS}
-    return SavedState(bounds, resets, ledger_rows.read(db), _totals(db), call_rows.read(db))
+    calls, quarters = call_rows.read(db), quarter_rows.read(db)
+    return SavedState(bounds, resets, ledger_rows.read(db), _totals(db), calls, quarters)
 
 
 def read_meta(db: sqlite3.Connection) -> dict[str, Any]:

@@ -30,6 +30,9 @@ CREATE TABLE series (
 );
 -- The values (see totals) of 16 series, from number 16 * chunk on: JSON list of lists
 CREATE TABLE chunk (chunk INTEGER PRIMARY KEY, series_values TEXT NOT NULL);
+-- The calls that started in each quarter of an hour since 1970 (see metrics.quarters): JSON object
+-- of sums by the number of their kind. Of which time they are known stands in meta as 'coverage'
+CREATE TABLE quarter (quarter INTEGER PRIMARY KEY, cells TEXT NOT NULL);
 """
 
 CHUNK = 16

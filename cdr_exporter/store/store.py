@@ -20,8 +20,9 @@ from ..calls import NO_CHANGE, CallChange, TrackedCalls
 from ..errors import StateNotWritten
 from ..ledger import Ledger
 from ..metrics.catalogue import FAMILIES, HISTOGRAM, NUMBER_FAMILIES
+from ..metrics.quarters import QuarterChange, Quarters
 from ..metrics.totals import Bounds, Series, Totals, Value, initial_totals
-from . import call_rows, ledger_rows
+from . import call_rows, ledger_rows, quarter_rows
 from .load import read_state
 from .open_file import client_hash, connect, create, reason_to_set_aside, take_lock, unusable_error
 from .schema import CHUNK
@@ -40,7 +41,7 @@ class Store:
     """The state file of one PBX, and what was committed to it last.
 
     *ledger* is None until the first page is committed. *calls* are the open calls, and the closed
-    ones that are remembered.
+    ones that are remembered. *quarters* are the calls that were counted, by their start.
 
     *resets* maps each reason to when (epoch seconds, 0 for never) an unusable file was last set
     aside. *dropped_histograms* are the families that were dropped at opening and begin again at 0,
@@ -66,6 +67,7 @@ class Store:
         self.ledger: Ledger | None = None
         self._ledger_in_file: Ledger | None = None
         self.calls = TrackedCalls()
+        self.quarters = Quarters()
         self._number_zeros = number_zeros or {}
         self.totals = initial_totals(number_zeros=self._number_zeros)
         self._saved_series = _SavedSeries([], [])
@@ -82,24 +84,35 @@ class Store:
         except sqlite3.Error as error:
             raise unusable_error(self.path, error) from None
 
-    def commit(self, ledger: Ledger, totals: Totals, calls: CallChange = NO_CHANGE) -> None:
-        """Write *ledger*, *totals* and the change *calls* to the disk, together.
+    def commit(
+        self,
+        ledger: Ledger,
+        totals: Totals,
+        calls: CallChange = NO_CHANGE,
+        quarters: QuarterChange | None = None,
+    ) -> None:
+        """Write *ledger*, *totals* and the changes *calls* and *quarters* to the disk, together.
 
         Raises `StateNotWritten`; then neither the file nor this object has changed.
         """
-        try:
-            with self._transaction():
-                ledger_rows.write(self._db, ledger, self._ledger_in_file)
-                call_rows.write(self._db, calls)
-                written = self._write_series(totals)
-        except sqlite3.Error as error:
-            raise StateNotWritten(
-                f"{self.path}: {error}; free space on the disk and make the file writable"
-            ) from None
+        with self._transaction():
+            ledger_rows.write(self._db, ledger, self._ledger_in_file)
+            call_rows.write(self._db, calls)
+            written = self._write_series(totals)
+            if quarters is not None:
+                quarter_rows.write(self._db, quarters, self.quarters)
         self._saved_series = written
         self._ledger_in_file = self.ledger = ledger
         self.totals = totals
         self.calls.apply(calls)
+        if quarters is not None:
+            self.quarters = quarters.after
+
+    def commit_quarters(self, change: QuarterChange) -> None:
+        """Write *change* alone to the disk. Raises `StateNotWritten`, as `commit` does."""
+        with self._transaction():
+            quarter_rows.write(self._db, change, self.quarters)
+        self.quarters = change.after
 
     def keep_read_times(self, ledger: Ledger) -> None:
         """Take *ledger*, which differs only by when ranges were rechecked; write nothing."""
@@ -111,6 +124,17 @@ class Store:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
+        """Commit at the end; raises `StateNotWritten`, then nothing in the file has changed."""
+        try:
+            with self._rolled_back_if_it_fails():
+                yield
+        except sqlite3.Error as error:
+            raise StateNotWritten(
+                f"{self.path}: {error}; free space on the disk and make the file writable"
+            ) from None
+
+    @contextmanager
+    def _rolled_back_if_it_fails(self) -> Iterator[None]:
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -156,7 +180,7 @@ class Store:
         self._db.executemany("UPDATE series SET born = ? WHERE number = ?", moved)
 
     def _load(self, bounds: Bounds) -> None:
-        before, self.resets, self.ledger, totals, self.calls = read_state(self._db)
+        before, self.resets, self.ledger, totals, self.calls, self.quarters = read_state(self._db)
         self._ledger_in_file = self.ledger
         if self.ledger is not None:
             # Series that an older version of the program did not know begin at 0.
@@ -185,7 +209,7 @@ class Store:
         }
         born = {key: self.totals.born[key] for key in kept}
         totals = Totals(kept, born, self.totals.trunks)
-        with self._transaction():
+        with self._rolled_back_if_it_fails():
             self._db.execute("INSERT OR REPLACE INTO meta VALUES ('bounds', ?)", (_json(bounds),))
             if self.ledger is not None:
                 self._db.execute("DELETE FROM series")

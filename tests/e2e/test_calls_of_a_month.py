@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from cdr_exporter.tail.page_reader import PageReader
 from pbx_simulator import OfficeSettings, SimulatedPBX
 from pbx_simulator.directory import BERLIN
 
+from ..support.counts import all_quarters
 from ..support.fake_clock import FakeClock
 from ..support.in_process_cdr_list import InProcessCDRList
 from ..support.rows import BOUNDS
@@ -128,6 +130,15 @@ class Month:
         series = self.store.totals.series.items()
         return {key.labels: value[0] for key, value in series if key.family == family and value[0]}
 
+    def assert_charts_show_the_calls_counted(self) -> None:
+        """All of them are in a chart, as no run is longer than charts go back."""
+        assert self.store is not None
+        counted: Counter[tuple[str, str]] = Counter()
+        for (outcome, call_type, _), calls in self.counted("cdr_calls_total").items():
+            counted[call_type, outcome] += calls
+        charted = all_quarters(self.store.quarters).by_kind
+        assert {kind: sums.calls for kind, sums in charted.items()} == counted
+
 
 @pytest.fixture
 def month(tmp_path: Path) -> Iterator[Any]:
@@ -165,6 +176,7 @@ def test_the_calls_counted_are_those_that_were_made_where_an_upgrade_takes_the_i
     known = it.pbx.state()
 
     assert it.counted("cdr_calls_total") == truth(known["calls"], "outcome", "call_type", "trunk")
+    it.assert_charts_show_the_calls_counted()
     assert it.counted("cdr_exporter_late_legs_total") == {}
 
 
@@ -182,6 +194,7 @@ def test_the_calls_counted_in_a_month_are_those_that_were_made(
 
     assert it.restarts > 20
     assert it.counted("cdr_calls_total") == truth(known["calls"], "outcome", "call_type", "trunk")
+    it.assert_charts_show_the_calls_counted()
     assert sum(it.counted("cdr_records_total").values()) == sum(e["count"] for e in known["ever"])
     # One by one, what follows a person's answer may end long after the call was counted.
     assert legs_appear == "one_by_one" or it.counted("cdr_exporter_late_legs_total") == {}

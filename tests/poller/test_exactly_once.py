@@ -19,7 +19,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from cdr_exporter.calls import NO_CHANGE, CallChange
+from cdr_exporter.calls import CallChange
 from cdr_exporter.cdr import CDRAnswer, Record, Rejected
 from cdr_exporter.cdr.contract import CDRQuery
 from cdr_exporter.errors import StateNotWritten, TryAgain
@@ -27,6 +27,7 @@ from cdr_exporter.ingest.call_assembly import call_rules_of
 from cdr_exporter.ledger import Ledger, PageVerdict
 from cdr_exporter.ledger import ledger as ledger_module
 from cdr_exporter.ledger.page import Page
+from cdr_exporter.metrics.quarters import QuarterChange
 from cdr_exporter.metrics.self_metrics import SelfMetrics
 from cdr_exporter.metrics.snapshot import Snapshot
 from cdr_exporter.metrics.totals import Totals
@@ -36,14 +37,14 @@ from cdr_exporter.store import Store
 from cdr_exporter.tail import anchor_search as anchor_search
 from cdr_exporter.tail.page_reader import PageReader
 
-from ..support.counts import counted, observed
+from ..support.counts import calls_in_charts, counted, observed
 from ..support.fake_pbx import Backup, FakePBX
 from ..support.memory_store import MemoryStore
 from ..support.oversized import OVERSIZED, refuse_oversized
 from ..support.rows import BOUNDS
 
 LATE_WINDOW = 600.0
-RECORDS = "cdr_records_total"
+RECORDS, CALLS = "cdr_records_total", "cdr_calls_total"
 
 
 REJECTED = "rejected"
@@ -146,14 +147,14 @@ class ExactlyOnce(RuleBasedStateMachine):
         commit = type(self.store).commit.__get__(self.store)
         self.pending: list[Record] = []
 
-        def spy(ledger: Ledger, totals: Totals, calls: CallChange = NO_CHANGE) -> None:
+        def spy(ledger: Ledger, totals: Totals, calls: CallChange, quarters: QuarterChange) -> None:
             if self.crash == "before commit":
                 raise Killed
             if self.crash == "full disk":
                 self.crash = ""
                 raise StateNotWritten("disk full")
             pending, self.pending = self.pending, []
-            commit(ledger, totals, calls)
+            commit(ledger, totals, calls, quarters)
             self.counted.update(row.record_file for row in pending)
             self.rows_only += self.pending_rows_only
             self.pending_rows_only = 0
@@ -182,6 +183,9 @@ class ExactlyOnce(RuleBasedStateMachine):
 
     def publish(self, snapshot: Snapshot) -> None:
         assert counted(snapshot.totals, RECORDS) <= sum(self.counted.values())
+        if not self.a_row_stood_apart:
+            # No run of this machine is as long as what the charts hold.
+            assert calls_in_charts(snapshot.quarters) == counted(snapshot.totals, CALLS)
         if snapshot.shows_calls(self.clock.now()):
             total = counted(snapshot.totals, RECORDS)
             assert total >= self.highest_shown

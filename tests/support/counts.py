@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cdr_exporter.metrics.catalogue import RECORDS
+from cdr_exporter.metrics.quarters import CallSums, Quarters
 from cdr_exporter.metrics.totals import Totals
 
 
@@ -20,3 +21,14 @@ def observed(totals: Totals, family: str) -> tuple[int, int]:
     """Return how often a histogram was observed, and the sum of what was."""
     values = [value for key, value in totals.series.items() if key.family == family]
     return sum(sum(each[:-1]) for each in values), sum(each[-1] for each in values)
+
+
+def calls_in_charts(quarters: Quarters) -> int:
+    """Return how many calls are in any quarter of an hour."""
+    return all_quarters(quarters).calls
+
+
+def all_quarters(quarters: Quarters) -> CallSums:
+    """Return the calls of all quarters together."""
+    [everything] = quarters.sums([0, 10_000_000])
+    return everything

@@ -7,6 +7,7 @@ from typing import cast
 
 from cdr_exporter.calls import CallChange, TrackedCalls
 from cdr_exporter.ledger import Ledger
+from cdr_exporter.metrics.quarters import QuarterChange, Quarters
 from cdr_exporter.metrics.totals import Totals, initial_totals
 from cdr_exporter.store import Store
 
@@ -19,12 +20,20 @@ class MemoryStore:
         self.totals: Totals = initial_totals()
         self.resets: Mapping[str, float] = {}
         self.calls = TrackedCalls()
+        self.quarters = Quarters()
         self._kept: Ledger | None = None
 
-    def commit(self, ledger: Ledger, totals: Totals, calls: CallChange) -> None:
+    def commit(
+        self, ledger: Ledger, totals: Totals, calls: CallChange, quarters: QuarterChange
+    ) -> None:
         """Keep what is given."""
         self._kept, self.ledger, self.totals = ledger, ledger, totals
         self.calls.apply(calls)
+        self.commit_quarters(quarters)
+
+    def commit_quarters(self, change: QuarterChange) -> None:
+        """Keep what is given."""
+        self.quarters = change.after
 
     def keep_read_times(self, ledger: Ledger) -> None:
         """Use this ledger until the next load."""

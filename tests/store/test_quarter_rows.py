@@ -1,0 +1,117 @@
+"""The calls by quarter of an hour in a state file: what was committed is found again."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cdr_exporter.calls import NO_CHANGE, Call
+from cdr_exporter.errors import StateNotWritten
+from cdr_exporter.ledger import Ledger
+from cdr_exporter.metrics.quarters import Coverage, Quarters
+from cdr_exporter.metrics.totals import initial_totals
+from cdr_exporter.store import Store
+
+from ..support.finished_calls import DAY, HOUR, NOW, QUARTER_NOW, call, some_calls
+from ..support.store_states import asides, opened
+
+Content = tuple[dict[int, dict[int, tuple[int, ...]]], Coverage]
+
+
+def content(quarters: Quarters) -> Content:
+    cells = {n: {kind: tuple(sums) for kind, sums in each.items()} for n, each in quarters.cells()}
+    return cells, quarters.coverage
+
+
+def commit(store: Store, *calls: Call, now: float = NOW, baseline: bool = False) -> None:
+    change = store.quarters.after(calls, now, baseline=baseline)
+    store.commit(Ledger(), initial_totals(), NO_CHANGE, change)
+
+
+def kept(directory: Path) -> Content:
+    with opened(directory) as store:
+        return content(store.quarters)
+
+
+@given(steps=st.lists(some_calls(), max_size=4), baseline=st.booleans())
+@settings(max_examples=25, deadline=None)
+def test_the_file_has_the_quarters_that_the_process_had(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[list[Call]], baseline: bool
+) -> None:
+    directory = tmp_path_factory.mktemp("state")
+    with opened(directory) as store:
+        for number, calls in enumerate(steps):
+            commit(store, *calls, now=NOW + number * DAY, baseline=baseline)
+        had = content(store.quarters)
+
+    assert kept(directory) == had
+
+
+def test_a_commit_writes_only_the_quarters_that_changed(tmp_path: Path) -> None:
+    written: list[str] = []
+    with opened(tmp_path) as store:
+        commit(store, *(call(NOW - n * HOUR) for n in range(100)))
+        store._db.set_trace_callback(written.append)
+        commit(store, call(NOW - 5 * HOUR), call(NOW - 5 * HOUR))
+        store._db.set_trace_callback(None)
+
+    rows = [each for each in written if "INTO quarter" in each]
+    assert len(rows) == 1
+    assert f"VALUES ({QUARTER_NOW - 20}," in rows[0]
+    assert not any("coverage" in each for each in written)
+
+
+def test_old_quarters_leave_the_file(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        commit(store, call(NOW - 20 * DAY), call())
+        commit(store, now=NOW + 20 * DAY)
+
+    assert kept(tmp_path)[0].keys() == {QUARTER_NOW}
+
+
+def test_that_a_pbx_was_reached_is_kept_before_any_row_was_seen(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        store.commit_quarters(store.quarters.reached_at(NOW, 300.0))
+        assert store.ledger is None
+
+    assert kept(tmp_path) == ({}, Coverage(int(NOW), ((QUARTER_NOW, QUARTER_NOW),)))
+
+
+def test_a_commit_that_fails_changes_no_quarter(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        commit(store, call())
+        had = content(store.quarters)
+        store._db.execute("PRAGMA query_only=1")
+        with pytest.raises(StateNotWritten):
+            commit(store, call(), call(NOW - HOUR))
+        with pytest.raises(StateNotWritten):
+            store.commit_quarters(store.quarters.reached_at(NOW + DAY, 300.0))
+        assert content(store.quarters) == had
+
+    assert kept(tmp_path) == had
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param("UPDATE quarter SET cells = '{\"32\":[1,0,0,0,0]}'", id="no such kind"),
+        pytest.param("UPDATE quarter SET cells = '{\"0\":[1,0,0,0]}'", id="a sum is missing"),
+        pytest.param("UPDATE quarter SET cells = '{'", id="no JSON"),
+        pytest.param("UPDATE quarter SET cells = x'00'", id="no text"),
+        pytest.param("UPDATE meta SET value = '{\"reached\":7}' WHERE key = 'coverage'", id="runs"),
+        pytest.param("DROP TABLE quarter", id="no table"),
+    ],
+)
+def test_a_file_whose_quarters_make_no_sense_is_set_aside(tmp_path: Path, change: str) -> None:
+    with opened(tmp_path) as store:
+        commit(store, call())
+    with closing(sqlite3.connect(tmp_path / "hq.db")) as db, db:
+        db.execute(change)
+
+    assert kept(tmp_path) == ({}, Coverage())
+    assert len(asides(tmp_path)) == 1
