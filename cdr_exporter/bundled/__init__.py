@@ -44,6 +44,12 @@ def rules() -> Mapping[str, bytes]:
     return _read("rules/*.yml", _PACKAGE, _ROOT)
 
 
+@cache
+def runbook() -> str:
+    """Return the text of the runbook, in Markdown."""
+    return _read("RUNBOOK.md", _PACKAGE, _ROOT)["RUNBOOK.md"].decode()
+
+
 def write_files(directory: Path) -> list[Path]:
     """Write all bundled files into *directory* and return their paths.
 

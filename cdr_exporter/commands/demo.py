@@ -44,7 +44,7 @@ _TEXT = """
 {rows} CDRs of {days} days are on the two simulated PBXs, {names}, and new ones come.
 Their exporter counts them; open
 
-  {url}                 what it is doing
+  {url}                 its PBXs, and their calls of the last month as charts
   {url}metrics          what Prometheus scrapes
   {url}dashboards/      for Grafana: import, with your Prometheus as data source
 

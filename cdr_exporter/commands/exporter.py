@@ -74,6 +74,8 @@ class Exporter:
             version=VERSION,
             dashboards=bundled.dashboards(),
             rules=bundled.rules(),
+            runbook=bundled.runbook(),
+            zones=time_zones(settings),
             external_url=external_url,
         )
         # Before the state files, so that none stays open if a port is in use.

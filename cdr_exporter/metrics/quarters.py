@@ -88,6 +88,15 @@ class CallSums:
     def __init__(self, by_kind: Mapping[tuple[str, str], Sums]) -> None:
         self.by_kind = by_kind
 
+    @classmethod
+    def together(cls, parts: Iterable[CallSums]) -> CallSums:
+        """Return the calls of all *parts*."""
+        both: dict[tuple[str, str], Sums] = {}
+        for part in parts:
+            for kind, sums in part.by_kind.items():
+                both[kind] = Sums(*map(add, both.get(kind, Sums()), sums))
+        return cls(both)
+
     @property
     def calls(self) -> int:
         """All calls."""

@@ -11,7 +11,14 @@ part of a page.
     app          the WSGI application: paths and their handlers
     wsgi         a request and a response
     accept       what a client asks for with its Accept headers
-    landing      the page that shows the state of each PBX; callee_notes, what it says of callees
+    landing      the page that shows the state of each PBX
+    pbx_page     the page of one PBX: its calls by hour and by day
+    status       the state of a PBX in words; callee_notes, what it says of callees
+    advice       what to do about it, in the words of the runbook
+    periods      the last hours and days in a time zone
+    charts       numbers → SVG
+    runbook      the runbook as a page
+    text         numbers and times as people read them
     html         what all HTML pages have in common
     discovery    the PBXs as scrape targets
 """

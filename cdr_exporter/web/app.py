@@ -5,8 +5,9 @@ off, decoded or joined. If a handler fails, its client gets a 500 without detail
 client notices.
 
     /               the state of each PBX, for people    /sd                Prometheus HTTP SD
-    /metrics        every PBX; ?pbx=NAME: one            /dashboards/[NAME.json]
-    /-/healthy      do all pollers run?                  /rules/[NAME.yml]
+    /pbx/NAME       one PBX and its calls, for people    /dashboards/[NAME.json]
+    /metrics        every PBX; ?pbx=NAME: one            /rules/[NAME.yml]
+    /-/healthy      do all pollers run?                  /runbook
     /-/ready        was every PBX polled once?
 """
 
@@ -15,6 +16,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, tzinfo
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
@@ -23,9 +25,10 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 from ..clock import Now
 from ..exposition import OPENMETRICS_TYPE, TEXT_TYPE, Body, Exposition
 from ..metrics.snapshot import Snapshot
-from . import discovery, landing
+from . import discovery, landing, pbx_page
 from .accept import accepts_gzip, wants_openmetrics
 from .html import CONTENT_SECURITY_POLICY, file_list_page, html_page
+from .runbook import runbook_page
 from .wsgi import HTML, JSON, TEXT, HTTPRequest, HTTPResponse, text_response
 
 _log = logging.getLogger(__name__)
@@ -33,6 +36,17 @@ _log = logging.getLogger(__name__)
 _METHODS = ("GET", "HEAD")
 _VARY_HEADER = ("Vary", "Accept, Accept-Encoding")
 _CSP_HEADER = ("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+
+_PBX_FOLDER = "/pbx/"
+
+_IMPORT_DASHBOARDS = (
+    "In Grafana: Dashboards > New > Import, upload a file or paste it, and choose Prometheus as "
+    "the data source. All of them at once: cdr-exporter dashboards --output DIR, for provisioning."
+)
+_IMPORT_RULES = (
+    "Save them beside prometheus.yml, name them all under rule_files, and reload Prometheus. "
+    "cdr-thresholds.yml has the numbers that alerts go by, and has to be among them."
+)
 
 _NOT_ALLOWED = HTTPResponse(
     b"GET and HEAD only\n",
@@ -48,7 +62,8 @@ class App:
 
     *snapshots* returns the newest snapshot of each PBX, in the order of the configuration. *alive*
     says whether every poller still runs. *dashboards* and *rules* are files by name.
-    *external_url* is `--web.external-url`. Raises `ConfigError` if that is not valid.
+    *runbook* is its text in Markdown. *zones* are the time zones by the name of the PBX, UTC where
+    there is none. *external_url* is `--web.external-url`. Raises `ConfigError` if it is not valid.
     """
 
     def __init__(
@@ -61,6 +76,8 @@ class App:
         version: str,
         dashboards: Mapping[str, bytes],
         rules: Mapping[str, bytes],
+        runbook: str = "",
+        zones: Mapping[str, tzinfo] | None = None,
         external_url: str | None = None,
     ) -> None:
         self._snapshots = snapshots
@@ -68,6 +85,7 @@ class App:
         self._now = now
         self._alive = alive
         self._version = version
+        self._zones = zones or {}
         self._scrape_address = (
             None if external_url is None else discovery.address_from_url(external_url)
         )
@@ -78,9 +96,10 @@ class App:
             "/-/healthy": self._healthy,
             "/-/ready": self._ready,
             "/sd": self._discovery,
-            **_file_routes("/dashboards/", "Dashboards", dashboards, JSON),
+            **_file_routes("/dashboards/", "Dashboards", _IMPORT_DASHBOARDS, dashboards, JSON),
             # As text, so that a browser shows the file instead of saving it.
-            **_file_routes("/rules/", "Rules", rules, TEXT),
+            **_file_routes("/rules/", "Rules", _IMPORT_RULES, rules, TEXT),
+            "/runbook": partial(_static, _html_response(runbook_page(runbook))),
         }
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -88,7 +107,7 @@ class App:
         return self._respond(HTTPRequest.from_environ(environ)).send(environ, start_response)
 
     def _respond(self, request: HTTPRequest) -> HTTPResponse:
-        handler = self._routes.get(request.path)
+        handler = self._routes.get(request.path) or self._page_of_pbx(request.path)
         if handler is None:
             return text_response("not found", HTTPStatus.NOT_FOUND)
         if request.method not in _METHODS:
@@ -101,8 +120,22 @@ class App:
         self._failure_log.record_success(request.path)
         return response
 
+    def _page_of_pbx(self, path: str) -> Handler | None:
+        """Return what makes the page of the PBX whose path this is, exactly."""
+        name = path.removeprefix(_PBX_FOLDER)
+        if name == path:
+            return None
+        snapshots = (each for each in self._snapshots() if each.pbx == name)
+        snapshot = next(snapshots, None)
+        return None if snapshot is None else partial(self._pbx, snapshot)
+
+    def _pbx(self, snapshot: Snapshot, request: HTTPRequest) -> HTTPResponse:
+        zone = self._zones.get(snapshot.pbx, UTC)
+        body = pbx_page.page_body(snapshot, self._now(), zone)
+        return _html_response(html_page(f"{snapshot.pbx} - cdr-exporter", body))
+
     def _landing(self, request: HTTPRequest) -> HTTPResponse:
-        body = landing.page_body(self._snapshots(), self._now(), self._version)
+        body = landing.page_body(self._snapshots(), self._now(), self._version, self._zones)
         return _html_response(html_page("cdr-exporter", body))
 
     def _metrics(self, request: HTTPRequest) -> HTTPResponse:
@@ -197,10 +230,10 @@ def _html_response(page: str) -> HTTPResponse:
 
 
 def _file_routes(
-    folder: str, title: str, files: Mapping[str, bytes], content_type: str
+    folder: str, title: str, how: str, files: Mapping[str, bytes], content_type: str
 ) -> dict[str, Handler]:
-    """Return a route for each file, and one for the page that lists them."""
-    list_page = _html_response(file_list_page(title, files))
+    """Return a route for each file, and one for the page that lists them and says *how* to use."""
+    list_page = _html_response(file_list_page(title, how, files))
     routes: dict[str, Handler] = {folder: partial(_static, list_page)}
     for name, content in files.items():
         routes[folder + name] = partial(_static, HTTPResponse(content, content_type))

@@ -1,4 +1,4 @@
-"""What the landing page says of callees whom number and name do not tell. Pure.
+"""What the pages say of callees whom number and name do not tell. Pure.
 
 `number_plan` may not fit the PBX: then its machines count as persons, or its persons as machines.
 The counters say so since counting began, so a note stays after the plan was mended; for how it fits

@@ -1,4 +1,4 @@
-"""The landing page: the state of each PBX in words, and links to everything else.
+"""The landing page: each PBX with its state and its calls of the last days, and links to the rest.
 
 Rule: a pure function of the snapshots and the current time. Every value is escaped, and nothing is
 shown by colour alone. The style in `web.html` uses the class names and labels given here.
@@ -6,115 +6,116 @@ shown by colour alone. The style in `web.html` uses the class names and labels g
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, tzinfo
 from html import escape
 from urllib.parse import quote
 
 from ..clock import Now
-from ..metrics.catalogue import (
-    AUTH_BLOCKED,
-    BACKLOG,
-    LAST_RECORD,
-    LAST_SUCCESS,
-    LINEAGE_SUSPECT,
-    PBX_RECORDS,
-    RECORDS,
-    STATE_WRITE_OK,
-    UP,
-    Family,
-)
+from ..metrics.catalogue import LAST_RECORD, LAST_SUCCESS
+from ..metrics.quarters import QUARTER, CallSums
 from ..metrics.snapshot import Snapshot
-from ..metrics.totals import Series
-from .callee_notes import callee_notes
+from .charts import columns
+from .pbx_page import NOT_COUNTED, advice_html
+from .periods import Period, last_days
+from .status import STATUSES, advices, gauge, notes, status_of, word_of
+from .text import UNKNOWN, number, percent, time_html, utc_text
 
 _LINKS = (
     ("metrics", "/metrics", "every PBX, for Prometheus"),
     ("sd", "/sd", "the PBXs as targets, for Prometheus' HTTP service discovery"),
     ("dashboards/", "/dashboards/", "for Grafana"),
     ("rules/", "/rules/", "alerts and recording rules, for Prometheus"),
+    ("runbook", "/runbook", "what each alert means, and what to do"),
     ("-/healthy", "/-/healthy", "whether all pollers run"),
     ("-/ready", "/-/ready", "whether every PBX was polled at least once"),
 )
-_UNITS = (
-    ("s", 1, 90),
-    ("min", 60, 5400),
-    ("h", 3600, 172_800),
-    ("days", 86_400, math.inf),
-)
-"""Units of time: name, seconds, and the number of seconds below which it is used."""
-
-_UNKNOWN = "&ndash;"
 _COLUMNS = (
     ("State", ""),
+    ("Calls today", "number"),
+    ("Last 7 days", ""),
     ("Last success", ""),
-    ("Rows counted", "number"),
-    ("Rows on the PBX", "number"),
     ("Newest call", ""),
 )
+_DAYS = 7
+
+MOST_WITH_CHART = 100
+"""With more PBXs than these, their last days are numbers alone: the page stays small."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Status:
-    """The state of a PBX: *style* is the class that colours it, *sign* and *word* are shown."""
+def page_body(
+    snapshots: Sequence[Snapshot],
+    now: Now,
+    version: str,
+    zones: Mapping[str, tzinfo] | None = None,
+) -> str:
+    """Return the content of the landing page, as the inside of an HTML body.
 
-    style: str
-    sign: str
-    word: str
-
-
-# In the order of the page: first the PBXs that somebody has to look after.
-_DOWN = _Status("down", "✕", "Down")
-_ATTENTION = _Status("busy", "!", "Needs attention")
-_BUSY = _Status("busy", "↻", "Catching up")
-_WAIT = _Status("wait", "…", "Waiting for the first poll")
-_UP = _Status("up", "✓", "Up")
-_STATUSES = (_DOWN, _ATTENTION, _BUSY, _WAIT, _UP)
-
-
-def page_body(snapshots: Sequence[Snapshot], now: Now, version: str) -> str:
-    """Return the content of the landing page, as the inside of an HTML body."""
-    ordered = sorted(snapshots, key=lambda snapshot: _STATUSES.index(_status(snapshot)))
+    *zones* are the time zones by the name of the PBX; without one it is UTC.
+    """
+    ordered = sorted(snapshots, key=lambda snapshot: STATUSES.index(status_of(snapshot)))
+    days = _DaysOfZones(now, zones or {})
+    with_chart = len(snapshots) <= MOST_WITH_CHART
     heads = "".join(
         f'<th scope="col" role="columnheader" class="{style}">{label}</th>'
         for label, style in (("PBX", ""), *_COLUMNS)
     )
-    rows = "".join(_row(snapshot, now) for snapshot in ordered)
+    rows = "".join(_row(each, now, days.of(each.pbx), with_chart=with_chart) for each in ordered)
     links = "".join(
         f'<li><a href="{href}">{shown}</a> <small>{what}</small></li>'
         for href, shown, what in _LINKS
     )
     return (
-        f"<h1>cdr-exporter <small>{escape(version)}</small></h1>"
-        f"<p>{_summary(snapshots)}</p>"
-        f'<table role="table"><thead role="rowgroup"><tr role="row">{heads}</tr></thead>'
-        f'<tbody role="rowgroup">{rows}</tbody></table>'
-        f"<h2>More</h2><ul>{links}</ul>"
-        f"<footer>As of {_utc_text(now.wall)}; reload the page to update it. "
-        "A row is one leg of a call.</footer>"
+        f"<header><h1>cdr-exporter <small>{escape(version)}</small></h1>"
+        f"<p>{_summary(snapshots)}</p></header>"
+        '<main><table class="pbxs" role="table"><caption class="aside">The PBXs, first those that '
+        'need somebody</caption><thead role="rowgroup">'
+        f'<tr role="row">{heads}</tr></thead><tbody role="rowgroup">{rows}</tbody></table></main>'
+        f'<nav aria-labelledby="more"><h2 id="more">More</h2><ul>{links}</ul></nav>'
+        f"<footer>As of {utc_text(now.wall)}; reload the page to update it. Days are those of the "
+        "PBX's time zone, and a call is at the time at which it began.</footer>"
     )
 
 
+class _DaysOfZones:
+    """The last days in each time zone, worked out once for each."""
+
+    def __init__(self, now: Now, zones: Mapping[str, tzinfo]) -> None:
+        self._now = now.wall
+        self._zones = zones
+        self._days: dict[str, Sequence[Period]] = {}
+
+    def of(self, pbx: str) -> Sequence[Period]:
+        """Return the last days where the PBX is, the running one last."""
+        zone = self._zones.get(pbx, UTC)
+        if str(zone) not in self._days:
+            self._days[str(zone)] = last_days(self._now, zone)[-_DAYS:]
+        return self._days[str(zone)]
+
+
 def _summary(snapshots: Sequence[Snapshot]) -> str:
-    states = [_status(snapshot) for snapshot in snapshots]
-    counts = [f"{n} {state.word.lower()}" for state in _STATUSES if (n := states.count(state))]
+    states = [status_of(snapshot) for snapshot in snapshots]
+    counts = [f"{n} {state.word.lower()}" for state in STATUSES if (n := states.count(state))]
     noun = "PBX" if len(states) == 1 else "PBXs"
     return f"{len(states)} {noun}: {', '.join(counts)}." if states else "No PBX."
 
 
-def _row(snapshot: Snapshot, now: Now) -> str:
-    name, state = escape(snapshot.pbx), _status(snapshot)
-    notes = "".join(f'<p class="note">{escape(note)}</p>' for note in _notes(snapshot, now))
-    word = f"{state.word}{_down_for(snapshot, now)}" if state is _DOWN else state.word
-    sign = f'<span class="state"><span aria-hidden="true">{state.sign}</span> {word}</span>'
+def _row(snapshot: Snapshot, now: Now, days: Sequence[Period], *, with_chart: bool) -> str:
+    name, state = escape(snapshot.pbx), status_of(snapshot)
+    said = "".join(f'<p class="note">{escape(note)}</p>' for note in notes(snapshot, now))
+    advice = "".join(advice_html(each, "") for each in advices(snapshot, now))
+    sign = (
+        f'<span class="state"><span aria-hidden="true">{state.sign}</span> '
+        f"{word_of(snapshot, now)}</span>"
+    )
+    sums = snapshot.quarters.sums([days[0].first, *(day.end for day in days)])
+    counted = [_is_counted(snapshot, *each) for each in zip(days, sums, strict=True)]
     cells = (
-        sign + notes,
-        _time_cell(_gauge(snapshot, LAST_SUCCESS), now),
-        _number(_rows_counted(snapshot) or _zero_if_reached(snapshot)),
-        _number(_gauge(snapshot, PBX_RECORDS)),
-        _time_cell(_gauge(snapshot, LAST_RECORD), now),
+        sign + advice + said,
+        _today(sums[-1]) if counted[-1] else NOT_COUNTED,
+        _last_days(sums, with_chart=with_chart) if any(counted) else NOT_COUNTED,
+        time_html(gauge(snapshot, LAST_SUCCESS), now),
+        time_html(gauge(snapshot, LAST_RECORD), now),
     )
     shown = "".join(
         f'<td role="cell" data-label="{label}" class="{style}">{cell}</td>'
@@ -122,83 +123,25 @@ def _row(snapshot: Snapshot, now: Now) -> str:
     )
     return (
         f'<tr role="row" class="{state.style}"><th scope="row" role="rowheader">'
-        f'<a href="metrics?pbx={quote(snapshot.pbx, safe="")}">{name}</a></th>{shown}</tr>'
+        f'<a href="pbx/{quote(snapshot.pbx, safe="")}">{name}</a></th>{shown}</tr>'
     )
 
 
-def _status(snapshot: Snapshot) -> _Status:
-    if not snapshot.attempted:
-        return _WAIT
-    if _gauge(snapshot, UP) != 1:
-        return _DOWN
-    if _gauge(snapshot, STATE_WRITE_OK) == 0 or _gauge(snapshot, LINEAGE_SUSPECT):
-        return _ATTENTION
-    return _BUSY if not snapshot.shown or _gauge(snapshot, BACKLOG) else _UP
+def _is_counted(snapshot: Snapshot, day: Period, sums: CallSums) -> bool:
+    since = snapshot.quarters.coverage.counted_from
+    return sums.calls > 0 or (since is not None and since < day.end * QUARTER)
 
 
-def _down_for(snapshot: Snapshot, now: Now) -> str:
-    last = _gauge(snapshot, LAST_SUCCESS)
-    return f" for {_duration(max(0.0, now.wall - last))}" if last else ""
+def _today(sums: CallSums) -> str:
+    share = percent(sums.answered_share)
+    answered = f"<small>{share} answered</small>" if share != UNKNOWN else ""
+    return f"{number(sums.calls)}{answered}"
 
 
-def _notes(snapshot: Snapshot, now: Now) -> Iterable[str]:
-    """Yield what a person should know besides the state, the most urgent first."""
-    blocks = [
-        s.labels[0] for s, v in snapshot.gauges.items() if s.family == AUTH_BLOCKED.name and v
-    ]
-    if blocks:
-        yield f"The PBX refuses the exporter until somebody acts: {', '.join(blocks)}."
-    if snapshot.failure:
-        yield f"Last poll: {snapshot.failure}."
-    if _gauge(snapshot, STATE_WRITE_OK) == 0:
-        yield "The state file cannot be written; nothing new is counted."
-    if _gauge(snapshot, LINEAGE_SUSPECT):
-        yield "Its newest rows do not belong to the CDR list read so far; counting has paused."
-    if backlog := _gauge(snapshot, BACKLOG):
-        yield f"At most {_number(backlog)} rows are still to be read."
-    if snapshot.shown and not snapshot.shows_calls(now):
-        yield "Its call metrics are hidden: no valid answer for longer than stale_after."
-    elif snapshot.attempted and not snapshot.shown:
-        yield "Its call metrics are hidden until the rows it missed are read."
-    yield from callee_notes(snapshot.totals.series)
-
-
-def _gauge(snapshot: Snapshot, family: Family) -> float | None:
-    return snapshot.gauges.get(Series(family.name))
-
-
-def _rows_counted(snapshot: Snapshot) -> int:
-    return sum(v[0] for s, v in snapshot.totals.series.items() if s.family == RECORDS.name)
-
-
-def _zero_if_reached(snapshot: Snapshot) -> float | None:
-    """Return 0 for a PBX that was reached and had no rows to count, None for one never reached."""
-    return 0.0 if _gauge(snapshot, LAST_SUCCESS) else None
-
-
-def _number(value: float | None) -> str:
-    return f"{value:,.0f}" if value is not None and math.isfinite(value) else _UNKNOWN
-
-
-def _time_cell(epoch: float | None, now: Now) -> str:
-    if epoch == 0:
-        return "never"
-    if epoch is None or not (date := _utc_text(epoch)):
-        return _UNKNOWN
-    ago = now.wall - epoch
-    relative = f"{_duration(ago)} ago" if ago >= 0 else f"in {_duration(-ago)}"
-    return f"<time>{relative}</time><small>{date}</small>"
-
-
-def _utc_text(epoch: float) -> str:
-    """Return *epoch* as a date and time in UTC, or nothing if it is outside the calendar."""
-    try:
-        return f"{datetime.fromtimestamp(epoch, UTC):%Y-%m-%d %H:%M} UTC"
-    except (ValueError, OverflowError, OSError):
-        return ""
-
-
-def _duration(seconds: float) -> str:
-    """Return *seconds* as a whole number of the unit that `_UNITS` gives for it."""
-    unit, size = next((u, size) for u, size, limit in _UNITS if seconds < limit)
-    return f"{seconds / size:.0f} {unit}"
+def _last_days(sums: Sequence[CallSums], *, with_chart: bool) -> str:
+    total = number(sum(each.calls for each in sums))
+    if not with_chart:
+        return total
+    counts = [(each.calls, each.of_outcome("answered")) for each in sums]
+    words = "Calls by day: " + ", ".join(f"{all_calls:,}" for all_calls, _ in counts)
+    return f'<span class="days">{columns(counts, words)} {total}</span>'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import tzinfo
 from typing import Any
 from wsgiref.types import WSGIApplication
 
@@ -32,6 +33,7 @@ BOUNDS = {
     "delay": DELAY_BUCKETS,
 }
 DASHBOARDS = {"calls.json": b'{"uid": "calls"}'}
+RUNBOOK = "# Runbook\n\n## CDRPBXDown\n\n**Means:** It is down.\n"
 RULES = {"cdr.yml": b"groups: []\n"}
 
 
@@ -79,6 +81,7 @@ def app(
     alive: Callable[[], bool] = lambda: True,
     dashboards: Mapping[str, bytes] = DASHBOARDS,
     rules: Mapping[str, bytes] = RULES,
+    zones: Mapping[str, tzinfo] | None = None,
     external_url: str | None = None,
 ) -> App:
     """Return the application over the snapshots *shown*, with one dashboard and one rule file."""
@@ -90,6 +93,8 @@ def app(
         version="1.2.3",
         dashboards=dashboards,
         rules=rules,
+        runbook=RUNBOOK,
+        zones={} if zones is None else zones,
         external_url=external_url,
     )
 
