@@ -52,6 +52,7 @@ class CallAssembler:
     """Assembles the calls of *pbx*; *last_seen* is the newest reachable time in its state."""
 
     def __init__(self, pbx: PBX, call_rules: CallRules, last_seen: float) -> None:
+        self._poll_began = 0.0
         self._reachable = ReachableTime(last_seen, pbx.longest_call)
         self._classifier = LegClassifier(call_rules)
         self._rules = SettleRules(
@@ -60,11 +61,22 @@ class CallAssembler:
 
     def begin_poll(self, now: Now) -> None:
         """Note that a poll begins at *now*."""
+        self._poll_began = now.wall
         self._reachable.begin_poll(now.wall, now.steady)
 
     def end_poll(self) -> None:
         """Note that the poll succeeded: it read every new row, or as many as its time allowed."""
         self._reachable.end_poll()
+
+    def settled_until(self, ledger: Ledger) -> float:
+        """Return up to which end (epoch seconds) every row is read, and every call counted.
+
+        At the end of a poll that read every new row. It is a time by the PBX's clock as well as by
+        ours, whichever is behind.
+        """
+        read = min(self._poll_began, ledger.watermark.newest_end, ledger.all_read_since)
+        settle, one_by_one, longest_call = self._rules
+        return read - (max(settle, longest_call) if one_by_one else settle)
 
     def judge_page(
         self,

@@ -45,7 +45,7 @@ from ..metrics.row_metrics import LabelledRows, PageCount, group_by_labels
 from ..metrics.self_metrics import SelfMetrics
 from ..metrics.totals import SHOWN_FROM_START, Bounds, Totals, initial_totals
 from ..settings import PBX
-from ..store import Store
+from ..store import FirstShown, Store
 from .call_assembly import CallAssembler
 from .visibility import Visibility
 
@@ -73,6 +73,7 @@ class PBXState:
         self._call_rules = call_rules
         self._max_trunks = pbx.max_trunks
         self._stale_after = pbx.stale_after
+        self._start = pbx.start
         self._store = store
         self._self_metrics = self_metrics
         self._bounds = bounds
@@ -172,6 +173,15 @@ class PBXState:
             count = PageCount(self._bounds, self.totals.trunks, self._max_trunks)
             self._commit(self.ledger, *self._add_calls(calls, self.totals, count))
 
+    def show(self) -> None:
+        """Let the series of rows and calls be shown; the state keeps when that was first.
+
+        Raises `StateNotWritten`; then they stay hidden.
+        """
+        if not self.visibility.shown:
+            self._store.note_first_shown(self._first_shown())
+            self.visibility.shown = True
+
     def commit_births(self) -> None:
         """Commit the births that the time alone has changed, at the end of a poll.
 
@@ -205,6 +215,17 @@ class PBXState:
     def initial_totals(self, trunks: Iterable[str]) -> Totals:
         """Return totals in which nothing was counted, with series at 0 for *trunks* too."""
         return initial_totals(trunks, number_zeros(self._call_rules))
+
+    def _first_shown(self) -> FirstShown:
+        now = self._clock.now().wall
+        baseline = self._start == "all" and not self.state_was_lost
+        if self.ledger is None:
+            return FirstShown(now, baseline, now)
+        if not baseline:
+            return FirstShown(now, baseline, self.ledger.watermark.newest_end + 1)
+        # A row may be written late, and then be missing from the first values.
+        settled_until = self.assembler.settled_until(self.ledger) - self.limits.late_window
+        return FirstShown(now, baseline, settled_until)
 
     def _count_page(
         self, verdict: PageVerdict, groups: Sequence[LabelledRows], totals: Totals

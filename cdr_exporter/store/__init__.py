@@ -27,6 +27,7 @@ One thread at a time uses a store. It may be opened in one thread and then used 
     commit            only with a ledger, totals and changes of calls and quarters that were made
                       from them
     commit_quarters   with a change of the quarters alone
+    note_first_shown  before the series of rows and calls are shown; the first time is kept
     keep_read_times   with a ledger that differs from the committed one only by the times at which
                       its ranges were read; these times are not in the file
     close             at any time, more than once; afterwards nothing else
@@ -38,9 +39,22 @@ One thread at a time uses a store. It may be opened in one thread and then used 
     call_rows     the calls in the file
     quarter_rows  the calls by quarter of an hour in the file
     schema        how the file is laid out
+    publication   when the series were first shown, read beside the process that owns the file
+    leg_file      another file: the legs that `history` has read
 """
 
+from .leg_file import KeptLeg, LegFile
+from .load import FirstShown
+from .publication import Publication, read_publication
 from .schema import VERSION
 from .store import Store
 
-__all__ = ["VERSION", "Store"]
+__all__ = [
+    "VERSION",
+    "FirstShown",
+    "KeptLeg",
+    "LegFile",
+    "Publication",
+    "Store",
+    "read_publication",
+]

@@ -22,6 +22,19 @@ from ..metrics.totals import Bounds, Series, Totals
 from . import call_rows, ledger_rows, quarter_rows
 
 
+class FirstShown(NamedTuple):
+    """When the series of rows and calls were first shown: *at*, in epoch seconds.
+
+    With *baseline* they held every row that the PBX had then (`start: all`). Whatever ended before
+    *settled_until* (epoch seconds, the PBX's clock) was read by then: it is in the baseline, or
+    lies before the start.
+    """
+
+    at: float
+    baseline: bool
+    settled_until: float
+
+
 class SavedState(NamedTuple):
     """Everything that a state file says.
 
@@ -50,6 +63,12 @@ def read_state(db: sqlite3.Connection) -> SavedState:
 def read_meta(db: sqlite3.Connection) -> dict[str, Any]:
     """Read the table `meta`: whose file it is, bounds, and when others were set aside."""
     return dict(db.execute("SELECT key, value FROM meta"))
+
+
+def first_shown_of(meta: Mapping[str, Any]) -> FirstShown | None:
+    """Return when the series were first shown, None where the file does not say."""
+    text = meta.get("first_shown")
+    return None if text is None else msgspec.json.decode(text, type=FirstShown)
 
 
 def _totals(db: sqlite3.Connection) -> Totals:

@@ -7,7 +7,7 @@ import hashlib
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from itertools import chain, count
 from pathlib import Path
@@ -16,7 +16,7 @@ import msgspec
 
 from ..errors import StateInUse, StateUnusable
 from .load import read_meta, read_state
-from .schema import APPLICATION_ID, PRAGMAS, SCHEMA, VERSION
+from .schema import APPLICATION_ID, PRAGMAS, SCHEMA, VERSION, WITHOUT_SHARED_MEMORY
 
 
 def client_hash(client_id: str) -> str:
@@ -42,10 +42,19 @@ def take_lock(path: Path) -> int:
 
 def connect(path: Path) -> sqlite3.Connection:
     """Open the state file at *path* for durable writing; raises SQLite's errors."""
+    try:
+        return _connect(path, PRAGMAS)
+    except sqlite3.OperationalError:
+        return _connect(path, (WITHOUT_SHARED_MEMORY, *PRAGMAS))
+
+
+def _connect(path: Path, pragmas: Sequence[str]) -> sqlite3.Connection:
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
-        for pragma in PRAGMAS:
+        for pragma in pragmas:
             db.execute(f"PRAGMA {pragma}")
+        # Only a statement that may write opens the log and the shared memory beside it.
+        db.execute("UPDATE meta SET value = value WHERE false")
     except sqlite3.Error:
         db.close()
         raise
@@ -94,7 +103,7 @@ def reason_to_set_aside(path: Path, client: str) -> str | None:
     if path.stat().st_size == 0:
         return "empty"  # SQLite would silently take it for a new database
     try:
-        with _read_only(path) as db:
+        with read_only(path) as db:
             return _find_fault(db, path, client)
     except sqlite3.OperationalError as error:
         # A missing table is SQLITE_ERROR; all other codes are about disk and permissions.
@@ -128,7 +137,7 @@ def _find_fault(db: sqlite3.Connection, path: Path, client: str) -> str | None:
 
 
 @contextmanager
-def _read_only(path: Path) -> Iterator[sqlite3.Connection]:
+def read_only(path: Path) -> Iterator[sqlite3.Connection]:
     """Open *path* without changing a byte of it, or of a log that a kill left beside it."""
     log, index = path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")
     logged, indexed = log.exists() and log.stat().st_size > 0, index.exists()
@@ -150,7 +159,7 @@ def unusable_error(path: Path, error: sqlite3.Error) -> StateUnusable:
     )
 
 
-_PARTS = ("", "-wal", "-shm", "-journal")
+_PARTS = ("", "-wal", "-journal")
 
 
 def _set_aside(path: Path) -> None:
@@ -165,6 +174,9 @@ def _set_aside(path: Path) -> None:
         for aside in map(path.with_suffix, suffixes)
         if not any(aside.with_name(aside.name + part).exists() for part in _PARTS)
     )
+    # The index of a log says nothing by itself, and is made anew.
+    with suppress(OSError):
+        path.with_name(path.name + "-shm").unlink()
     for part in _PARTS:
         with suppress(FileNotFoundError):
             path.with_name(path.name + part).rename(aside.with_name(aside.name + part))

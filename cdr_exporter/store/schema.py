@@ -43,9 +43,11 @@ CHECKPOINT_PAGES = 100
 """Pages of SQLite after which the log is merged into the file: a log that stays short is
 overwritten in place, and that syncs faster than a log that grows."""
 
+WITHOUT_SHARED_MEMORY = "locking_mode=EXCLUSIVE"
+"""The pragma that comes before the others where a file system has no shared memory, as some
+network file systems: then nobody can read the state while a process uses it."""
+
 PRAGMAS = (
-    # Must come before WAL: then SQLite needs no shared memory, which network file systems lack.
-    "locking_mode=EXCLUSIVE",
     "journal_mode=WAL",
     "synchronous=FULL",
     f"wal_autocheckpoint={CHECKPOINT_PAGES}",

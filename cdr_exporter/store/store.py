@@ -23,7 +23,7 @@ from ..metrics.catalogue import FAMILIES, HISTOGRAM, NUMBER_FAMILIES
 from ..metrics.quarters import QuarterChange, Quarters
 from ..metrics.totals import Bounds, Series, Totals, Value, initial_totals
 from . import call_rows, ledger_rows, quarter_rows
-from .load import read_state
+from .load import FirstShown, first_shown_of, read_meta, read_state
 from .open_file import client_hash, connect, create, reason_to_set_aside, take_lock, unusable_error
 from .schema import CHUNK
 
@@ -42,6 +42,8 @@ class Store:
 
     *ledger* is None until the first page is committed. *calls* are the open calls, and the closed
     ones that are remembered. *quarters* are the calls that were counted, by their start.
+    *first_shown* is when the series of rows and calls were first shown, None before that, and
+    where an earlier file was set aside.
 
     *resets* maps each reason to when (epoch seconds, 0 for never) an unusable file was last set
     aside. *dropped_histograms* are the families that were dropped at opening and begin again at 0,
@@ -68,6 +70,7 @@ class Store:
         self._ledger_in_file: Ledger | None = None
         self.calls = TrackedCalls()
         self.quarters = Quarters()
+        self.first_shown: FirstShown | None = None
         self._number_zeros = number_zeros or {}
         self.totals = initial_totals(number_zeros=self._number_zeros)
         self._saved_series = _SavedSeries([], [])
@@ -113,6 +116,19 @@ class Store:
         with self._transaction():
             quarter_rows.write(self._db, change, self.quarters)
         self.quarters = change.after
+
+    def note_first_shown(self, first_shown: FirstShown) -> None:
+        """Write since when the series are shown, unless they were before.
+
+        Nothing is written where an earlier file was set aside: they were shown before it.
+        Raises `StateNotWritten`.
+        """
+        if self.first_shown is not None or any(self.resets.values()):
+            return
+        with self._transaction():
+            row = ("first_shown", _json(first_shown).decode())
+            self._db.execute("INSERT INTO meta VALUES (?, ?)", row)
+        self.first_shown = first_shown
 
     def keep_read_times(self, ledger: Ledger) -> None:
         """Take *ledger*, which differs only by when ranges were rechecked; write nothing."""
@@ -182,6 +198,7 @@ class Store:
     def _load(self, bounds: Bounds) -> None:
         before, self.resets, self.ledger, totals, self.calls, self.quarters = read_state(self._db)
         self._ledger_in_file = self.ledger
+        self.first_shown = first_shown_of(read_meta(self._db))
         if self.ledger is not None:
             # Series that an older version of the program did not know begin at 0.
             known = initial_totals(totals.trunks, self._number_zeros)

@@ -105,7 +105,7 @@ class Tail:
         )
         if not more and not self._state.unread:
             self._state.count_finished_calls()
-            self._state.visibility.shown = True
+            self._state.show()
         self._state.assembler.end_poll()
         self._state.commit_births()
         if self._order is BY_ID and self._state.ledger is not None and not more:
@@ -248,7 +248,7 @@ class Tail:
         self._lineage.forget()
         if self._state.ledger is None:
             self._empty_since = self._empty_since or self._clock.now().wall
-            self._state.visibility.shown = True
+            self._state.show()
         self._state.saw_page(())
 
     def _start(self, first_page: Page) -> None:

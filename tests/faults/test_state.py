@@ -495,14 +495,17 @@ def test_an_older_copy_put_back_counts_rows_without_an_id_once(
 
 
 @pytest.mark.fault("E12")
-def test_no_shared_memory_is_needed_beside_the_log(make_harness: MakeHarness) -> None:
-    it = make_harness(start="all")
+def test_no_shared_memory_is_needed_beside_the_log(
+    make_harness: MakeHarness, tmp_path: Path
+) -> None:
+    # Nothing can be mapped in a directory, as nothing can on some network file systems.
+    (tmp_path / "state" / "hq.db-shm").mkdir(parents=True)
+    it = make_harness(start="all", state_dir=tmp_path / "state")
     it.pbx.call(2)
     it.poll()
 
     assert it.counted == 2
     assert (it.state_dir / "hq.db-wal").exists()
-    assert not (it.state_dir / "hq.db-shm").exists()
 
 
 # --- E13: asked to stop ---------------------------------------------------------------------------

@@ -362,8 +362,9 @@ COMMIT_THEN_PUBLISH = (
     Mutant(
         "a commit that failed changes the calls",
         _STORE,
-        "raise StateNotWritten(",
-        "self.calls.apply(calls); raise StateNotWritten(",
+        "raise self._not_written(error) from None\n        self._saved_series",
+        "self.calls.apply(calls)\n            raise self._not_written(error) from None\n"
+        "        self._saved_series",
         _in("tests/store/test_call_rows.py", "test_a_commit_that_fails_changes_no_call"),
     ),
     Mutant(

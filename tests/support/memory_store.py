@@ -9,7 +9,7 @@ from cdr_exporter.calls import CallChange, TrackedCalls
 from cdr_exporter.ledger import Ledger
 from cdr_exporter.metrics.quarters import QuarterChange, Quarters
 from cdr_exporter.metrics.totals import Totals, initial_totals
-from cdr_exporter.store import Store
+from cdr_exporter.store import FirstShown, Store
 
 
 class MemoryStore:
@@ -34,6 +34,9 @@ class MemoryStore:
     def commit_quarters(self, change: QuarterChange) -> None:
         """Keep what is given."""
         self.quarters = change.after
+
+    def note_first_shown(self, first_shown: FirstShown) -> None:
+        """Forget it: nobody asks."""
 
     def keep_read_times(self, ledger: Ledger) -> None:
         """Use this ledger until the next load."""

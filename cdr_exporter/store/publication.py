@@ -1,0 +1,54 @@
+"""What a state file says about when its series were first shown, read beside its owner.
+
+Rule: nothing is locked and nothing is changed, so that it may be read while an exporter runs.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from . import ledger_rows
+from .load import FirstShown, first_shown_of, read_meta
+from .open_file import client_hash, read_only
+
+
+class Publication(NamedTuple):
+    """Whether the series of a PBX were ever *shown*, and when *first*: None where unknown."""
+
+    shown: bool
+    first: FirstShown | None = None
+
+
+NEVER_SHOWN, SHOWN_AT_UNKNOWN_TIME = Publication(shown=False), Publication(shown=True)
+
+
+def read_publication(directory: Path, name: str, client_id: str) -> Publication:
+    """Return what the state of the PBX *name* in *directory* says; raises nothing.
+
+    A file that cannot be read, or counts for another *client_id*, says that they were shown.
+    """
+    path = directory / f"{name}.db"
+    try:
+        if not path.exists():
+            was_set_aside = any(directory.glob(f"{name}.corrupt-*"))
+            return SHOWN_AT_UNKNOWN_TIME if was_set_aside else NEVER_SHOWN
+        with read_only(path) as db:
+            return _publication(db, client_hash(client_id))
+    except (sqlite3.Error, OSError, msgspec.MsgspecError, ValueError, LookupError):
+        return SHOWN_AT_UNKNOWN_TIME
+
+
+def _publication(db: sqlite3.Connection, client: str) -> Publication:
+    meta = read_meta(db)
+    if meta.get("client") != client or any(key.startswith("reset_") for key in meta):
+        return SHOWN_AT_UNKNOWN_TIME
+    first_shown = first_shown_of(meta)
+    if first_shown is not None:
+        return Publication(shown=True, first=first_shown)
+    ledger = ledger_rows.read(db)
+    # While a first read goes on, nothing was shown yet.
+    return NEVER_SHOWN if ledger is None or ledger.unread else SHOWN_AT_UNKNOWN_TIME
