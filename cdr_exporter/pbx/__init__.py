@@ -3,6 +3,7 @@
     client        what the rest of the program uses: fetch a page, cancel, revoke the token
     login         which token to use: reuse, refresh or log in, within the login budget
     credentials   the client secret, read again before each login
+    turn          one request at a time, also from several processes
     token_file    tokens and login attempts on disk, shared by processes
     transport     one HTTP request under one deadline; errors that show no secret
     http_adapter  `requests` over our own connection; puts the token into the request line

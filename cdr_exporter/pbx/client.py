@@ -1,8 +1,9 @@
 """What the rest of the program asks a PBX for: a page of CDRs.
 
-Rule: one request at a time per PBX. A request whose token the PBX no longer knows is repeated
-once, with another token; the answer to the repeated request is final. How long an answer may be
-goes by the rows asked for, and of large ones the process decodes one at a time.
+Rule: one request at a time per PBX, from all processes that share its token file. A request whose
+token the PBX no longer knows is repeated once, with another token; the answer to the repeated
+request is final. How long an answer may be goes by the rows asked for, and of large ones the
+process decodes one at a time.
 
 Source: the P-Series developer guide's "Query CDR List" and "Get/Refresh/Revoke Access Token".
 """
@@ -13,7 +14,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from . import failures
 from .failures import AccessRefused
 from .login import Logins
 from .transport import APIRequest, Transport
+from .turn import turn
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +65,7 @@ class Client:
         )
         self._logins = Logins(pbx, token_path, self._transport, wall=wall, monotonic=monotonic)
         self._request_lock = threading.Lock()
+        self._turn_path = token_path.with_name(f"{pbx.name}.requests")
 
     @property
     def requests(self) -> int:
@@ -86,7 +89,7 @@ class Client:
         the answer is too large for the rows asked for. A fetch takes one HTTP request, or up to
         six when the tokens were lost; each has its own `request_timeout` seconds.
         """
-        with self._request_lock:
+        with self._request_lock, self._turn():
             token = self._logins.token()
             answer = self._request_page(query, token)
             if self._logins.is_lost(token, *_status_and_errcode(answer)):
@@ -123,6 +126,10 @@ class Client:
     def close(self) -> None:
         """Stop for good. No connection outlives its request, so nothing else is left to close."""
         self.cancel()
+
+    def _turn(self) -> AbstractContextManager[None]:
+        timeout, cancelled = self._pbx.request_timeout, self._transport.cancelled
+        return turn(self._turn_path, timeout, cancelled, self._monotonic)
 
     def _request_page(self, query: CDRQuery, token: Secret) -> CDRAnswer | AccessRefused:
         request = APIRequest(
