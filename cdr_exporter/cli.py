@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from .commands import check, dashboards, demo, run, simulate
+from .commands import check, dashboards, demo, history, run, simulate
 from .commands.exporter import VERSION
 from .commands.stdout import write_stdout
 from .errors import ConfigError, ExporterError, StateInUse
@@ -48,6 +48,12 @@ COMMANDS = {
         "validate the configuration, and say what the PBXs answer",
         check.add_arguments,
         check.run,
+    ),
+    "history": Command(
+        "write the past that the PBXs still hold, for Prometheus",
+        history.add_arguments,
+        history.run,
+        cleans_up=True,
     ),
     "simulate": Command(
         "run the simulated PBX alone", simulate.add_arguments, simulate.run, cleans_up=True

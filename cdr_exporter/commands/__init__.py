@@ -2,6 +2,7 @@
 
     run          poll the PBXs and serve metrics
     check        validate the configuration, and say what the PBXs answer
+    history      write the past that the PBXs still hold, for Prometheus
     demo         run a simulated PBX and an exporter that polls it
     simulate     run the simulated PBX alone
     dashboards   write the bundled files into a directory

@@ -59,7 +59,7 @@ def check_config(path: Path, *, connect: bool) -> int:
     write_stdout(f"{path}: valid, {len(settings.pbxs)} {noun}\n")
     if not connect:
         return 0
-    _make_state_dir(settings)
+    preflight.make_state_dir(settings)
     results = [_connects(pbx, settings) for pbx in settings.pbxs]
     return 0 if all(results) else 1
 
@@ -83,11 +83,3 @@ def _connects(pbx: PBX, settings: Settings) -> bool:
 def _answer(pbx: PBX, found: NewestRows) -> str:
     total = "an unknown number of" if found.page.total is None else found.page.total
     return f"{pbx.name}: answers, {total} CDRs\n"
-
-
-def _make_state_dir(settings: Settings) -> None:
-    try:
-        settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        problem = error.strerror or "input/output error"
-        raise preflight.unusable_state_dir(settings.state_dir, problem) from None

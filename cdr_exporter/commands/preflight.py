@@ -1,8 +1,8 @@
 """Checks of what the settings refer to: CA files, secrets, the state directory.
 
 Rule: `run` and `check` use the same function, so `run` accepts what `check` calls valid. It only
-looks and creates nothing. Secrets are checked by `check` only: `run` starts without one, polls the
-other PBXs, and polls this PBX once its secret is there.
+looks and creates nothing; `make_state_dir` does. Secrets are not checked by `run`: it starts
+without one, polls the other PBXs, and polls this PBX once its secret is there.
 """
 
 from __future__ import annotations
@@ -38,6 +38,15 @@ def warnings(settings: Settings) -> list[str]:
     if not mode & _OTHER_USERS:
         return []
     return [f"state_dir: {path} is open to other users (mode {mode:03o}); chmod 700 it"]
+
+
+def make_state_dir(settings: Settings) -> None:
+    """Make the state directory where it does not exist; raises `ConfigError`."""
+    try:
+        settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        problem = error.strerror or "input/output error"
+        raise unusable_state_dir(settings.state_dir, problem) from None
 
 
 def unusable_state_dir(path: Path, problem: str) -> ConfigError:

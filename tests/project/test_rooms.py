@@ -19,7 +19,15 @@ OUTSIDE = {"os", "io", "time", "datetime", "socket", "threading", "pathlib", "ra
 PATHS_AS_VALUES = {("settings", "pathlib")}
 """`settings` holds paths and opens none."""
 
-LIBRARIES = {"requests", "urllib3", "yaml", "prometheus_client", "sqlite3", "waitress"}
+LIBRARIES = {
+    "requests",
+    "urllib3",
+    "yaml",
+    "prometheus_client",
+    "sqlite3",
+    "subprocess",
+    "waitress",
+}
 """What has one door each."""
 
 
