@@ -70,6 +70,7 @@ def _connects(pbx: PBX, settings: Settings) -> bool:
     clock, bounds = SystemClock(threading.Event()), histogram_bounds(settings)
     try:
         found = read_newest_rows(PageReader(client, SelfMetrics(bounds), clock))
+        found = found._replace(clock_offset=client.clock_offset)
     except PBXError as error:
         sys.stderr.write(f"{pbx.name}: {error}\n")
         return False

@@ -25,10 +25,12 @@ class NewestRows(NamedTuple):
     """The page with the newest rows.
 
     *legacy* is what the PBX lists without `from`, where that is another table; else None.
+    *clock_offset* is the PBX's clock less ours, in seconds; None where it is not known.
     """
 
     page: Page
     legacy: Page | None = None
+    clock_offset: float | None = None
 
 
 def read_newest_rows(reader: PageReader) -> NewestRows:

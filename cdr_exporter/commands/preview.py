@@ -119,7 +119,8 @@ class Preview:
     *legs* are by kind of callee. *counted* is what rows and calls add to the totals. *left_out*
     are calls that may have older legs; *all_cut* says that this is so of all, so that they are
     counted in spite of it. *named* is by setting and label. *newest_legacy* is the newest start
-    that the PBX lists without `from`, where that is another table; else None.
+    that the PBX lists without `from`, where that is another table; else None. *clock_offset* is the
+    PBX's clock less ours, in seconds; None where it is not known.
     """
 
     rows: RowFacts
@@ -130,6 +131,7 @@ class Preview:
     doubts: Doubts
     named: Mapping[str, Mapping[str, Named]]
     newest_legacy: int | None
+    clock_offset: float | None
 
     def by_labels(self, family: Family, *places: int) -> Counter[tuple[str, ...]]:
         """Return a counter's values, by those of its labels that stand at *places*."""
@@ -180,6 +182,7 @@ def preview_of(
         doubts=_doubts(rules, legs, zip(parts, calls, strict=True)),
         named=_named(rules, legs),
         newest_legacy=None if found.legacy is None else found.legacy.highest,
+        clock_offset=found.clock_offset,
     )
 
 

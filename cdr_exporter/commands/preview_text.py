@@ -49,8 +49,8 @@ _WORDS = {
 
 _NAMED = {"dids": DID_CALLS, "queues": QUEUE_CALLS, "destinations": DESTINATION_CALLS}
 
-_TOLERATED_LEAD = 60
-"""Seconds by which a start may lie in our future: clocks differ a little."""
+_TOLERATED_SECONDS = 60
+"""By which a clock may be off, and a start lie in our future: clocks differ a little."""
 
 _LARGE_SHARE = 0.1
 """Of the legs that people answered; below, nobody needs to be told where a few are in doubt."""
@@ -134,13 +134,20 @@ def _total(preview: Preview, family: Family) -> str:
 
 
 def _hints(preview: Preview, zone: tzinfo) -> Iterator[str]:
-    clock, numbers = _clock_hints(preview.rows), _number_hints(preview.doubts, preview.rows.total)
-    for hint in (*clock, *numbers, *_row_hints(preview, zone)):
+    clock_hints = _clock_hints(preview.rows, preview.clock_offset)
+    number_hints = _number_hints(preview.doubts, preview.rows.total)
+    for hint in (*clock_hints, *number_hints, *_row_hints(preview, zone)):
         yield from _wrapped(hint, _MARK, " " * len(_MARK))
 
 
-def _clock_hints(rows: RowFacts) -> Iterator[str]:
-    if rows.lead > _TOLERATED_LEAD:
+def _clock_hints(rows: RowFacts, offset: float | None) -> Iterator[str]:
+    if offset is not None and abs(offset) > _TOLERATED_SECONDS:
+        side = "ahead of" if offset > 0 else "behind"
+        yield (
+            f"by its answers the PBX's clock is {_duration(abs(offset))} {side} this machine's: "
+            "set the wrong one right, best by NTP"
+        )
+    if rows.lead > _TOLERATED_SECONDS:
         yield (
             f"the newest row begins {_duration(rows.lead)} from now: is the PBX's clock right, "
             "and this machine's?"
@@ -262,7 +269,7 @@ def _time(epoch: int, zone: tzinfo) -> str:
     return f"{datetime.fromtimestamp(epoch, zone):%Y-%m-%d %H:%M}"
 
 
-def _duration(seconds: int) -> str:
+def _duration(seconds: float) -> str:
     unit, size = next(
         (u, s) for u, s in (("days", 86400), ("h", 3600), ("min", 60)) if seconds >= s
     )

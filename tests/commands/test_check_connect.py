@@ -59,6 +59,17 @@ def test_machine_callees_of_the_configuration_count(
     assert "  legs to      machines 1\n" in capsys.readouterr().out
 
 
+def test_a_clock_that_is_behind_is_said_though_no_row_is_in_the_future(
+    pbx: SimulatedPBX, server: PBXServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pbx.maintenance.set_clock(-7200)
+    pbx.office.calls(2)
+    check.check_config(write_config(tmp_path, server.base_url), connect=True)
+    said = " ".join(capsys.readouterr().out.split())
+
+    assert "! by its answers the PBX's clock is 2 h behind this machine's" in said
+
+
 def test_a_list_that_nothing_could_be_counted_of_fails_the_check(
     pbx: SimulatedPBX, server: PBXServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

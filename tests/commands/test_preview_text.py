@@ -230,6 +230,22 @@ def test_a_start_of_less_than_a_minute_ahead_is_nothing_to_speak_of() -> None:
     assert "!" not in said(people(1, started_at=int(NOON) + 59))
 
 
+@for_each(
+    [
+        pytest.param(7200.0, "! by its answers the PBX's clock is 2 h ahead of", id="ahead"),
+        pytest.param(-90.0, "! by its answers the PBX's clock is 2 min behind", id="behind"),
+        pytest.param(60.0, "", id="a minute"),
+        pytest.param(None, "", id="not known"),
+    ]
+)
+def test_a_clock_that_is_off_by_its_answers_is_said(offset: float | None, hint: str) -> None:
+    page = page_of(query(1, 200), CDRAnswer(errcode=0, total=1, rows=people(1)))
+    text = " ".join(text_of(NewestRows(page, clock_offset=offset)).split())
+
+    assert hint in text
+    assert ("!" in text) == bool(hint)
+
+
 def test_a_list_of_legacy_rows_only_is_said_with_its_newest_row() -> None:
     found = simulated(upgrade=Upgrade(shows="legacy"), upgraded_days=1)
     legacy = " ".join(text_of(found).split())
