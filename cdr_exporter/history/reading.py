@@ -159,6 +159,10 @@ class _NewTable:
     def errcodes(self) -> Mapping[int, int]:
         return self._cdr_list.errcodes
 
+    @property
+    def clock_offset(self) -> float | None:
+        return self._cdr_list.clock_offset
+
     def fetch(self, query: CDRQuery) -> CDRAnswer:
         return self._cdr_list.fetch(replace(query, from_=NEW))
 

@@ -362,16 +362,16 @@ COMMIT_THEN_PUBLISH = (
     Mutant(
         "a commit that failed changes the calls",
         _STORE,
-        "raise self._not_written(error) from None\n        self._saved_series",
-        "self.calls.apply(calls)\n            raise self._not_written(error) from None\n"
-        "        self._saved_series",
+        "        with self._transaction():\n            ledger_rows.write(",
+        "        self.calls.apply(calls)\n        with self._transaction():\n"
+        "            ledger_rows.write(",
         _in("tests/store/test_call_rows.py", "test_a_commit_that_fails_changes_no_call"),
     ),
     Mutant(
         "the legs of a page are committed without their calls",
         "cdr_exporter/ingest/pbx_state.py",
-        "self._commit(verdict.ledger, after, calls.change)",
-        "self._commit(verdict.ledger, after)",
+        "self._commit(verdict.ledger, *self._add_calls(calls, totals, count))",
+        "self._commit(verdict.ledger, self._add_calls(calls, totals, count)[0])",
         _in("tests/ingest/test_call_assembly.py", "test_a_late_leg_is_still_known_after_a_restart"),
     ),
     Mutant(
