@@ -12,9 +12,9 @@ them. So a poll with one among its rows asks for that row alone, and for each of
 
 One row, rejected once: nothing of an oversized row is known, not even its id. It is recognised by
 the first record below it, which stays the same when rows are added above, and by how many oversized
-rows are between them. The newest rows never differ in that, nor does the end of the list, which
-stands for a record where none follows. When the record below is deleted, when a late one turns up
-between, or when the list is followed in another order, it is counted as rejected once more.
+rows are between them. Where no record follows, the end of the list stands for it. When the record
+below is deleted, when a late one turns up between, or when the list is followed in another order,
+it is counted as rejected once more.
 
 One answer is one slice of the list; parts are several, between which the list may change:
 
@@ -30,8 +30,9 @@ added below it between the same two requests; and by time, where the PBX lists t
 second in another order each time, a row that changes places with the oversized one. By time such a
 row is found when its second is rechecked, as every second of the last `longest_call` is.
 
-A row may be too large for the part that it comes with, and not for a larger page: as an answer may
-be longer, the more rows are asked for. It is rejected then, and counted if it ever comes so.
+A row may be too large for a small page, and not for a larger one: an answer may be longer, the more
+rows are asked for. Once it is known as oversized it is read around in pages of any size. Where it
+comes with a larger page all the same, as after a restart, it is counted, and not again.
 """
 
 from __future__ import annotations
@@ -207,10 +208,7 @@ class Reading:
 
     def _name_oversized(self, below: Record | None, new: Sequence[Record]) -> None:
         """Make the oversized rows since the last record rejected rows, known by that *below*."""
-        grown = len(set(self._totals[-2:])) > 1
-        # An oversized row that moved down meanwhile was met twice.
-        met_twice = len(self._unnamed) > 1 or (below is not None and below not in new)
-        self._shifted |= grown and met_twice
+        self._shifted = self._shifted or self._may_be_met_twice(below, new)
         for number, position in zip(range(len(self._unnamed), 0, -1), self._unnamed, strict=True):
             self._places.note(position, self._order)
             fingerprint = self._order.identity(below) if below is not None else 0
@@ -219,6 +217,18 @@ class Reading:
                 self.oversized.append(row)
                 self._rejected.append(Rejected("shape", row.fingerprint))
         self._unnamed = []
+
+    def _may_be_met_twice(self, below: Record | None, new: Sequence[Record]) -> bool:
+        """Say whether an oversized row moved down after it was met, and then was met again."""
+        several = len(self._unnamed) > 1
+        if len(self._totals) == 1:
+            # No answer from before tells whether the list grew.
+            return several and not all(
+                self._places.next_at(position, self._order) == position
+                for position in self._unnamed
+            )
+        grown = self._totals[-2] != self._totals[-1]
+        return grown and (several or (below is not None and below not in new))
 
     # --- is it one slice of the list? ------------------------------------------------------------
 

@@ -717,8 +717,18 @@ ROWS_ARE_READ_AROUND_ONE = (
     Mutant(
         "an oversized row that moves down while it is looked for is two",
         _OVERSIZED_ROWS,
-        "self._shifted |= grown and met_twice",
-        "pass",
+        "return grown and (several or (below is not None and below not in new))",
+        "return False",
+        _in(
+            _OVERSIZED_TESTS,
+            "test_it_is_rejected_once_though_it_moves_down_while_it_is_looked_for",
+        ),
+    ),
+    Mutant(
+        "the newest row, which is oversized and moves down, is two",
+        _OVERSIZED_ROWS,
+        "return several and not all(",
+        "return False and all(",
         _in(
             _OVERSIZED_TESTS,
             "test_it_is_rejected_once_though_it_moves_down_while_it_is_looked_for",

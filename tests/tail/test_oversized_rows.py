@@ -317,16 +317,17 @@ def test_a_row_added_above_it_does_not_start_the_search_anew(make_harness: MakeH
     assert pbx.requests - before == 5
 
 
+@pytest.mark.parametrize("position", [0, 7], ids=str)
 @pytest.mark.parametrize("request_number", range(1, 14))
 def test_it_is_rejected_once_though_it_moves_down_while_it_is_looked_for(
-    make_harness: MakeHarness, request_number: int
+    make_harness: MakeHarness, request_number: int, position: int
 ) -> None:
     pbx = FakePBX()
     pbx.call(100)
     it = make_harness(pbx, start="all")
     poll(it, 2)
-    pbx.call(8)
-    make_oversized(pbx, 7)
+    pbx.call(position + 1)
+    make_oversized(pbx, position)
     at_request(pbx, request_number, pbx.call)
     poll(it, 3)
 
