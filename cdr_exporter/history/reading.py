@@ -25,7 +25,7 @@ from ..ingest.call_assembly import call_rules_of
 from ..ingest.pbx_state import PBXState
 from ..ledger import PageVerdict
 from ..ledger.order import BY_TIME
-from ..ledger.page import FIRST_PAGE_ROWS, Page, page_of
+from ..ledger.page import FIRST_PAGE_ROWS, Page
 from ..metrics.row_metrics import group_by_labels
 from ..metrics.self_metrics import SelfMetrics
 from ..metrics.totals import Bounds, Totals
@@ -93,10 +93,13 @@ def _newest_of_new_table(source: Source) -> list[int]:
     Older firmware ignores the question, and answers with rows that have an id.
     """
     query = CDRQuery(1, FIRST_PAGE_ROWS, BY_TIME.sort_by, "desc", NEW)
+    reader = _reader_of(source, SelfMetrics(source.bounds))
     try:
-        page = page_of(query, _with_retries(source, lambda: source.cdr_list.fetch(query)))
-    except ValueError:  # it does not sort by time
-        return []
+        page = _with_retries(source, lambda: reader.read(query))
+    except TryAgain as error:
+        if error.reason != "garbled":
+            raise
+        return []  # it does not sort by time
     return [BY_TIME.identity(row) for row in page.rows if not row.id]
 
 
@@ -115,7 +118,7 @@ def _follow_to_the_end(
     pbx = replace(source.pbx, start="all")
     self_metrics = SelfMetrics(source.bounds)
     state = _PastState(pbx, store, legs, source, self_metrics, not_before)
-    reader = PageReader(source.cdr_list, self_metrics, source.clock)
+    reader = _reader_of(source, self_metrics)
     tail = Tail(pbx, reader, state, self_metrics=self_metrics, clock=source.clock)
 
     def follow() -> None:
@@ -127,6 +130,10 @@ def _follow_to_the_end(
         _with_retries(source, follow, lambda: state.pages)
     except _FarEnough:
         return
+
+
+def _reader_of(source: Source, self_metrics: SelfMetrics) -> PageReader:
+    return PageReader(source.cdr_list, self_metrics, source.clock, source.pbx.name)
 
 
 def _with_retries(

@@ -152,8 +152,8 @@ class PageReader:
     def _log_oversized(self, reading: Reading) -> None:
         """Log which oversized rows *reading* has found, each once."""
         for row in reading.oversized:
-            logged = len(self._oversized_logged) >= _MOST_LOGGED
-            if not logged and row.fingerprint not in self._oversized_logged:
+            is_known = row.fingerprint in self._oversized_logged
+            if not is_known and len(self._oversized_logged) < _MOST_LOGGED:
                 self._oversized_logged.add(row.fingerprint)
                 self._logger.warning(
                     "a CDR row is too large to be read: it counts as rejected and not as a call; "

@@ -23,6 +23,7 @@ from pbx_simulator.firmware import KINDS
 from ..support.fake_clock import FakeClock
 from ..support.fake_pbx import FakePBX
 from ..support.in_process_cdr_list import InProcessCDRList
+from ..support.oversized import make_oversized
 from ..support.rows import BOUNDS
 
 HQ = PBX(name="hq", base_url="http://127.0.0.1", client_id="me", secret=SecretSource(env="X"))
@@ -55,6 +56,17 @@ def pbx_with(rows: int, *, apart: int = 60) -> FakePBX:
 
 def test_every_row_is_kept_once(tmp_path: Path) -> None:
     assert len(read(pbx_with(1_234), tmp_path)) == 1_234
+
+
+@pytest.mark.fault("C25")
+@pytest.mark.parametrize("position", [0, 7, 700], ids=str)
+def test_beside_a_row_that_is_too_large_every_other_row_is_kept(
+    tmp_path: Path, position: int
+) -> None:
+    pbx = pbx_with(1_234)
+    make_oversized(pbx, position)
+
+    assert len(read(pbx, tmp_path, pbx.clock)) == 1_233
 
 
 def test_rows_that_are_added_while_it_reads_move_none_out_of_sight(tmp_path: Path) -> None:
