@@ -85,6 +85,8 @@ WEEKDAY_STYLES = {
     )
 }
 
+NUMBERED = {"did": "Number", "queue": "Queue"}
+
 STRONGER = "The stronger the colour, the more calls."
 WEEK, TWO_WEEKS = "7d", "14d"
 
@@ -121,7 +123,7 @@ def by_number(
         ),
         **outcomes,
     }
-    return table(title, description, {label: label.capitalize()}, columns, sort="Calls")
+    return table(title, description, {label: NUMBERED[label]}, columns, sort="Calls")
 
 
 def of_outcome(metric: str, label: str, outcome: str) -> str:

@@ -320,6 +320,14 @@ CALLEES = panel_row(
         "rises, set number_plan in exporter.yml to the numbers of your PBX.",
         {"{{kind}}": events("cdr_exporter_unrecognised_callees_total", BAR, "kind")},
     ),
+    lines(
+        "Clocks of the PBXs",
+        "By how much the clock of each PBX is ahead of the exporter's, or below 0 behind it, from "
+        "the Date of its answers. Counts do not depend on it; the delay until counted does.",
+        {"{{pbx}}": gauge("cdr_exporter_pbx_clock_offset_seconds")},
+        unit=SECONDS,
+        signed=True,
+    ),
 )
 
 STATE = panel_row(

@@ -53,7 +53,8 @@ COUNT, TIME, SECONDS, PERCENT, PLAIN, AGO, DATE = (
 """Units, as Grafana names them.
 
 `COUNT` is 2,973, where `short` makes 3 K of it. `TIME` is 00:02:47, and `SECONDS` is for what takes
-less than a second. Points in time are in epoch milliseconds.
+less than a second. Points in time are in epoch milliseconds. `TIME` always has 0 decimals: where
+none are given, Grafana 10 and 11 write NaN at the axes.
 """
 
 NEVER_STYLES: Mapping[int, Style] = {0: Style(NEUTRAL, "never")}
@@ -180,9 +181,13 @@ def lines(
     calcs: Sequence[str] = ("lastNotNull", "max"),
     decimals: int | None = None,
     maximum: float | None = None,
+    signed: bool = False,
     no_value: str = NOTHING_YET,
 ) -> JSON:
-    """Return values over time as lines, as many as the panel has room for or by *resolution*."""
+    """Return values over time as lines, as many as the panel has room for or by *resolution*.
+
+    The axis begins at 0, unless the values are *signed*.
+    """
     style = {
         "drawStyle": "line",
         "fillOpacity": 0,
@@ -195,6 +200,9 @@ def lines(
     panel["fieldConfig"] = _over_time(unit, style, styles, no_value, decimals)
     if maximum is not None:
         panel["fieldConfig"]["defaults"]["max"] = maximum
+    if signed:
+        del panel["fieldConfig"]["defaults"]["min"]
+        panel["fieldConfig"]["defaults"]["custom"]["axisSoftMin"] = -1
     panel["options"] = _legend_and_tooltip(calcs)
     return panel
 
@@ -465,6 +473,8 @@ def _table(title: str, description: str, queries: Queries) -> JSON:
 
 def _fields(unit: str, *, overrides: Iterable[JSON] = (), **defaults: Any) -> JSON:
     given = {key: value for key, value in defaults.items() if value is not None}
+    if unit == TIME:
+        given["decimals"] = _NO_DECIMALS
     if "thresholds" in given:
         given["thresholds"] = {"mode": "absolute", "steps": given["thresholds"]}
     return {"defaults": {"unit": unit, **given}, "overrides": list(overrides)}
@@ -492,7 +502,8 @@ def _series_override(name: str, style: Style) -> JSON:
 
 
 def _column_override(name: str, column: Column) -> JSON:
-    properties: JSON = {"unit": column.unit, "decimals": column.decimals, "noValue": EMPTY_CELL}
+    decimals = _NO_DECIMALS if column.unit == TIME else column.decimals
+    properties: JSON = {"unit": column.unit, "decimals": decimals, "noValue": EMPTY_CELL}
     properties["custom.width"] = column.width or None
     properties["mappings"] = _mappings(column.value_styles)
     if column.warn:

@@ -44,7 +44,7 @@ from ..support.dashboards import (
 )
 from ..support.each import for_each
 from ..support.programs import require
-from ..support.prometheus_rules import SAMPLES, metrics_in
+from ..support.prometheus_rules import SAMPLES, metrics_in, samples
 
 DATA_SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 
@@ -259,6 +259,22 @@ def test_a_query_uses_metrics_and_labels_that_exist(panel: JSON, target: JSON) -
     for metric, labels in used.items():
         assert metric in SAMPLES, metric
         assert labels <= SAMPLES[metric], (metric, labels)
+
+
+NOT_SHOWN = {"cdr_exporter_polls_total": "a poll makes requests, and those are shown"}
+
+
+def test_every_metric_is_on_some_panel() -> None:
+    shown = {
+        metric
+        for dashboard in DASHBOARDS.values()
+        for panel in panels(dashboard)
+        for query in targets(panel)
+        for metric in metrics_in(query["expr"])
+    }
+    missing = {family.name for family in FAMILIES if not shown & samples([family]).keys()}
+
+    assert missing == NOT_SHOWN.keys()
 
 
 @every_target
