@@ -84,19 +84,18 @@ def ours(pages: list[bytes]) -> None:
             on_commit=lambda: None,
         )
         state.assembler.begin_poll(StandingClock().now())
+        # The PBX tells its time in each answer. Without it, the newest calls would stay open.
+        state.assembler.clock_offset = 0.0
         for number, body in enumerate(pages, start=1):
             page = page_of(query(number, PAGE), decode(body))
             ledger = store.ledger or from_the_beginning()
             state.apply_page(ledger.judge(page, NOW, TERMS), page, store.totals, baseline=True)
         state.count_finished_calls()
-        # The newest calls wait for further legs.
-        waiting = {"cdr_records_total": 0, "cdr_calls_total": len(store.calls.open)}
-        for family, open_calls in waiting.items():
+        for family in ("cdr_records_total", "cdr_calls_total"):
             counted = sum(
                 value[0] for key, value in store.totals.series.items() if key.family == family
             )
-            assert counted + open_calls == ROWS, (family, counted)
-        assert waiting["cdr_calls_total"] < 5
+            assert counted == ROWS, (family, counted)
         store.close()
 
 

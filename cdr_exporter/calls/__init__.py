@@ -16,9 +16,10 @@ No row says that it is the last one of its call. A call is over, and is counted,
    silence of the PBX): as soon as the rows that are still unread can hold no leg of the call.
    Here `call_settle` runs from the end of the newest leg and the PBX need not have replied
    meanwhile, because its rows were written long before we read them. How long ago a call ended
-   is told by the newest end of any call, for the PBX's clock may be hours away from ours. So all
-   calls that ended during an outage are counted before anything is shown, but for those of its
-   last `call_settle` seconds, and reading a million old rows keeps few calls open.
+   is told by the PBX's clock alone, which may be hours away from ours: by what it shows in its
+   answers, or where it does not, by the newest end of any call. So all calls that ended during an
+   outage are counted before anything is shown, and reading a million old rows keeps few calls
+   open.
 
 "Every new row was read" has a time, `Moment.read_until`: every row that the PBX had at that time
 was read. By id it is the beginning of the poll, since the first page shows all that is new. Where

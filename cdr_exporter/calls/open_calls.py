@@ -98,16 +98,16 @@ class Moment(NamedTuple):
     """The time at which a page, or the end of a poll, is judged, and what was read by then.
 
     *reachable_now* is the reachable time (seconds) of now; *read_until* is the latest one for
-    which we know that every row the PBX had at that time was read. *newest_end* is the newest end
-    of a call so far, in epoch seconds by the PBX's clock: how long ago a call ended is told by that
-    clock alone, since it may be hours away from ours. No leg of a call can come that ended before
-    *oldest_end*, by the same clock. *catching_up* is set while the PBX's series are hidden: then a
-    row counts as seen when its call ended. *unread* says which calls may have unread legs.
+    which we know that every row the PBX had at that time was read. *pbx_time* is the latest time,
+    in epoch seconds, that the PBX's clock is known to have shown: how long ago a call ended is told
+    by that clock alone, since it may be hours away from ours. No leg of a call can come that ended
+    before *oldest_end*, by the same clock. *catching_up* is set while the PBX's series are hidden:
+    then a row counts as seen when its call ended. *unread* says which calls may have unread legs.
     """
 
     reachable_now: float
     read_until: float
-    newest_end: int
+    pbx_time: float
     oldest_end: float
     catching_up: bool = False
     unread: UnreadLegs = UNREAD_LEGS_UNKNOWN
@@ -128,7 +128,7 @@ class Moment(NamedTuple):
 
         As if the PBX had replied ever since: used only where that is harmless, see `calls`.
         """
-        ago = self.newest_end - ended_at if ended_at >= EARLIEST else 0
+        ago = self.pbx_time - ended_at if ended_at >= EARLIEST else 0
         return self.reachable_now - max(0, ago)
 
     def is_old(self, ended_at: int) -> bool:

@@ -49,10 +49,15 @@ def call_rules_of(pbx: PBX, machines: Iterable[str] = ()) -> CallRules:
 
 
 class CallAssembler:
-    """Assembles the calls of *pbx*; *last_seen* is the newest reachable time in its state."""
+    """Assembles the calls of *pbx*; *last_seen* is the newest reachable time in its state.
+
+    *clock_offset* is by how many seconds the PBX's clock is ahead of ours, None where it does not
+    tell; to be set whenever it is known anew.
+    """
 
     def __init__(self, pbx: PBX, call_rules: CallRules, last_seen: float) -> None:
         self._poll_began = 0.0
+        self.clock_offset: float | None = None
         self._reachable = ReachableTime(last_seen, pbx.longest_call)
         self._classifier = LegClassifier(call_rules)
         self._rules = SettleRules(
@@ -119,12 +124,15 @@ class CallAssembler:
         at = self._moment(ledger, now, catching_up=not shown, unread=NO_UNREAD_LEGS)
         return calls.judge((), {}, at, self._rules)
 
+    def _shown_by_pbx(self, now: Now) -> float:
+        return float("-inf") if self.clock_offset is None else now.wall + self.clock_offset
+
     def _moment(self, ledger: Ledger, now: Now, *, unread: UnreadLegs, catching_up: bool) -> Moment:
         newest_end = ledger.watermark.newest_end
         return Moment(
             reachable_now=self._reachable.at(now.steady),
             read_until=self._reachable.read_until(ledger.all_read_since),
-            newest_end=newest_end,
+            pbx_time=max(newest_end, self._shown_by_pbx(now)),
             # Bounded by our own clock: one end that is hours ahead would make all others old.
             # Where the PBX's whole clock is ahead, more calls are remembered, which harms nobody.
             oldest_end=min(newest_end, now.wall) - self._rules.longest_call,

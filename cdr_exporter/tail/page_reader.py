@@ -85,14 +85,14 @@ class PageReader:
         """The fingerprints of oversized rows of which the log knows."""
 
     @property
-    def clock_offset(self) -> float:
+    def clock_offset(self) -> float | None:
         """By how many seconds the PBX's clock is ahead of ours, as far as it is to be believed.
 
-        0 where the PBX does not tell it, and where it is days off: a PBX that is starting may not
-        have set its clock yet.
+        None where the PBX does not tell it, and where it is days off: a PBX that is starting may
+        not have set its clock yet.
         """
         offset = self._cdr_list.clock_offset
-        return offset if offset is not None and abs(offset) <= _MOST_OFFSET else 0.0
+        return offset if offset is not None and abs(offset) <= _MOST_OFFSET else None
 
     def read(self, query: CDRQuery) -> Page:
         """Return the page that *query* asks for, checked.

@@ -90,6 +90,7 @@ class Tail:
         """
         self._state.assembler.begin_poll(self._clock.now())
         first_page, ledger = self._read_first_page()
+        self._state.assembler.clock_offset = self._reader.clock_offset
         if not first_page.size:
             self._note_empty()
             return False
@@ -277,7 +278,7 @@ class Tail:
         """When the table was empty (epoch seconds), by the slowest clock that the PBX may have."""
         if self._empty_since is None:
             return None
-        return int(self._empty_since + self._reader.clock_offset) - _CLOCK_TOLERANCE
+        return int(self._empty_since + (self._reader.clock_offset or 0.0)) - _CLOCK_TOLERANCE
 
     def _ended_since_empty(self, row: Record) -> bool:
         return self._empty_at is not None and row.ended_at > self._empty_at

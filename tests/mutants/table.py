@@ -494,9 +494,19 @@ EACH_CALL_COUNTS_ONCE = (
         _in(_WRONG_CLOCKS, "test_the_offset_of_the_clock_is_shown_while_the_pbx_tells_it"),
     ),
     Mutant(
+        "what the PBX's clock shows is not asked for",
+        "cdr_exporter/ingest/call_assembly.py",
+        "now.wall + self.clock_offset",
+        "0.0",
+        _in(
+            _WRONG_CLOCKS,
+            "test_calls_of_an_outage_count_before_anything_is_shown_by_whatever_clock",
+        ),
+    ),
+    Mutant(
         "an empty list was seen by our clock",
         "cdr_exporter/tail/tail.py",
-        "self._empty_since + self._reader.clock_offset",
+        "self._empty_since + (self._reader.clock_offset or 0.0)",
         "self._empty_since",
         _in(
             _WRONG_CLOCKS,
@@ -513,8 +523,8 @@ EACH_CALL_COUNTS_ONCE = (
     Mutant(
         "how long ago a call ended is told by our clock",
         "cdr_exporter/ingest/call_assembly.py",
-        "newest_end=newest_end,",
-        "newest_end=max(newest_end, int(now.wall)),",
+        "pbx_time=max(newest_end, self._shown_by_pbx(now)),",
+        "pbx_time=max(newest_end, now.wall),",
         _in(
             _WRONG_CLOCKS,
             "test_legs_that_come_in_two_polls_after_a_restart_are_one_call",

@@ -73,7 +73,7 @@ class FakePBX:
         self.queries: list[CDRQuery] = []
         self.rows_sent = 0
         self.errcodes: Counter[int] = Counter()
-        self.clock_offset: float | None = None
+        self.clock_offset: float | None = 0.0
         self.before_answer: Callable[[], None] = lambda: None
         self.edit_answer: Callable[[CDRQuery, CDRAnswer], CDRAnswer] = lambda query, answer: answer
         self.failures: list[Exception] = []
