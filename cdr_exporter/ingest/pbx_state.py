@@ -154,7 +154,8 @@ class PBXState:
         count = self._count_page(verdict, groups, totals)
         for doubt, times in doubts.items():
             count.add_event(UNRECOGNISED_CALLEES, times, doubt)
-        self._commit(verdict.ledger, *self._add_calls(calls, totals, count))
+        after, change, quarters = self._add_calls(calls, totals, count)
+        self._commit(verdict.ledger, after, change, quarters)
         self.saw_page(page.rows)
         if not baseline:
             self._observe_delays(verdict.counted)

@@ -23,9 +23,10 @@ class Snapshot:
     *shown* says that nothing is left unread, so that the series of rows and calls may be shown.
     They are until *fresh_until* (steady clock), which is `stale_after` after the last valid page.
     *birth_hold* is in seconds. *attempted* is set once a poll has ended, well or not. *failure*
-    says why the last poll failed, without secrets, and *failure_reason* as a label value; both are
-    empty after a success. *quarters* are the calls by their start. *in_first_read* is set while the
-    whole table is read for the first time. *number* is higher in a newer snapshot.
+    says why the last poll failed, without secrets, and *failure_reason* as a label value, empty
+    where it has none; both are empty after a success. *quarters* are the calls by their start.
+    *in_first_read* is set while the whole table is read for the first time. *number* is higher in a
+    newer snapshot.
     """
 
     pbx: str

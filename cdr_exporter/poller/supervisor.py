@@ -133,7 +133,7 @@ class Supervisor:
                 wait = _STATE_RETRY
                 self._self_metrics.add(POLL_FAILURES, "state")
                 self._logger.error("the PBX is not polled: %s", error)
-                self._publish_failure(str(error))
+                self._publish_failure(str(error), "state")
             except Exception as error:
                 ran_well = self._clock.now().steady - began > _RAN_WELL
                 failures = 1 if ran_well else failures + 1
@@ -181,10 +181,10 @@ class Supervisor:
             self._logger.warning("buckets changed, the histogram begins again at 0", family=family)
         return store
 
-    def _publish_failure(self, failure: str) -> None:
+    def _publish_failure(self, failure: str, reason: str = "") -> None:
         self._self_metrics.set(UP, 0)
         last = self._board.of(self._pbx.name)
-        failed = replace(last, attempted=True, failure=failure, failure_reason="state")
+        failed = replace(last, attempted=True, failure=failure, failure_reason=reason)
         self._board.put(self._with_self_metrics(failed))
 
     def _with_self_metrics(self, snapshot: Snapshot) -> Snapshot:

@@ -103,6 +103,11 @@ CLOCK_AHEAD = Advice(
     "Let the PBX set its clock by NTP.",
     "CDRPBXClockAhead",
 )
+CLOCK_OFF = Advice(
+    "The PBX's clock is minutes away from the exporter's; the charts are off by as much.",
+    "Let the PBX, or the exporter's machine, set its clock by NTP.",
+    "CDRPBXClockOff",
+)
 
 ALL = (
     *BLOCKED.values(),
@@ -111,4 +116,5 @@ ALL = (
     STATE_RESET,
     LINEAGE_SUSPECT,
     CLOCK_AHEAD,
+    CLOCK_OFF,
 )

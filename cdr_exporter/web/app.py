@@ -86,6 +86,7 @@ class App:
         self._alive = alive
         self._version = version
         self._zones = zones or {}
+        self._landing_cells = landing.KnownCells()
         self._scrape_address = (
             None if external_url is None else discovery.address_from_url(external_url)
         )
@@ -135,7 +136,9 @@ class App:
         return _html_response(html_page(f"{snapshot.pbx} - cdr-exporter", body))
 
     def _landing(self, request: HTTPRequest) -> HTTPResponse:
-        body = landing.page_body(self._snapshots(), self._now(), self._version, self._zones)
+        body = landing.page_body(
+            self._snapshots(), self._now(), self._version, self._zones, self._landing_cells
+        )
         return _html_response(html_page("cdr-exporter", body))
 
     def _metrics(self, request: HTTPRequest) -> HTTPResponse:

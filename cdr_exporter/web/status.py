@@ -9,6 +9,7 @@ from ..clock import Now
 from ..metrics.catalogue import (
     AUTH_BLOCKED,
     BACKLOG,
+    CLOCK_OFFSET,
     LAST_RECORD,
     LAST_SUCCESS,
     LINEAGE_SUSPECT,
@@ -29,8 +30,8 @@ from .text import duration, number, percent
 _RESET_SHOWN = 86_400
 """Seconds for which a state that was set aside is spoken of, as its alert is."""
 
-_CLOCK_TOLERANCE = 60
-"""Seconds by which a PBX's clock may be ahead of ours before it is spoken of."""
+CLOCK_TOLERANCE = 120
+"""Seconds by which a PBX's clock may differ from ours before it is spoken of, as in the alert."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +80,17 @@ def advices(snapshot: Snapshot, now: Now) -> Iterable[Advice]:
         if series.family == AUTH_BLOCKED.name and value
     ]
     yield from (advice.BLOCKED[reason] for reason in blocks)
-    if not blocks and snapshot.failure_reason:
-        yield advice.FAILED[snapshot.failure_reason]
-    if snapshot.attempted and gauge(snapshot, STATE_WRITE_OK) == 0:
+    # A state that was opened has totals: it is one that cannot be written.
+    not_written = snapshot.failure_reason == "state" or gauge(snapshot, STATE_WRITE_OK) == 0
+    if snapshot.totals.series and snapshot.attempted and not_written:
         yield advice.STATE_NOT_WRITTEN
+    elif snapshot.failure_reason and not blocks:
+        yield advice.FAILED[snapshot.failure_reason]
     if gauge(snapshot, LINEAGE_SUSPECT):
         yield advice.LINEAGE_SUSPECT
-    if (gauge(snapshot, LAST_RECORD) or 0) > now.wall + _CLOCK_TOLERANCE:
+    if abs(gauge(snapshot, CLOCK_OFFSET) or 0) > CLOCK_TOLERANCE:
+        yield advice.CLOCK_OFF
+    elif (gauge(snapshot, LAST_RECORD) or 0) > now.wall + CLOCK_TOLERANCE:
         yield advice.CLOCK_AHEAD
     if _last_reset(snapshot) > now.wall - _RESET_SHOWN:
         yield advice.STATE_RESET

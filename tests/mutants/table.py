@@ -370,8 +370,8 @@ COMMIT_THEN_PUBLISH = (
     Mutant(
         "the legs of a page are committed without their calls",
         "cdr_exporter/ingest/pbx_state.py",
-        "self._commit(verdict.ledger, *self._add_calls(calls, totals, count))",
-        "self._commit(verdict.ledger, self._add_calls(calls, totals, count)[0])",
+        "self._commit(verdict.ledger, after, change, quarters)",
+        "self._commit(verdict.ledger, after, NO_CHANGE, quarters)",
         _in("tests/ingest/test_call_assembly.py", "test_a_late_leg_is_still_known_after_a_restart"),
     ),
     Mutant(
@@ -829,6 +829,81 @@ BARS_ADD_UP = (
     ),
 )
 
+_QUARTERS, _PBX_PAGE = "cdr_exporter/metrics/quarters.py", "cdr_exporter/web/pbx_page.py"
+_TEST_QUARTERS, _TEST_PBX_PAGE = "tests/metrics/test_quarters.py", "tests/web/test_pbx_page.py"
+
+CHARTS_SHOW_THE_CALLS_COUNTED = (
+    Mutant(
+        "the charts lack the calls of a page",
+        "cdr_exporter/ingest/pbx_state.py",
+        "self._commit(verdict.ledger, after, change, quarters)",
+        "self._commit(verdict.ledger, after, change)",
+        _in("tests/ingest/test_coverage.py", "test_with_start_all_the_past_is_in_the_charts"),
+    ),
+    Mutant(
+        "the charts go by the end of a call",
+        _QUARTERS,
+        "quarter = call.started_at // QUARTER",
+        "quarter = (call.started_at + call.duration) // QUARTER",
+        _in(_TEST_QUARTERS, "test_a_call_is_in_the_quarter_in_which_it_started"),
+    ),
+    Mutant(
+        "the charts show calls of an impossible time",
+        _QUARTERS,
+        " if is_possible(q * QUARTER, now)",
+        "",
+        _in(
+            _TEST_QUARTERS,
+            "test_a_call_with_an_impossible_or_an_old_start_is_in_no_quarter",
+        ),
+    ),
+    Mutant(
+        "the charts divide by calls that the PBX blocked",
+        _QUARTERS,
+        'for outcome, s in self._inbound if outcome != "blocked"',
+        "for outcome, s in self._inbound",
+        _in(_TEST_QUARTERS, "test_the_shares_are_of_inbound_calls_and_leave_out_blocked_ones"),
+    ),
+    Mutant(
+        "the charts write every quarter anew",
+        _QUARTERS,
+        "for quarter in quarters:\n",
+        "for quarter in {*quarters, *cells}:\n                added.setdefault(quarter, {})\n",
+        _in(
+            "tests/store/test_quarter_rows.py",
+            "test_a_commit_writes_only_the_quarters_that_changed",
+        ),
+    ),
+    Mutant(
+        "the charts take an outage for a time that was reached",
+        _QUARTERS,
+        "quarter - 1 - self.reached[-1][1] <= gap // QUARTER",
+        "quarter - 1 - self.reached[-1][1]",
+        _in(_TEST_QUARTERS, "test_each_quarter_in_which_a_poll_succeeded_was_reached"),
+    ),
+    Mutant(
+        "the charts show no call where none was counted yet",
+        _PBX_PAGE,
+        "known = since is not None and since < period.end * QUARTER",
+        "known = True",
+        _in(_TEST_PBX_PAGE, "test_before_the_first_start_stands_not_counted"),
+    ),
+    Mutant(
+        "the charts go by the days of UTC",
+        "cdr_exporter/web/periods.py",
+        "day.day, tzinfo=zone)",
+        "day.day, tzinfo=type(zone)('UTC'))",
+        _in("tests/web/test_periods.py", "test_a_day_is_as_long_as_it_was"),
+    ),
+    Mutant(
+        "a pbx is found by the end of its path",
+        "cdr_exporter/web/app.py",
+        "if each.pbx == name)",
+        "if name.endswith(each.pbx))",
+        _in(_TEST_PBX_PAGE, "test_a_page_has_exactly_one_path"),
+    ),
+)
+
 MUTANTS: tuple[Mutant, ...] = (
     *EACH_ROW_COUNTS_ONCE,
     *LINEAGE,
@@ -839,4 +914,5 @@ MUTANTS: tuple[Mutant, ...] = (
     *EACH_CALL_COUNTS_ONCE,
     *THE_PREVIEW_IS_TRUE_AND_SHOWS_NOBODY,
     *BARS_ADD_UP,
+    *CHARTS_SHOW_THE_CALLS_COUNTED,
 )

@@ -18,11 +18,11 @@ def test_failures_are_counted_by_reason_and_the_next_answer_counts_as_if_nothing
     pbx.call(2)
     pbx.failures = [TryAgain("late", reason="timeout"), TryAgain("late", reason="timeout")]
     waits = [it.poll(), it.poll()]
-    down = it.gauge("cdr_up")
+    down, reason = it.gauge("cdr_up"), it.last.failure_reason
     it.poll()
 
     assert waits == [1.0, 2.0]
-    assert down == 0
+    assert (down, reason, it.last.failure_reason) == (0, "timeout", "")
     assert it.own("cdr_exporter_poll_failures_total", "timeout") == 2
     assert it.gauge("cdr_up") == 1
     assert it.counted == 2

@@ -65,6 +65,7 @@ def test_a_state_that_must_not_be_touched_is_not_polled_and_says_so(
     assert board.of("hq").gauges[UP] == 0
     assert board.of("hq").own[failures][0] >= 2
     assert board.of("hq").attempted
+    assert board.of("hq").failure_reason == "state"
     assert "move the file away" in caplog.text
 
 

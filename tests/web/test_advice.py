@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from cdr_exporter.bundled import runbook
+from cdr_exporter.bundled import rules, runbook
 from cdr_exporter.cdr.error_codes import BLOCKED_REASONS
 from cdr_exporter.metrics.catalogue import FAILURES
 from cdr_exporter.metrics.snapshot import Snapshot
@@ -15,7 +15,7 @@ from cdr_exporter.metrics.totals import Series
 from cdr_exporter.web import advice
 from cdr_exporter.web.advice import Advice
 from cdr_exporter.web.runbook import runbook_page
-from cdr_exporter.web.status import advices
+from cdr_exporter.web.status import CLOCK_TOLERANCE, advices
 
 from ..support.html_reader import PageReader
 from ..support.web import NOW, app, ask, snapshot
@@ -24,6 +24,9 @@ TABLE = dict(re.findall(r"^\| (`.+?) \| (.+?) \|$", runbook(), re.MULTILINE))
 WORDS = {
     reason: words for names, words in TABLE.items() for reason in re.findall(r"`(\w+)`", names)
 }
+
+
+OFFSET = "cdr_exporter_pbx_clock_offset_seconds"
 
 
 def plain(text: str) -> str:
@@ -83,9 +86,17 @@ def test_a_pbx_that_keeps_us_out_says_what_to_do_on_both_pages(reason: str) -> N
 
 @pytest.mark.parametrize("reason", FAILURES)
 def test_a_poll_that_failed_says_what_to_do(reason: str) -> None:
-    failed = replace(snapshot("hq", gauges={"cdr_up": 0.0}), failure_reason=reason)
+    failed = Snapshot(pbx="hq", failure_reason=reason, attempted=True)
 
     assert list(advices(failed, NOW)) == [advice.FAILED[reason]]
+
+
+def test_a_state_that_was_opened_and_cannot_be_written_is_told_from_one_that_cannot_be_used() -> (
+    None
+):
+    full = snapshot("hq", gauges={"cdr_up": 0.0, "cdr_exporter_state_write_ok": 0.0})
+
+    assert list(advices(replace(full, failure_reason="state"), NOW)) == [advice.STATE_NOT_WRITTEN]
 
 
 @pytest.mark.parametrize(
@@ -94,8 +105,10 @@ def test_a_poll_that_failed_says_what_to_do(reason: str) -> None:
         pytest.param("cdr_exporter_state_write_ok", (), 0.0, advice.STATE_NOT_WRITTEN, id="disk"),
         pytest.param("cdr_exporter_lineage_suspect", (), 1.0, advice.LINEAGE_SUSPECT, id="table"),
         pytest.param(
-            "cdr_last_record_timestamp_seconds", (), NOW.wall + 61, advice.CLOCK_AHEAD, id="clock"
+            "cdr_last_record_timestamp_seconds", (), NOW.wall + 121, advice.CLOCK_AHEAD, id="ahead"
         ),
+        pytest.param(OFFSET, (), 121.0, advice.CLOCK_OFF, id="clock ahead"),
+        pytest.param(OFFSET, (), -121.0, advice.CLOCK_OFF, id="clock behind"),
         pytest.param(
             "cdr_exporter_state_reset_timestamp_seconds",
             ("corrupt",),
@@ -118,7 +131,8 @@ def test_what_else_needs_somebody_is_said(
 @pytest.mark.parametrize(
     ("gauge", "labels", "value"),
     [
-        pytest.param("cdr_last_record_timestamp_seconds", (), NOW.wall + 59, id="clock"),
+        pytest.param("cdr_last_record_timestamp_seconds", (), NOW.wall + 119, id="newest call"),
+        pytest.param(OFFSET, (), -119.0, id="clock"),
         pytest.param(
             "cdr_exporter_state_reset_timestamp_seconds",
             ("corrupt",),
@@ -133,3 +147,9 @@ def test_what_needs_nobody_is_not_said(gauge: str, labels: tuple[str, ...], valu
     assert not list(
         advices(replace(well, gauges={**well.gauges, Series(gauge, labels): value}), NOW)
     )
+
+
+def test_a_clock_is_spoken_of_from_where_its_alert_begins() -> None:
+    thresholds = rules()["cdr-thresholds.yml"].decode()
+
+    assert f"clock_offset_seconds\n        expr: {CLOCK_TOLERANCE} " in thresholds

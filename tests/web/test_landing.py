@@ -12,7 +12,7 @@ from cdr_exporter.clock import Now
 from cdr_exporter.metrics.quarters import Quarters
 from cdr_exporter.metrics.snapshot import Snapshot
 from cdr_exporter.web.html import html_page
-from cdr_exporter.web.landing import MOST_WITH_CHART, page_body
+from cdr_exporter.web.landing import MOST_WITH_CHART, KnownCells, page_body
 
 from ..support.finished_calls import DAY, call
 from ..support.html_reader import PageReader
@@ -73,6 +73,21 @@ def test_today_is_that_of_the_pbx() -> None:
     page = PageReader(page_body([early], NOW, "1", zones))
 
     assert page.texts[1][2] == "1 100 % answered"
+
+
+def test_what_is_known_of_the_calls_is_worked_out_anew_when_they_or_the_days_change() -> None:
+    known = KnownCells()
+
+    def today(one: Snapshot, now: Now = NOW) -> str:
+        return PageReader(page_body([one], now, "1", None, known)).texts[1][2]
+
+    first, more = with_calls(), with_calls(days=2)
+    assert [today(first), today(first)] == ["3 50 % answered"] * 2
+    assert today(replace(more, quarters=Quarters().after([call()], NOW.wall).after)) == (
+        "1 100 % answered"
+    )
+    assert today(first) == "3 50 % answered"
+    assert today(first, Now(NOW.wall + DAY, NOW.steady)) == "0"
 
 
 def test_with_many_pbxs_the_page_stays_small() -> None:
