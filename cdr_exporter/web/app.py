@@ -1,8 +1,8 @@
 """The WSGI application: a table of paths and their handlers.
 
 Rule: a path is in the table exactly as the client sent it, or the response is 404; nothing is cut
-off, decoded or joined. If a handler fails, its client gets a 500 without details, and no other
-client notices.
+off, decoded or joined. A folder without its slash is led to it. If a handler fails, its client gets
+a 500 without details, and no other client notices.
 
     /               the state of each PBX, for people    /sd                Prometheus HTTP SD
     /pbx/NAME       one PBX and its calls, for people    /dashboards/[NAME.json]
@@ -237,10 +237,20 @@ def _file_routes(
 ) -> dict[str, Handler]:
     """Return a route for each file, and one for the page that lists them and says *how* to use."""
     list_page = _html_response(file_list_page(title, how, files))
-    routes: dict[str, Handler] = {folder: partial(_static, list_page)}
+    routes: dict[str, Handler] = {
+        folder: partial(_static, list_page),
+        folder.removesuffix("/"): partial(_static, _redirect_to(f".{folder}")),
+    }
     for name, content in files.items():
         routes[folder + name] = partial(_static, HTTPResponse(content, content_type))
     return routes
+
+
+def _redirect_to(path: str) -> HTTPResponse:
+    """Return a redirect to *path*, which is relative so that a proxy may add a prefix."""
+    return HTTPResponse(
+        b"moved\n", status=HTTPStatus.PERMANENT_REDIRECT, headers=(("Location", path),)
+    )
 
 
 def _static(response: HTTPResponse, request: HTTPRequest) -> HTTPResponse:

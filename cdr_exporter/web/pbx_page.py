@@ -34,8 +34,9 @@ from .status import (
 )
 from .text import number, percent, quarters, seconds, time_html
 
-NOT_COUNTED = "not counted"
-"""What stands in place of numbers for a time before the exporter's first start."""
+NOT_COUNTED, NOT_READ = "not counted", "not read yet"
+"""What stands in place of numbers for a time before the exporter's first start, and, while it reads
+the whole table for the first time, for a time to which it has not got yet."""
 
 
 class Row(NamedTuple):
@@ -67,11 +68,12 @@ def page_body(snapshot: Snapshot, now: Now, zone: tzinfo) -> str:
     """Return the content of the page, as the inside of an HTML body."""
     hours = chart_rows(snapshot, last_hours(now.wall, zone), now, zone)
     days = chart_rows(snapshot, last_days(now.wall, zone), now, zone)
+    gap = NOT_READ if snapshot.in_first_read else NOT_COUNTED
     return (
         f"{charts.HATCH}{_header(snapshot, now)}<main>{_messages(snapshot, now)}"
         f"{_figures(hours, days)}{_legend([*hours, *days])}"
-        f'<div class="charts">{_chart("Last 24 hours", "Hour", hours)}'
-        f"{_chart('Last 31 days', 'Day', days)}</div>"
+        f'<div class="charts">{_chart("Last 24 hours", "Hour", hours, gap)}'
+        f"{_chart('Last 31 days', 'Day', days, gap)}</div>"
         f"{_reading(zone)}{_facts(snapshot, now, zone)}</main>"
         f"<footer>As of {clock_text(now.wall, zone)} in {escape(str(zone))}; reload the page to "
         "update it.</footer>"
@@ -162,35 +164,38 @@ def _legend(rows: Sequence[Row]) -> str:
     return f'<ul class="legend" aria-label="What the colours of the bars mean">{keys}</ul>'
 
 
-def _chart(title: str, unit: str, rows: Sequence[Row]) -> str:
-    """Return the chart of *rows*, the newest first, and the table behind it."""
+def _chart(title: str, unit: str, rows: Sequence[Row], gap: str) -> str:
+    """Return the chart of *rows*, the newest first, and the table behind it.
+
+    *gap* stands where nothing is known.
+    """
     newest_first = list(reversed(rows))
     largest = max((row.sums.calls for row in rows), default=0)
     name = unit.lower()
     known = list(dropwhile(lambda row: not row.counted, rows))[::-1]
-    lines = "".join(map(_line, known, [None, *known[:-1]], repeat(largest)))
-    lines += _unknown(rows[: len(rows) - len(known)])
+    lines = "".join(map(_line, known, [None, *known[:-1]], repeat(largest), repeat(gap)))
+    lines += _unknown(rows[: len(rows) - len(known)], gap)
     return (
         f'<section aria-labelledby="{name}s"><h2 id="{name}s">{title}</h2>'
         f'<table class="chart"><caption class="aside">Calls by {name}, the newest first</caption>'
         f'<thead><tr><th scope="col">{unit}</th><th scope="col"><span class="aside">Calls by '
         'outcome</span></th><th scope="col" class="number">Calls</th>'
         '<th scope="col" class="number">Answered</th><th scope="col" class="number">In time</th>'
-        f"</tr></thead><tbody>{lines}</tbody></table>{_details(unit, newest_first)}</section>"
+        f"</tr></thead><tbody>{lines}</tbody></table>{_details(unit, newest_first, gap)}</section>"
     )
 
 
-def _line(row: Row, newer: Row | None, largest: int) -> str:
+def _line(row: Row, newer: Row | None, largest: int, gap: str) -> str:
     head = _label(row.period, newer)
     if not row.counted:
-        return f'<tr><th scope="row">{head}</th><td colspan="4" class="gap">{NOT_COUNTED}</td></tr>'
+        return f'<tr><th scope="row">{head}</th><td colspan="4" class="gap">{gap}</td></tr>'
     remarks = "".join(f"<small>{escape(remark)}</small>" for remark in row.remarks)
     cells = "".join(f'<td class="number">{cell}</td>' for cell in _numbers(row))
     shown = charts.bar(row.by_outcome, largest, hatched=not row.reached)
     return f'<tr><th scope="row">{head}</th><td class="bars">{shown}{remarks}</td>{cells}</tr>'
 
 
-def _unknown(rows: Sequence[Row]) -> str:
+def _unknown(rows: Sequence[Row], gap: str) -> str:
     """Return one line for *rows*, which are from before anything was counted, oldest first."""
     if not rows:
         return ""
@@ -198,7 +203,7 @@ def _unknown(rows: Sequence[Row]) -> str:
     head = first if len(rows) == 1 else f"{first} to {last}"
     return (
         f'<tr><th scope="row" colspan="2">{head}</th><td colspan="3" class="gap number">'
-        f"{NOT_COUNTED}</td></tr>"
+        f"{gap}</td></tr>"
     )
 
 
@@ -217,7 +222,7 @@ def _numbers(row: Row) -> Sequence[str]:
     )
 
 
-def _details(unit: str, rows: Sequence[Row]) -> str:
+def _details(unit: str, rows: Sequence[Row], gap: str) -> str:
     """Return the same as a table with each outcome, and the times that have no bar."""
     outcomes = [o for o in OUTCOMES if any(row.by_outcome[o] for row in rows)]
     heads = (
@@ -226,7 +231,7 @@ def _details(unit: str, rows: Sequence[Row]) -> str:
         *("Answered, of inbound", "In time", "Wait, mean", "Talk, mean", "Remarks"),
     )
     head = "".join(f'<th scope="col" class="number">{each}</th>' for each in heads)
-    body = "".join(_detail(row, outcomes) for row in rows)
+    body = "".join(_detail(row, outcomes, gap) for row in rows)
     title = f"Table of the calls by {unit.lower()} and outcome"
     return (
         f"<details><summary>{title}</summary>"
@@ -237,13 +242,13 @@ def _details(unit: str, rows: Sequence[Row]) -> str:
     )
 
 
-def _detail(row: Row, outcomes: Sequence[str]) -> str:
+def _detail(row: Row, outcomes: Sequence[str], gap: str) -> str:
     name = row.period.label
     if name != row.period.day:
         name = f"{row.period.day}, {name}"
     if not row.counted:
         span = len(outcomes) + 7
-        return f'<tr><th scope="row">{name}</th><td colspan="{span}">{NOT_COUNTED}</td></tr>'
+        return f'<tr><th scope="row">{name}</th><td colspan="{span}">{gap}</td></tr>'
     sums = row.sums
     cells = (
         number(sums.calls),

@@ -65,4 +65,5 @@ def time_html(epoch: float | None, now: Now) -> str:
         return UNKNOWN
     ago = now.wall - epoch
     relative = f"{duration(ago)} ago" if ago >= 0 else f"in {duration(-ago)}"
-    return f"<time>{relative}</time><small>{date}</small>"
+    machine = f"{datetime.fromtimestamp(epoch, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return f'<time datetime="{machine}">{relative}</time><small>{date}</small>'

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from cdr_exporter.commands.demo import FREE_PORT_ADDRESS, PREFERRED_ADDRESS
 from pbx_simulator import APISettings, SimulatedPBX
 from pbx_simulator.http_server import PBXServer
 from pbx_simulator.scenarios import SCENARIOS
@@ -396,12 +397,17 @@ def test_the_demo_counts_growing_calls_and_leaves_nothing_behind() -> None:
 
         first = eventually("calls", records)
         eventually("more calls", lambda: records() > first)
+        eventually("a chart", lambda: get(page_url.replace("metrics", "pbx/berlin")).count("<rect"))
         demo.signal(signal.SIGINT)
         code = demo.ended(10)
 
     assert code == 0
     assert children == []
     assert first > 1000
+
+
+def test_the_demo_is_for_this_machine_alone() -> None:
+    assert {PREFERRED_ADDRESS.host, FREE_PORT_ADDRESS.host} == {"127.0.0.1"}
 
 
 def test_the_demo_without_room_for_its_state_is_one_line() -> None:

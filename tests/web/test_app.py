@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
+from urllib.parse import urljoin
 
 import pytest
 
@@ -31,8 +32,6 @@ OTHER_PATHS = [
     "",
     "/-/healthy/",
     "/healthz",
-    "/dashboards",
-    "/rules",
 ]
 TRAVERSALS = [
     "..",
@@ -85,6 +84,16 @@ def test_a_path_that_is_almost_right_is_not_found(target: str) -> None:
     response = ask(app(snapshot()), target)
 
     assert (response.status, response.text) == (404, "not found\n")
+
+
+@pytest.mark.parametrize("folder", ["/dashboards", "/rules"])
+def test_a_folder_without_its_slash_leads_to_it(folder: str) -> None:
+    response = ask(app(snapshot()), folder)
+
+    assert response.status == 308
+    assert urljoin(f"http://exporter/prefix{folder}", response.headers["Location"]) == (
+        f"http://exporter/prefix{folder}/"
+    )
 
 
 @pytest.mark.fault("F4")

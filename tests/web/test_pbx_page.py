@@ -228,6 +228,8 @@ def test_a_first_read_says_how_far_it_is() -> None:
 
     assert "First read: 12,500 of 50,000 rows are read (25\u00a0%)." in text
     assert '<rect class="done" width="25.0%"' in text
+    assert "not counted" not in text.split("</section>", 1)[1]
+    assert Charts(PageReader(text)).days == [["Sun 15 Oct to Tue 14 Nov", "not read yet"]]
 
 
 @pytest.mark.parametrize("total", [0.0, -1.0, math.inf, math.nan])
