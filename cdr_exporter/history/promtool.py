@@ -38,6 +38,8 @@ def create_block(promtool: str, text: Path, directory: Path) -> None:
             capture_output=True,
             timeout=TIMEOUT_SECONDS,
             check=False,
+            # Ctrl-C is for this program, which ends once the block is there.
+            start_new_session=True,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         problem = getattr(error, "strerror", None) or f"no end after {TIMEOUT_SECONDS:.0f} s"

@@ -240,6 +240,6 @@ def _ended_before(page: Page, time: float) -> bool:
     By id the rows stand in the order in which they were written. By time they stand in the order
     of their starts, where a call that ended after *time* may have begun before it.
     """
-    if page.order is BY_TIME:
+    if page.order.by_time:
         return 0 < page.highest < time
     return bool(page.rows) and max(row.ended_at for row in page.rows) < time

@@ -40,7 +40,7 @@ class SavedState(NamedTuple):
 
     *bounds* are the bounds of histograms that its values were counted with. *resets* maps each
     reason to when a file was last set aside for it (epoch seconds, 0 for never). *totals* mean
-    something only where there is a *ledger*.
+    something only where there is a *ledger*. *first_shown* is None before it was noted.
     """
 
     bounds: Bounds
@@ -49,6 +49,7 @@ class SavedState(NamedTuple):
     totals: Totals
     calls: TrackedCalls
     quarters: Quarters
+    first_shown: FirstShown | None
 
 
 def read_state(db: sqlite3.Connection) -> SavedState:
@@ -56,8 +57,9 @@ def read_state(db: sqlite3.Connection) -> SavedState:
     meta = read_meta(db)
     bounds = msgspec.json.decode(meta.get("bounds", "{}"), type=dict[str, tuple[int, ...]])
     resets = {reason: float(meta.get(f"reset_{reason}", 0)) for reason in STATE_RESETS}
-    calls, quarters = call_rows.read(db), quarter_rows.read(db)
-    return SavedState(bounds, resets, ledger_rows.read(db), _totals(db), calls, quarters)
+    ledger, totals, calls = ledger_rows.read(db), _totals(db), call_rows.read(db)
+    quarters, first_shown = quarter_rows.read(db), first_shown_of(meta)
+    return SavedState(bounds, resets, ledger, totals, calls, quarters, first_shown)
 
 
 def read_meta(db: sqlite3.Connection) -> dict[str, Any]:

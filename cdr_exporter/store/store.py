@@ -23,7 +23,7 @@ from ..metrics.catalogue import FAMILIES, HISTOGRAM, NUMBER_FAMILIES
 from ..metrics.quarters import QuarterChange, Quarters
 from ..metrics.totals import Bounds, Series, Totals, Value, initial_totals
 from . import call_rows, ledger_rows, quarter_rows
-from .load import FirstShown, first_shown_of, read_meta, read_state
+from .load import FirstShown, read_state
 from .open_file import client_hash, connect, create, reason_to_set_aside, take_lock, unusable_error
 from .schema import CHUNK
 
@@ -196,9 +196,10 @@ class Store:
         self._db.executemany("UPDATE series SET born = ? WHERE number = ?", moved)
 
     def _load(self, bounds: Bounds) -> None:
-        before, self.resets, self.ledger, totals, self.calls, self.quarters = read_state(self._db)
+        saved = read_state(self._db)
+        before, self.resets, self.ledger, totals, self.calls = saved[:5]
+        self.quarters, self.first_shown = saved.quarters, saved.first_shown
         self._ledger_in_file = self.ledger
-        self.first_shown = first_shown_of(read_meta(self._db))
         if self.ledger is not None:
             # Series that an older version of the program did not know begin at 0.
             known = initial_totals(totals.trunks, self._number_zeros)

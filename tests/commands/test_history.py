@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import subprocess
+import io
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cdr_exporter import cli
+from cdr_exporter.commands import history
 from cdr_exporter.commands.history import _asked
-from cdr_exporter.errors import ConfigError
+from cdr_exporter.errors import ConfigError, ExporterError
 from cdr_exporter.history import Asked
 from pbx_simulator import SimulatedPBX
 from pbx_simulator.pbx import CLIENT_SECRET
@@ -89,66 +91,76 @@ def test_by_sd_the_instance_is_the_name_of_the_pbx() -> None:
         asked("--sd", "--label", "instance=x")
 
 
-def run(
-    directory: Path, *arguments: str, path: str = "/nowhere"
-) -> subprocess.CompletedProcess[str]:
-    """Run it on a simulated PBX of two days; by default no other program can be found."""
-    pbx = SimulatedPBX(days=2)
+def configured(directory: Path, base_url: str = "http://127.0.0.1:1") -> Path:
     (directory / "secret").write_text(CLIENT_SECRET)
-    with serve(pbx) as server:
-        (directory / "exporter.yml").write_text(
-            f"pbxs: [{{name: hq, base_url: '{server.base_url}', client_id: simulated,"
-            " client_secret_file: secret}]\n"
-        )
-        command = ("-m", "cdr_exporter", "history", "--config.file", "exporter.yml")
-        output = ("--output", "out", "--step", "5m")
-        return subprocess.run(
-            [sys.executable, *command, *output, *arguments],
-            cwd=directory,
-            env={"PATH": path, "PYTHONPATH": ":".join(sys.path)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+    path = directory / "exporter.yml"
+    path.write_text(
+        f"pbxs: [{{name: hq, base_url: '{base_url}', client_id: simulated,"
+        " client_secret_file: secret}]\n"
+    )
+    return path
 
 
-@pytest.mark.slow
+def run(config: Path, *arguments: str) -> int:
+    """Run it on the configuration *config*; it writes to a folder beside that."""
+    flags = ("--config.file", str(config), "--output", str(config.with_name("out")))
+    args = cli._parser().parse_args(["history", *flags, "--step", "5m", *arguments])
+    return history.run(args, threading.Event())
+
+
 def test_without_promtool_it_writes_texts_and_says_how_to_make_blocks_of_them(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    done = run(tmp_path)
-    texts = list((tmp_path / "out").iterdir())
+    monkeypatch.setenv("PATH", "/nowhere")
+    with serve(SimulatedPBX(days=1)) as server:
+        assert run(configured(tmp_path, server.base_url)) == 0
+    out = tmp_path / "out"
+    texts = list(out.iterdir())
+    printed, said = capsys.readouterr()
 
-    assert (done.returncode, done.stderr) == (0, "")
-    assert f"out: {len(texts)} blocks of two hours\n" in done.stdout
-    assert "for file in out/*.om; do promtool tsdb create-blocks-from openmetrics" in done.stdout
+    assert said == ""
+    assert f"{out}: {len(texts)} blocks of two hours\n" in printed
+    assert f"for file in {out}/*.om; do promtool tsdb create-blocks-from openmetrics" in printed
     assert all(path.read_bytes().endswith(b"# EOF\n") for path in texts)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "error", "said"),
     [
-        pytest.param(["--end", "4000000000"], 2, "pbx hq: --end is later than", id="end"),
-        pytest.param(["--config.file", "x.yml"], 2, "x.yml", id="configuration"),
-        pytest.param(["--output", "/dev/null"], 1, "/dev/null: not a directory", id="folder"),
+        pytest.param(["--end", "4000000000"], ConfigError, "hq: --end is later than", id="end"),
+        pytest.param(["--config.file", "x.yml"], ConfigError, r"x\.yml", id="configuration"),
+        pytest.param(["--pbx", "branch"], ConfigError, "--pbx: no PBX of the", id="pbx"),
+        pytest.param(["--output", "/dev/null"], ExporterError, "not a directory", id="folder"),
     ],
 )
 def test_what_cannot_be_done_is_one_clear_line(
-    tmp_path: Path, arguments: list[str], code: int, said: str
+    tmp_path: Path, arguments: list[str], error: type[ExporterError], said: str
 ) -> None:
-    done = run(tmp_path, *arguments)
+    with pytest.raises(error, match=said) as refused:
+        run(configured(tmp_path), *arguments)
 
-    assert done.returncode == code
-    assert done.stderr.startswith("cdr-exporter: ")
-    assert said in done.stderr
-    assert done.stderr.count("\n") == 1
+    assert "\n" not in str(refused.value)
 
 
-@pytest.mark.slow
-def test_a_folder_that_holds_blocks_is_refused(tmp_path: Path) -> None:
-    run(tmp_path)
-    again = run(tmp_path)
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
 
-    assert again.returncode == 2
-    assert "out: holds blocks already" in again.stderr
+
+@pytest.mark.parametrize(
+    ("stream", "written"),
+    [
+        pytest.param(Terminal(), "\rhq: 1,000 rows read\r2 of 3 blocks      \n", id="terminal"),
+        pytest.param(io.StringIO(), "", id="file"),
+    ],
+)
+def test_progress_is_one_line_on_a_terminal_and_nothing_elsewhere(
+    stream: io.StringIO, written: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stderr", stream)
+    progress = history._Progress()
+    progress.note("hq: 1,000 rows read")
+    progress.note("2 of 3 blocks")
+    progress.end()
+
+    assert stream.getvalue() == written

@@ -53,9 +53,13 @@ def passed(
     return it, times
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "upgrade",
-    [pytest.param(None, id="with ids"), pytest.param(Upgrade(order="left_out"), id="without ids")],
+    [
+        pytest.param(None, id="with ids"),
+        pytest.param(Upgrade(order="left_out"), id="without ids"),
+    ],
 )
 def test_each_local_day_has_exactly_its_calls_over_a_change_of_clocks(
     tmp_path: Path, upgrade: Upgrade | None
@@ -77,45 +81,53 @@ def test_each_local_day_has_exactly_its_calls_over_a_change_of_clocks(
     assert offsets == ["7200", "7200", "3600", "3600"]
 
 
+BY_SD = {"job": "cdr-exporter", "instance": "hq"}
+
+
 @pytest.mark.parametrize(
-    "labels",
+    ("start", "labels"),
     [
-        pytest.param(STATIC, id="static target"),
-        pytest.param({"job": "cdr-exporter", "instance": "hq"}, id="by sd"),
+        pytest.param("now", BY_SD, id="now, by sd", marks=pytest.mark.long),
+        pytest.param("all", STATIC, id="all, static target"),
+        pytest.param("now", STATIC, id="now, static target", marks=pytest.mark.long),
+        pytest.param("all", BY_SD, id="all, by sd", marks=pytest.mark.long),
     ],
 )
-@pytest.mark.parametrize("start", ["now", "all"])
-def test_past_and_present_join_without_a_false_call(
+def test_past_and_present_join_without_a_false_call_and_each_day_has_its_own(
     tmp_path: Path, start: str, labels: dict[str, str]
 ) -> None:
-    times = midnights(date(2023, 11, 7), 3)
+    times = midnights(BEFORE_WINTER_TIME, 4)
     office = Office(times[0] - 2 * HOUR)
-    for midnight in times[:2]:
+    for midnight in times[:3]:
         office.until(midnight)
-    began = times[1] + 11 * HOUR + 10
+    began = times[2] + 11 * HOUR + 10
     office.until(began)
     settings = office.settings(tmp_path / "state", start=start)
     live = Live(office, settings, labels)
-    live.until(times[2] - MINUTE, 2 * MINUTE)
-    office.until(times[2])
-    live.until(times[2] + 3 * MINUTE, MINUTE)
+    live.until(times[3] - MINUTE, 5 * MINUTE)
     office.until(times[3])
+    live.until(times[3] + 3 * MINUTE, MINUTE)
+    office.until(times[4])
 
-    by_sd = labels["instance"] == "hq"
-    result = written(office, settings, tmp_path / "out", labels={**STATIC}, by_pbx=by_sd, step=60)
+    result = written(
+        office, settings, tmp_path / "out", labels=STATIC, by_pbx=labels is BY_SD, step=300
+    )
     live.store.close()
-    in_blocks(tmp_path, [*texts_in(tmp_path / "out"), *live.lines])
+    in_blocks(tmp_path, texts_in(tmp_path / "out"))
+    in_blocks(tmp_path, live.lines)
 
     with prometheus_on(tmp_path) as prometheus:
-        found = [increases(prometheus, *day) for day in pairwise(times[:3])]
-        targets = prometheus.query("count by (instance, job) (cdr_calls_total)", time=times[2])
+        found = [increases(prometheus, *day) for day in pairwise(times[:4])]
+        targets = prometheus.query("count by (instance, job) (cdr_calls_total)", time=times[3])
+    truth = office.of_days(times)
 
     assert began <= result.spans["hq"][1] < began + 5
     assert [each["metric"] for each in targets] == [labels]
-    assert found[0] == pytest.approx(office.of_days(times)[0])
-    assert sum(office.of_days(times)[1].values()) > 100
-    assert sum(found[1].values()) == pytest.approx(sum(office.of_days(times)[1].values()), abs=1)
-    assert found[1] == pytest.approx(office.of_days(times)[1], abs=1)
+    assert found[:2] == [pytest.approx(day) for day in truth[:2]]
+    assert times[2] - times[1] == DAY + HOUR
+    assert sum(truth[2].values()) > 100
+    assert sum(found[2].values()) == pytest.approx(sum(truth[2].values()), abs=1)
+    assert found[2] == pytest.approx(truth[2], abs=1)
 
 
 def test_the_blocks_are_those_of_prometheus_and_hold_what_the_text_does(tmp_path: Path) -> None:
@@ -171,6 +183,7 @@ def served(tmp_path: Path) -> Iterator[tuple[SimulatedPBX, Path]]:
         yield pbx, tmp_path
 
 
+@pytest.mark.long
 def test_killed_at_any_time_it_goes_on_and_writes_the_same(
     served: tuple[SimulatedPBX, Path],
 ) -> None:

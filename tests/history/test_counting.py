@@ -76,7 +76,7 @@ leg_ends = st.lists(
 
 
 @given(leg_ends)
-@settings(max_examples=25)
+@settings(max_examples=15)
 def test_the_increase_over_each_day_is_the_calls_that_ended_in_it(
     drawn: list[tuple[int, str, str]],
 ) -> None:
@@ -101,7 +101,7 @@ def test_the_increase_over_each_day_is_the_calls_that_ended_in_it(
 
 
 @given(leg_ends)
-@settings(max_examples=10)
+@settings(max_examples=6)
 def test_no_value_falls_and_no_sample_is_missing(drawn: list[tuple[int, str, str]]) -> None:
     legs = [kept(n, end, uid, f"trunk {uid}") for n, (end, uid, _) in enumerate(drawn)]
 
@@ -141,8 +141,9 @@ def test_a_row_counts_at_its_end_and_a_call_at_the_end_of_its_last_leg() -> None
     assert [found[ANSWERED][BEGIN + time][0] for time in (9000, 9300)] == [0, 1]
 
 
-def test_what_ends_at_midnight_is_of_the_new_day() -> None:
-    found = samples([kept(1, BEGIN + DAY_SECONDS)])
+@pytest.mark.parametrize("uid", ["u", ""], ids=["with uid", "without uid"])
+def test_what_ends_at_midnight_is_of_the_new_day(uid: str) -> None:
+    found = samples([kept(1, BEGIN + DAY_SECONDS, uid)])
 
     assert found[ANSWERED][BEGIN + DAY_SECONDS] == (0,)
     assert found[ANSWERED][BEGIN + DAY_SECONDS + STEP] == (1,)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from cdr_exporter.cdr.contract import CDRQuery
 from cdr_exporter.errors import TryAgain, WaitLong
 from cdr_exporter.history.reading import ReadingFailed, Source, read_past
 from cdr_exporter.settings import PBX, SecretSource
-from cdr_exporter.store import LegFile
+from cdr_exporter.store import LegFile, Store
 from cdr_exporter.tail.page_reader import CDRList, Stopped
 from pbx_simulator import SimulatedPBX
 from pbx_simulator.firmware import KINDS
@@ -128,6 +128,37 @@ def test_killed_at_any_request_it_goes_on_and_reads_little_again(tmp_path: Path)
     assert kills > 3
     assert len(kept) == 4_000
     assert pbx.rows_sent < 4_000 + 700 * kills
+
+
+@pytest.mark.parametrize("where", ["add", "commit"])
+def test_a_kill_between_legs_and_ledger_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    pbx = pbx_with(1_500)
+    for times in range(1, 8):
+        left = times
+
+        def strike(*_: Any) -> None:
+            nonlocal left
+            left -= 1
+            if not left:
+                raise SystemExit
+
+        owner = LegFile if where == "add" else Store
+        with monkeypatch.context() as patched:
+            patched.setattr(owner, where, strike_after(getattr(owner, where), strike))
+            with suppress(SystemExit):
+                read(pbx, tmp_path, pbx.clock)
+
+    assert len(read(pbx, tmp_path, pbx.clock)) == 1_500
+
+
+def strike_after(action: Callable[..., Any], strike: Callable[[], None]) -> Callable[..., Any]:
+    def struck(*arguments: Any) -> None:
+        action(*arguments)
+        strike()
+
+    return struck
 
 
 def test_what_is_kept_has_no_number_and_no_name_and_is_for_its_owner_only(tmp_path: Path) -> None:

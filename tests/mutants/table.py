@@ -904,6 +904,110 @@ CHARTS_SHOW_THE_CALLS_COUNTED = (
     ),
 )
 
+THE_PAST_IS_WHAT_WAS_SHOWN = (
+    Mutant(
+        "history holds calls that the first sample of a baseline has not",
+        "cdr_exporter/history/seam.py",
+        "min(end, first.settled_until)",
+        "end",
+        _in(
+            "tests/history/test_seam.py",
+            "test_it_ends_before_the_first_sample_and_three_hours_ago",
+        ),
+    ),
+    Mutant(
+        "history goes on beside the live exporter",
+        "cdr_exporter/history/seam.py",
+        "latest = first.at",
+        "pass",
+        _in(
+            "tests/history/test_seam.py",
+            "test_it_ends_before_the_first_sample_and_three_hours_ago",
+        ),
+    ),
+    Mutant(
+        "what may be written late is taken for part of the baseline",
+        "cdr_exporter/ingest/pbx_state.py",
+        " - self.limits.late_window",
+        "",
+        _in(
+            "tests/store/test_publication.py",
+            "test_with_a_baseline_it_is_what_is_certainly_in_it",
+        ),
+    ),
+    Mutant(
+        "the first time that series were shown is forgotten for a later one",
+        _STORE,
+        "if self.first_shown is not None or any",
+        "if any",
+        _in("tests/store/test_publication.py", "test_the_first_time_is_kept_and_no_later_one"),
+    ),
+    Mutant(
+        "a call that ends at midnight is of the day before",
+        "cdr_exporter/store/leg_file.py",
+        "call.ended_at >= ? AND call.ended_at < ?",
+        "call.ended_at > ? AND call.ended_at <= ?",
+        _in("tests/history/test_counting.py", "test_what_ends_at_midnight_is_of_the_new_day"),
+    ),
+    Mutant(
+        "a series begins at its first count",
+        "cdr_exporter/history/counting.py",
+        "[(earlier, (0,) * len(value))]",
+        "[(time, value)]",
+        _in(
+            "tests/history/test_counting.py",
+            "test_a_series_begins_with_0_one_step_before_its_first_count",
+        ),
+    ),
+    Mutant(
+        "a series that is counted first by the first sample of a block has no 0",
+        "cdr_exporter/history/counting.py",
+        "if following is not None:",
+        "if False:",
+        _in(
+            "tests/history/test_counting.py",
+            "test_a_series_begins_with_0_one_step_before_its_first_count",
+        ),
+    ),
+    Mutant(
+        "what lies before the first day counts in it",
+        "cdr_exporter/history/counting.py",
+        "if not baseline:",
+        "if False:",
+        _in(
+            "tests/history/test_counting.py",
+            "test_without_a_baseline_what_ended_before_the_begin_does_not_count",
+        ),
+    ),
+    Mutant(
+        "legs are taken as read before they are on the disk",
+        "cdr_exporter/history/reading.py",
+        "self._legs.add(self._kept(verdict))\n        self._commit(verdict.ledger, totals)",
+        "self._commit(verdict.ledger, totals)\n        self._legs.add(self._kept(verdict))",
+        _in(
+            "tests/history/test_reading.py",
+            "test_a_kill_between_legs_and_ledger_loses_nothing",
+        ),
+    ),
+    Mutant(
+        "a folder that holds blocks is written to",
+        "cdr_exporter/history/folder.py",
+        "self._check_empty()",
+        "pass",
+        _in("tests/history/test_folder.py", "test_a_folder_that_holds_blocks_is_refused"),
+    ),
+    Mutant(
+        "two processes ask a PBX at once",
+        "cdr_exporter/pbx/turn.py",
+        "while not _try_lock(descriptor) and",
+        "while False and",
+        _in(
+            "tests/pbx/test_turn.py",
+            "test_it_waits_for_its_turn_until_the_other_process_has_ended",
+        ),
+    ),
+)
+
 MUTANTS: tuple[Mutant, ...] = (
     *EACH_ROW_COUNTS_ONCE,
     *LINEAGE,
@@ -915,4 +1019,5 @@ MUTANTS: tuple[Mutant, ...] = (
     *THE_PREVIEW_IS_TRUE_AND_SHOWS_NOBODY,
     *BARS_ADD_UP,
     *CHARTS_SHOW_THE_CALLS_COUNTED,
+    *THE_PAST_IS_WHAT_WAS_SHOWN,
 )

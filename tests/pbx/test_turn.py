@@ -46,6 +46,7 @@ class Steps:
         return float(self.looks)
 
 
+@pytest.mark.fault("A10")
 def test_it_waits_for_its_turn_until_the_other_process_has_ended(
     tmp_path: Path, holder: subprocess.Popen[str]
 ) -> None:

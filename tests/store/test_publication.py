@@ -83,6 +83,16 @@ def test_after_a_state_was_lost_nobody_knows_since_when(tmp_path: Path) -> None:
     assert read(tmp_path) == UNKNOWN
 
 
+def test_a_damaged_note_is_noticed(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        store.note_first_shown(FIRST)
+        store._db.execute("UPDATE meta SET value = '[1700000000' WHERE key = 'first_shown'")
+    assert read(tmp_path) == UNKNOWN
+
+    with opened(tmp_path) as store:
+        assert store.resets["corrupt"] > 0
+
+
 def test_the_state_of_another_client_id_says_nothing(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
         store.note_first_shown(FIRST)
