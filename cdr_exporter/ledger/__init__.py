@@ -77,6 +77,9 @@ in each response. So a second counts as read only when one response has all of i
 above it to a row below. What was counted by id before is known from the ledger that counted it,
 kept as `id_ledger`.
 
+Where newer firmware shows new rows only in its new table (`from=new`), that list is followed by
+time, as `NEW_BY_TIME`, once the list without `from` was read to its end.
+
 With `start: now`, the rows that are there already have to be remembered before others can be
 recognised as new: those of all of `longest_call`, which takes many requests. While that goes on, a
 row counts when it began after the newest start on the first page, or ended after the newest end
@@ -101,7 +104,14 @@ beyond `MAX_UNREAD_RANGES` the two newest become one.
     watermark       which rows were counted before a break of the lineage
 """
 
-from .first_ledger import from_now, from_the_beginning, start_by_time
+from .first_ledger import (
+    from_now,
+    from_the_beginning,
+    new_table,
+    start_by_time,
+    without_from,
+    without_new_table,
+)
 from .ledger import REMEMBERED_BY_ID, REMEMBERED_BY_TIME, Ledger, LedgerLimits, PageVerdict
 from .ranges import Range, count_keys
 
@@ -115,5 +125,8 @@ __all__ = [
     "count_keys",
     "from_now",
     "from_the_beginning",
+    "new_table",
     "start_by_time",
+    "without_from",
+    "without_new_table",
 ]

@@ -1,13 +1,15 @@
-"""First ledgers: for a PBX never seen before, and for the change from ids to start times."""
+"""First ledgers: for a PBX never seen before, and for each change of the order."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from ..cdr import Record
-from .ledger import Ledger, LedgerLimits
-from .order import BY_ID, BY_TIME
+from .ledger import ALL_OF_BOTH, Ledger, LedgerLimits
+from .order import BY_ID, BY_TIME, NEW_BY_TIME, Order
 from .page import Page
+from .ranges import merge
 from .recheck_ranges import RecheckRange, missing_ranges
 from .watermark import Watermark
 
@@ -33,9 +35,36 @@ def from_now(page: Page, now: float) -> Ledger:
     )
 
 
-def from_the_beginning() -> Ledger:
-    """Return a ledger by id that counts every row on the PBX: they become the baseline."""
-    return Ledger(first_read="all")
+def from_the_beginning(*, both_tables: bool = False) -> Ledger:
+    """Return a ledger by id that counts every row on the PBX: they become the baseline.
+
+    With *both_tables*, there is a new table to be read after the list by id: the baseline is whole
+    once that was read, too.
+    """
+    return Ledger(first_read=ALL_OF_BOTH if both_tables else "all")
+
+
+def without_new_table(ledger: Ledger) -> Ledger:
+    """Return *ledger*, of which the PBX shows no new table any more that would be read after it."""
+    if ledger.first_read != ALL_OF_BOTH:
+        return ledger
+    return replace(ledger, first_read="all" if ledger.unread else "")
+
+
+def new_table(ledger: Ledger) -> Ledger:
+    """Return *ledger* by time, with which nothing is unread, to follow the new table with.
+
+    That holds rows that the list so far did not show. They count if no call that ended before was
+    longer than `longest_call`: everything since then is read again, and what was counted is
+    remembered.
+    """
+    lost = (ledger.remembered_from, ledger.newest_key)
+    return replace(ledger, order=NEW_BY_TIME, unread=merge([*ledger.unread, lost]))
+
+
+def without_from(ledger: Ledger) -> Ledger:
+    """Return *ledger* of the new table to follow the list without `from` with, by time."""
+    return replace(ledger, order=BY_TIME)
 
 
 def start_by_time(
@@ -46,18 +75,24 @@ def start_by_time(
     start: str,
     all_had_ids_at: int | None,
     empty_at: int | None = None,
+    *,
+    order: Order = BY_TIME,
 ) -> Ledger:
     """Return the ledger to follow a table by time with, from *now* (epoch seconds) on.
 
+    *order* is `BY_TIME`, or `NEW_BY_TIME` where only the new table shows all rows.
+
     *id_ledger* is the ledger by id so far, None at a first start. What it counted stays counted.
     Rows without id are looked for as far back as a call can last before *all_had_ids_at*: the
-    newest end (epoch seconds) when every row was known to have an id, None where that is unknown.
+    newest end (epoch seconds) when every row was known to have an id, or to be shown by id; None
+    where that is unknown.
 
     Without *id_ledger*, *start* is the user's choice, `now` or `all`; *newest* are the newest rows
     by time, and mark where `now` begins, or *empty_at* does: when the table was seen to be empty.
     """
     if id_ledger is not None:
-        watermark, first_read = id_ledger.watermark, id_ledger.first_read
+        watermark = id_ledger.watermark
+        first_read = "all" if id_ledger.first_read == ALL_OF_BOTH else id_ledger.first_read
     else:
         watermark, first_read = Watermark().after(tuple(newest), now), start
         watermark = watermark.with_break(empty_at) if start == "now" else watermark
@@ -74,7 +109,7 @@ def start_by_time(
     )
     rejects = id_ledger.rejects if id_ledger is not None else ()
     return Ledger(
-        order=BY_TIME,
+        order=order,
         remembered_from=remembered_from,
         rejects=rejects,
         watermark=watermark,

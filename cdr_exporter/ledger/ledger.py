@@ -11,7 +11,7 @@ from typing import NamedTuple
 from ..cdr import MAX_ID, Record, Rejected
 from ..cdr.record import EARLIEST
 from . import recheck_ranges
-from .order import BY_ID, BY_TIME, Order
+from .order import BY_ID, NEW_BY_TIME, Order
 from .page import FIRST_PAGE_ROWS, Page
 from .ranges import Range, count_keys, intersect, merge, rows_in, subtract
 from .recheck_ranges import RecheckRange
@@ -27,6 +27,9 @@ looked for over a shorter time."""
 
 MAX_UNREAD_RANGES = 500
 """Unread ranges kept apart; beyond that the two newest become one."""
+
+ALL_OF_BOTH = "all of both"
+"""A value of `Ledger.first_read`."""
 
 _PRUNE_MARGIN = 500
 """Identities kept beyond `REMEMBERED_BY_ID` before all beyond it are dropped at once."""
@@ -82,9 +85,10 @@ class Ledger:
     None where none did: new rows are looked for down to there, see `new_rows_above`.
 
     *first_read* says what a first read of the table is for while it goes on: `all` counts every
-    row, as a baseline; `now` only remembers what was there, which is the rows up to the key
-    *newest_at_start* that ended up to the break of *watermark*; empty once it is done. *id_ledger*
-    is the ledger by id that came before this one by time.
+    row, as a baseline; `ALL_OF_BOTH` likewise, and goes on until the new table, which only
+    `from=new` shows, is followed: that is read as `all` then. `now` only remembers what was there,
+    which is the rows up to the key *newest_at_start* that ended up to the break of *watermark*;
+    empty once it is done. *id_ledger* is the ledger by id that came before this one by time.
     """
 
     order: Order = BY_ID
@@ -126,8 +130,8 @@ class Ledger:
 
     @property
     def in_baseline(self) -> bool:
-        """Whether a first read goes on that counts the whole table."""
-        return self.first_read == "all"
+        """Whether a first read goes on that counts the whole table, or both tables."""
+        return self.first_read in ("all", ALL_OF_BOTH)
 
     @property
     def is_empty(self) -> bool:
@@ -147,7 +151,10 @@ class Ledger:
     def recognises(self, page: Page) -> bool:
         """Say whether *page* is of the table we know: whether it has an anchor, or is empty."""
         if self.is_empty and self.id_ledger is not None:
-            return self.id_ledger.is_empty or any(map(self.is_anchor, page.rows))
+            # The new table alone has no row that was counted by id.
+            if self.order is NEW_BY_TIME or self.id_ledger.is_empty:
+                return True
+            return any(map(self.is_anchor, page.rows))
         if self.is_empty or not page.highest:
             return True
         rows: list[Record | Rejected] = [*page.rows, *page.rejected]
@@ -239,7 +246,7 @@ class Ledger:
         The rows that ended up to now, by the watermark, will be left out.
         """
         by_time = self.watermark.newest_end - int(limits.longest_call)
-        remembered_from = max(0, by_time) if self.order is BY_TIME else 1
+        remembered_from = max(0, by_time) if self.order.by_time else 1
         watermark = self.watermark.with_break()
         return Ledger(
             order=self.order,
@@ -255,6 +262,9 @@ class Ledger:
         if self.is_empty and page.highest:
             return ((self.remembered_from, page.highest),)
         anchor = self.new_rows_above if anchor is None else min(anchor, self.new_rows_above)
+        if self.order.by_time:
+            # A row that was counted by id long ago may be the anchor; all below was read since.
+            anchor = max(anchor, min(self.remembered_from, self.new_rows_above))
         if page.lowest <= anchor:
             return self.unread
         # By time, the second of the anchor may have more rows than were read. The keys of the page
@@ -300,7 +310,7 @@ class Ledger:
         self, counted: Sequence[Record], unread: tuple[Range, ...]
     ) -> tuple[int, int]:
         """Return how many rows are late, and how many have the id of another row seen before."""
-        if self.order is BY_TIME or not counted:
+        if self.order.by_time or not counted:
             return 0, 0
         if self._is_below_remembered(counted[0]):
             return len(counted) - len(rows_in(counted, unread, self.order.key)), 0
@@ -315,7 +325,7 @@ class Ledger:
 
     def _is_new_reject(self, row: Rejected, unread: tuple[Range, ...], now: float) -> bool:
         """Say whether a rejected row is seen for the first time."""
-        if row.id is None or self.order is BY_TIME:
+        if row.id is None or self.order.by_time:
             return row.fingerprint not in self.rejects
         if self.is_processed(row, now):
             return False
@@ -353,21 +363,21 @@ class Ledger:
             watermark=watermark
             if still_unread or self.first_read != "now"
             else watermark.without_break(),
-            first_read=self.first_read if still_unread else "",
+            first_read=self.first_read if still_unread or self.first_read == ALL_OF_BOTH else "",
             newest_at_start=self.newest_at_start
             or (page.highest if self.first_read == "now" else 0),
         )
         return after._pruned()
 
     def _rejects(self, rejected: Sequence[Rejected]) -> tuple[int, ...]:
-        new = [row.fingerprint for row in rejected if row.id is None or self.order is BY_TIME]
+        new = [row.fingerprint for row in rejected if row.id is None or self.order.by_time]
         return (*self.rejects, *new)[-_MAX_REJECTS:] if new else self.rejects
 
     def _identities(
         self, new_rows: Sequence[Record], rejected: Sequence[Rejected]
     ) -> dict[int, int]:
         order = self.order
-        if order is BY_TIME:
+        if order.by_time:
             return {order.identity(row): row.started_at for row in new_rows}
         remembered_from = self.remembered_from
         accepted = {order.identity(row): row.id for row in new_rows if row.id >= remembered_from}
@@ -390,7 +400,7 @@ class Ledger:
         updated = recheck_ranges.after_page(
             self.recheck, page.evidence, now, self._recheck_interval(limits)
         )
-        if self.order is BY_TIME:
+        if self.order.by_time:
             # Every call that began before this has ended. Bounded by our own clock: a row that
             # ended in the future, by a wrong clock, would drop ranges too early.
             settled_before = min(watermark.newest_end, int(now)) - int(limits.longest_call)
@@ -444,12 +454,12 @@ class Ledger:
         )
 
     def _recheck_interval(self, limits: LedgerLimits) -> float:
-        return _RECHECK_INTERVAL_BY_TIME if self.order is BY_TIME else limits.late_window / 2
+        return _RECHECK_INTERVAL_BY_TIME if self.order.by_time else limits.late_window / 2
 
     # --- bounds ----------------------------------------------------------------------------------
 
     def _pruned(self) -> Ledger:
-        return self._pruned_by_time() if self.order is BY_TIME else self._pruned_by_id()
+        return self._pruned_by_time() if self.order.by_time else self._pruned_by_id()
 
     def _pruned_by_id(self) -> Ledger:
         if len(self.remembered) <= REMEMBERED_BY_ID + _PRUNE_MARGIN:

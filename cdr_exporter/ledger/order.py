@@ -1,4 +1,4 @@
-"""The two orders in which a table can be followed: by id, or by start where rows have no id.
+"""The orders in which a table can be followed: by id, or by start where rows have no id.
 
 What a key, an identity and evidence are in each order is defined here.
 
@@ -8,6 +8,9 @@ What a key, an identity and evidence are in each order is defined here.
 | a new row appears | at the top | below the calls that began after it |
 | a page is evidence for | its lowest to its highest id | the seconds between its first and last |
 | after that, rows may appear | at ids that were missing | anywhere, until no call can be as long |
+
+By time there are two lists: the one that the PBX shows to everybody, and that of the new table
+alone (`from=new`), for firmware that shows new rows nowhere else.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import zlib
 from dataclasses import dataclass
 
 from ..cdr import MAX_ID, Record, Rejected
+from ..cdr.contract import NEW, CDRQuery
 from ..cdr.record import THIRTY_ONE_BITS
 
 _SPREAD = 0x9E37_79B9_7F4A_7C15
@@ -25,10 +29,16 @@ differ in many bits."""
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """How rows are ordered; *sort_by* is the value of the PBX's query parameter."""
+    """How rows are ordered, and which of them are listed.
 
+    *name* is what a state file calls it. *sort_by* and *table* are the values of the PBX's query
+    parameters `sort_by` and `from`; without *table*, `from` is not sent.
+    """
+
+    name: str
     sort_by: str
     by_time: bool
+    table: str | None = None
 
     def key(self, row: Record) -> int:
         """Return the place of *row*: its id, or the start of the call in epoch seconds."""
@@ -52,10 +62,18 @@ class Order:
         return (lowest + 1, highest - 1) if self.by_time else (lowest, highest)
 
 
-BY_ID = Order("id", by_time=False)
-BY_TIME = Order("time", by_time=True)
+BY_ID = Order("id", "id", by_time=False)
+BY_TIME = Order("time", "time", by_time=True)
+NEW_BY_TIME = Order("new", "time", by_time=True, table=NEW)
 
-ORDER_BY_FIELD = {order.sort_by: order for order in (BY_ID, BY_TIME)}
+ORDER_BY_NAME = {order.name: order for order in (BY_ID, BY_TIME, NEW_BY_TIME)}
+
+
+def order_of(query: CDRQuery) -> Order:
+    """Return the order in which *query* asks for rows: by id where it does not say."""
+    if query.from_ == NEW:
+        return NEW_BY_TIME
+    return BY_TIME if query.sort_by == BY_TIME.sort_by else BY_ID
 
 
 def _identity_without_id(row: Record) -> int:

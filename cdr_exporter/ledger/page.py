@@ -17,7 +17,7 @@ from operator import lt
 
 from ..cdr import MAX_ID, CDRAnswer, GarbledAnswer, Record, Rejected
 from ..cdr.contract import CDRQuery
-from .order import BY_ID, BY_TIME, ORDER_BY_FIELD, Order
+from .order import BY_ID, Order, order_of
 
 FIRST_PAGE_ROWS = 20
 """How many rows the first page of a poll has; an idle poll reads no more than these."""
@@ -91,7 +91,7 @@ class Page:
         list is known to have a single row, whose id says nothing of those that follow.
         """
         keys = self.keys[: FIRST_PAGE_ROWS + 1]
-        if self.order is BY_TIME or not keys:
+        if self.order.by_time or not keys:
             return None
         if self.is_first and self.is_last and self.size == 1:
             return 0
@@ -128,7 +128,7 @@ def page_of(query: CDRQuery, answer: CDRAnswer) -> Page:
 
     Raises `GarbledAnswer` where it contradicts *query*, its own `total_number`, or the order.
     """
-    order = ORDER_BY_FIELD[query.sort_by or BY_ID.sort_by]
+    order = order_of(query)
     rows, without_id = _split_by_id(answer.rows) if order is BY_ID else (answer.rows, ())
     size = len(answer.rows) + len(answer.rejected)
     if size > query.limit:
@@ -163,7 +163,7 @@ def page_of(query: CDRQuery, answer: CDRAnswer) -> Page:
 def _rows_of_split_id(order: Order, rows: Sequence[Record]) -> int:
     """Return how many of *rows* have the lowest id, where any share one: there may be more."""
     ids = [row.id for row in rows]
-    if order is BY_TIME or len(set(ids)) in (len(ids), 1):
+    if order.by_time or len(set(ids)) in (len(ids), 1):
         return 0
     return ids.count(ids[-1])
 
@@ -188,4 +188,10 @@ def _split_by_id(rows: Sequence[Record]) -> tuple[Sequence[Record], Sequence[Rec
 
 def query(number: int, page_size: int, order: Order = BY_ID) -> CDRQuery:
     """Return the query for page *number* (from 1) of *page_size* rows, in *order*, newest first."""
-    return CDRQuery(page=number, page_size=page_size, sort_by=order.sort_by, order_by="desc")
+    return CDRQuery(
+        page=number,
+        page_size=page_size,
+        sort_by=order.sort_by,
+        order_by="desc",
+        from_=order.table,
+    )

@@ -10,7 +10,7 @@ from msgspec import Struct, convert
 
 from ..cdr import MAX_ID
 from ..ledger import Ledger
-from ..ledger.order import ORDER_BY_FIELD
+from ..ledger.order import ORDER_BY_NAME
 from ..ledger.recheck_ranges import RecheckRange
 from ..ledger.watermark import Watermark
 
@@ -68,7 +68,7 @@ def _ledger(db: sqlite3.Connection, part: str, text: str, before: Ledger | None)
     facts = msgspec.json.decode(text, type=_Facts)
     rows = dict(db.execute(f"SELECT identity, key FROM {_IDENTITY_TABLES[part]}"))  # noqa: S608 (ours)
     return Ledger(
-        order=ORDER_BY_FIELD[facts.order],
+        order=ORDER_BY_NAME[facts.order],
         newest_key=facts.newest_key,
         remembered_from=facts.remembered_from,
         remembered=convert(rows, dict[int, int]),
@@ -86,7 +86,7 @@ def _ledger(db: sqlite3.Connection, part: str, text: str, before: Ledger | None)
 
 def _write_part(db: sqlite3.Connection, part: str, after: Ledger, known: Mapping[int, int]) -> None:
     facts = _Facts(
-        order=after.order.sort_by,
+        order=after.order.name,
         newest_key=min(after.newest_key, MAX_ID),
         remembered_from=after.remembered_from,
         unread=after.unread,

@@ -8,9 +8,9 @@ One poll
 `Tail.follow` is one poll, in these steps:
 
 1. Read the first page, in the order by id unless the ledger is by time.
-2. In the order by id: does it show every row? `MissingIdDetector` now and then looks at the newest
-   rows by time. If some rows have no id, the table is followed by time from here on, and the first
-   page is read again in that order.
+2. Does this list show every row? `MissingIdDetector` now and then looks at the newest rows by time
+   and at those of the new table. If some rows have no id, the list is followed by time from here
+   on, and the first page is read again in that order. See 9 for rows that only the new table has.
 3. An empty first page says nothing: a PBX that is starting answers so. The poll ends.
 4. Without a ledger this is the first start, and the first page begins one.
 5. Is it the table we know? `LineageCheck` looks for an anchor, a row that we remember, on the
@@ -19,8 +19,11 @@ One poll
 6. Count the first page: `Ledger.judge`, then `PBXState.apply_page` counts, commits and publishes.
 7. Read the unread ranges, newest first, page by page; each page is counted as in 6.
 8. Read the ranges to be rechecked that are due, those first that have waited longest.
-9. Count the calls that are over, if nothing is unread any more; from then on calls are shown.
-10. In the order by id: `MissingIdDetector` asks `total_number` whether rows are missing.
+9. If the new table (`from=new`) has rows that the list does not show, and nothing of the list is
+   unread or was not rechecked since the start: follow the new table by time from here on, and read
+   it as in 6 to 8. Only at a first start with `start: now` is it followed at once.
+10. Count the calls that are over, if nothing is unread any more; from then on calls are shown.
+11. In the order by id: `MissingIdDetector` asks `total_number` whether rows are missing.
 
 Steps 7 and 8 end with the poll's time. Then the poll returns True and the next one follows at
 once, since there is more to be read; for rechecks only until each was read once since the start.
@@ -41,7 +44,7 @@ page that is too large is read in parts around the row, and the row is rejected:
 `oversized_rows`. Nothing but `page_reader` knows of it; to all others it is one page.
 
     tail            the steps of one poll, and the first start
-    missing_ids     2, 10: are there rows that the order by id does not show?
+    missing_ids     2, 9, 11: are there rows that the list does not show?
     lineage         5: is it the table we know? Reads through `anchor_search`
     anchor_search   5: where is the nearest row that we remember?
     read_plan       7, 8: which page holds a range?
@@ -56,13 +59,20 @@ Everything here is forgotten with the process, and no row is counted twice for i
 `EndOfList` and `OversizedPlaces` (positions, sizes, the end of the list) may be forgotten at any
 time: that costs requests. Without the first sight of another table (`LineageCheck`) it takes two
 polls more to be confirmed. Two things are wanted once, and better not forgotten before: since when
-all rows had ids (`MissingIdDetector.all_had_ids_at`), without which fewer rows without id are
-looked for; and that the list was seen empty before the first row (`Tail`), without which the first
-rows with `start: now` count as there before.
+all rows had ids (`MissingIdDetector.all_had_ids_at`, and `all_shown_at` for the new table), without
+which fewer rows without id are looked for; and that the list was seen empty before the first row
+(`Tail`), without which the first rows with `start: now` count as there before.
+
+Leaving the new table
+---------------------
+Where the new table is empty or refused in two polls in a row, as after a downgrade, the list
+without `from` is followed by time, with the same ledger: what was counted by id is known from its
+`id_ledger`. If the new table comes back, it is found as at first, and the time since is read again.
+While something of it is unread, it is not left: the poll fails as `garbled`.
 
 What must not be forgotten is in the ledger, which is committed with the counts: which rows are
 processed, and what is unread. No ledger may take its place but one that `Ledger.judge`,
-`start_by_time` or `Ledger.new_lineage` made of it.
+`Ledger.new_lineage` or a function of `first_ledger` made of it.
 """
 
 from .tail import Tail

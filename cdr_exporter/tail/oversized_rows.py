@@ -44,7 +44,7 @@ from typing import NamedTuple
 
 from ..cdr import MAX_ID, CDRAnswer, GarbledAnswer, Record, Rejected
 from ..cdr.contract import CDRQuery
-from ..ledger.order import BY_ID, BY_TIME, ORDER_BY_FIELD, Order
+from ..ledger.order import ORDER_BY_NAME, Order, order_of
 
 _MOST_IN_VAIN = 10
 """A first page is given up when so many answers were too large and none was not: the PBX may answer
@@ -75,7 +75,7 @@ class OversizedPlaces:
     """
 
     def __init__(self) -> None:
-        self._places: dict[Order, set[int]] = {BY_ID: set(), BY_TIME: set()}
+        self._places: dict[Order, set[int]] = {order: set() for order in ORDER_BY_NAME.values()}
         self._total: int | None = None
 
     def next_at(self, position: int, order: Order) -> int | None:
@@ -114,7 +114,7 @@ class Reading:
         self.oversized: list[OversizedRow] = []
         self.requests = 0
         self._query = query
-        self._order = ORDER_BY_FIELD[query.sort_by or BY_ID.sort_by]
+        self._order = order_of(query)
         self._places = places
         self._position = query.offset
         """Where the next part begins."""
@@ -248,7 +248,7 @@ class Reading:
 
     def _may_have_changed_places(self) -> bool:
         """Say whether, by time, a row came twice in the place of another one of its second."""
-        if self._order is BY_ID:
+        if not self._order.by_time:
             return False
         seconds = [row.started_at for row in self._rows]
         return any(seconds.count(row.started_at) > 1 for row in self._came_twice)

@@ -94,12 +94,13 @@ class PageReader:
         offset = self._cdr_list.clock_offset
         return offset if offset is not None and abs(offset) <= _MOST_OFFSET else None
 
-    def read(self, query: CDRQuery) -> Page:
+    def read(self, query: CDRQuery, *, is_look: bool = False) -> Page:
         """Return the page that *query* asks for, checked.
 
         Rows that are too large are rejected; the others are read around them (`oversized_rows`).
         Before any request but the first of a first page, waits as long as the last one took, so
-        that the PBX is busy with us half of the time at most. Raises `PBXError`, with the reason
+        that the PBX is busy with us half of the time at most. With *is_look*, the query is for a
+        list that is not followed, and its total is not shown. Raises `PBXError`, with the reason
         `garbled` for an invalid answer; `Stopped` where the program is to end.
         """
         garbled = ""
@@ -110,7 +111,7 @@ class PageReader:
         if garbled:
             # Outside of `except`, so that the error does not carry the PBX's answer along.
             raise TryAgain(f"{garbled}; nothing of the answer was used", reason="garbled")
-        if page.total is not None:
+        if page.total is not None and not is_look:
             self._self_metrics.set(PBX_RECORDS, page.total)
         return page
 

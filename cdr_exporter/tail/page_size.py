@@ -10,7 +10,7 @@ Positions count from 0, the newest row. Sizes are in rows.
 from __future__ import annotations
 
 from ..cdr.contract import MAX_PAGE_SIZE, CDRQuery
-from ..ledger.order import BY_ID, ORDER_BY_FIELD, Order
+from ..ledger.order import BY_ID, Order, order_of
 from ..ledger.page import query
 
 LARGEST_PAGE, SMALLEST_PAGE = 500, 50
@@ -77,7 +77,7 @@ def query_from_another_row(
     )
     if not size:
         return previous
-    return query(position // size + 1, size, ORDER_BY_FIELD[previous.sort_by or BY_ID.sort_by])
+    return query(position // size + 1, size, order_of(previous))
 
 
 def next_size(size: int, seconds: float) -> int:

@@ -6,6 +6,7 @@
       _count_first_page    if it is of the table we know            LineageCheck
       _read_unread         newest range first                       ReadPlan
       _recheck_due         ranges that may bring late rows          ReadPlan
+      _change_to_new_table where only that shows all rows           MissingIdDetector
       count_finished_calls, end_poll, commit_births                 PBXState
       check_total          are rows missing from the order by id?   MissingIdDetector
 
@@ -19,21 +20,32 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from dataclasses import replace
 
 from ..cdr import Record
 from ..cdr.labels import labels_of
 from ..clock import Clock
-from ..errors import TryAgain
+from ..errors import PBXError, TryAgain
 from ..ingest.pbx_state import PBXState
-from ..ledger import Ledger, PageVerdict, Range, from_now, from_the_beginning, start_by_time
-from ..ledger.order import BY_ID, BY_TIME, Order
+from ..ledger import (
+    Ledger,
+    PageVerdict,
+    Range,
+    from_now,
+    from_the_beginning,
+    new_table,
+    start_by_time,
+    without_from,
+    without_new_table,
+)
+from ..ledger.order import BY_ID, BY_TIME, NEW_BY_TIME, Order
 from ..ledger.page import FIRST_PAGE_ROWS, Page, query
 from ..logs import for_pbx
 from ..metrics.self_metrics import SelfMetrics
 from ..metrics.totals import Totals
 from ..settings import PBX
 from .lineage import KnownTable, LineageCheck
-from .missing_ids import MissingIdDetector
+from .missing_ids import MissingIdDetector, is_refusal
 from .page_reader import PageReader
 from .read_plan import ReadPlan
 
@@ -78,6 +90,8 @@ class Tail:
         """When the list was first seen empty (epoch seconds), before any row was seen."""
         self._range_given_up: Range | None = None
         """The unread range that was last left to the next poll."""
+        self._new_table_is_gone = False
+        """Whether the last poll found no row of the new table, which is followed."""
         self._misplaced: set[Range] = set()
         """Ranges that are not at the position that the remembered rows above them suggest."""
 
@@ -93,17 +107,17 @@ class Tail:
         self._state.assembler.clock_offset = self._reader.clock_offset
         if not first_page.size:
             self._note_empty()
-            return False
-        if ledger is None:
+            if not self._new_table_waits(first_page):
+                return False
+        elif ledger is None:
             self._start(first_page)
         elif not self._count_first_page(first_page, ledger):
             return False
-        self._misplaced &= {*self._state.unread, *self._state.due}
         # Where the first page took all the time, one more request is made: each poll gets further.
         deadline = max(deadline, self._clock.now().steady + 0.001)
-        more = self._read_unread(deadline) or (
-            self._recheck_due(deadline) and not self._state.all_rechecked
-        )
+        more = bool(first_page.size) and self._read_ranges(deadline)
+        if self._new_table_waits(first_page):
+            more = self._change_to_new_table() and self._read_ranges(deadline)
         if not more and not self._state.unread:
             self._state.count_finished_calls()
             self._state.show()
@@ -124,34 +138,151 @@ class Tail:
         return self._state.ledger.order if self._state.ledger is not None else BY_ID
 
     def _read_first_page(self) -> tuple[Page, Ledger | None]:
-        """Return the first page, in the order that shows every row, and the ledger for it."""
+        """Return the first page, in the order that shows every row, and the ledger for it.
+
+        The new table comes later where another list is to be read to its end before.
+        """
         ledger, rows = self._state.ledger, FIRST_PAGE_ROWS
         if ledger is None:
             rows = START_PAGE_ROWS
         if self._plan.order is not self._order:
             self._plan = ReadPlan(self._order)
+        if ledger is not None and self._order is NEW_BY_TIME:
+            return self._read_first_of_new_table(ledger)
         first_page = self._reader.read(query(1, rows, self._order))
-        if self._order is BY_TIME or not self._missing_ids.needs_order_by_time(first_page, ledger):
+        order = self._missing_ids.order_to_follow(first_page, ledger)
+        if ledger is not None and order is not NEW_BY_TIME:
+            ledger = without_new_table(ledger)
+        if order is self._order or (order is NEW_BY_TIME and self._is_second(first_page, ledger)):
             return first_page, ledger
-        self._plan = ReadPlan(BY_TIME)
-        first_page = self._reader.read(query(1, rows, BY_TIME))
-        return first_page, self._start_by_time(first_page, ledger)
+        self._plan = ReadPlan(order)
+        page = self._reader.read(query(1, rows, order))
+        started = self._start_by_time(page, ledger)
+        if order is NEW_BY_TIME and first_page.size:
+            # So that rows of the other list are known, should the PBX show them one day.
+            other = from_now(_reject_without_id(first_page), self._clock.now().wall)
+            started = replace(started, id_ledger=other)
+        return page, started
+
+    def _is_second(self, first_page: Page, ledger: Ledger | None) -> bool:
+        """Say whether the new table comes after the list of *first_page*, whose rows count, too."""
+        counts = self._first_start == "all" or self._empty_since is not None
+        return ledger is not None or (counts and first_page.size > 0)
+
+    @property
+    def _first_start(self) -> str:
+        # After a state was lost, the series exist: a second baseline would look like calls.
+        return "now" if self._state.state_was_lost else self._pbx.start
 
     def _start_by_time(self, first_page: Page, ledger: Ledger | None) -> Ledger:
         """Return the ledger to go on with by time. It holds once a page is committed with it."""
-        self._logger.warning(
-            "some CDR rows have no id; reading the list by start time from here on"
-        )
+        shown_at = self._missing_ids.all_had_ids_at
+        if first_page.order is NEW_BY_TIME:
+            self._logger.warning(
+                "the PBX shows new CDR rows only when asked for them (from=new); reading its new "
+                "table by start time from here on"
+            )
+            shown_at = self._missing_ids.all_shown_at
+        else:
+            self._logger.warning(
+                "some CDR rows have no id; reading the list by start time from here on"
+            )
         if ledger is None:
             self._state.visibility.shown = False
-        start = "now" if self._state.state_was_lost else self._pbx.start
-        now = self._clock.now().wall
-        all_had_ids_at, empty_at = self._missing_ids.all_had_ids_at, self._empty_at
+        elif ledger.order.by_time:
+            return new_table(ledger)
         return start_by_time(
-            ledger, first_page.rows, now, self._state.limits, start, all_had_ids_at, empty_at
+            ledger,
+            first_page.rows,
+            self._clock.now().wall,
+            self._state.limits,
+            self._first_start,
+            shown_at,
+            self._empty_at,
+            order=first_page.order,
         )
 
+    # --- the new table ---------------------------------------------------------------------------
+
+    def _new_table_waits(self, first_page: Page) -> bool:
+        """Say whether to change over to the new table now: nothing else is to be read.
+
+        Raises `TryAgain` where the list so far is empty, so that what is unread of it cannot be.
+        """
+        if self._state.ledger is None or self._order is NEW_BY_TIME:
+            return False
+        if not self._missing_ids.new_table_waits:
+            return False
+        if not first_page.size and self._state.unread:
+            raise TryAgain(
+                "the list without from=new is empty, though rows of it are still to be read",
+                reason="garbled",
+            )
+        return not self._state.unread and (self._state.all_rechecked or not first_page.size)
+
+    def _change_to_new_table(self) -> bool:
+        """Follow the new table from here on; say whether it has a row.
+
+        What was followed so far was read to its end in this poll. Raises `PBXError`,
+        `StateNotWritten`, `Stopped`.
+        """
+        page = self._reader.read(query(1, FIRST_PAGE_ROWS, NEW_BY_TIME))
+        if not page.size or self._state.ledger is None:
+            self._missing_ids.forget()
+            return False
+        self._plan = ReadPlan(NEW_BY_TIME)
+        # No row of the table is known yet, so there is nothing to recognise it by.
+        self._count_page(page, KnownTable(self._start_by_time(page, self._state.ledger)))
+        return True
+
+    def _read_first_of_new_table(self, ledger: Ledger) -> tuple[Page, Ledger]:
+        """Return the first page of the new table; or that of the list without `from`.
+
+        That is read where the new table is gone for the second poll in a row: empty, or refused.
+        Raises `PBXError`, `Stopped`.
+        """
+        was_gone, self._new_table_is_gone = self._new_table_is_gone, True
+        try:
+            page = self._reader.read(query(1, FIRST_PAGE_ROWS, NEW_BY_TIME))
+        except PBXError as error:
+            if not was_gone or not is_refusal(error):
+                self._new_table_is_gone = is_refusal(error)
+                raise
+            page = None
+        if page is not None and (page.size or not was_gone):
+            self._new_table_is_gone = not page.size
+            return page, ledger
+        other = self._reader.read(query(1, FIRST_PAGE_ROWS, BY_TIME))
+        return other, self._leave_new_table(ledger) if other.size else ledger
+
+    def _leave_new_table(self, ledger: Ledger) -> Ledger:
+        """Return the ledger for the list without `from`. Raises `TryAgain`."""
+        if ledger.unread:
+            raise TryAgain(
+                "the PBX shows its new table (from=new) no more, though rows of it are still to be "
+                "read",
+                reason="garbled",
+            )
+        self._logger.warning(
+            "the PBX shows its new table (from=new) no more; reading the list without it by start "
+            "time from here on"
+        )
+        self._new_table_is_gone = False
+        self._missing_ids.forget()
+        self._plan = ReadPlan(BY_TIME)
+        return without_from(ledger)
+
     # --- reading ---------------------------------------------------------------------------------
+
+    def _read_ranges(self, deadline: float) -> bool:
+        """Read what is unread or to be rechecked; return True where there is more to read at once.
+
+        Rechecks are read on at once only until each was read once since the start.
+        """
+        self._misplaced &= {*self._state.unread, *self._state.due}
+        return self._read_unread(deadline) or (
+            self._recheck_due(deadline) and not self._state.all_rechecked
+        )
 
     def _read_unread(self, deadline: float) -> bool:
         """Read the unread ranges, newest first; return True where only time was missing."""
@@ -261,8 +392,7 @@ class Tail:
         if new and len(new) == first_page.size:
             # All of them ended after the list was seen empty, so what lies below is new, too.
             self._count_page(first_page, KnownTable(Ledger()))
-        # After a state was lost, the series exist: a second baseline would look like calls.
-        elif self._pbx.start == "now" or self._state.state_was_lost:
+        elif self._first_start == "now":
             old = [row for row in first_page.rows if not self._ended_since_empty(row)]
             verdict = PageVerdict(
                 from_now(_reject_without_id(first_page), self._clock.now().wall), new, left_out=old
@@ -271,7 +401,8 @@ class Tail:
             self._plan.record_page(first_page, 0, ())
         else:
             self._state.visibility.shown = False
-            self._count_page(first_page, KnownTable(from_the_beginning()))
+            both = self._missing_ids.new_table_waits
+            self._count_page(first_page, KnownTable(from_the_beginning(both_tables=both)))
 
     @property
     def _empty_at(self) -> int | None:

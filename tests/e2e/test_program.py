@@ -17,6 +17,7 @@ import pytest
 
 from cdr_exporter.commands.demo import FREE_PORT_ADDRESS, PREFERRED_ADDRESS
 from pbx_simulator import APISettings, SimulatedPBX
+from pbx_simulator.firmware import KINDS
 from pbx_simulator.http_server import PBXServer
 from pbx_simulator.scenarios import SCENARIOS
 from pbx_simulator.serving import serve
@@ -111,6 +112,40 @@ def test_a_pbx_whose_clock_is_hours_off_is_counted_like_any_other(
             assert offset is not None
             assert abs(offset - ahead) < 3
             assert calls_shown(exporter) == pbx.expected.outcomes()
+
+
+IMPATIENT = """
+import runpy
+from cdr_exporter.tail import missing_ids
+missing_ids._IDLE = 3.0
+runpy.run_module("cdr_exporter", run_name="__main__")
+"""
+"""The exporter, which looks for hidden rows after 3 seconds without a new row, not 10 minutes."""
+
+
+@pytest.mark.fault("C26")
+@pytest.mark.parametrize("kind", ["legacy-only", "legacy-only-total-of-both"])
+def test_rows_that_an_upgrade_hides_while_it_runs_are_found_and_counted_once(
+    tmp_path: Path, pbx: SimulatedPBX, server: PBXServer, kind: str
+) -> None:
+    pbx.office.whole_calls(150)
+    path = write_config(tmp_path, server.base_url)
+
+    def holds_the_same(exporter: Exporter) -> bool:
+        return records_shown(exporter) == pbx.expected.totals()
+
+    with Exporter(path, program=("-c", IMPATIENT)) as exporter:
+        eventually("the legacy rows", lambda: holds_the_same(exporter))
+        upgrade = KINDS[kind]
+        assert upgrade is not None
+        pbx.maintenance.upgrade(shows=upgrade.shows, count_both=upgrade.count_both)
+        pbx.office.whole_calls(60)
+        eventually("the rows that are hidden", lambda: holds_the_same(exporter))
+    pbx.office.whole_calls(20)
+    with Exporter(path) as exporter:
+        eventually("the next ones, after a restart", lambda: holds_the_same(exporter))
+
+        assert exporter.value("cdr_exporter_lineage_breaks_total", "pbx0") == 0
 
 
 def test_start_now_holds_what_came_after(

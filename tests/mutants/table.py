@@ -8,6 +8,7 @@ from __future__ import annotations
 from .mutant import Mutant
 
 _LEDGER = "cdr_exporter/ledger/ledger.py"
+_TAIL = "cdr_exporter/tail/tail.py"
 _LINEAGE_CHECK = "cdr_exporter/tail/lineage.py"
 _END_OF_LIST = "cdr_exporter/tail/end_of_list.py"
 _OVERSIZED_ROWS = "cdr_exporter/tail/oversized_rows.py"
@@ -255,11 +256,65 @@ THE_ORDER_CHANGES = (
     Mutant(
         "rare rows without ids are not looked for",
         _MISSING_IDS,
-        "self._search_by_time(ledger) if grown else False",
-        "False",
+        "found = self._search_by_time(ledger)",
+        "found = False",
         _in(
             "tests/tail/test_by_time.py",
             "test_rare_rows_without_id_on_a_busy_pbx_are_all_counted",
+        ),
+    ),
+    Mutant(
+        "the new table is never looked at",
+        _MISSING_IDS,
+        "page = self._page_of_new_table(rows, ledger)",
+        "page = None",
+        _in(
+            "tests/tail/test_new_table.py",
+            "test_an_upgrade_while_it_runs_is_found_and_loses_and_doubles_nothing",
+        ),
+    ),
+    Mutant(
+        "the new table is followed though the other list is not read to its end",
+        _TAIL,
+        "return not self._state.unread and (self._state.all_rechecked or not first_page.size)",
+        "return True",
+        _in(
+            "tests/tail/test_new_table.py",
+            "test_the_new_table_waits_until_the_legacy_one_was_read",
+        ),
+    ),
+    Mutant(
+        "a baseline ends with the legacy table",
+        _LEDGER,
+        "still_unread or self.first_read == ALL_OF_BOTH",
+        "still_unread",
+        _in(
+            "tests/tail/test_new_table.py",
+            "test_a_baseline_of_both_tables_survives_being_killed",
+        ),
+    ),
+    Mutant(
+        "a new table that is gone is waited for for ever",
+        _TAIL,
+        "return other, self._leave_new_table(ledger) if other.size else ledger",
+        "return page or other, ledger",
+        _in(
+            "tests/tail/test_new_table.py",
+            "test_a_new_table_that_goes_for_a_while_loses_and_doubles_nothing",
+        ),
+    ),
+    Mutant(
+        "of a new table that is gone, what is unread is given up",
+        _TAIL,
+        """        if ledger.unread:
+            raise TryAgain(
+                "the PBX shows its new""",
+        """        if not ledger:
+            raise TryAgain(
+                "the PBX shows its new""",
+        _in(
+            "tests/tail/test_new_table.py",
+            "test_what_is_unread_of_a_new_table_that_goes_is_said_and_read_once_it_is_back",
         ),
     ),
     Mutant(
@@ -299,8 +354,8 @@ THE_ORDER_CHANGES = (
     Mutant(
         "a restart forgets that the list is read by time",
         _LEDGER_ROWS,
-        "ORDER_BY_FIELD[facts.order]",
-        'ORDER_BY_FIELD["id"]',
+        "ORDER_BY_NAME[facts.order]",
+        'ORDER_BY_NAME["id"]',
         _in(
             "tests/tail/test_by_time.py",
             "test_a_restart_by_time_changes_nothing_and_goes_on_by_time",

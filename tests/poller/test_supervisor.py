@@ -22,7 +22,7 @@ from ..support.supervisor_harness import (
 def test_a_poller_that_dies_is_down_and_is_started_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    client, board = EndingPBX(6, broken=lambda number: number in (3, 4)), RecordingBoard()
+    client, board = EndingPBX(8, broken=lambda number: number in (4, 5)), RecordingBoard()
     run_supervisor(client, tmp_path, board)
     ups = [snapshot.gauges[UP] for snapshot in board.seen]
     after = [each for each in board.seen if each.failure]

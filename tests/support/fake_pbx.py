@@ -14,7 +14,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from cdr_exporter.cdr import CDRAnswer, Record
-from cdr_exporter.cdr.contract import CDRQuery
+from cdr_exporter.cdr.contract import NEW, CDRQuery
 
 from .fake_clock import FakeClock
 
@@ -37,6 +37,13 @@ class Table(dict[int, Record]):
         super().__init__(rows or {})
         self.orders: dict[str, list[Record]] = {}
 
+    @property
+    def with_id(self) -> int:
+        """How many rows have an id."""
+        if "with id" not in self.orders:
+            self.orders["with id"] = [row for row in self.values() if row.id]
+        return len(self.orders["with id"])
+
     __setitem__ = _forgetting_orders(dict.__setitem__)
     __delitem__ = _forgetting_orders(dict.__delitem__)
     __ior__ = _forgetting_orders(dict.__ior__)
@@ -54,13 +61,24 @@ class Backup(NamedTuple):
     next_id: int
 
 
+OLD, BOTH_TABLES, LEGACY_ONLY, TOTAL_OF_BOTH = FIRMWARES = (
+    "old",
+    "both-tables",
+    "legacy-only",
+    "legacy-only-total-of-both",
+)
+"""The kinds of firmware, as the simulated PBX calls them. All but the old one have two tables, the
+legacy one of rows with id and the new one of those without, and show both or the legacy one."""
+
+
 class FakePBX:
     """The CDR list as a table in memory; an answer takes 20 ms of its *clock*.
 
     *before_answer* runs before each answer is made, and *edit_answer* returns what is sent in its
     place, or raises. Each of the *failures* is raised once instead of an answer. Rows without id
     stand `first` or `last` by id, or are `left_out`, as *without_id* says. With *shuffle*, what
-    began in one second stands in another order in each answer by time.
+    began in one second stands in another order in each answer by time. *firmware* is one of
+    `FIRMWARES`; *answer_to_new* is what a query with `from=new` gets in place of the new table.
     """
 
     def __init__(self, *, tells_total: bool = True) -> None:
@@ -68,6 +86,9 @@ class FakePBX:
         self.next_id = 1
         self.tells_total = tells_total
         self.without_id = "last"
+        self.firmware = OLD
+        self.hides_new_table = False
+        self.refuses_from: Exception | None = None
         self.shuffle: Random | None = None
         self.clock = FakeClock()
         self.queries: list[CDRQuery] = []
@@ -166,11 +187,32 @@ class FakePBX:
         if self.failures:
             raise self.failures.pop(0)
         assert query.order_by == "desc"
+        if self.refuses_from is not None and query.from_ is not None:
+            raise self.refuses_from
         newest_first = self._by_time() if query.sort_by == "time" else self._by_id()
-        page = newest_first[query.offset : query.offset + query.limit]
+        listed = newest_first if self.firmware == OLD else self._listed(newest_first, query)
+        page = listed[query.offset : query.offset + query.limit]
         self.rows_sent += len(page)
-        total = len(self.rows) if self.tells_total else None
+        total = self._total(query) if self.tells_total else None
         return self.edit_answer(query, CDRAnswer(errcode=0, total=total, rows=page))
+
+    def _listed(self, rows: list[Record], query: CDRQuery) -> list[Record]:
+        """Return those of *rows* that newer firmware lists for *query*."""
+        if query.from_ == NEW and self.hides_new_table:
+            return []
+        if query.from_ is None and self.firmware == BOTH_TABLES:
+            return rows
+        orders, name = self._rows.orders, f"{query.sort_by} from {query.from_}"
+        if name not in orders:
+            orders[name] = [row for row in rows if bool(row.id) == (query.from_ is None)]
+        return orders[name]
+
+    def _total(self, query: CDRQuery) -> int:
+        shows_all = self.firmware in (BOTH_TABLES, TOTAL_OF_BOTH)
+        if self.firmware == OLD or (query.from_ is None and shows_all):
+            return len(self.rows)
+        with_id = self._rows.with_id
+        return with_id if query.from_ is None else len(self.rows) - with_id
 
     def _by_time(self) -> list[Record]:
         orders = self._rows.orders

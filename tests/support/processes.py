@@ -121,11 +121,13 @@ class Process:
 
 
 class Exporter(Process):
-    """The exporter as a user starts it, on a free port."""
+    """The exporter as a user starts it, on a free port; or *program*, arguments of Python."""
 
-    def __init__(self, config: Path, *arguments: str) -> None:
+    def __init__(
+        self, config: Path, *arguments: str, program: tuple[str, ...] = ("-m", "cdr_exporter")
+    ) -> None:
         super().__init__(
-            *(sys.executable, "-m", "cdr_exporter", "--config.file", str(config)),
+            *(sys.executable, *program, "--config.file", str(config)),
             *("--web.listen-address", "127.0.0.1:0", *arguments),
         )
         self.port = int(eventually("the exporter listens", self._listening)[1])
