@@ -23,8 +23,10 @@ No row says that it is the last one of its call. A call is over, and is counted,
 
 "Every new row was read" has a time, `Moment.read_until`: every row that the PBX had at that time
 was read. By id it is the beginning of the poll, since the first page shows all that is new. Where
-rows have no id, a new row appears at its start among older rows and is found by the next round
-of re-reading; there it is the beginning of the last round that was finished.
+rows have no id, a new row appears at its start among older rows. There it is the beginning of the
+last poll in which the list was read down to where the call began (`Moment.read_by_start`); for
+that a poll reads so far down, once the call was quiet for long enough. A call that began before
+what is read again waits for the next read of all of it.
 
 It is not known for every firmware whether a PBX writes all legs when the call ends, or each leg
 when that leg ends. With `legs_appear: one_by_one` a call stays open for `longest_call` while no
@@ -49,6 +51,7 @@ ended less than `longest_call` before the newest.
     call            legs → one call
     open_calls      which calls are open, which are over
     reachable_time  how long the PBX replied
+    uid_time        when a call began whose first leg is not seen yet
 """
 
 from .call import PASSED_ON, QUEUE_OUTCOMES, Call, QueueVisit, assemble_call
@@ -70,6 +73,7 @@ from .open_calls import (
     UnreadLegs,
 )
 from .reachable_time import ReachableTime
+from .uid_time import UIDTime
 
 __all__ = [
     "DOUBTS",
@@ -95,6 +99,7 @@ __all__ = [
     "ReachableTime",
     "SettleRules",
     "TrackedCalls",
+    "UIDTime",
     "UnreadLegs",
     "assemble_call",
 ]

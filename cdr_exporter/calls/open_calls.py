@@ -7,6 +7,7 @@ together, or neither happens.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from typing import NamedTuple
 from ..cdr.record import EARLIEST
 from .call import Call, assemble_call
 from .leg import Leg
+from .uid_time import UIDTime
 
 MAX_OPEN_CALLS = 20_000
 """How many calls may be open. Beyond, those whose legs were seen longest ago are counted early."""
@@ -98,11 +100,14 @@ class Moment(NamedTuple):
     """The time at which a page, or the end of a poll, is judged, and what was read by then.
 
     *reachable_now* is the reachable time (seconds) of now; *read_until* is the latest one for
-    which we know that every row the PBX had at that time was read. *pbx_time* is the latest time,
-    in epoch seconds, that the PBX's clock is known to have shown: how long ago a call ended is told
-    by that clock alone, since it may be hours away from ours. No leg of a call can come that ended
-    before *oldest_end*, by the same clock. *catching_up* is set while the PBX's series are hidden:
-    then a row counts as seen when its call ended. *unread* says which calls may have unread legs.
+    which we know that every row the PBX had at that time was read. Where rows turn up at their
+    start, *read_by_start* has it for the rows that began up to a time (epoch seconds, rising) and
+    after: these may be read more often than older ones; *uid_time* then tells when a call began.
+    *pbx_time* is the latest time, in epoch seconds, that the PBX's clock is known to have shown:
+    how long ago a call ended is told by that clock alone, since it may be hours away from ours. No
+    leg of a call can come that ended before *oldest_end*, by the same clock. *catching_up* is set
+    while the PBX's series are hidden: then a row counts as seen when its call ended. *unread* says
+    which calls may have unread legs.
     """
 
     reachable_now: float
@@ -111,17 +116,30 @@ class Moment(NamedTuple):
     oldest_end: float
     catching_up: bool = False
     unread: UnreadLegs = UNREAD_LEGS_UNKNOWN
+    read_by_start: Sequence[tuple[int, float]] = ()
+    uid_time: UIDTime | None = None
 
-    def waited_for(self, call: OpenCall) -> float:
+    def start_of(self, uid: str, call: OpenCall) -> int:
+        """Return when *call* began, at its first leg, which may not have been seen yet."""
+        return self.uid_time.started_at(uid, call.started_at) if self.uid_time else call.started_at
+
+    def read_until_for(self, uid: str, call: OpenCall) -> float:
+        """Return until when every leg of *call* was read: all begin at its start or later."""
+        if not self.read_by_start:
+            return self.read_until
+        at = bisect_left(self.read_by_start, (self.start_of(uid, call), _NOWHERE))
+        return self.read_by_start[at][1] if at < len(self.read_by_start) else self.read_until
+
+    def waited_for(self, uid: str, call: OpenCall) -> float:
         """Return for how many seconds every row was read and no further leg of *call* came.
 
         Below 0 where its newest leg was seen after `read_until`: that leg may have come during the
         poll, and others may lie above it, unread.
         """
-        last_seen = call.last_seen
-        if self.catching_up and last_seen <= self.read_until:
+        last_seen, read_until = call.last_seen, self.read_until_for(uid, call)
+        if self.catching_up and last_seen <= read_until:
             last_seen = min(last_seen, self.reachable_at(call.ended_at))
-        return self.read_until - last_seen
+        return read_until - last_seen
 
     def reachable_at(self, ended_at: int) -> float:
         """Return the reachable time of *ended_at* (epoch seconds); now for an impossible one.
@@ -194,7 +212,8 @@ class TrackedCalls:
         legs = [each for each in legs if each[0] not in left_out or each[0] in self.open]
         alone = [assemble_call([leg]) for uid, leg in legs if not uid]
         opened, late = self._add_legs(legs, at, new_in_poll)
-        over = {uid: call for uid, call in self._all_open(opened) if _is_over(call, at, rules)}
+        all_open = self._all_open(opened)
+        over = {uid: call for uid, call in all_open if _is_over(uid, call, at, rules)}
         cut = self._surplus(opened, over)
         done = over | cut
         left_out = {uid: end for uid, end in left_out.items() if not self._is_known(uid, opened)}
@@ -204,6 +223,21 @@ class TrackedCalls:
             late=late,
             cut=len(cut),
         )
+
+    def starts_to_read(self, at: Moment, rules: SettleRules, since: int) -> list[int]:
+        """Return when the calls began that are over once all rows since then were read.
+
+        Earliest first, *since* at the earliest. All times are in epoch seconds.
+        """
+        all_read = at._replace(read_by_start=())
+        waiting = (
+            at.start_of(uid, call)
+            for uid, call in self.open.items()
+            if call.started_at >= since
+            and _is_over(uid, call, all_read, rules)
+            and not _is_over(uid, call, at, rules)
+        )
+        return sorted(max(start, since) for start in waiting)
 
     def apply(self, change: CallChange) -> None:
         """Apply *change*, which was committed."""
@@ -298,10 +332,10 @@ class TrackedCalls:
         return [*surplus, *(uid for uid, _ in old)]
 
 
-def _is_over(call: OpenCall, at: Moment, rules: SettleRules) -> bool:
+def _is_over(uid: str, call: OpenCall, at: Moment, rules: SettleRules) -> bool:
     """Say whether no more legs of *call* are expected; see `calls` for the two rules."""
     if at.unread.may_hold_legs_of(call):
         return False
     goes_on = rules.one_by_one and call.may_continue
     wait = max(rules.settle, rules.longest_call) if goes_on else rules.settle
-    return at.waited_for(call) >= wait
+    return at.waited_for(uid, call) >= wait

@@ -7,7 +7,6 @@ turn up after the outage, so time in which polls failed must not count as waitin
 from __future__ import annotations
 
 from collections import deque
-from itertools import takewhile
 
 _MAX_MARKS = 2_000
 """How many polls are remembered: more than lie between two rounds of re-reading by time."""
@@ -50,9 +49,12 @@ class ReachableTime:
         """Return the latest reachable time for which every row the PBX had then was read.
 
         *oldest_read* is the wall time of the oldest read among the ranges that may still bring
-        rows (`Ledger.all_read_since`); it is infinite where a first page shows all that is new.
+        rows (`Ledger.read_since`).
         """
-        if oldest_read == float("inf"):
-            return self._at_poll_start
-        read = takewhile(lambda mark: mark[0] <= oldest_read, self._marks)
-        return max((at_start for _, at_start in read), default=self._no_rows_before)
+        read = (at_start for wall, at_start in reversed(self._marks) if wall <= oldest_read)
+        return next(read, self._no_rows_before)
+
+    @property
+    def at_poll_start(self) -> float:
+        """The reachable time at which the last poll began."""
+        return self._at_poll_start

@@ -21,6 +21,7 @@ from ..calls import (
     ReachableTime,
     SettleRules,
     TrackedCalls,
+    UIDTime,
     UnreadLegs,
 )
 from ..clock import Now
@@ -59,6 +60,7 @@ class CallAssembler:
         self._poll_began = 0.0
         self.clock_offset: float | None = None
         self._reachable = ReachableTime(last_seen, pbx.longest_call)
+        self._uid_time = UIDTime()
         self._classifier = LegClassifier(call_rules)
         self._rules = SettleRules(
             pbx.call_settle, pbx.legs_appear == "one_by_one", pbx.longest_call
@@ -82,6 +84,11 @@ class CallAssembler:
         read = min(self._poll_began, ledger.watermark.newest_end, ledger.all_read_since)
         settle, one_by_one, longest_call = self._rules
         return read - (max(settle, longest_call) if one_by_one else settle)
+
+    def saw_page(self, page: Page) -> None:
+        """Note *page*, whose rows may tell how the PBX's clock differs from UTC."""
+        if page.is_first and page.order.by_time:
+            self._uid_time.learn(page.rows)
 
     def judge_page(
         self,
@@ -127,11 +134,27 @@ class CallAssembler:
     def _shown_by_pbx(self, now: Now) -> float:
         return float("-inf") if self.clock_offset is None else now.wall + self.clock_offset
 
+    def starts_to_read(
+        self, calls: TrackedCalls, ledger: Ledger, now: Now, *, shown: bool
+    ) -> list[int]:
+        """Return when the calls began that are over once all rows since then were read again.
+
+        Epoch seconds, earliest first. Calls that began before what is to be rechecked are not among
+        them: they wait for the next read of all of it.
+        """
+        at = self._moment(ledger, now, catching_up=not shown, unread=NO_UNREAD_LEGS)
+        return calls.starts_to_read(at, self._rules, ledger.remembered_from)
+
     def _moment(self, ledger: Ledger, now: Now, *, unread: UnreadLegs, catching_up: bool) -> Moment:
+        # By id, and by time above all that is to be rechecked, the first page shows all there is.
         newest_end = ledger.watermark.newest_end
         return Moment(
             reachable_now=self._reachable.at(now.steady),
-            read_until=self._reachable.read_until(ledger.all_read_since),
+            read_until=self._reachable.at_poll_start,
+            uid_time=self._uid_time,
+            read_by_start=[
+                (key, self._reachable.read_until(since)) for key, since in ledger.read_since
+            ],
             pbx_time=max(newest_end, self._shown_by_pbx(now)),
             # Bounded by our own clock: one end that is hours ahead would make all others old.
             # Where the PBX's whole clock is ahead, more calls are remembered, which harms nobody.

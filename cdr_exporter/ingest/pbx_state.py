@@ -126,6 +126,17 @@ class PBXState:
         """Whether an unusable state file of this PBX was ever set aside."""
         return any(self._store.resets.values())
 
+    @property
+    def starts_to_read(self) -> list[int]:
+        """When the calls began that are over once all rows since then were read again.
+
+        Epoch seconds, earliest first; none by id, where nothing is read again for that.
+        """
+        if self.ledger is None or not self.ledger.order.by_time:
+            return []
+        now, shown = self._clock.now(), self.visibility.shown
+        return self.assembler.starts_to_read(self._store.calls, self.ledger, now, shown=shown)
+
     def apply_page(
         self, verdict: PageVerdict, page: Page, totals: Totals, *, baseline: bool
     ) -> None:
@@ -136,7 +147,8 @@ class PBXState:
         """
         now = self._clock.now()
         self.visibility.hide_if_stale(now)
-        if verdict.ledger == self.ledger:
+        self.assembler.saw_page(page)
+        if verdict.ledger.differs_by_reads_only(self.ledger):
             self._store.keep_read_times(verdict.ledger)
             self.saw_page(page.rows)
             return

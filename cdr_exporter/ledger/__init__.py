@@ -71,14 +71,20 @@ Order by time
 -------------
 Where rows have no id, the same holds with the start of the call as key. A row appears when its
 call *ends*, but at the place of its start. So the last `longest_call` seconds are always to be
-rechecked: they are read again every few minutes, every identity in them is remembered, and
-`remembered_from` follows their lower end. Rows that share a second may be listed in another order
-in each response. So a second counts as read only when one response has all of it, from a row
-above it to a row below. What was counted by id before is known from the ledger that counted it,
-kept as `id_ledger`.
+rechecked: all of them are read again every few minutes, every identity in them is remembered, and
+`remembered_from` follows their lower end. Each part of them has its own last read
+(`Ledger.read_since`): a poll reads down to where a call began before it counts that call, and
+further down while `total_number` counts rows that were not seen. Rows that share a second may be
+listed in another order in each response. So a second counts as read only when one response has all
+of it, from a row above it to a row below. What was counted by id before is known from the ledger
+that counted it, kept as `id_ledger`.
 
 Where newer firmware shows new rows only in its new table (`from=new`), that list is followed by
 time, as `NEW_BY_TIME`, once the list without `from` was read to its end.
+
+Rows of an impossible time (before 2000, or more than a day ahead of us) may stand on top for years.
+While a first page shows no others, what may be new below them is unread in each poll anew, from the
+newest key that is possible (`newest_possible`) to a little ahead of us.
 
 With `start: now`, the rows that are there already have to be remembered before others can be
 recognised as new: those of all of `longest_call`, which takes many requests. While that goes on, a

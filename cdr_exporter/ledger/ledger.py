@@ -38,7 +38,15 @@ _MAX_REJECTS = 1_000
 """How many rejected rows without a usable key are remembered."""
 
 _RECHECK_INTERVAL_BY_TIME = 300.0
-"""Seconds between two reads of the ranges to be rechecked, by time. By id see `late_window`."""
+"""Seconds between two reads of all ranges to be rechecked, by time. By id see `late_window`."""
+
+_SAME_READ_BY_TIME = 5.0
+"""Seconds between two reads that count as one, by time: so precisely it is known when each range
+was read, which decides when a call is over."""
+
+_AHEAD_OF_US = 300
+"""Seconds. By time, below rows of an impossible time new ones are looked for up to so far ahead of
+our clock, or of the newest row."""
 
 
 class LedgerLimits(NamedTuple):
@@ -82,7 +90,9 @@ class Ledger:
     newest rejected rows without a usable key.
 
     *below_outliers* is the highest id below those that stood apart when a first page was last read,
-    None where none did: new rows are looked for down to there, see `new_rows_above`.
+    None where none did: new rows are looked for down to there, see `new_rows_above`. By time,
+    *newest_possible* is the newest key that is no impossible time, 0 where none is known: where a
+    first page shows impossible times only, new rows are looked for down to there.
 
     *first_read* says what a first read of the table is for while it goes on: `all` counts every
     row, as a baseline; `ALL_OF_BOTH` likewise, and goes on until the new table, which only
@@ -103,6 +113,7 @@ class Ledger:
     id_ledger: Ledger | None = None
     newest_at_start: int = 0
     below_outliers: int | None = None
+    newest_possible: int = 0
     lowest_remembered: int = field(default=0, compare=False)
 
     @property
@@ -124,9 +135,32 @@ class Ledger:
 
         Infinity by id, where a first page shows what is new but for rare late rows.
         """
-        if self.order is BY_ID:
-            return float("inf")
-        return min((each.last_read for each in self.recheck), default=float("inf"))
+        return min((since for _, since in self.read_since), default=float("inf"))
+
+    @property
+    def read_since(self) -> tuple[tuple[int, float], ...]:
+        """Since when every row of a call is read, by when that began: see `recheck_ranges`.
+
+        Empty by id, where a first page shows what is new but for rare late rows.
+        """
+        return () if self.order is BY_ID else recheck_ranges.read_since(self.recheck)
+
+    def not_read_since(self, lowest: int, since: float, now: float) -> tuple[Range, ...]:
+        """Return the ranges to be rechecked from *lowest* up that were not read from *since* on.
+
+        Both times are epoch seconds.
+        """
+        return recheck_ranges.not_read_since(self.recheck, lowest, since, now)
+
+    def differs_by_reads_only(self, other: Ledger | None) -> bool:
+        """Say whether *other* holds the same, but for when ranges to be rechecked were read.
+
+        By time, these are cut where one read ends and another begins.
+        """
+        if other is None or not self.order.by_time:
+            return self == other
+        ranges = [merge(recheck_ranges.spans(each.recheck)) for each in (self, other)]
+        return ranges[0] == ranges[1] and self == replace(other, recheck=self.recheck)
 
     @property
     def in_baseline(self) -> bool:
@@ -205,7 +239,7 @@ class Ledger:
         that was found below a first page without one; what lies between them becomes unread.
         Without *anchor*, everything up to the newest key was read, or is unread already.
         """
-        unread = self._unread_up_to(page, anchor)
+        unread = self._unread_up_to(page, anchor, now)
         candidates = self._candidates(page.rows, unread)
         new_rows = self._new_rows(candidates, now)
         pre_break_rows = (
@@ -257,7 +291,7 @@ class Ledger:
 
     # --- which rows count ------------------------------------------------------------------------
 
-    def _unread_up_to(self, page: Page, anchor: int | None) -> tuple[Range, ...]:
+    def _unread_up_to(self, page: Page, anchor: int | None, now: float) -> tuple[Range, ...]:
         """Return the unread ranges, with the one between the *anchor* and the top of *page*."""
         if self.is_empty and page.highest:
             return ((self.remembered_from, page.highest),)
@@ -266,15 +300,26 @@ class Ledger:
             # A row that was counted by id long ago may be the anchor; all below was read since.
             anchor = max(anchor, min(self.remembered_from, self.new_rows_above))
         if page.lowest <= anchor:
-            return self.unread
+            return self._unread_below_impossible(page, now)
         # By time, the second of the anchor may have more rows than were read. The keys of the page
         # itself are included, too: they are taken out again as its evidence.
         lowest = anchor if self.order.by_time else anchor + 1
-        unread = merge([*self.unread, (lowest, page.highest)])
+        unread = merge([*self._unread_below_impossible(page, now), (lowest, page.highest)])
         # Between the two newest, all processed rows are remembered, so reading them again is safe.
         if len(unread) > MAX_UNREAD_RANGES and unread[1][0] >= self.remembered_from:
             unread = merge([(unread[1][0], unread[0][1]), *unread[2:]])
         return unread
+
+    def _unread_below_impossible(self, page: Page, now: float) -> tuple[Range, ...]:
+        """Return the unread ranges; with what may be new below a first page of impossible times.
+
+        By time, such rows stand on top for years.
+        """
+        hides = self.order.by_time and page.is_first and not page.is_last
+        if not hides or page.newest_possible(now) or not self.newest_possible:
+            return self.unread
+        highest = max(self.newest_possible, int(now)) + _AHEAD_OF_US
+        return merge([*self.unread, (self.newest_possible, highest)])
 
     def _candidates(self, rows: Sequence[Record], unread: tuple[Range, ...]) -> Sequence[Record]:
         """Return those of *rows* that may be new by their key: see the rules in the package."""
@@ -356,6 +401,7 @@ class Ledger:
             self,
             newest_key=newest_key,
             below_outliers=below_outliers,
+            newest_possible=self._newest_possible(page, now),
             remembered={**self.remembered, **identities} if identities else self.remembered,
             unread=still_unread,
             recheck=self._recheck_after_page(page, unread, watermark, now, limits),
@@ -368,6 +414,10 @@ class Ledger:
             or (page.highest if self.first_read == "now" else 0),
         )
         return after._pruned()
+
+    def _newest_possible(self, page: Page, now: float) -> int:
+        newest = page.newest_possible(now) if self.order.by_time else 0
+        return newest if page.is_first and newest else max(self.newest_possible, newest)
 
     def _rejects(self, rejected: Sequence[Rejected]) -> tuple[int, ...]:
         new = [row.fingerprint for row in rejected if row.id is None or self.order.by_time]
@@ -397,9 +447,8 @@ class Ledger:
         if not page.highest:
             return self.recheck
         lowest, highest = page.evidence
-        updated = recheck_ranges.after_page(
-            self.recheck, page.evidence, now, self._recheck_interval(limits)
-        )
+        interval = _SAME_READ_BY_TIME if self.order.by_time else self._recheck_interval(limits)
+        updated = recheck_ranges.after_page(self.recheck, page.evidence, now, interval)
         if self.order.by_time:
             # Every call that began before this has ended. Bounded by our own clock: a row that
             # ended in the future, by a wrong clock, would drop ranges too early.
@@ -449,8 +498,12 @@ class Ledger:
             merge(never_read), max(lowest, settled_before), min(highest, page.highest)
         )
         kept = recheck_ranges.without_keys(updated, lowest, min(highest, settled_before - 1))
+        # What was unread may be to be rechecked already, as after a change to the new table.
+        for low, high in newly_read:
+            kept = recheck_ranges.without_keys(kept, low, high)
         return recheck_ranges.normalized(
-            [*kept, *(RecheckRange(low, high, 0, now) for low, high in newly_read)]
+            [*kept, *(RecheckRange(low, high, 0, now) for low, high in newly_read)],
+            _SAME_READ_BY_TIME,
         )
 
     def _recheck_interval(self, limits: LedgerLimits) -> float:

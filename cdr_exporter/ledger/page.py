@@ -18,6 +18,7 @@ from operator import lt
 from ..cdr import MAX_ID, CDRAnswer, GarbledAnswer, Record, Rejected
 from ..cdr.contract import CDRQuery
 from .order import BY_ID, Order, order_of
+from .watermark import is_possible
 
 FIRST_PAGE_ROWS = 20
 """How many rows the first page of a poll has; an idle poll reads no more than these."""
@@ -74,6 +75,13 @@ class Page:
         """Count the rows, rejected ones too, before the first with *key* or a lower one."""
         usable = self.size - self.left_to_next
         return usable - sum(self.order.key(row) <= key for row in self.rows)
+
+    def newest_possible(self, now: float) -> int:
+        """Return the highest key; by time, of those possible at *now*, 0 where none is."""
+        if not self.order.by_time or is_possible(self.highest, now):
+            return self.highest
+        starts = (row.started_at for row in self.rows)
+        return next((each for each in starts if is_possible(each, now)), 0)
 
     @property
     def keys(self) -> Sequence[int]:

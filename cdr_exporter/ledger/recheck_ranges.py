@@ -7,7 +7,8 @@ been missing for less than `late_window`, and dropped by the first read after th
 drop them: a day without an answer from the PBX drops nothing.
 
 By time, a row appears at its *start* when the call ends. So every second is to be rechecked, until
-no call that may still end can have begun in it.
+no call that may still end can have begun in it. Each part of that window has its own last read:
+the seconds since the oldest call that only waits for it are read often, all of them seldom.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from .ranges import Range, merge, rows_in, subtract
+from ..cdr import MAX_ID
+from .ranges import Range, intersect, merge, rows_in, subtract
 
 MAX_RANGES = 1_000
 """The most ranges kept; the oldest are dropped first. A late row in a dropped range is noticed only
@@ -26,7 +28,7 @@ MERGE_DISTANCE = 50
 the PBX less than another request."""
 
 _SAME_READ = 60.0
-"""Seconds between two reads up to which they are treated as one read."""
+"""Seconds between two reads up to which they are treated as one, where nothing else is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,27 @@ def due(ranges: Iterable[RecheckRange], now: float, interval: float) -> tuple[Ra
     return merge(
         (each.span() for each in overdue if each.last_read <= oldest + _SAME_READ), MERGE_DISTANCE
     )
+
+
+def not_read_since(
+    ranges: Iterable[RecheckRange], lowest: int, since: float, now: float
+) -> tuple[Range, ...]:
+    """Return the ranges of keys from *lowest* up that were not read from *since* to *now*."""
+    old = (each for each in ranges if not since <= each.last_read <= now)
+    return intersect(merge((each.span() for each in old), MERGE_DISTANCE), lowest, MAX_ID)
+
+
+def read_since(ranges: Iterable[RecheckRange]) -> tuple[tuple[int, float], ...]:
+    """Return since when everything is read from each range up: (its highest key, epoch seconds).
+
+    The lowest range comes first. For any key, the first pair with this or a higher key holds.
+    """
+    found: list[tuple[int, float]] = []
+    oldest = float("inf")
+    for each in sorted(ranges, key=lambda one: -one.high):
+        oldest = min(oldest, each.last_read)
+        found.append((each.high, oldest))
+    return tuple(reversed(found))
 
 
 def after_page(
@@ -120,11 +143,16 @@ def _without_rows(each: RecheckRange, ids: Sequence[int], now: float) -> Iterabl
     return (replace(each, low=low, high=high, missing_since=int(now)) for low, high in parts)
 
 
-def normalized(ranges: Iterable[RecheckRange]) -> tuple[RecheckRange, ...]:
-    """Return *ranges* newest first, with neighbours of one age as one, and at most `MAX_RANGES`."""
+def normalized(
+    ranges: Iterable[RecheckRange], same_read: float = _SAME_READ
+) -> tuple[RecheckRange, ...]:
+    """Return *ranges* newest first, with neighbours of one age as one, and at most `MAX_RANGES`.
+
+    Reads at most *same_read* seconds apart are of one age.
+    """
     found: list[RecheckRange] = []
     for each in sorted(ranges, key=lambda one: -one.high):
-        if found and _can_merge(found[-1], each):
+        if found and _can_merge(found[-1], each, same_read):
             last_read = min(found[-1].last_read, each.last_read)
             found[-1] = replace(found[-1], low=min(found[-1].low, each.low), last_read=last_read)
         else:
@@ -144,10 +172,10 @@ def missing_ranges(ranges: Iterable[Range], present: Sequence[int]) -> Iterator[
             yield (low, upper)
 
 
-def _can_merge(above: RecheckRange, below: RecheckRange) -> bool:
+def _can_merge(above: RecheckRange, below: RecheckRange, same_read: float) -> bool:
     touching = below.high >= above.low - 1
     return (
         touching
         and above.missing_since == below.missing_since
-        and abs(above.last_read - below.last_read) < _SAME_READ
+        and abs(above.last_read - below.last_read) < same_read
     )

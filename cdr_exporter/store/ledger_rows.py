@@ -36,6 +36,7 @@ class _Facts(Struct, array_like=False):
     first_read: str
     newest_at_start: int = 0
     below_outliers: int | None = None
+    newest_possible: int = 0
 
 
 def read(db: sqlite3.Connection) -> Ledger | None:
@@ -79,6 +80,7 @@ def _ledger(db: sqlite3.Connection, part: str, text: str, before: Ledger | None)
         first_read=facts.first_read,
         newest_at_start=facts.newest_at_start,
         below_outliers=facts.below_outliers,
+        newest_possible=facts.newest_possible,
         id_ledger=before,
         lowest_remembered=min([facts.remembered_from, *rows.values()]),
     )
@@ -98,6 +100,7 @@ def _write_part(db: sqlite3.Connection, part: str, after: Ledger, known: Mapping
         first_read=after.first_read,
         newest_at_start=after.newest_at_start,
         below_outliers=after.below_outliers,
+        newest_possible=after.newest_possible,
     )
     row = (part, msgspec.json.encode(facts).decode())
     db.execute("INSERT OR REPLACE INTO ledger VALUES (?, ?)", row)

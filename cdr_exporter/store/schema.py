@@ -5,7 +5,7 @@ A file of an older version is set aside, and counting begins anew: none was rele
 
 from __future__ import annotations
 
-VERSION = 6
+VERSION = 7
 
 APPLICATION_ID = 0x43445245  # "CDRE"
 

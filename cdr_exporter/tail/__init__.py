@@ -18,7 +18,10 @@ One poll
    next poll finds the same, a new lineage begins.
 6. Count the first page: `Ledger.judge`, then `PBXState.apply_page` counts, commits and publishes.
 7. Read the unread ranges, newest first, page by page; each page is counted as in 6.
-8. Read the ranges to be rechecked that are due, those first that have waited longest.
+8. Read the ranges to be rechecked that are due, those first that have waited longest. By time,
+   before that: read down to where the oldest call began that only waits for this, to be over; and
+   read down until the rows are found that `total_number` counts and no page has shown
+   (`UnseenRows`). What the time of a poll does not suffice for goes on in the next.
 9. If the new table (`from=new`) has rows that the list does not show, and nothing of the list is
    unread or was not rechecked since the start: follow the new table by time from here on, and read
    it as in 6 to 8. Only at a first start with `start: now` is it followed at once.
@@ -49,6 +52,7 @@ page that is too large is read in parts around the row, and the row is rejected:
     anchor_search   5: where is the nearest row that we remember?
     read_plan       7, 8: which page holds a range?
     page_size       7, 8: how many rows to ask for at a position
+    unseen_rows     8: does `total_number` count rows that no page has shown?
     end_of_list     7, 8: which page is the last one, where `total_number` does not say?
     page_reader     all: one request at a time, checked and its cost noted
     oversized_rows  all: how a page is read around rows that are too large
@@ -56,7 +60,7 @@ page that is too large is read in parts around the row, and the row is rejected:
 What may be forgotten
 ---------------------
 Everything here is forgotten with the process, and no row is counted twice for it. `ReadPlan`,
-`EndOfList` and `OversizedPlaces` (positions, sizes, the end of the list) may be forgotten at any
+`EndOfList`, `UnseenRows` and `OversizedPlaces` (positions, sizes, totals) may be forgotten at any
 time: that costs requests. Without the first sight of another table (`LineageCheck`) it takes two
 polls more to be confirmed. Two things are wanted once, and better not forgotten before: since when
 all rows had ids (`MissingIdDetector.all_had_ids_at`, and `all_shown_at` for the new table), without

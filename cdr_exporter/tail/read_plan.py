@@ -22,6 +22,12 @@ from ..ledger.page import Page
 from .end_of_list import EndOfList
 from .page_size import LARGEST_PAGE, next_size, query_for_all, query_from, query_from_another_row
 
+_SPARE_ROWS = 4
+"""How many rows more than estimated are asked for, by time, where a range is read again."""
+
+_APART = 86_400
+"""Seconds between a page and what is unread below it, from which on the page stands apart."""
+
 _LAST_POSITION = 2**40
 """No table is so long: a search that gets here was given wrong answers, and ends."""
 
@@ -77,7 +83,11 @@ class ReadPlan:
         if page.highest and page.size:
             below = self.order.evidence_for(page.lowest, page.highest)[0] - 1
             self._positions[below] = page.offset + page.rows_above(below)
-            self._rows_per_key = page.rows_per_key
+            if not self._stands_apart(page, unread):
+                self._rows_per_key = page.rows_per_key
+        if page.is_first and self._last_wanted is None:
+            # A new poll: what its first query brings is not known yet.
+            self._last_query = None
         self.made_progress = self._note_crowded_second(page) or self._end_of_list.made_progress
         looked_for = {high for _, high in (*unread, *due)}
         self._positions = {high: at for high, at in self._positions.items() if high in looked_for}
@@ -93,6 +103,10 @@ class ReadPlan:
             self._max_rows = page.size
         if not unread and not due:
             self._end_of_list = EndOfList()
+
+    def _stands_apart(self, page: Page, unread: tuple[Range, ...]) -> bool:
+        """Say whether *page* is far ahead of what is unread, so that it tells nothing of that."""
+        return self.order.by_time and bool(unread) and page.lowest - unread[0][1] > _APART
 
     def _note_crowded_second(self, page: Page) -> bool:
         """Note to ask for more where *page* is full and ends in the second that it was to read.
@@ -173,7 +187,10 @@ class ReadPlan:
         self, lowest: int, highest: int, position: int, rereading: bool
     ) -> CDRQuery:
         rows = ceil((highest - lowest + 1) * self._rows_per_key)
-        if self._expected_new is not None and not rereading:
+        if rereading and self.order.by_time:
+            # A few too many cost less than another request for the rest, which is hard to hit.
+            rows += rows // 4 + _SPARE_ROWS
+        elif self._expected_new is not None and not rereading:
             rows = min(rows, self._expected_new)
         # One row more: only a row below the range proves that it was read to its end.
         wanted = query_from(position, rows + 1, self._max_rows, self.order)

@@ -5,6 +5,7 @@
       _start               where there is no ledger yet
       _count_first_page    if it is of the table we know            LineageCheck
       _read_unread         newest range first                       ReadPlan
+      _sweep               by time: for unseen rows, for calls      UnseenRows, PBXState
       _recheck_due         ranges that may bring late rows          ReadPlan
       _change_to_new_table where only that shows all rows           MissingIdDetector
       count_finished_calls, end_poll, commit_births                 PBXState
@@ -24,7 +25,7 @@ from dataclasses import replace
 
 from ..cdr import Record
 from ..cdr.labels import labels_of
-from ..clock import Clock
+from ..clock import Clock, Now
 from ..errors import PBXError, TryAgain
 from ..ingest.pbx_state import PBXState
 from ..ledger import (
@@ -48,6 +49,7 @@ from .lineage import KnownTable, LineageCheck
 from .missing_ids import MissingIdDetector, is_refusal
 from .page_reader import PageReader
 from .read_plan import ReadPlan
+from .unseen_rows import UnseenRows
 
 START_PAGE_ROWS = 200
 """How many rows are remembered at the very first start: more than a first page has, so that some
@@ -59,6 +61,12 @@ where it is decided whether the first calls of a PBX ended before we watched it.
 
 _MAX_TRIES = 2
 """How often a range is read in vain before its position is forgotten and searched for anew."""
+
+_MANY_CALLS = 5
+"""So many calls are many. All but one in so many are swept for in each poll."""
+
+_LONGEST_SWEEP = 300.0
+"""Seconds after which a sweep that has not come to its end begins anew at the top of the list."""
 
 _MAX_NEIGHBOURS = 5
 """How many rows in a row are read, one by one, until one has a usable key."""
@@ -90,8 +98,16 @@ class Tail:
         """When the list was first seen empty (epoch seconds), before any row was seen."""
         self._range_given_up: Range | None = None
         """The unread range that was last left to the next poll."""
+        self._poll_began = clock.now()
         self._new_table_is_gone = False
         """Whether the last poll found no row of the new table, which is followed."""
+        self._unseen = UnseenRows()
+        self._sweep: tuple[int, float] | None = None
+        """While a sweep goes on: down to which key it reads what was not read since when."""
+        self._unfinished_sweep: Now | None = None
+        """When the sweep began that the time of its poll did not suffice for."""
+        self._next_sweep = float("-inf")
+        """When calls may be swept for again (steady clock)."""
         self._misplaced: set[Range] = set()
         """Ranges that are not at the position that the remembered rows above them suggest."""
 
@@ -102,7 +118,8 @@ class Tail:
         Raises `PBXError` or `StateNotWritten` where the poll failed, and `Stopped` where the
         program is to end; what was committed until then holds.
         """
-        self._state.assembler.begin_poll(self._clock.now())
+        self._poll_began = self._clock.now()
+        self._state.assembler.begin_poll(self._poll_began)
         first_page, ledger = self._read_first_page()
         self._state.assembler.clock_offset = self._reader.clock_offset
         if not first_page.size:
@@ -280,9 +297,13 @@ class Tail:
         Rechecks are read on at once only until each was read once since the start.
         """
         self._misplaced &= {*self._state.unread, *self._state.due}
-        return self._read_unread(deadline) or (
-            self._recheck_due(deadline) and not self._state.all_rechecked
-        )
+        if self._read_unread(deadline):
+            return True
+        if self._order.by_time and not self._state.unread:
+            self._sweep_for_calls(deadline)
+            self._sweep_for_unseen_rows(deadline)
+            self._unseen.end_poll()
+        return self._recheck_due(deadline) and not self._state.all_rechecked
 
     def _read_unread(self, deadline: float) -> bool:
         """Read the unread ranges, newest first; return True where only time was missing."""
@@ -314,14 +335,14 @@ class Tail:
         """Read the ranges to be rechecked that are due; return True where time was missing."""
         given_up: set[Range] = set()
         tries = 0
-        open_ranges = self._state.due
+        open_ranges = self._due
         while open_ranges:
             wanted = open_ranges[0]
             position = self._find_position(wanted, deadline)
             if position is None or self._clock.now().steady >= deadline:
                 return True
             self._read_at(wanted, position, rereading=True)
-            due = self._state.due
+            due = self._due
             tries = 0 if wanted not in due or self._plan.made_progress else tries + 1
             if tries == _MAX_TRIES:
                 # There are rows above it that we do not remember, so the position was wrong. It is
@@ -334,6 +355,66 @@ class Tail:
                 self._misplaced.discard(wanted)
             open_ranges = tuple(span for span in due if span not in given_up)
         return False
+
+    @property
+    def _due(self) -> tuple[Range, ...]:
+        """The ranges that are to be read again now, newest first."""
+        ledger = self._state.ledger
+        if self._sweep is None or ledger is None:
+            return self._state.due
+        lowest, since = self._sweep
+        if not lowest and not self._unseen.are_there(self._clock.now().steady):
+            return ()
+        return ledger.not_read_since(lowest, since, self._clock.now().wall)
+
+    def _sweep_for_unseen_rows(self, deadline: float) -> None:
+        """Read down until the rows are found that `total_number` counts and no page has shown."""
+        if not self._unseen.are_there(self._clock.now().steady):
+            return
+        self._reread_from(0, deadline)
+        self._unseen.end_search(self._clock.now().steady)
+
+    def _sweep_for_calls(self, deadline: float) -> None:
+        """Read down to where the oldest call began that only waits for that, to be over.
+
+        Where many wait, first to where most of them began, in each poll: a few long calls on a busy
+        PBX take several polls, and the others need not wait for them.
+        """
+        starts = self._state.starts_to_read
+        if len(starts) >= _MANY_CALLS:
+            self._reread(starts[len(starts) // _MANY_CALLS], self._poll_began, deadline)
+            starts = self._state.starts_to_read
+        if not starts or self._clock.now().steady < self._next_sweep:
+            return
+        began = self._reread_from(starts[0], deadline).steady
+        # Where the PBX is slow, or calls are many and long, half of the time is left to the rest.
+        if self._unfinished_sweep is None:
+            ended = self._clock.now().steady
+            self._next_sweep = ended + (ended - began)
+
+    def _reread_from(self, lowest: int, deadline: float) -> Now:
+        """Read again what this sweep has not read, from the key *lowest* up, newest first.
+
+        A sweep goes on in the next poll where its time does not suffice. The whole window (*lowest*
+        0) is read only while rows are unseen. Returns when the sweep began. Raises `PBXError`,
+        `StateNotWritten`, `Stopped`.
+        """
+        began = self._unfinished_sweep or self._poll_began
+        if not 0 <= self._clock.now().steady - began.steady < _LONGEST_SWEEP:
+            began = self._poll_began
+        self._unfinished_sweep = began
+        if self._reread(lowest, began, deadline):
+            self._unfinished_sweep = None
+        return began
+
+    def _reread(self, lowest: int, since: Now, deadline: float) -> bool:
+        """Read again, from *lowest* up, what was not read *since*; say whether all of it was."""
+        self._sweep = (lowest, since.wall)
+        try:
+            self._recheck_due(deadline)
+            return not self._due
+        finally:
+            self._sweep = None
 
     def _leave_to_next_poll(self, wanted: Range) -> None:
         """Leave *wanted* to the next poll; raise `TryAgain` where this range was left before."""
@@ -447,7 +528,9 @@ class Tail:
         self._state.apply_page(
             verdict._replace(lineage_broke=table.lineage_broke), page, totals, baseline=baseline
         )
-        self._plan.record_page(page, len(verdict.counted), self._state.unread, self._state.due)
+        self._plan.record_page(page, len(verdict.counted), self._state.unread, self._due)
+        new_rows = len(verdict.counted) + len(verdict.left_out) + len(verdict.rejected)
+        self._unseen.record_page(page, new_rows)
 
     def _mark_if_last(self, page: Page) -> Page:
         marked = self._plan.mark_if_last(page)

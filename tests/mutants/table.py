@@ -264,6 +264,76 @@ THE_ORDER_CHANGES = (
         ),
     ),
     Mutant(
+        "by time, a call waits for the read of the whole window",
+        _TAIL,
+        "if not starts or self._clock.now().steady < self._next_sweep:",
+        "if starts or not starts:",
+        _in(
+            "tests/tail/test_sweeps.py",
+            "test_a_sweep_for_calls_reads_down_to_where_the_oldest_of_them_began_and_no_further",
+        ),
+    ),
+    Mutant(
+        "by time, a call does not wait until its legs were looked for",
+        "cdr_exporter/calls/open_calls.py",
+        "if not self.read_by_start:",
+        "if self.read_by_start:",
+        _in(
+            "tests/tail/test_sweeps.py",
+            "test_calls_of_all_lengths_are_counted_whole_and_soon",
+        ),
+    ),
+    Mutant(
+        "by time, the first leg that is known is taken for the first",
+        "cdr_exporter/calls/uid_time.py",
+        "return min(earliest, local - max(self._offsets))",
+        "return earliest",
+        _in(
+            "tests/tail/test_sweeps.py",
+            "test_a_call_does_not_count_before_its_first_leg_far_below_was_looked_for",
+        ),
+    ),
+    Mutant(
+        "by time, a total that grows by unseen rows tells nothing",
+        "cdr_exporter/tail/unseen_rows.py",
+        "excess is not None and known is not None and excess > known",
+        "False",
+        _in(
+            "tests/tail/test_sweeps.py",
+            "test_a_long_call_that_ends_deep_in_the_list_counts_as_soon_where_the_total_grows",
+        ),
+    ),
+    Mutant(
+        "a total that grows by rows that are nowhere is searched for in each poll",
+        "cdr_exporter/tail/unseen_rows.py",
+        "self._believed_from = steady + self._wait",
+        "self._believed_from = steady",
+        _in(
+            "tests/tail/test_sweeps.py",
+            "test_a_total_that_grows_by_rows_that_are_nowhere_is_searched_for_ever_more_rarely",
+        ),
+    ),
+    Mutant(
+        "by time, rows of an impossible time on top hide those below",
+        _LEDGER,
+        "hides = self.order.by_time and page.is_first and not page.is_last",
+        "hides = False",
+        _in(
+            "tests/tail/test_sweeps.py",
+            "test_rows_of_an_impossible_time_on_top_delay_no_other_row",
+        ),
+    ),
+    Mutant(
+        "a read that cuts the ranges to be rechecked is committed",
+        _LEDGER,
+        "return ranges[0] == ranges[1] and self == replace(other, recheck=self.recheck)",
+        "return self == other",
+        _in(
+            "tests/tail/test_sweeps.py",
+            "test_a_poll_that_brings_nothing_commits_nothing",
+        ),
+    ),
+    Mutant(
         "the new table is never looked at",
         _MISSING_IDS,
         "page = self._page_of_new_table(rows, ledger)",
