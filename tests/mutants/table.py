@@ -705,7 +705,7 @@ EACH_CALL_COUNTS_ONCE = (
     Mutant(
         "a call is over at once",
         _OPEN_CALLS,
-        "at.waited_for(call) >= wait",
+        "at.waited_for(uid, call) >= wait",
         "True",
         _in("tests/ingest/test_call_assembly.py", "test_a_call_is_counted_once_it_was_waited_for"),
     ),
