@@ -50,6 +50,7 @@ LEDGER_BY_TIME = Ledger(
     first_read="all",
     newest_at_start=1_700_000_123,
     below_outliers=1_700_000_800,
+    newest_possible=1_700_000_850,
     id_ledger=LEDGER_BY_ID,
 )
 
@@ -100,6 +101,7 @@ def test_every_field_of_a_ledger_is_covered_by_the_test_above() -> None:
         "order",
         "id_ledger",
         "newest_at_start",
+        "newest_possible",
     }
 
 
