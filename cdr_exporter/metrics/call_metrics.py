@@ -78,18 +78,18 @@ class _CallCount:
         self._counters[CALLS, (outcome, *labels)] += len(calls)
         self._observed[CALL_DURATION, labels] += [call.duration for call in calls]
         self._observed[CALL_LEGS, (call_type,)] += [call.legs for call in calls]
-        abandoned = [call.abandon for call in calls if call.abandon is not None]
-        self._observe(CALL_ABANDON, labels, abandoned)
         in_menus = [call.menu for call in calls if call.menu is not None]
         self._observe(CALL_MENU, (call_type,), in_menus)
-        answered = [call for call in calls if call.wait is not None]
-        self._observe(CALL_WAIT, labels, [call.wait or 0 for call in answered])
-        self._observe(CALL_TALK, labels, [call.talk for call in answered])
+        if outcome == "no_answer":
+            abandoned = [call.abandon for call in calls if call.abandon is not None]
+            self._observe(CALL_ABANDON, labels, abandoned)
+        elif outcome == "answered":
+            self._observe(CALL_WAIT, labels, [call.wait or 0 for call in calls])
+            self._observe(CALL_TALK, labels, [call.talk for call in calls])
         if emergencies := sum([call.emergency for call in calls]):
             self._counters[EMERGENCY_CALLS, ()] += emergencies
-        for call in calls:
-            if call.did or call.queues or call.talk_by_destination:
-                self._count_numbers(call)
+        for call in [c for c in calls if c.did or c.queues or c.talk_by_destination]:
+            self._count_numbers(call)
 
     def series(self, bounds: Bounds) -> dict[Series, Value]:
         """Return what the calls add to each series."""
