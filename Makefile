@@ -26,7 +26,8 @@ $(STAMP): pyproject.toml
 	@touch $@
 
 demo: $(STAMP)
-	@exec $(BIN)/cdr-exporter demo $(if $(PORT),--web.listen-address 127.0.0.1:$(PORT))
+	@exec $(BIN)/cdr-exporter demo $(if $(PORT),--web.listen-address 127.0.0.1:$(PORT)) \
+	  $(if $(PROMETHEUS),--prometheus)
 
 # What a developer runs after each change: an answer in under a minute on two cores.
 check: lint types

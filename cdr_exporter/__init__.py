@@ -16,7 +16,7 @@ is pure does no I/O and reads no clock. A test reads this table and holds it.
     10  __main__    `python -m cdr_exporter`
      9  cli         arguments, signals, exit codes
      8  commands    run, check, history, demo, simulate, dashboards; what the machine must have
-     7  history     what the PBXs still hold of the past → blocks for Prometheus; door to subprocess
+     7  history     what the PBXs still hold of the past → blocks for Prometheus
      7  poller      one PBX's thread: follow, back off, start again; the newest snapshots
      6  tail        which page to read next, and is it the table we know
      5  ingest      a judged page → counted, committed, shown; above the store it still writes to
@@ -29,6 +29,7 @@ is pure does no I/O and reads no clock. A test reads this table and holds it.
      2  bundled     dashboards, rules, runbook, examples: what travels in the wheel
      2  calls       legs → calls; pure
      2  ledger      which rows are new; pure
+     2  programs    other programs, run to their end or kept running; door to subprocess
      2  settings    what a user may decide, as values; pure
      1  cdr         the vendor's contract, and a record in our words; pure
      1  clock       the time, and waiting

@@ -3,7 +3,7 @@
 They are those of a small company with an office in Berlin and a call centre in Boston, with other
 hours, trunks, numbers and time zones.
 
-Rule: it leaves nothing behind. The state is in a temporary directory, and everything listens on
+Rule: it leaves nothing behind. All files are in a temporary directory, and everything listens on
 the loopback interface only.
 """
 
@@ -32,21 +32,35 @@ from ..exposition.utc_offset import utc_offset
 from ..secret import Secret
 from ..settings import PBX, SecretSource, Settings
 from ..web import ListenAddress, ListenError, parse_listen_address
-from . import flags
+from . import demo_prometheus, flags
 from .exporter import Exporter
+from .progress import Progress
 from .stdout import write_stdout
 
 DAYS, CALLS_PER_MINUTE = 30, 8.0
 PREFERRED_ADDRESS = ListenAddress("127.0.0.1", 10088)
 FREE_PORT_ADDRESS = ListenAddress("127.0.0.1", 0)
 
-_TEXT = """
+_PAGES = """
 {rows} CDRs of {days} days are on the two simulated PBXs, {names}, and new ones come.
 Their exporter counts them; open
 
   {url}                 its PBXs, and their calls of the last month as charts
+  {url}pbx/berlin       one of them: its trunks, its numbers, when people call
+"""
+
+_PAST = """
+Prometheus gets the last {days} days first, which takes about half a minute; the pages are open.
+"""
+
+_PROMETHEUS = """
+  {url}                 Prometheus, with the rules; for a start, calls answered by hour:
+  {graph_url}
+"""
+
+_REST = """\
+  {url}dashboards/      for Grafana: import, with {whose} Prometheus as data source
   {url}metrics          what Prometheus scrapes
-  {url}dashboards/      for Grafana: import, with your Prometheus as data source
 
 Ctrl-C ends it and leaves nothing behind.
 """
@@ -94,38 +108,72 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     flags.add_listen_address(
         parser, f"address to listen on (default {PREFERRED_ADDRESS}, or a free port)"
     )
+    parser.add_argument(
+        "--prometheus",
+        action="store_true",
+        help="run a Prometheus too, with the past and the rules; needs prometheus and promtool",
+    )
     flags.add_log(parser, level="warn")
 
 
 def run(args: argparse.Namespace, stop: threading.Event) -> int:
     """Run the demo until *stop* is set; raises `ExporterError`."""
     logs.setup(args.log_level, args.log_format, sys.stderr)
-    return run_demo([parse_listen_address(text) for text in args.listen_address or ()], stop)
+    listen = [parse_listen_address(text) for text in args.listen_address or ()]
+    return run_demo(listen, stop, demo_prometheus.find() if args.prometheus else None)
 
 
-def run_demo(listen: Sequence[ListenAddress], stop: threading.Event) -> int:
+def run_demo(
+    listen: Sequence[ListenAddress], stop: threading.Event, prometheus: str | None = None
+) -> int:
     """Run all of it until *stop* is set, then return 0; raises `ExporterError`.
 
     Without addresses in *listen* the exporter listens on `PREFERRED_ADDRESS` or, if that is in use,
-    on a free port.
+    on a free port. *prometheus* is the path of the program, None to do without.
     """
-    with _state_dir() as state_dir, ExitStack() as servers:
+    with _directory() as directory, ExitStack() as servers:
         pbxs = [_simulated(site) for site in SITES]
         urls = [servers.enter_context(serve(pbx, live=True)).base_url for pbx in pbxs]
         entries = [_entry(site, url) for site, url in zip(SITES, urls, strict=True)]
-        exporter = _exporter(Settings(pbxs=tuple(entries), state_dir=state_dir), listen, stop)
+        settings = Settings(pbxs=tuple(entries), state_dir=directory / "state")
+        exporter = _exporter(settings, listen, stop)
         exporter.start()
         try:
-            rows = sum(len(pbx.table) for pbx in pbxs)
-            write_stdout(_text(exporter.addresses[0].url, rows))
-            exporter.wait()
+            url = exporter.addresses[0].url
+            write_stdout(_pages(url, sum(len(pbx.table) for pbx in pbxs)))
+            if prometheus is None:
+                write_stdout(_REST.format(url=url, whose="your"))
+                exporter.wait()
+            else:
+                it = demo_prometheus.scraped(url, settings, directory / "prometheus")
+                _show_in_prometheus(prometheus, it, exporter, stop)
         finally:
             exporter.stop()
     return 0
 
 
+def _show_in_prometheus(
+    program: str, it: demo_prometheus.Scraped, exporter: Exporter, stop: threading.Event
+) -> None:
+    """Let *program* show the past and the present until *stop* is set; raises `ExporterError`."""
+    write_stdout(_PAST.format(days=demo_prometheus.DAYS))
+    progress = Progress()
+    try:
+        demo_prometheus.prepare(it)
+        demo_prometheus.write_past(it, stop, progress.note)
+    finally:
+        progress.end()
+    if stop.is_set():
+        return
+    with demo_prometheus.running(program, it, stop) as url:
+        graph_url = demo_prometheus.graph_url(url)
+        write_stdout(_PROMETHEUS.format(url=url, graph_url=graph_url))
+        write_stdout(_REST.format(url=exporter.addresses[0].url, whose="this"))
+        exporter.wait()
+
+
 @contextmanager
-def _state_dir() -> Iterator[Path]:
+def _directory() -> Iterator[Path]:
     try:
         directory = tempfile.TemporaryDirectory(prefix="cdr-exporter-")
     except OSError as error:
@@ -138,9 +186,9 @@ def _state_dir() -> Iterator[Path]:
         yield Path(path)
 
 
-def _text(url: str, rows: int) -> str:
+def _pages(url: str, rows: int) -> str:
     names = " and ".join(site.name for site in SITES)
-    return _TEXT.format(rows=f"{rows:,}", days=DAYS, names=names, url=url)
+    return _PAGES.format(rows=f"{rows:,}", days=DAYS, names=names, url=url)
 
 
 def _simulated(site: Site) -> SimulatedPBX:

@@ -25,6 +25,7 @@ from ..pbx import Client
 from ..settings import PBX, Settings
 from . import flags, preflight
 from .exporter import histogram_bounds
+from .progress import Progress
 from .stdout import write_stdout
 
 DEFAULT_DAYS, MOST_DAYS = 31, 3_650
@@ -100,8 +101,8 @@ def run(args: argparse.Namespace, stop: threading.Event) -> int:
     asked = _asked(args)
     preflight.check_environment(settings, secrets=True)
     preflight.make_state_dir(settings)
-    progress = _Progress()
-    machine = history.Machine(SystemClock(stop), _clients(settings, stop), progress.note)
+    progress = Progress()
+    machine = history.Machine(SystemClock(stop), clients(settings, stop), progress.note)
     try:
         result = history.write_past(asked, settings, histogram_bounds(settings), machine)
     finally:
@@ -135,7 +136,7 @@ def _asked(args: argparse.Namespace) -> history.Asked:
     )
 
 
-def _clients(settings: Settings, stop: threading.Event) -> Callable[[PBX], Client]:
+def clients(settings: Settings, stop: threading.Event) -> Callable[[PBX], Client]:
     """Return a function that makes the client of a PBX; *stop* ends a request of any of them."""
 
     def make(pbx: PBX) -> Client:
@@ -163,24 +164,6 @@ def _report(result: history.Result, output: Path, settings: Settings) -> None:
 
 def _utc(time: float) -> str:
     return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-class _Progress:
-    """One line on a terminal that is written over; nothing elsewhere."""
-
-    def __init__(self) -> None:
-        self._shown = sys.stderr is not None and sys.stderr.isatty()
-        self._width = 0
-
-    def note(self, text: str) -> None:
-        if self._shown:
-            sys.stderr.write(f"\r{text:<{self._width}}")
-            sys.stderr.flush()
-            self._width = len(text)
-
-    def end(self) -> None:
-        if self._width:
-            sys.stderr.write("\n")
 
 
 def _days(text: str) -> int:

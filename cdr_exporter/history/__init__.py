@@ -1,4 +1,4 @@
-"""The past that the PBXs still hold, as blocks for Prometheus; door to promtool.
+"""The past that the PBXs still hold, as blocks for Prometheus.
 
 Rule: rows are judged, assembled to calls, counted and written as lines by the code that does it
 live. What is here decides only until when, at which times, and into which files.
@@ -10,7 +10,7 @@ live. What is here decides only until when, at which times, and into which files
     grid      at which times samples stand; pure
     text      a block of samples as OpenMetrics text; pure
     folder    the folder of the blocks, and what is kept in it to go on
-    promtool  makes a block of text; the only place where another program is started
+    promtool  makes a block of text
 """
 
 from .past import Asked, Machine, Result, write_past

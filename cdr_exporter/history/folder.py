@@ -31,7 +31,14 @@ _BEGIN_ANEW = "empty the folder, or name another, to begin anew"
 
 
 class FolderError(ExporterError):
-    """The folder cannot be written to, as when the disk is full: exit 1; a later run goes on."""
+    """The folder cannot be written to, as when the disk is full: exit 1; a later run goes on.
+
+    *problem* is the system's message.
+    """
+
+    def __init__(self, path: Path, problem: str) -> None:
+        super().__init__(f"{path}: {problem}; when that is mended, the same command goes on")
+        self.problem = problem
 
 
 class Plan(Struct, frozen=True):
@@ -95,15 +102,15 @@ class Folder:
                 f"same, or {_BEGIN_ANEW}"
             )
 
-    def written(self) -> frozenset[int]:
-        """Return when the blocks begin that are there already (epoch seconds)."""
+    def written(self, length: int) -> frozenset[int]:
+        """Return when the blocks of *length* seconds begin that are there already (epoch)."""
         metas = (each / "meta.json" for each in self._blocks())
         starts = [
             msgspec.json.decode(meta.read_bytes(), type=_BlockMeta).min_time // 1000
             for meta in metas
         ]
         texts = [int(each.stem.rpartition("-")[2]) for each in self._texts()]
-        return frozenset(map(block_before, [*starts, *texts]))
+        return frozenset(block_before(time, length) for time in (*starts, *texts))
 
     def write_text(self, start: int, parts: Iterator[bytes]) -> Path:
         """Write the block that begins at *start* as text, whole or not at all; return its path."""
@@ -111,12 +118,12 @@ class Folder:
         self._write(path.with_suffix(".part"), parts)
         return path.with_suffix(".part").rename(path)
 
-    def write_block(self, tool: str, parts: Iterator[bytes]) -> None:
-        """Let promtool at *tool* make a block of *parts*, whole or not at all."""
+    def write_block(self, tool: str, parts: Iterator[bytes], length: int) -> None:
+        """Let promtool at *tool* make a block of *length* seconds of *parts*, whole or not."""
         text, made = self.work / "block.om", self.work / "made"
         shutil.rmtree(made, ignore_errors=True)
         self._write(text, parts)
-        promtool.create_block(tool, text, made)
+        promtool.create_block(tool, text, made, length)
         text.unlink()
         for block in made.iterdir():
             if (block / "meta.json").exists():
@@ -158,4 +165,4 @@ class Folder:
             problem = (error.strerror or "input/output error").lower()
         else:
             return
-        raise FolderError(f"{self.path}: {problem}; when that is mended, the same command goes on")
+        raise FolderError(self.path, problem)

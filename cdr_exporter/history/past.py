@@ -28,7 +28,7 @@ from ..tail.page_reader import CDRList, Stopped
 from . import promtool
 from .counting import Changes, Counting, timeline
 from .folder import Folder, Plan
-from .grid import DAY_SECONDS, block_before, blocks, clipped
+from .grid import BLOCK_SECONDS, DAY_SECONDS, block_before, blocks, clipped
 from .reading import ReadingFailed, Source, read_past
 from .seam import Seam, seam_of
 from .text import PBXBlock, block_text, target_labels, with_gauges
@@ -43,7 +43,8 @@ class Asked(NamedTuple):
 
     *step* is in seconds, None for the usual ones; *end* in epoch seconds, None for the latest.
     *labels* are those of the scrape target; with *by_pbx*, `instance` is the name of the PBX.
-    *text* wants text, also where there is promtool.
+    *text* wants text, also where there is promtool. *block_seconds* is the length of a block.
+    *before_prometheus* says that the Prometheus which gets the blocks has not started yet.
     """
 
     output: Path
@@ -53,6 +54,8 @@ class Asked(NamedTuple):
     labels: Mapping[str, str]
     by_pbx: bool = False
     text: bool = False
+    block_seconds: int = BLOCK_SECONDS
+    before_prometheus: bool = False
 
     def labels_of(self, pbx: str) -> Mapping[str, str]:
         """Return the labels of the scrape target of *pbx*."""
@@ -71,7 +74,7 @@ class Machine(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What was written: *blocks* of two hours, as text where *tool* is None.
+    """What was written: so many *blocks*, as text where *tool* is None.
 
     *spans* are the first time and the one behind the last, in epoch seconds, by PBX; one of which
     no row was found has none.
@@ -123,7 +126,10 @@ def _seams(asked: Asked, settings: Settings, clock: Clock) -> Mapping[str, Seam]
     found = {}
     for pbx in settings.pbxs:
         publication = read_publication(settings.state_dir, pbx.name, pbx.client_id)
-        found[pbx.name] = seam_of(pbx.name, publication, pbx.start, now, asked.end)
+        found[pbx.name] = seam_of(
+            *(pbx.name, publication, pbx.start, now, asked.end),
+            before_prometheus=asked.before_prometheus,
+        )
     return found
 
 
@@ -147,7 +153,7 @@ def _read(
         machine.clock,
         lambda rows: machine.noted(f"{pbx.name}: {rows:,} rows read"),
     )
-    begin = block_before(seam.end - asked.days * DAY_SECONDS)
+    begin = block_before(seam.end - asked.days * DAY_SECONDS, asked.block_seconds)
     # Rows of before are read for the calls that end later; with a baseline, for its values.
     not_before = None if seam.baseline else begin - pbx.longest_call
     try:
@@ -157,15 +163,15 @@ def _read(
             raise Stopped from None
         problem = str(error)
     else:
-        return _past_in(legs, pbx, seam, begin)
+        return _past_in(legs, pbx, seam, begin, asked.block_seconds)
     raise ReadingFailed(f"{pbx.name}: {problem}; when that is mended, the same command goes on")
 
 
-def _past_in(legs: LegFile, pbx: PBX, seam: Seam, begin: int) -> _Past | None:
+def _past_in(legs: LegFile, pbx: PBX, seam: Seam, begin: int, length: int) -> _Past | None:
     oldest = legs.oldest_end()
     if oldest is None or oldest >= seam.end:
         return None
-    return _Past(pbx, seam, legs, max(begin, block_before(oldest)))
+    return _Past(pbx, seam, legs, max(begin, block_before(oldest, length)))
 
 
 def _write(
@@ -175,19 +181,20 @@ def _write(
     spans = {past.pbx.name: (past.begin, past.seam.end) for past in pasts}
     begin = min((past.begin for past in pasts), default=0)
     end = max((past.seam.end for past in pasts), default=0.0)
-    grid = list(blocks(begin, end, asked.step)) if pasts else []
+    length = asked.block_seconds
+    grid = list(blocks(begin, end, asked.step, length)) if pasts else []
     running = [_Running(past, asked, bounds, grid) for past in pasts]
-    written = folder.written()
+    written = folder.written(length)
     for number, times in enumerate(grid, start=1):
         if machine.clock.stopping:
             raise Stopped
         parts = [part for each in running if (part := each.next_block(times)) is not None]
-        if block_before(times[0]) not in written:
+        if (start := block_before(times[0], length)) not in written:
             text = block_text(parts, bounds)
             if tool is None:
-                folder.write_text(block_before(times[0]), text)
+                folder.write_text(start, text)
             else:
-                folder.write_block(tool, text)
+                folder.write_block(tool, text, length)
         machine.noted(f"{number:,} of {len(grid):,} blocks written")
     return Result(len(grid), tool, spans)
 

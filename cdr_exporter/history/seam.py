@@ -32,12 +32,19 @@ class Seam(NamedTuple):
 
 
 def seam_of(
-    name: str, publication: Publication, start: str, now: float, asked: float | None
+    name: str,
+    publication: Publication,
+    start: str,
+    now: float,
+    asked: float | None,
+    *,
+    before_prometheus: bool = False,
 ) -> Seam:
     """Return the seam of the PBX *name*, where *publication* is what its state says.
 
-    *start* is its setting, *asked* is `--end` (epoch seconds), None without it. Raises
-    `ConfigError` where `--end` is needed, or is too late.
+    *start* is its setting, *asked* is `--end` (epoch seconds), None without it. With
+    *before_prometheus* the one that gets the blocks has not started yet, and takes them up to the
+    exporter's first sample. Raises `ConfigError` where `--end` is needed, or is too late.
     """
     first = publication.first
     if publication.shown and first is None and asked is None:
@@ -46,7 +53,7 @@ def seam_of(
             "--end, a time before the first sample that Prometheus has of it"
         )
     latest = now - YOUNGEST_SECONDS
-    if first is not None and first.at < latest:
+    if first is not None and (before_prometheus or first.at < latest):
         latest = first.at
         _check(name, asked, latest, "the exporter has shown it since then")
     else:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -140,27 +138,3 @@ def test_what_cannot_be_done_is_one_clear_line(
         run(configured(tmp_path), *arguments)
 
     assert "\n" not in str(refused.value)
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
-@pytest.mark.parametrize(
-    ("stream", "written"),
-    [
-        pytest.param(Terminal(), "\rhq: 1,000 rows read\r2 of 3 blocks      \n", id="terminal"),
-        pytest.param(io.StringIO(), "", id="file"),
-    ],
-)
-def test_progress_is_one_line_on_a_terminal_and_nothing_elsewhere(
-    stream: io.StringIO, written: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "stderr", stream)
-    progress = history._Progress()
-    progress.note("hq: 1,000 rows read")
-    progress.note("2 of 3 blocks")
-    progress.end()
-
-    assert stream.getvalue() == written

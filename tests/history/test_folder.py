@@ -9,8 +9,10 @@ import pytest
 
 from cdr_exporter.errors import ConfigError, StateInUse
 from cdr_exporter.history.folder import WORK, Folder, FolderError, Plan
-from cdr_exporter.history.promtool import PromtoolError, create_block
+from cdr_exporter.history.grid import BLOCK_SECONDS
+from cdr_exporter.history.promtool import create_block
 from cdr_exporter.history.seam import Seam
+from cdr_exporter.programs import ProgramError
 
 BLOCK = 1_700_006_400
 
@@ -45,7 +47,7 @@ def test_a_folder_in_which_a_run_was_cut_off_is_gone_on_with(tmp_path: Path) -> 
 
     with folder.opened():
         assert folder.plan() == Plan("asked", {"hq": Seam(1.0, 0.5, baseline=True)})
-        assert folder.written() == {BLOCK}
+        assert folder.written(BLOCK_SECONDS) == {BLOCK}
         folder.finish()
 
     assert [each.name for each in folder.path.iterdir()] == ["01HF"]
@@ -114,14 +116,14 @@ def test_what_promtool_says_when_it_fails_is_in_one_line(
     tool.write_text(f"#!/bin/sh\n{script}\n")
     tool.chmod(0o755)
 
-    with pytest.raises(PromtoolError) as failed:
-        create_block(str(tool), tmp_path / "text", tmp_path)
+    with pytest.raises(ProgramError) as failed:
+        create_block(str(tool), tmp_path / "text", tmp_path, BLOCK_SECONDS)
     assert str(failed.value) == f"{tool}: {said}"
 
 
 def test_a_promtool_that_cannot_be_started_is_one_clear_line(tmp_path: Path) -> None:
-    with pytest.raises(PromtoolError, match="promtool: No such file"):
-        create_block(str(tmp_path / "promtool"), tmp_path / "text", tmp_path)
+    with pytest.raises(ProgramError, match="promtool: No such file"):
+        create_block(str(tmp_path / "promtool"), tmp_path / "text", tmp_path, BLOCK_SECONDS)
 
 
 def test_the_folder_of_what_is_kept_is_hidden_from_prometheus() -> None:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from cdr_exporter.history.grid import BLOCK_SECONDS, DAY_SECONDS, STEPS, blocks, clipped
+from cdr_exporter.history.grid import (
+    BLOCK_SECONDS,
+    DAY_SECONDS,
+    LONG_BLOCK_SECONDS,
+    STEPS,
+    block_before,
+    blocks,
+    clipped,
+)
 
 BEGIN = 1_700_006_400
 """The beginning of a block: a multiple of two hours."""
@@ -42,6 +50,18 @@ def test_no_sample_is_at_the_end_or_after_it() -> None:
     *_, last = blocks(BEGIN, end, 60)
 
     assert list(last) == [BEGIN + BLOCK_SECONDS, BEGIN + BLOCK_SECONDS + 60]
+
+
+def test_long_blocks_are_nine_short_ones_of_prometheus() -> None:
+    begin = block_before(BEGIN, LONG_BLOCK_SECONDS)
+    made = list(blocks(begin, begin + LONG_BLOCK_SECONDS + 600, 300, LONG_BLOCK_SECONDS))
+
+    assert begin % LONG_BLOCK_SECONDS == 0
+    assert begin <= BEGIN < begin + LONG_BLOCK_SECONDS == begin + 9 * BLOCK_SECONDS
+    assert made == [
+        range(begin, begin + LONG_BLOCK_SECONDS, 300),
+        range(begin + LONG_BLOCK_SECONDS, begin + LONG_BLOCK_SECONDS + 600, 300),
+    ]
 
 
 def test_a_block_without_a_sample_before_the_end_is_left_out() -> None:

@@ -39,6 +39,20 @@ def test_it_ends_before_the_first_sample_and_three_hours_ago(
     assert seam_of("hq", publication, "now", NOW, asked) == Seam(*seam, baseline=False)
 
 
+@pytest.mark.parametrize(
+    ("publication", "end"),
+    [
+        pytest.param(shown(NOW - 60), NOW - 60, id="shown a minute ago"),
+        pytest.param(shown(NOW - DAY), NOW - DAY, id="since yesterday"),
+        pytest.param(NEVER, NOW - 3 * HOUR, id="never shown"),
+    ],
+)
+def test_for_a_prometheus_that_has_not_started_it_goes_up_to_the_first_sample(
+    publication: Publication, end: float
+) -> None:
+    assert seam_of("hq", publication, "now", NOW, None, before_prometheus=True).end == end
+
+
 def test_where_the_state_does_not_know_since_when_it_was_shown_an_end_is_asked_for() -> None:
     with pytest.raises(ConfigError, match=r"pbx hq: .*give --end"):
         seam_of("hq", UNKNOWN, "now", NOW, None)

@@ -1133,6 +1133,38 @@ THE_PAST_IS_WHAT_WAS_SHOWN = (
     ),
 )
 
+_PROGRAMS = "cdr_exporter/programs.py"
+
+OTHER_PROGRAMS = (
+    Mutant(
+        "a program goes on when we are killed",
+        _PROGRAMS,
+        "_LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)",
+        "pass",
+        _in("tests/test_programs.py", "test_it_ends_when_we_are_killed"),
+    ),
+    Mutant(
+        "a Prometheus that ends by itself is no reason to end",
+        "cdr_exporter/commands/demo_prometheus.py",
+        "process.set_when_ended(stop)",
+        "pass",
+        _in(
+            "tests/e2e/test_demo_prometheus.py",
+            "test_a_prometheus_that_ends_by_itself_is_one_line_and_the_end",
+        ),
+    ),
+    Mutant(
+        "history for a Prometheus that has not started leaves three hours out",
+        "cdr_exporter/history/seam.py",
+        "(before_prometheus or first.at < latest)",
+        "first.at < latest",
+        _in(
+            "tests/history/test_seam.py",
+            "test_for_a_prometheus_that_has_not_started_it_goes_up_to_the_first_sample",
+        ),
+    ),
+)
+
 MUTANTS: tuple[Mutant, ...] = (
     *EACH_ROW_COUNTS_ONCE,
     *LINEAGE,
@@ -1145,4 +1177,5 @@ MUTANTS: tuple[Mutant, ...] = (
     *BARS_ADD_UP,
     *CHARTS_SHOW_THE_CALLS_COUNTED,
     *THE_PAST_IS_WHAT_WAS_SHOWN,
+    *OTHER_PROGRAMS,
 )
