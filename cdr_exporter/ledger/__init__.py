@@ -43,19 +43,31 @@ because others were added come twice, and are remembered. Rows that moved up bec
 deleted are in no response, so their keys stay unread and are asked for again. A crash at any point
 leaves the ledger of the last committed page, and its unread ranges say what is left to do.
 
-What is forgotten never moves the point down to which new rows are looked for, and the highest id
-alone does not decide it either: one row may have an id far above the others, good or rejected, and
-stay there while the ids go on below it. So where ids on a first page stand apart
-(`page.FAR_ABOVE`), each poll reads down to the highest id below them (`Ledger.new_rows_above`), and
-they are no anchors. Once more rows stand up there than a first page holds, the ids go on up there.
-Missing ids among so few newest rows are rechecked for as long, even after `late_window`: there
-the ids may go on below one that is only a little higher.
+Outliers
+--------
+A row may have an id far from those of the rows that were written with it; it may be good or
+rejected, and stay there while the ids go on below it, or are given again below it after a
+restore. So no single row decides anything: new rows are looked for down to where half of the rows
+are known. Of a first page, those above the lowest of half a page may all be outliers, so every poll
+reads down to there (`Page.new_rows_above`); and a page shows that it is of our table, and that all
+new rows lie above it, where at least half of its rows are anchors (`Ledger.known_keys`). That costs
+nothing while fewer rows are new than half a page, and half a page otherwise. Once as many rows
+stand up there, the ids go on up there.
+
+Missing ids among the newest `FIRST_PAGE_ROWS` rows are rechecked even after `late_window`: each
+first page shows them, and there the ids may go on below one that is higher.
+
+Not promised: rows below half a first page of outliers or more at one time; and late rows, where
+outliers are among the very few rows that a mass deletion left, and are then taken for another
+table; and the second of two rows of one id where a page ends exactly between them, further down
+than identities are remembered.
 
 Is it the table we know?
 ------------------------
 An *anchor* is a row that is remembered, with a key of `remembered_from` or higher: every row
 counted above it is remembered too, so all rows above it can be judged. A first page with an anchor
-on it is of our table, and what lies below the page was read before. A first page without one shows
+on half of its rows is of our table, and what lies below the page was read before; so is a whole
+list with a single one. Any other first page shows
 either many new rows, as after an outage, or another table. Then the nearest anchor below it is
 looked for by binary search (`tail.anchor_search`), and `judge` makes the range between anchor and
 page unread. That treats an outage and a restored backup alike: everything above the newest row we
@@ -99,7 +111,7 @@ ranges are kept, which were bounded when the range became unread. Identities abo
 (of rows that vanished) are dropped when they are too many; from then on the watermark keeps those
 rows from being counted twice. Ranges to be rechecked are at most `recheck_ranges.MAX_RANGES`. The
 newest unread range is read first, so a PBX that is never caught up with adds about one a poll;
-beyond `MAX_UNREAD_RANGES` the two newest become one.
+beyond `MAX_UNREAD_RANGES` the two newest become one, if all between them is remembered.
 
     ledger          the ledger, and its judgment of a page
     first_ledger    first ledgers, and the change from the order by id to the order by time

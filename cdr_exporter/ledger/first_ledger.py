@@ -22,12 +22,13 @@ def from_now(page: Page, now: float) -> Ledger:
     rejected = (row for row in page.rejected if row.id)
     processed = {BY_ID.identity(row): row.id for row in page.rows}
     processed |= {BY_ID.identity(row): row.id or 0 for row in rejected}
-    span = [(page.lowest, page.below_outliers or page.highest)] if page.highest else []
+    span = [(page.lowest, page.highest)] if page.highest else []
     missing = missing_ranges(span, sorted(processed.values(), reverse=True))
     return Ledger(
         newest_key=page.highest,
-        remembered_from=1 if page.below_outliers == 0 else page.lowest or 1,
-        below_outliers=page.below_outliers,
+        # Where all rows of the list may be outliers, the ids of new ones may be anywhere.
+        remembered_from=page.lowest if page.new_rows_above else 1,
+        new_rows_above=page.new_rows_above,
         remembered=processed,
         recheck=tuple(RecheckRange(low, high, int(now), now) for low, high in missing),
         rejects=tuple(row.fingerprint for row in page.rejected if row.id is None),

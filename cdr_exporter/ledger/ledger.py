@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,7 +27,9 @@ REMEMBERED_BY_TIME = 100_000
 looked for over a shorter time."""
 
 MAX_UNREAD_RANGES = 500
-"""Unread ranges kept apart; beyond that the two newest become one."""
+"""Unread ranges kept apart; beyond that the two newest become one, where all rows between them are
+remembered. Where they are not, another is kept: that takes a PBX which for hours writes more than
+`REMEMBERED_BY_ID` rows a poll and more than can be read."""
 
 ALL_OF_BOTH = "all of both"
 """A value of `Ledger.first_read`."""
@@ -36,6 +39,9 @@ _PRUNE_MARGIN = 500
 
 _MAX_REJECTS = 1_000
 """How many rejected rows without a usable key are remembered."""
+
+_FAR_ABOVE = 100_000
+"""An id so much higher than that of a new row does not make it a late one."""
 
 _RECHECK_INTERVAL_BY_TIME = 300.0
 """Seconds between two reads of all ranges to be rechecked, by time. By id see `late_window`."""
@@ -89,10 +95,10 @@ class Ledger:
     *recheck* those that were read and may still bring rows. *rejects* are the fingerprints of the
     newest rejected rows without a usable key.
 
-    *below_outliers* is the highest id below those that stood apart when a first page was last read,
-    None where none did: new rows are looked for down to there, see `new_rows_above`. By time,
-    *newest_possible* is the newest key that is no impossible time, 0 where none is known: where a
-    first page shows impossible times only, new rows are looked for down to there.
+    *new_rows_above* is the key down to which each poll looks for new rows: half a first page below
+    the newest, as `Page.new_rows_above` says of the first page that was read last. By time it is
+    the newest key, and *newest_possible* is the newest that is no impossible time, 0 where none is
+    known: where a first page shows impossible times only, new rows are looked for down to there.
 
     *first_read* says what a first read of the table is for while it goes on: `all` counts every
     row, as a baseline; `ALL_OF_BOTH` likewise, and goes on until the new table, which only
@@ -112,7 +118,7 @@ class Ledger:
     first_read: str = ""
     id_ledger: Ledger | None = None
     newest_at_start: int = 0
-    below_outliers: int | None = None
+    new_rows_above: int = 0
     newest_possible: int = 0
     lowest_remembered: int = field(default=0, compare=False)
 
@@ -120,14 +126,6 @@ class Ledger:
     def backlog(self) -> int:
         """How many keys are unread: by id the most rows still to be read, by time seconds."""
         return count_keys(self.unread)
-
-    @property
-    def new_rows_above(self) -> int:
-        """The key down to which each poll reads: new rows may be anywhere above it.
-
-        The newest key, but where ids stand apart the highest one below them.
-        """
-        return self.newest_key if self.below_outliers is None else self.below_outliers
 
     @property
     def all_read_since(self) -> float:
@@ -183,30 +181,33 @@ class Ledger:
         return sum(key < each <= self.newest_key for each in self.remembered.values())
 
     def recognises(self, page: Page) -> bool:
-        """Say whether *page* is of the table we know: whether it has an anchor, or is empty."""
+        """Say whether *page* is of the table we know, and all that is new lies on or above it."""
         if self.is_empty and self.id_ledger is not None:
             # The new table alone has no row that was counted by id.
             if self.order is NEW_BY_TIME or self.id_ledger.is_empty:
                 return True
             return any(map(self.is_anchor, page.rows))
-        if self.is_empty or not page.highest:
-            return True
+        return self.is_empty or not page.highest or bool(self.known_keys(page))
+
+    def known_keys(self, page: Page) -> Sequence[int]:
+        """Return the keys of the anchors on *page*, or none where these are too few.
+
+        Too few are less than half of its rows, unless the list may end with it: some rows may have
+        ids that say nothing of the rows below them. By time one is enough, as the whole time in
+        which there can be new rows is read again and again.
+        """
         rows: list[Record | Rejected] = [*page.rows, *page.rejected]
-        return any(map(self.is_anchor, rows))
+        known = [row for row in rows if self.is_anchor(row)]
+        one_is_enough = self.order.by_time or page.may_be_last
+        if not one_is_enough and 2 * len(known) < len(page.keys):
+            return ()
+        return [self.order.key(row) if isinstance(row, Record) else row.id or 0 for row in known]
 
     def is_anchor(self, row: Record | Rejected) -> bool:
-        """Say whether *row* is remembered, and so is every row that was counted above it.
-
-        An id that stands apart says nothing of the rows below it.
-        """
-        key = self.remembered.get(self.order.identity(row), -1)
-        if key >= self.remembered_from and not self._stands_apart(key):
+        """Say whether *row* is remembered, and so is every row that was counted above it."""
+        if self.remembered.get(self.order.identity(row), -1) >= self.remembered_from:
             return True
         return self.id_ledger is not None and self.id_ledger.is_anchor(row)
-
-    def _stands_apart(self, key: int) -> bool:
-        below = self.below_outliers
-        return below is not None and self.remembered_from <= below < key
 
     def is_processed(self, row: Record | Rejected, now: float) -> bool:
         """Say whether *row* is remembered as processed, here or by the ledger by id before."""
@@ -261,7 +262,7 @@ class Ledger:
             counted_rows = set(map(id, counted))
             left_out = [row for row in new_rows if id(row) not in counted_rows]
         rejected = [row for row in page.rejected if self._is_new_reject(row, unread, now)]
-        late, reused = self._count_out_of_order(counted, unread)
+        late, reused = self._count_out_of_order(counted)
         after = self._after_page(page, unread, new_rows, rejected, now, limits)
         return PageVerdict(
             after,
@@ -295,7 +296,10 @@ class Ledger:
         """Return the unread ranges, with the one between the *anchor* and the top of *page*."""
         if self.is_empty and page.highest:
             return ((self.remembered_from, page.highest),)
-        anchor = self.new_rows_above if anchor is None else min(anchor, self.new_rows_above)
+        # Below `remembered_from` nothing new can be told from what was processed.
+        least = 0 if self.order.by_time else self.remembered_from - 1
+        new_rows_above = max(self.new_rows_above, least)
+        anchor = new_rows_above if anchor is None else min(anchor, new_rows_above)
         if self.order.by_time:
             # A row that was counted by id long ago may be the anchor; all below was read since.
             anchor = max(anchor, min(self.remembered_from, self.new_rows_above))
@@ -351,18 +355,17 @@ class Ledger:
         # that is remembered, and need no look-up of their identity.
         return self.order is BY_ID and row.id < self.lowest_remembered
 
-    def _count_out_of_order(
-        self, counted: Sequence[Record], unread: tuple[Range, ...]
-    ) -> tuple[int, int]:
+    def _count_out_of_order(self, counted: Sequence[Record]) -> tuple[int, int]:
         """Return how many rows are late, and how many have the id of another row seen before."""
         if self.order.by_time or not counted:
             return 0, 0
         if self._is_below_remembered(counted[0]):
-            return len(counted) - len(rows_in(counted, unread, self.order.key)), 0
+            return len(counted) - len(rows_in(counted, self.unread, self.order.key)), 0
         ids = set(self.remembered.values())
         reused = [row for row in counted if row.id in ids]
-        others = [row for row in counted if row.id not in ids and row.id <= self.new_rows_above]
-        return len(others) - len(rows_in(others, unread, self.order.key)), len(reused)
+        others = [row for row in counted if row.id not in ids and row.id <= self.newest_key]
+        others = _close_below(others, ids) if others else []
+        return len(others) - len(rows_in(others, self.unread, self.order.key)), len(reused)
 
     def _count_duplicates(self, page: Page, counted: Sequence[Record]) -> int:
         shared = _shared_ids(page.rows) if counted and self.order is BY_ID else ()
@@ -374,7 +377,10 @@ class Ledger:
             return row.fingerprint not in self.rejects
         if self.is_processed(row, now):
             return False
-        return row.id >= self.remembered_from or any(low <= row.id <= high for low, high in unread)
+        open_ranges = [*unread, *recheck_ranges.spans(self.recheck)]
+        return row.id >= self.remembered_from or any(
+            low <= row.id <= high for low, high in open_ranges
+        )
 
     # --- what is known after the page ------------------------------------------------------------
 
@@ -393,14 +399,13 @@ class Ledger:
         highest = page.highest if page.size else 0
         # Above a first page there is nothing: after a restored backup the newest key goes down.
         newest_key = highest if page.is_first and highest else max(self.newest_key, highest)
-        shows_top = (page.is_first and highest) or highest > self.newest_key
-        below_outliers = page.below_outliers if shows_top else self.below_outliers
+        new_rows_above = page.new_rows_above if page.is_first and highest else self.new_rows_above
         rejects = self._rejects(rejected)
         identities = self._identities(new_rows, rejected)
         after = replace(
             self,
             newest_key=newest_key,
-            below_outliers=below_outliers,
+            new_rows_above=newest_key if self.order.by_time else new_rows_above,
             newest_possible=self._newest_possible(page, now),
             remembered={**self.remembered, **identities} if identities else self.remembered,
             unread=still_unread,
@@ -458,12 +463,8 @@ class Ledger:
             each for each in updated if not _is_expired(each, page, now, limits.late_window)
         )
         # What this page covers for the first time: ids missing there may belong to slow writers,
-        # unless the page is so old that these would long have finished. What lies below ids that
-        # stand apart is read in each poll anyway, until it does so no more.
-        below_outliers = page.highest if page.below_outliers is None else page.below_outliers
-        never_read = (
-            [*unread, (self.new_rows_above + 1, below_outliers)] if page.is_first else unread
-        )
+        # unless the page is so old that these would long have finished.
+        never_read = [*unread, (self.newest_key + 1, page.highest)] if page.is_first else unread
         newly_read = intersect(merge(never_read), lowest, min(highest, page.highest))
         if (
             newly_read
@@ -478,6 +479,9 @@ class Ledger:
         if not newly_read and not late_ids:
             return kept
         kept = recheck_ranges.without_rows(kept, late_ids, now)
+        # What lies below the newest rows is read again by each poll that brings many new ones.
+        for each in kept:
+            newly_read = subtract(newly_read, *each.span())
         missing = recheck_ranges.missing_ranges(newly_read, present_ids)
         return recheck_ranges.normalized(
             [*kept, *(RecheckRange(low, high, int(now), now) for low, high in missing)]
@@ -517,7 +521,9 @@ class Ledger:
     def _pruned_by_id(self) -> Ledger:
         if len(self.remembered) <= REMEMBERED_BY_ID + _PRUNE_MARGIN:
             return self
-        present_keys = sorted(key for key in self.remembered.values() if key <= self.newest_key)[
+        # Not up to the newest: below an outlier may be many ids that no row has any more.
+        top = self.new_rows_above or self.newest_key
+        present_keys = sorted(key for key in self.remembered.values() if key <= top)[
             -REMEMBERED_BY_ID:
         ]
         # Identities of rows that vanished (a restored backup) are kept, as the rows may come back.
@@ -589,6 +595,13 @@ def _newest_end(page: Page) -> int:
     """
     newest = max((row.ended_at for row in page.rows[:FIRST_PAGE_ROWS]), default=0)
     return newest if newest >= EARLIEST else 0
+
+
+def _close_below(rows: Sequence[Record], ids: Collection[int]) -> list[Record]:
+    """Return those of *rows* whose next higher id in *ids* is near: another is an outlier."""
+    rising = sorted(ids)
+    places = ((row, bisect_right(rising, row.id)) for row in rows)
+    return [row for row, at in places if at < len(rising) and rising[at] - row.id <= _FAR_ABOVE]
 
 
 def _shared_ids(rows: Sequence[Record]) -> Collection[int]:

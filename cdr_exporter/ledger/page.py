@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from operator import lt
 
 from ..cdr import MAX_ID, CDRAnswer, GarbledAnswer, Record, Rejected
@@ -23,9 +22,9 @@ from .watermark import is_possible
 FIRST_PAGE_ROWS = 20
 """How many rows the first page of a poll has; an idle poll reads no more than these."""
 
-FAR_ABOVE = 100_000
-"""An id so much higher than the next stands apart. Where ids are less far apart, rows between them
-are found by the rechecks: some PBXs leave wide gaps, and each would cost up to a page a poll."""
+HALF_A_FIRST_PAGE = FIRST_PAGE_ROWS // 2
+"""How many known rows show together down to where the table is known. Fewer may be outliers: rows
+that stand far above those which were written with them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,27 +91,30 @@ class Page:
         return sorted(keys, reverse=True)
 
     @property
-    def below_outliers(self) -> int | None:
-        """The highest id below those that stand apart from the others; None where none does.
+    def new_rows_above(self) -> int:
+        """The key above which new rows may turn up, once this first page was read.
 
-        More ids than a first page holds do not stand apart: the ids go on up there. 0 where the
-        list is known to have a single row, whose id says nothing of those that follow.
+        Half a page below the top, since the rows above it may all be outliers. 0 where the list is
+        known to have no more rows than that.
         """
-        keys = self.keys[: FIRST_PAGE_ROWS + 1]
-        if self.order.by_time or not keys:
-            return None
-        if self.is_first and self.is_last and self.size == 1:
-            return 0
-        below = (low for high, low in pairwise(keys) if high - low > FAR_ABOVE)
-        return min(below, default=None)
+        keys = self.keys
+        if len(keys) < HALF_A_FIRST_PAGE:
+            return 0 if self.size == self.total else self.lowest
+        return keys[HALF_A_FIRST_PAGE - 1]
 
     @property
     def rows_per_key(self) -> float:
-        """How many rows there are for each key, outliers aside; a guess for keys further down."""
-        below = self.below_outliers
-        if not below:
-            return self.size / (self.highest - self.lowest + 1)
-        return sum(key <= below for key in self.keys) / (below - self.lowest + 1)
+        """How many rows there are for each key, a guess for keys further down.
+
+        Made of the lower half of the page: the rows above it may be outliers.
+        """
+        lower = self.keys[len(self.keys) // 2 :]
+        return len(lower) / (lower[0] - lower[-1] + 1) if lower else 1.0
+
+    @property
+    def may_be_last(self) -> bool:
+        """Whether the list may end with this page."""
+        return self.is_last or self.is_partial
 
     @property
     def is_partial(self) -> bool:

@@ -35,7 +35,7 @@ class _Facts(Struct, array_like=False):
     impossible_ends: tuple[tuple[int, int], ...]
     first_read: str
     newest_at_start: int = 0
-    below_outliers: int | None = None
+    new_rows_above: int = 0
     newest_possible: int = 0
 
 
@@ -79,7 +79,7 @@ def _ledger(db: sqlite3.Connection, part: str, text: str, before: Ledger | None)
         watermark=Watermark(facts.newest_end, facts.broken_at, facts.impossible_ends),
         first_read=facts.first_read,
         newest_at_start=facts.newest_at_start,
-        below_outliers=facts.below_outliers,
+        new_rows_above=facts.new_rows_above,
         newest_possible=facts.newest_possible,
         id_ledger=before,
         lowest_remembered=min([facts.remembered_from, *rows.values()]),
@@ -99,7 +99,7 @@ def _write_part(db: sqlite3.Connection, part: str, after: Ledger, known: Mapping
         impossible_ends=after.watermark.impossible_ends,
         first_read=after.first_read,
         newest_at_start=after.newest_at_start,
-        below_outliers=after.below_outliers,
+        new_rows_above=after.new_rows_above,
         newest_possible=after.newest_possible,
     )
     row = (part, msgspec.json.encode(facts).decode())

@@ -11,7 +11,8 @@ One poll
 2. Does this list show every row? `MissingIdDetector` now and then looks at the newest rows by time
    and at those of the new table. If some rows have no id, the list is followed by time from here
    on, and the first page is read again in that order. See 9 for rows that only the new table has.
-3. An empty first page says nothing: a PBX that is starting answers so. The poll ends.
+3. An empty first page says nothing: a PBX that is starting answers so. The poll ends, and open
+   calls wait for the next row.
 4. Without a ledger this is the first start, and the first page begins one.
 5. Is it the table we know? `LineageCheck` looks for an anchor, a row that we remember, on the
    first page or further down. Where there is none, nothing is counted and the poll ends; if the

@@ -1,12 +1,13 @@
-"""The search for the anchor: the nearest row that we remember, below a first page without one.
+"""The search for the anchor: the nearest rows that we remember, below a first page of others.
 
 From the top, rows are unknown as far down as the table grew or was replaced; then come rows that
 we remember; then older ones, which are forgotten. So a binary search finds the border between
 unknown and remembered rows with some twenty small blocks, whatever the size of the table. The
 search begins at a guess of how many rows are new, which is mostly right.
 
-Taken for granted: a block with a remembered row, or with rows below `remembered_from` only, lies at
-or below the border, and any other block above it. Guessed: how many rows are new, and that no rows
+Taken for granted: a block of which half of the rows are remembered, or with rows below
+`remembered_from` only, lies at or below the border, and any other block above it. Single rows that
+are remembered say nothing: they may be outliers. Guessed: how many rows are new, and that no rows
 are added or deleted during the search. Where that was wrong, a deeper anchor may be found; then
 rows that are remembered are read again, and skipped. Where no anchor is found though there is one,
 the table is taken for another one, which the next poll has to confirm.
@@ -64,11 +65,12 @@ class AnchorSearch:
     def observe(self, page: Page) -> None:
         """Note *page*, the answer to the last query."""
         block = page.offset // BLOCK_ROWS
-        anchors = [row for row in page.rows if self._ledger.is_anchor(row)]
-        if anchors:
-            self.anchor, self.anchor_page = self._ledger.order.key(anchors[0]), page
-            self._is_exact = (
-                anchors[0] is not page.rows[0] or self.anchor >= self._ledger.new_rows_above
+        known = self._ledger.known_keys(page)
+        if known:
+            self.anchor = max(known) if self._ledger.order.by_time else min(known)
+            self.anchor_page = page
+            self._is_exact = max(known) < page.highest or (
+                max(known) >= self._ledger.new_rows_above
             )
             self._end, self._saw_below = block, True
         elif not page.size or (page.highest and page.highest < self._ledger.remembered_from):

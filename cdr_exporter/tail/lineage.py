@@ -69,7 +69,7 @@ class LineageCheck:
             self.forget()
             return KnownTable(ledger)
         search = AnchorSearch(
-            ledger, first_page, plan.guess_new_rows(first_page, ledger.new_rows_above)
+            ledger, first_page, plan.guess_rows_above(first_page, ledger.new_rows_above)
         )
         while not search.done:
             search.observe(self._reader.read(search.next_query()))

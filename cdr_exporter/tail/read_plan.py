@@ -18,7 +18,7 @@ from math import ceil
 from ..cdr.contract import MAX_PAGE_SIZE, CDRQuery
 from ..ledger import Range
 from ..ledger.order import BY_ID, Order
-from ..ledger.page import Page
+from ..ledger.page import HALF_A_FIRST_PAGE, Page
 from .end_of_list import EndOfList
 from .page_size import LARGEST_PAGE, next_size, query_for_all, query_from, query_from_another_row
 
@@ -45,6 +45,8 @@ class ReadPlan:
         self._max_rows = LARGEST_PAGE
         """The most rows to ask for, by how quickly and completely the PBX answers."""
         self._end_of_list = EndOfList()
+        self._tops: dict[int, int] = {}
+        """By the key right below a range: its position, where a page began with it."""
         self._last_query: CDRQuery | None = None
         self._last_wanted: Range | None = None
         """The range for which the last query was made, until its page is recorded."""
@@ -75,11 +77,14 @@ class ReadPlan:
         if page.is_first:
             self._note_total(page.total)
             self._positions = {key: at + counted for key, at in self._positions.items()}
+            self._tops = {key: at + counted for key, at in self._tops.items()}
         if self._expected_new is not None:
             # A PBX that deletes as many old rows as are added has a total that does not grow. So
             # once more rows came than it promised, it is not believed.
             left = self._expected_new - counted
-            self._expected_new = left if left > 0 or (page.is_first and left == 0) else None
+            came = left == 0 and (page.is_first or not counted)
+            self._expected_new = left if left > 0 or came else None
+        self._tops[page.highest] = page.offset
         if page.highest and page.size:
             below = self.order.evidence_for(page.lowest, page.highest)[0] - 1
             self._positions[below] = page.offset + page.rows_above(below)
@@ -90,6 +95,8 @@ class ReadPlan:
             self._last_query = None
         self.made_progress = self._note_crowded_second(page) or self._end_of_list.made_progress
         looked_for = {high for _, high in (*unread, *due)}
+        looked_for_above = {low - 1 for low, _ in unread}
+        self._tops = {key: at for key, at in self._tops.items() if key in looked_for_above}
         self._positions = {high: at for high, at in self._positions.items() if high in looked_for}
         self._crowded_seconds = {
             high: rows for high, rows in self._crowded_seconds.items() if high in looked_for
@@ -137,15 +144,16 @@ class ReadPlan:
         """Note the *position* where *wanted* should begin, unless a better one is known."""
         self._positions.setdefault(wanted[1], position)
 
-    def guess_new_rows(self, first_page: Page, newest_key: int) -> int:
-        """Guess how many rows are new on and below *first_page*, with *newest_key* before it."""
+    def guess_rows_above(self, first_page: Page, new_rows_above: int) -> int:
+        """Guess how many rows are above the key *new_rows_above* of the last first page."""
         if self._caught_up and None not in (first_page.total, self._last_total):
             grown = (first_page.total or 0) - (self._last_total or 0)
             if grown > 0:
-                return grown
+                return grown + self._rows_read_again
         density = first_page.rows_per_key
         return max(
-            first_page.size, first_page.size + ceil((first_page.lowest - 1 - newest_key) * density)
+            first_page.size,
+            first_page.size + ceil((first_page.lowest - 1 - new_rows_above) * density),
         )
 
     def next_probe(self, wanted: Range) -> int:
@@ -167,6 +175,7 @@ class ReadPlan:
         """Forget all positions, which led nowhere, and doubt `total_number` from now on."""
         self._end_of_list.distrusts_total = True
         self._positions.clear()
+        self._tops.clear()
         self._search = None
 
     def next_query(self, wanted: Range, position: int, *, rereading: bool = False) -> CDRQuery:
@@ -186,12 +195,13 @@ class ReadPlan:
     def _estimated_query(
         self, lowest: int, highest: int, position: int, rereading: bool
     ) -> CDRQuery:
-        rows = ceil((highest - lowest + 1) * self._rows_per_key)
+        known = None if rereading else self._rows_down_to_known(lowest, position)
+        rows = ceil((highest - lowest + 1) * self._rows_per_key) if known is None else known
         if rereading and self.order.by_time:
             # A few too many cost less than another request for the rest, which is hard to hit.
             rows += rows // 4 + _SPARE_ROWS
-        elif self._expected_new is not None and not rereading:
-            rows = min(rows, self._expected_new)
+        elif known is None and self._expected_new is not None and not rereading:
+            rows = min(rows, self._expected_new + self._rows_read_again)
         # One row more: only a row below the range proves that it was read to its end.
         wanted = query_from(position, rows + 1, self._max_rows, self.order)
         # The same query again would bring the same: a page that begins elsewhere may bring more.
@@ -200,6 +210,19 @@ class ReadPlan:
             if wanted == self._last_query
             else wanted
         )
+
+    @property
+    def _rows_read_again(self) -> int:
+        """How many known rows each poll reads again below new ones: see `Page.new_rows_above`."""
+        return 0 if self.order.by_time else HALF_A_FIRST_PAGE - 1
+
+    def _rows_down_to_known(self, lowest: int, position: int) -> int | None:
+        """Return how many rows there are from *position* down to the next page that was read.
+
+        None where no page is known that begins right below the key *lowest*.
+        """
+        below = self._tops.get(lowest - 1, 0)
+        return below - position + 1 if below > position else None
 
     def adapt_size(self, seconds: float) -> None:
         """Adapt how many rows are asked for to the *seconds* that the last page took."""

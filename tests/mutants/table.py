@@ -128,9 +128,9 @@ LINEAGE = (
     Mutant(
         "any first page is believed to be of our table",
         _LEDGER,
-        "any(map(self.is_anchor, rows))",
+        "bool(self.known_keys(page))",
         "True",
-        _in("tests/ledger/test_ledger.py", "test_a_first_page_is_known_by_one_of_its_rows"),
+        _in("tests/ledger/test_ledger.py", "test_a_first_page_is_known_by_half_of_its_rows"),
     ),
     Mutant(
         "another table is believed at once",
@@ -152,15 +152,25 @@ LINEAGE = (
     Mutant(
         "any row is taken for one that is known",
         "cdr_exporter/tail/anchor_search.py",
-        "if self._ledger.is_anchor(row)",
-        "if True",
+        "known = self._ledger.known_keys(page)",
+        "known = page.keys",
         _in("tests/ledger/test_ledger.py", "test_of_another_table_nothing_is_found"),
     ),
     Mutant(
-        "an id far above the others decides how far new rows are looked for",
+        "the newest row alone decides how far new rows are looked for",
+        "cdr_exporter/ledger/page.py",
+        "return keys[HALF_A_FIRST_PAGE - 1]",
+        "return keys[0]",
+        _in(
+            "tests/poller/test_outliers.py",
+            "test_ids_that_pass_nine_outliers_between_two_polls_lose_no_row_below_them",
+        ),
+    ),
+    Mutant(
+        "rows below an outlier are called late",
         _LEDGER,
-        "return self.newest_key if self.below_outliers is None else self.below_outliers",
-        "return self.newest_key",
+        "others = _close_below(others, ids) if others else []",
+        "",
         _in(
             "tests/poller/test_outliers.py",
             "test_a_late_row_below_an_outlier_is_found_and_no_other_is_called_late",
@@ -173,17 +183,37 @@ LINEAGE = (
         "return is_old",
         _in(
             "tests/poller/test_outliers.py",
-            "test_below_an_id_a_little_above_the_others_each_row_is_counted_once",
+            "test_a_late_row_below_an_outlier_is_found_and_no_other_is_called_late",
         ),
     ),
     Mutant(
-        "an id far above the others shows that it is the table we know",
+        "a single row shows that it is the table we know",
         _LEDGER,
-        "if key >= self.remembered_from and not self._stands_apart(key)",
-        "if key >= self.remembered_from",
+        "if not one_is_enough and 2 * len(known) < len(page.keys)",
+        "if not known",
         _in(
             "tests/poller/test_outliers.py",
             "test_an_older_backup_that_keeps_the_outlier_is_another_table",
+        ),
+    ),
+    Mutant(
+        "a rejected row that turns up late is not noticed",
+        _LEDGER,
+        "open_ranges = [*unread, *recheck_ranges.spans(self.recheck)]",
+        "open_ranges = [*unread]",
+        _in(
+            "tests/ledger/test_ledger.py",
+            "test_a_rejected_row_that_turns_up_late_below_what_is_remembered_is_rejected_once",
+        ),
+    ),
+    Mutant(
+        "missing ids that are rechecked already are noted again",
+        _LEDGER,
+        "newly_read = subtract(newly_read, *each.span())",
+        "pass",
+        _in(
+            "tests/ledger/test_ledger.py",
+            "test_ids_missing_below_the_newest_rows_are_noted_once_though_read_in_each_poll",
         ),
     ),
     Mutant(

@@ -201,6 +201,28 @@ def test_answers_that_take_longer_than_the_interval_still_get_somewhere(
     assert it.last.shows_calls(it.clock.now())
 
 
+def test_calls_that_are_open_when_the_list_is_emptied_count_with_the_next_row(
+    make_harness: MakeHarness, pbx: FakePBX
+) -> None:
+    # A PBX that is starting shows an empty list, too: legs of the call may still be missing.
+    pbx.call(30)
+    it = make_harness(pbx, start="all")
+    it.poll()
+    pbx.call()
+    it.poll()
+    pbx.rows.clear()
+    for _ in range(10):
+        it.clock.pass_(it.poll())
+    waiting = len(it.store.calls.open)
+    pbx.call()
+    for _ in range(10):
+        it.clock.pass_(it.poll())
+
+    assert waiting > 0
+    assert it.counted == 32
+    assert it.store.calls.open == {}
+
+
 def test_a_list_that_becomes_empty_in_a_catch_up_is_left_in_peace(
     make_harness: MakeHarness, pbx: FakePBX
 ) -> None:

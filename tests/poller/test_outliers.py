@@ -8,7 +8,7 @@ import pytest
 
 from cdr_exporter.cdr import CDRAnswer, Rejected
 from cdr_exporter.cdr.contract import CDRQuery
-from cdr_exporter.ledger.page import FIRST_PAGE_ROWS
+from cdr_exporter.ledger.page import FIRST_PAGE_ROWS, HALF_A_FIRST_PAGE
 
 from ..support.fake_pbx import FakePBX
 from ..support.poller_harness import MakeHarness, PollerHarness
@@ -37,7 +37,7 @@ def pass_late_window(it: PollerHarness) -> None:
 @pytest.mark.fault("D12")
 @pytest.mark.parametrize("start", ["all", "now"])
 @pytest.mark.parametrize("rejected", [False, True])
-@pytest.mark.parametrize("outliers", [1, 2, 19])
+@pytest.mark.parametrize("outliers", [1, 2, HALF_A_FIRST_PAGE - 1])
 @pytest.mark.parametrize("there_before", [True, False])
 def test_below_ids_far_above_the_others_each_row_is_counted_once(
     make_harness: MakeHarness,
@@ -87,6 +87,46 @@ def test_below_an_id_a_little_above_the_others_each_row_is_counted_once(
         it.clock.pass_(LATE_WINDOW / 2)
 
     assert it.counted == len(pbx.rows)
+
+
+@pytest.mark.fault("D12")
+def test_ids_that_pass_nine_outliers_between_two_polls_lose_no_row_below_them(
+    make_harness: MakeHarness, pbx: FakePBX
+) -> None:
+    pbx.call(106)
+    for row_id in range(300, 309):
+        pbx.insert(row_id)
+    it = make_harness(pbx, start="all")
+    it.poll()
+    pbx.call(193)
+    pbx.skip_ids(9)
+    pbx.call(100, uid="above")
+    it.poll()
+
+    assert it.counted == len(pbx.rows)
+
+
+@pytest.mark.fault("D12")
+@pytest.mark.parametrize("above", [30, 500, 1_000_000])
+def test_a_backup_that_keeps_an_outlier_and_ids_given_again_below_it_lose_no_row(
+    make_harness: MakeHarness, pbx: FakePBX, above: int
+) -> None:
+    pbx.call(106)
+    pbx.insert(106 + above)
+    backup = pbx.backup()
+    it = make_harness(pbx, start="all")
+    it.poll()
+    pbx.skip_ids(above)
+    pbx.call(60)
+    it.poll()
+    before = it.counted
+    pbx.restore(backup)
+    pbx.call(29, uid="again")
+    pbx.skip_ids(1)
+    pbx.call(40, uid="again")
+    it.poll()
+
+    assert it.counted == before + 69
 
 
 @pytest.mark.fault("D12")
@@ -153,8 +193,9 @@ def test_a_late_row_below_an_outlier_is_found_and_no_other_is_called_late(
     pbx.call(3)
     it.poll()
     on_time = it.total("cdr_exporter_late_records_total")
-    pbx.call(60)
-    it.poll()
+    for _ in range(10):
+        pbx.call(6)
+        it.poll()
     pbx.insert(late)
     it.clock.pass_(LATE_WINDOW / 2)
     it.poll()

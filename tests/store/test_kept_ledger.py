@@ -36,7 +36,7 @@ LEDGER_BY_ID = Ledger(
     rejects=(0, 7, MAX_ID),
     watermark=Watermark(1_700_000_300, 1_700_000_200, ((4_000_000_000, 4_000_000_060),)),
     first_read="now",
-    below_outliers=20,
+    new_rows_above=20,
 )
 LEDGER_BY_TIME = Ledger(
     order=BY_TIME,
@@ -49,7 +49,7 @@ LEDGER_BY_TIME = Ledger(
     watermark=Watermark(1_700_000_960),
     first_read="all",
     newest_at_start=1_700_000_123,
-    below_outliers=1_700_000_800,
+    new_rows_above=1_700_000_800,
     newest_possible=1_700_000_850,
     id_ledger=LEDGER_BY_ID,
 )
