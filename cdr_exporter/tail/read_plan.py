@@ -77,7 +77,6 @@ class ReadPlan:
         if page.is_first:
             self._note_total(page.total)
             self._positions = {key: at + counted for key, at in self._positions.items()}
-            self._tops = {key: at + counted for key, at in self._tops.items()}
         if self._expected_new is not None:
             # A PBX that deletes as many old rows as are added has a total that does not grow. So
             # once more rows came than it promised, it is not believed.
@@ -93,6 +92,7 @@ class ReadPlan:
         if page.is_first and self._last_wanted is None:
             # A new poll: what its first query brings is not known yet.
             self._last_query = None
+            self._tops.clear()
         self.made_progress = self._note_crowded_second(page) or self._end_of_list.made_progress
         looked_for = {high for _, high in (*unread, *due)}
         looked_for_above = {low - 1 for low, _ in unread}
