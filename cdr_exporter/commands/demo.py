@@ -46,7 +46,7 @@ _PAGES = """
 Their exporter counts them; open
 
   {url}                 its PBXs, and their calls of the last month as charts
-  {url}pbx/berlin       one of them: its trunks, its numbers, when people call
+  {url}pbx/berlin       one of them: its calls by hour and by day, by outcome
 """
 
 _PAST = """

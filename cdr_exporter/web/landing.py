@@ -79,7 +79,8 @@ def page_body(
         f'<tr role="row">{heads}</tr></thead><tbody role="rowgroup">{rows}</tbody></table></main>'
         f'<nav aria-labelledby="more"><h2 id="more">More</h2><ul>{links}</ul></nav>'
         f"<footer>As of {utc_text(now.wall)}; reload the page to update it. Days are those of the "
-        "PBX's time zone, and a call is at the time at which it began.</footer>"
+        "PBX's time zone, and a call is at the time at which it began. The lower part of a column "
+        "are the calls that were answered.</footer>"
     )
 
 
@@ -176,5 +177,6 @@ def _last_days(sums: Sequence[CallSums], *, with_chart: bool) -> str:
     if not with_chart:
         return total
     counts = [(each.calls, each.of_outcome("answered")) for each in sums]
-    words = "Calls by day: " + ", ".join(f"{all_calls:,}" for all_calls, _ in counts)
+    each_day = ", ".join(f"{answered:,} of {every:,}" for every, answered in counts)
+    words = f"Calls by day, answered of all: {each_day}"
     return f'<span class="days">{columns(counts, words)} {total}</span>'

@@ -998,8 +998,8 @@ CHARTS_SHOW_THE_CALLS_COUNTED = (
     Mutant(
         "the charts go by the end of a call",
         _QUARTERS,
-        "quarter = call.started_at // QUARTER",
-        "quarter = (call.started_at + call.duration) // QUARTER",
+        "quarter = start // QUARTER",
+        "quarter = (start + talk) // QUARTER",
         _in(_TEST_QUARTERS, "test_a_call_is_in_the_quarter_in_which_it_started"),
     ),
     Mutant(

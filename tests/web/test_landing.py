@@ -60,7 +60,9 @@ def test_the_calls_of_today_and_of_the_last_days_are_shown() -> None:
     cells = row(with_calls(days=9))
 
     assert cells[2:4] == ["3 50 % answered", "9"]
-    assert read(with_calls(days=9)).labels == ["Calls by day: 1, 1, 1, 1, 1, 1, 3"]
+    assert read(with_calls(days=9)).labels == [
+        "Calls by day, answered of all: 1 of 1, 1 of 1, 1 of 1, 1 of 1, 1 of 1, 1 of 1, 2 of 3"
+    ]
 
 
 def test_today_is_that_of_the_pbx() -> None:
