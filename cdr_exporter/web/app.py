@@ -38,6 +38,8 @@ _VARY_HEADER = ("Vary", "Accept, Accept-Encoding")
 _CSP_HEADER = ("Content-Security-Policy", CONTENT_SECURITY_POLICY)
 
 _PBX_FOLDER = "/pbx/"
+_PBX_PAGES = "/pbx/NAME"
+"""The route of all pages of single PBXs, as it is named in the log."""
 
 _IMPORT_DASHBOARDS = (
     "In Grafana: Dashboards > New > Import, upload a file or paste it, and choose Prometheus as "
@@ -93,6 +95,7 @@ class App:
         self._failure_log = _FailureLog()
         self._routes: dict[str, Handler] = {
             "/": self._landing,
+            _PBX_PAGES: self._pbx,
             "/metrics": self._metrics,
             "/-/healthy": self._healthy,
             "/-/ready": self._ready,
@@ -108,7 +111,8 @@ class App:
         return self._respond(HTTPRequest.from_environ(environ)).send(environ, start_response)
 
     def _respond(self, request: HTTPRequest) -> HTTPResponse:
-        handler = self._routes.get(request.path) or self._page_of_pbx(request.path)
+        route = _PBX_PAGES if request.path.startswith(_PBX_FOLDER) else request.path
+        handler = self._routes.get(route)
         if handler is None:
             return text_response("not found", HTTPStatus.NOT_FOUND)
         if request.method not in _METHODS:
@@ -116,24 +120,18 @@ class App:
         try:
             response = handler(request)
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is a 500
-            self._failure_log.record_failure(request.path, error)
+            self._failure_log.record_failure(route, error)
             return text_response("internal error, see the log", HTTPStatus.INTERNAL_SERVER_ERROR)
-        self._failure_log.record_success(request.path)
+        self._failure_log.record_success(route)
         return response
 
-    def _page_of_pbx(self, path: str) -> Handler | None:
-        """Return what makes the page of the PBX whose path this is, exactly."""
-        name = path.removeprefix(_PBX_FOLDER)
-        if name == path:
-            return None
-        snapshots = (each for each in self._snapshots() if each.pbx == name)
-        snapshot = next(snapshots, None)
-        return None if snapshot is None else partial(self._pbx, snapshot)
-
-    def _pbx(self, snapshot: Snapshot, request: HTTPRequest) -> HTTPResponse:
-        zone = self._zones.get(snapshot.pbx, UTC)
-        body = pbx_page.page_body(snapshot, self._now(), zone)
-        return _html_response(html_page(f"{snapshot.pbx} - cdr-exporter", body))
+    def _pbx(self, request: HTTPRequest) -> HTTPResponse:
+        name = request.path.removeprefix(_PBX_FOLDER)
+        for snapshot in self._snapshots():
+            if snapshot.pbx == name:
+                body = pbx_page.page_body(snapshot, self._now(), self._zones.get(name, UTC))
+                return _html_response(html_page(f"{name} - cdr-exporter", body))
+        return text_response("not found", HTTPStatus.NOT_FOUND)
 
     def _landing(self, request: HTTPRequest) -> HTTPResponse:
         body = landing.page_body(

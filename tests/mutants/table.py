@@ -1053,8 +1053,8 @@ CHARTS_SHOW_THE_CALLS_COUNTED = (
     Mutant(
         "a pbx is found by the end of its path",
         "cdr_exporter/web/app.py",
-        "if each.pbx == name)",
-        "if name.endswith(each.pbx))",
+        "if snapshot.pbx == name:",
+        "if name.endswith(snapshot.pbx):",
         _in(_TEST_PBX_PAGE, "test_a_page_has_exactly_one_path"),
     ),
 )

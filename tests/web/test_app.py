@@ -344,6 +344,20 @@ def test_a_query_never_reaches_the_log(caplog: pytest.LogCaptureFixture) -> None
     assert "injected" not in caplog.text
 
 
+@pytest.mark.fault("F9", "F10")
+def test_a_page_of_a_pbx_that_fails_costs_a_500_and_its_name_never_reaches_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def failing() -> Sequence[Snapshot]:
+        raise RuntimeError
+
+    application = app(snapshots=failing)
+
+    assert [ask(application, f"/pbx/{name}").status for name in ("injected", "2")] == [500, 500]
+    [line] = (record.getMessage() for record in caplog.records)
+    assert line.startswith("request failed path=/pbx/NAME error=RuntimeError at=")
+
+
 def test_the_page_of_a_hostile_name_stays_a_page() -> None:
     response = ask(app(snapshot("<script>alert(1)</script>")), "/")
 
