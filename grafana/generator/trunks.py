@@ -88,12 +88,12 @@ def rows(disposition: str, window: Window) -> str:
 
 
 def last_counted() -> str:
-    """Return when a call was last counted, in epoch milliseconds, up to 10 minutes late.
+    """Return when a call was last counted, in epoch milliseconds, up to 15 minutes late.
 
     A counter does not say when it rose. So the subquery looks every 5 minutes whether it rose in
-    the 10 minutes before, which contain two scrapes at any usual interval.
+    the 15 minutes before, which contain two samples of the past, too: one in 5 minutes.
     """
-    rose = total(increase(CALLS, "10m", TRUNK_CALLS), *BY_TRUNK)
+    rose = total(increase(CALLS, "15m", TRUNK_CALLS), *BY_TRUNK)
     return f"max_over_time((({rose} > 0) * 0 + time())[{TIME_RANGE}:5m]) * 1000"
 
 
@@ -104,7 +104,7 @@ SIDE_BY_SIDE = panel_row(
         "In the time shown; a click on a heading sorts. ASR: outbound tries that were "
         "answered. ALOC: average length of conversation. Erlangs: channels in use on "
         "average, and in the busiest hour; a call counts with all its time in the hour it ends. "
-        "Last call: when one was last counted, to 10 minutes; - where there was none in the time "
+        "Last call: when one was last counted, to 15 minutes; - where there was none in the time "
         "shown.",
         {"trunk": "Trunk", "pbx": "PBX"},
         {

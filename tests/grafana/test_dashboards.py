@@ -20,6 +20,7 @@ import yaml
 from cdr_exporter.calls import OUTCOMES, QUEUE_OUTCOMES
 from cdr_exporter.cdr.contract import CALL_TYPES
 from cdr_exporter.cdr.labels import NO_TRUNK
+from cdr_exporter.history.grid import OLDER_STEP
 from cdr_exporter.metrics.catalogue import ALL_DISPOSITIONS, FAMILIES
 from grafana.generator.__main__ import FILES
 from grafana.generator.dashboard import panel_row
@@ -62,7 +63,7 @@ WINDOWS: dict[str, tuple[set[str], str]] = {
     "Busiest weekdays": (OF_QUARTERS, "the local time is computed quarter by quarter"),
     "Calls by day": (OF_QUARTERS, "the local time is computed quarter by quarter"),
     "Traffic (erlangs)": ({"1h"}, "a call counts at its end, so traffic is of an hour or more"),
-    "Trunks side by side": ({"1h", "1d", "10m"}, "its headings say so; 10m to see when one rose"),
+    "Trunks side by side": ({"1h", "1d", "15m"}, "its headings say so; 15m to see when one rose"),
     "PBXs side by side": ({"1h"}, "its description says so"),
 }
 """Windows that are not macros, and why, by the title of the panel."""
@@ -376,6 +377,12 @@ def test_a_point_of_a_line_is_not_made_of_fewer_than_five(panel: JSON, target: J
     if over_time and re.search(r" / \(|histogram_quantile", target["expr"]):
         assert ">= 5" in target["expr"]
         assert "> 0" not in target["expr"]
+
+
+def test_a_window_of_its_own_holds_three_samples_of_the_past_that_history_writes() -> None:
+    windows = {one for allowed, _ in WINDOWS.values() for one in allowed if "$" not in one}
+
+    assert min(map(seconds, windows)) >= 3 * OLDER_STEP
 
 
 def test_a_window_of_its_own_has_a_panel_that_uses_it() -> None:
