@@ -37,7 +37,7 @@ from .exporter import Exporter
 from .progress import Progress
 from .stdout import write_stdout
 
-DAYS, CALLS_PER_MINUTE = 30, 8.0
+DAYS, CALLS_PER_MINUTE = 30, 2.0
 PREFERRED_ADDRESS = ListenAddress("127.0.0.1", 10088)
 FREE_PORT_ADDRESS = ListenAddress("127.0.0.1", 0)
 
