@@ -60,7 +60,8 @@ first page shows them, and there the ids may go on below one that is higher.
 Not promised: rows below half a first page of outliers or more at one time; and late rows, where
 outliers are among the very few rows that a mass deletion left, and are then taken for another
 table; and the second of two rows of one id where a page ends exactly between them, further down
-than identities are remembered.
+than identities are remembered. Nor rows below the lowest id of the first list, with `start: now`,
+where it has less than half a page of rows and no `total_number` says that these are all.
 
 Is it the table we know?
 ------------------------
