@@ -143,7 +143,7 @@ def write_past(it: Scraped, stop: threading.Event, noted: Callable[[str], None])
         None,
         {"job": _JOB, "instance": it.target},
         block_seconds=BLOCK_SECONDS,
-        before_prometheus=True,
+        new_prometheus=True,
     )
     machine = history.Machine(SystemClock(stop), clients(it.settings, stop), noted)
     _wait_until_shown(it.settings, stop)

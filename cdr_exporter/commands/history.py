@@ -90,6 +90,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="only this PBX of the configuration; may be repeated",
     )
+    add(
+        "--new-prometheus",
+        action="store_true",
+        help="the blocks are for a Prometheus without data, which starts afterwards: write up to "
+        "the first sample of the exporter, however young",
+    )
     add("--text", action="store_true", help="write text, also where promtool is installed")
     flags.add_log(parser, level="warn")
 
@@ -133,6 +139,7 @@ def _asked(args: argparse.Namespace) -> history.Asked:
         {**DEFAULT_LABELS, **labels},
         by_pbx=args.sd,
         text=args.text,
+        new_prometheus=args.new_prometheus,
     )
 
 

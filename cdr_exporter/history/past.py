@@ -44,7 +44,7 @@ class Asked(NamedTuple):
     *step* is in seconds, None for the usual ones; *end* in epoch seconds, None for the latest.
     *labels* are those of the scrape target; with *by_pbx*, `instance` is the name of the PBX.
     *text* wants text, also where there is promtool. *block_seconds* is the length of a block.
-    *before_prometheus* says that the Prometheus which gets the blocks has not started yet.
+    *new_prometheus* says that the Prometheus which gets the blocks has no data yet.
     """
 
     output: Path
@@ -55,7 +55,7 @@ class Asked(NamedTuple):
     by_pbx: bool = False
     text: bool = False
     block_seconds: int = BLOCK_SECONDS
-    before_prometheus: bool = False
+    new_prometheus: bool = False
 
     def labels_of(self, pbx: str) -> Mapping[str, str]:
         """Return the labels of the scrape target of *pbx*."""
@@ -128,7 +128,7 @@ def _seams(asked: Asked, settings: Settings, clock: Clock) -> Mapping[str, Seam]
         publication = read_publication(settings.state_dir, pbx.name, pbx.client_id)
         found[pbx.name] = seam_of(
             *(pbx.name, publication, pbx.start, now, asked.end),
-            before_prometheus=asked.before_prometheus,
+            new_prometheus=asked.new_prometheus,
         )
     return found
 

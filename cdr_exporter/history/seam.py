@@ -38,12 +38,12 @@ def seam_of(
     now: float,
     asked: float | None,
     *,
-    before_prometheus: bool = False,
+    new_prometheus: bool = False,
 ) -> Seam:
     """Return the seam of the PBX *name*, where *publication* is what its state says.
 
     *start* is its setting, *asked* is `--end` (epoch seconds), None without it. With
-    *before_prometheus* the one that gets the blocks has not started yet, and takes them up to the
+    *new_prometheus* the one that gets the blocks has no data yet, and takes them up to the
     exporter's first sample. Raises `ConfigError` where `--end` is needed, or is too late.
     """
     first = publication.first
@@ -53,7 +53,7 @@ def seam_of(
             "--end, a time before the first sample that Prometheus has of it"
         )
     latest = now - YOUNGEST_SECONDS
-    if first is not None and (before_prometheus or first.at < latest):
+    if first is not None and (new_prometheus or first.at < latest):
         latest = first.at
         _check(name, asked, latest, "the exporter has shown it since then")
     else:

@@ -44,6 +44,7 @@ def test_by_default_it_is_a_month_of_the_exporter_that_the_example_scrapes() -> 
         pytest.param(["--end", "2023-11-14T22:13:20Z"], "end", 1_700_000_000.0, id="utc"),
         pytest.param(["--end", "2023-11-14T23:13:20+01:00"], "end", 1_700_000_000.0, id="local"),
         pytest.param(["--text"], "text", True, id="text"),
+        pytest.param(["--new-prometheus"], "new_prometheus", True, id="new prometheus"),
         pytest.param(
             ["--label", "job=a", "--label", "site=b=c"],
             "labels",

@@ -50,7 +50,7 @@ def test_it_ends_before_the_first_sample_and_three_hours_ago(
 def test_for_a_prometheus_that_has_not_started_it_goes_up_to_the_first_sample(
     publication: Publication, end: float
 ) -> None:
-    assert seam_of("hq", publication, "now", NOW, None, before_prometheus=True).end == end
+    assert seam_of("hq", publication, "now", NOW, None, new_prometheus=True).end == end
 
 
 def test_where_the_state_does_not_know_since_when_it_was_shown_an_end_is_asked_for() -> None:

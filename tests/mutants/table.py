@@ -1186,7 +1186,7 @@ OTHER_PROGRAMS = (
     Mutant(
         "history for a Prometheus that has not started leaves three hours out",
         "cdr_exporter/history/seam.py",
-        "(before_prometheus or first.at < latest)",
+        "(new_prometheus or first.at < latest)",
         "first.at < latest",
         _in(
             "tests/history/test_seam.py",

@@ -7,16 +7,20 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import yaml
 
 from cdr_exporter import cli
+from cdr_exporter.commands.history import DEFAULT_LABELS
 from cdr_exporter.config import load
 from pbx_simulator.command_line import listen_address
 
+from ..support.compose import needs
 from ..support.grafana_provisioning import DASHBOARDS, DATA_SOURCES, environment, the_only
 from ..support.paths import ROOT
 from ..support.programs import require
@@ -25,6 +29,10 @@ FOLDER = ROOT / "deploy"
 COMPOSE = yaml.safe_load((FOLDER / "compose.yml").read_text())
 SERVICES = COMPOSE["services"]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
+
+OURS = [name for name, each in SERVICES.items() if each["image"].startswith("cdr-exporter:")]
+ONE_SHOTS = [name for name, each in SERVICES.items() if each["restart"] == "no"]
+PBXS = ("hq", "branch")
 
 each_service = pytest.mark.parametrize("service", SERVICES)
 
@@ -72,7 +80,7 @@ def test_an_image_has_a_version(service: str) -> None:
 def test_our_image_has_the_version_of_the_project_and_is_built_from_it() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 
-    for service in ("pbx", "exporter"):
+    for service in OURS:
         assert SERVICES[service]["image"] == f"cdr-exporter:{version}"
         assert (FOLDER / SERVICES[service]["build"] / "Dockerfile").is_file()
 
@@ -89,9 +97,7 @@ def test_a_container_can_do_no_more_than_it_needs(service: str) -> None:
 
 @each_service
 def test_a_service_says_whether_it_is_well(service: str) -> None:
-    ours_by_itself = service == "exporter" and "\nHEALTHCHECK" in DOCKERFILE
-
-    assert ours_by_itself or SERVICES[service]["healthcheck"]["test"][0] == "CMD"
+    assert service in ONE_SHOTS or SERVICES[service]["healthcheck"]["test"][0] == "CMD"
 
 
 @each_service
@@ -102,7 +108,56 @@ def test_ports_are_for_this_machine_only(service: str) -> None:
 
 @each_service
 def test_what_a_service_needs_is_a_service(service: str) -> None:
-    assert set(SERVICES[service].get("depends_on", ())) <= SERVICES.keys()
+    assert set(needs(service)) <= SERVICES.keys()
+
+
+@each_service
+def test_what_ends_is_waited_for_until_it_has_and_what_runs_is_not(service: str) -> None:
+    for other, condition in needs(service).items():
+        assert (condition == "service_completed_successfully") is (other in ONE_SHOTS)
+
+
+def test_each_volume_is_written_by_the_user_of_one_image_only() -> None:
+    """An image's user cannot write into a folder of another one's."""
+    writers: dict[str, set[str]] = {}
+    for service in SERVICES:
+        for source, _, mode in mounts(service):
+            if mode == "rw":
+                writers.setdefault(source, set()).add(SERVICES[service]["image"])
+
+    assert {source: len(images) for source, images in writers.items()} == dict.fromkeys(writers, 1)
+    assert writers.keys() == COMPOSE["volumes"].keys()
+
+
+def test_the_blocks_are_written_where_anybody_may_write_and_copied_from_there() -> None:
+    [written] = re.findall(r"--output (\S+)", command("history"))
+    [(folder, target)] = re.findall(r"cp -r (\S+)/\. (\S+)/", command("past"))
+
+    assert written == folder
+    assert [source for source, at, _ in mounts("history") if folder.startswith(at + "/")] == [
+        "past"
+    ]
+    assert target == next(at for source, at, _ in mounts("prometheus") if source[0] != ".")
+
+
+def test_history_is_of_the_series_that_prometheus_scrapes() -> None:
+    line = command("history").partition("exec cdr-exporter ")[2]
+    asked: Any = cli._parse(line.split())
+    scrapes = yaml.safe_load((FOLDER / "prometheus.yml").read_text())["scrape_configs"]
+    [target] = scrapes[0]["static_configs"][0]["targets"]
+    days = {days_of(service) for service in PBXS}
+
+    assert asked.new_prometheus
+    assert dict(asked.label) == {"instance": target}
+    assert scrapes[0]["job_name"] == DEFAULT_LABELS["job"]
+    assert asked.days < min(days)
+    assert asked.config_file == Path("/etc/cdr-exporter/exporter.yml")
+    assert mounted("history", str(asked.config_file)) == mounted("exporter", str(asked.config_file))
+
+
+def days_of(service: str) -> int:
+    simulated: Any = cli._parse(SERVICES[service]["command"])
+    return int(simulated.days)
 
 
 def published(service: str) -> str:
@@ -111,7 +166,7 @@ def published(service: str) -> str:
 
 
 def test_our_commands_are_commands() -> None:
-    for service in ("pbx", "exporter"):
+    for service in (*PBXS, "exporter"):
         assert cli._parse(SERVICES[service]["command"]).command
 
 
@@ -137,20 +192,25 @@ def test_the_exporter_has_nothing_against_its_configuration() -> None:
     )
 
     assert done.returncode == 0, done.stderr
-    assert done.stdout == f"{path}: valid, 1 PBX\n"
+    assert done.stdout == f"{path}: valid, 2 PBXs\n"
 
 
-def test_the_exporter_polls_the_simulated_pbx_with_its_credentials() -> None:
-    (pbx,) = load(mounted("exporter", "/etc/cdr-exporter/exporter.yml")).pbxs
-    simulated: Any = cli._parse(SERVICES["pbx"]["command"])
+@pytest.mark.parametrize("number", [0, 1], ids=PBXS)
+def test_the_exporter_polls_a_simulated_pbx_with_its_credentials(number: int) -> None:
+    pbx = load(mounted("exporter", "/etc/cdr-exporter/exporter.yml")).pbxs[number]
+    simulated: Any = cli._parse(SERVICES[PBXS[number]]["command"])
     host, port = simulated.listen
+    offset = datetime.now(ZoneInfo(pbx.timezone)).utcoffset()
 
     assert listen_address("0.0.0.0:1")[0] == host, "others reach it"
-    assert pbx.base_url == f"http://pbx:{port}"
+    assert pbx.base_url == f"http://{PBXS[number]}:{port}"
+    assert pbx.start == "all"
+    assert offset == timedelta(hours=simulated.utc_offset)
+    assert simulated.min_calls_per_minute > 0, "there is something to see at night"
     assert pbx.client_id == simulated.client_id
     assert pbx.secret.value is not None
     assert pbx.secret.value.reveal() == "simulated-secret"
-    assert f":{port}/{pbx.api_path}/" in str(SERVICES["pbx"]["healthcheck"]["test"])
+    assert f":{port}/{pbx.api_path}/" in str(SERVICES[PBXS[number]]["healthcheck"]["test"])
 
 
 def test_prometheus_has_the_configuration_of_the_example_but_for_the_names(tmp_path: Path) -> None:
@@ -171,10 +231,16 @@ def test_prometheus_has_the_configuration_of_the_example_but_for_the_names(tmp_p
     judge("promtool", "check", "config", str(tmp_path / "prometheus.yml"))
 
 
-def test_alertmanager_has_the_example() -> None:
+def test_alertmanager_has_the_example_but_for_the_receiver() -> None:
     path = mounted("alertmanager", "/etc/alertmanager/alertmanager.yml")
+    text = (ROOT / "prometheus" / "alertmanager.yml").read_text()
+    [port] = re.findall(r"localhost:(\d+)", text)
 
-    assert path.resolve() == ROOT / "prometheus" / "alertmanager.yml"
+    assert yaml.safe_load(path.read_text()) == yaml.safe_load(
+        text.replace(f"localhost:{port}", f"alerts:{port}")
+    )
+    assert SERVICES["alerts"]["command"] == [f"0.0.0.0:{port}"]
+    assert f":{port}/" in SERVICES["alerts"]["healthcheck"]["test"][-1]
     assert "--config.file=/etc/alertmanager/alertmanager.yml" in command("alertmanager")
     judge("amtool", "check-config", str(path))
 

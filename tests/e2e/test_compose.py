@@ -1,0 +1,122 @@
+"""`deploy/compose.yml` as processes: dashboards with data at once, and alerts that arrive."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from grafana.generator.panels import JSON, NONE_SEEN
+
+from ..support.compose import SERVICES, Stack, image_of
+from ..support.dashboards import DASHBOARDS, filled_in, panels, shown_by, step_of, targets
+from ..support.processes import eventually, get
+from ..support.programs import require
+
+pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.timeout(900)]
+
+DAY = 86_400
+
+WITHOUT_FAULTS_SILENT = {"Rows not as documented"}
+"""Simulated PBXs show no such fault by themselves."""
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    for program in ("prometheus", "promtool", "prometheus-alertmanager"):
+        require(program)
+    with Stack(tmp_path_factory.mktemp("compose")) as it:
+        eventually("ready", lambda: "Ready" in get(it.url("prometheus", 9090) + "/-/ready"))
+        yield it
+
+
+def ask(stack: Stack, path: str, **parameters: Any) -> list[dict[str, Any]]:
+    url = f"{stack.url('prometheus', 9090)}/api/v1/{path}?{urlencode(parameters)}"
+    found: list[dict[str, Any]] = json.loads(get(url))["data"]["result"]
+    return found
+
+
+def silent_panels(stack: Stack) -> list[str]:
+    """Return the panels of which a query finds nothing at its default range.
+
+    Those that show faults only are left out: they say themselves that none was seen.
+    """
+    return [
+        f"{name}: {panel['title']}"
+        for name, dashboard in DASHBOARDS.items()
+        for panel in panels(dashboard)
+        if panel["fieldConfig"]["defaults"].get("noValue") != NONE_SEEN
+        and panel["title"] not in WITHOUT_FAULTS_SILENT
+        and not all(found(stack, dashboard, panel, query) for query in targets(panel))
+    ]
+
+
+def found(stack: Stack, dashboard: JSON, panel: JSON, query: JSON) -> list[dict[str, Any]]:
+    shown = shown_by(dashboard, panel)
+    step, now = step_of(panel, shown), int(time.time())
+    expression = filled_in(query["expr"], {"$__interval": f"{step}s", "$__range": f"{shown}s"})
+    if query["instant"]:
+        return ask(stack, "query", query=expression)
+    return ask(stack, "query_range", query=expression, start=now - shown, end=now, step=step)
+
+
+def test_a_minute_after_the_start_every_panel_shows_something(stack: Stack) -> None:
+    silent = silent_panels(stack)
+    end = time.monotonic() + 60
+    while silent and time.monotonic() < end:
+        time.sleep(2)
+        silent = silent_panels(stack)
+
+    assert silent == []
+
+
+def test_past_and_present_are_one_series_in_which_nothing_falls(stack: Stack) -> None:
+    [targets_] = ask(stack, "query", query="count(group by (job, instance) (cdr_calls_total))")
+    [resets] = ask(stack, "query", query="max(resets(cdr_calls_total[1d]))")
+    a_day, now = f"sum by (pbx) (increase(cdr_calls_total[{DAY}s]))", time.time()
+    days = [ask(stack, "query", query=a_day, time=now - n * DAY) for n in range(8)]
+
+    assert (targets_["value"][1], resets["value"][1]) == ("1", "0")
+    assert all({each["metric"]["pbx"] for each in day} == {"hq", "branch"} for day in days)
+
+
+def test_an_alert_arrives_where_it_is_printed(stack: Stack) -> None:
+    alert = {"labels": {"alertname": "CDRTrying", "about": "fraud", "pbx": "hq"}}
+    alert["annotations"] = {"summary": "this is a try"}
+    request = urllib.request.Request(
+        f"{stack.url('alertmanager', 9093)}/api/v2/alerts",
+        data=json.dumps([alert]).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    eventually("it is taken", lambda: urllib.request.urlopen(request, timeout=10).status == 200)
+
+    output = stack.running["alerts"].output
+    eventually(
+        "printed", lambda: [each for each in output if "firing CDRTrying: this is a try" in each]
+    )
+
+
+def test_all_but_grafana_was_started(stack: Stack) -> None:
+    left_out = SERVICES.keys() - stack.running.keys()
+
+    assert {image_of(name) for name in left_out} == {"grafana/grafana"}
+    assert sorted(stack.completed) == ["history", "past", "promtool"]
+    assert all(it.running for name, it in stack.running.items() if name not in stack.completed)
+
+
+@pytest.mark.parametrize("service", ["promtool", "history", "past"])
+def test_started_again_it_does_not_write_the_past_again(stack: Stack, service: str) -> None:
+    written = blocks_in(stack)
+
+    assert stack.again(service) == 0
+    assert len(written) > 90
+    assert blocks_in(stack) == written
+
+
+def blocks_in(stack: Stack) -> list[str]:
+    return sorted(each.parent.name for each in stack.volume("past").glob("*/*/meta.json"))
