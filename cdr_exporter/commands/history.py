@@ -19,7 +19,7 @@ from .. import config, history, logs
 from ..clock import SystemClock
 from ..config.durations import format_duration, parse_duration
 from ..errors import ConfigError
-from ..history.grid import RECENT_DAYS, STEPS
+from ..history.grid import BLOCK_SECONDS, LONG_BLOCK_SECONDS, OLDER_STEP, RECENT_DAYS, STEPS
 from ..metrics.catalogue import FAMILIES
 from ..pbx import Client
 from ..settings import PBX, Settings
@@ -38,7 +38,8 @@ _STEPS = ", ".join(format_duration(each) for each in STEPS)
 _NO_BLOCKS = """\
 promtool is not installed, or --text was given: these are text files. Make blocks of them with
 
-  for file in {output}/*.om; do promtool tsdb create-blocks-from openmetrics "$file" BLOCKS; done
+  for file in {output}/*.om; do promtool tsdb create-blocks-from openmetrics \\
+    --max-block-duration=18h "$file" BLOCKS; done
 """
 
 
@@ -139,6 +140,7 @@ def _asked(args: argparse.Namespace) -> history.Asked:
         {**DEFAULT_LABELS, **labels},
         by_pbx=args.sd,
         text=args.text,
+        block_seconds=LONG_BLOCK_SECONDS if args.step == OLDER_STEP else BLOCK_SECONDS,
         new_prometheus=args.new_prometheus,
     )
 
@@ -164,7 +166,7 @@ def _report(result: history.Result, output: Path, settings: Settings) -> None:
         span = result.spans.get(pbx.name)
         found = "no records before that" if span is None else f"{_utc(span[0])} to {_utc(span[1])}"
         write_stdout(f"{pbx.name}: {found}\n")
-    write_stdout(f"{output}: {result.blocks} blocks of two hours\n")
+    write_stdout(f"{output}: {result.blocks} blocks\n")
     if result.blocks and result.tool is None:
         write_stdout(_NO_BLOCKS.format(output=output))
 

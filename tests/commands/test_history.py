@@ -44,6 +44,8 @@ def test_by_default_it_is_a_month_of_the_exporter_that_the_example_scrapes() -> 
         pytest.param(["--end", "2023-11-14T22:13:20Z"], "end", 1_700_000_000.0, id="utc"),
         pytest.param(["--end", "2023-11-14T23:13:20+01:00"], "end", 1_700_000_000.0, id="local"),
         pytest.param(["--text"], "text", True, id="text"),
+        pytest.param(["--step", "5m"], "block_seconds", 18 * 3600, id="long blocks"),
+        pytest.param(["--step", "3m"], "block_seconds", 2 * 3600, id="short blocks"),
         pytest.param(["--new-prometheus"], "new_prometheus", True, id="new prometheus"),
         pytest.param(
             ["--label", "job=a", "--label", "site=b=c"],
@@ -118,8 +120,9 @@ def test_without_promtool_it_writes_texts_and_says_how_to_make_blocks_of_them(
     printed, said = capsys.readouterr()
 
     assert said == ""
-    assert f"{out}: {len(texts)} blocks of two hours\n" in printed
+    assert f"{out}: {len(texts)} blocks\n" in printed
     assert f"for file in {out}/*.om; do promtool tsdb create-blocks-from openmetrics" in printed
+    assert '--max-block-duration=18h "$file" BLOCKS' in printed
     assert all(path.read_bytes().endswith(b"# EOF\n") for path in texts)
 
 

@@ -21,6 +21,8 @@ from ..support.programs import require
 pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.timeout(900)]
 
 DAY = 86_400
+THREE_SCRAPES = 100
+"""Seconds from the start of Prometheus, with some to ask in; a rate needs two of them."""
 
 WITHOUT_FAULTS_SILENT = {"Rows not as documented"}
 """Simulated PBXs show no such fault by themselves."""
@@ -65,9 +67,9 @@ def found(stack: Stack, dashboard: JSON, panel: JSON, query: JSON) -> list[dict[
     return ask(stack, "query_range", query=expression, start=now - shown, end=now, step=step)
 
 
-def test_a_minute_after_the_start_every_panel_shows_something(stack: Stack) -> None:
+def test_after_three_scrapes_every_panel_shows_something(stack: Stack) -> None:
     silent = silent_panels(stack)
-    end = time.monotonic() + 60
+    end = time.monotonic() + THREE_SCRAPES
     while silent and time.monotonic() < end:
         time.sleep(2)
         silent = silent_panels(stack)
@@ -114,7 +116,7 @@ def test_started_again_it_does_not_write_the_past_again(stack: Stack, service: s
     written = blocks_in(stack)
 
     assert stack.again(service) == 0
-    assert len(written) > 90
+    assert len(written) > 9
     assert blocks_in(stack) == written
 
 

@@ -188,7 +188,7 @@ def test_killed_at_any_time_it_goes_on_and_writes_the_same(
     served: tuple[SimulatedPBX, Path],
 ) -> None:
     pbx, directory = served
-    flags = ("--text", "--step", "5m", "--end", str(int(time.time() - 4 * HOUR)))
+    flags = ("--text", "--step", "3m", "--end", str(int(time.time() - 4 * HOUR)))
     with Command(directory, *flags) as undisturbed:
         assert undisturbed.ended() == 0, undisturbed.output
     whole = {path.name: path.read_bytes() for path in (directory / "out").iterdir()}
