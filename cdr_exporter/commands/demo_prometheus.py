@@ -25,6 +25,7 @@ from ..clock import SystemClock
 from ..errors import ExporterError
 from ..history.folder import FolderError
 from ..history.grid import LONG_BLOCK_SECONDS
+from ..programs import ProgramError
 from ..settings import Settings
 from ..store import read_publication
 from .exporter import histogram_bounds
@@ -36,8 +37,9 @@ DAYS = 8
 STEP_SECONDS = 300
 """The longest distance between samples at which every query still finds one."""
 
-FREE_MEGABYTES = 250
-"""What it takes at most while the past is written."""
+FREE_MEGABYTES = 700
+"""What it takes at most while the past is written; promtool reserves 512 for a block, for a moment.
+"""
 
 BLOCK_SECONDS = LONG_BLOCK_SECONDS
 """One call of promtool makes one block, and costs a quarter of a second beside its samples."""
@@ -128,7 +130,7 @@ def prepare(it: Scraped) -> None:
         for name, text in files.items():
             (it.directory / name).write_bytes(text)
     except OSError as error:
-        raise _no_room(error.strerror or "input/output error") from None
+        raise _no_room((error.strerror or "input/output error").lower()) from None
 
 
 def write_past(it: Scraped, stop: threading.Event, noted: Callable[[str], None]) -> None:
@@ -149,9 +151,9 @@ def write_past(it: Scraped, stop: threading.Event, noted: Callable[[str], None])
     _wait_until_shown(it.settings, stop)
     try:
         history.write_past(asked, it.settings, histogram_bounds(it.settings), machine)
-    except FolderError as error:
+    except (FolderError, ProgramError) as error:
         if not stop.is_set():
-            raise _no_room(error.problem) from None
+            raise _no_room(getattr(error, "problem", str(error))) from None
     except ExporterError:
         if not stop.is_set():
             raise
@@ -189,7 +191,7 @@ def _wait_until_shown(settings: Settings, stop: threading.Event) -> None:
 
 def _no_room(problem: str) -> ExporterError:
     return ExporterError(
-        f"the past for Prometheus cannot be written: {problem.lower()}; set TMPDIR to a directory "
+        f"the past for Prometheus cannot be written: {problem}; set TMPDIR to a directory "
         f"that can be written, with some {FREE_MEGABYTES} MB free"
     )
 

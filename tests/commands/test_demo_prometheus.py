@@ -109,7 +109,7 @@ def test_a_directory_that_cannot_be_written_to_is_one_line(tmp_path: Path) -> No
         made(tmp_path / "file" / "it")
     assert str(failed.value) == (
         "the past for Prometheus cannot be written: not a directory; set TMPDIR to a directory "
-        "that can be written, with some 250 MB free"
+        "that can be written, with some 700 MB free"
     )
 
 

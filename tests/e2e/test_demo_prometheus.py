@@ -183,6 +183,19 @@ def test_its_pages_are_open_while_the_past_is_written(tmp_path: Path, programs: 
     assert not any("/graph" in line for line in demo.output)
 
 
+def test_a_disk_on_which_promtool_finds_no_room_is_one_line(tmp_path: Path, programs: str) -> None:
+    promtool = tmp_path / "bin" / "promtool"
+    promtool.write_text("#!/bin/sh\necho 'preallocate: no space left' >&2\nexit 1\n")
+    with Demo(tmp_path / "tmp", days=1, step=3_600, path=programs) as demo:
+        code = demo.ended()
+
+    assert (code, demo.left) == (1, [])
+    assert demo.output[-1] == (
+        f"cdr-exporter: the past for Prometheus cannot be written: {promtool}: preallocate: "
+        "no space left; set TMPDIR to a directory that can be written, with some 700 MB free"
+    )
+
+
 def test_a_prometheus_that_ends_by_itself_is_one_line_and_the_end(
     tmp_path: Path, programs: str
 ) -> None:
