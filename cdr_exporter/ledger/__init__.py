@@ -96,8 +96,17 @@ Where newer firmware shows new rows only in its new table (`from=new`), that lis
 time, as `NEW_BY_TIME`, once the list without `from` was read to its end.
 
 Rows of an impossible time (before 2000, or more than a day ahead of us) may stand on top for years.
-While a first page shows no others, what may be new below them is unread in each poll anew, from the
-newest key that is possible (`newest_possible`) to a little ahead of us.
+Up to nine are outliers like others: where the newest row is ahead of us, new rows are looked for as
+far down as by id. However many there are, what may be new below them is unread in each poll anew,
+from the newest key that is possible (`newest_possible`) to the end of the first page, or to a
+little ahead of us where that shows impossible times only.
+
+Not promised by time is at which poll new rows count that do not fit the first page, in three cases:
+where half a first page or more are ahead of the others at one time by less than a day, as a PBX's
+clock may be; where the PBX's clock is ahead of us, and so many impossible rows stand on top that
+they fill the first page; and where malformed rows fill it. Then they count with the next read of
+the window at the latest. Where all times are impossible, as by a clock that is days ahead, the
+window grows from the start on, until `REMEMBERED_BY_TIME` bounds it.
 
 With `start: now`, the rows that are there already have to be remembered before others can be
 recognised as new: those of all of `longest_call`, which takes many requests. While that goes on, a

@@ -16,7 +16,7 @@ from .order import BY_ID, NEW_BY_TIME, Order
 from .page import FIRST_PAGE_ROWS, Page
 from .ranges import Range, count_keys, intersect, merge, rows_in, subtract
 from .recheck_ranges import RecheckRange
-from .watermark import Watermark, is_in_future
+from .watermark import Watermark, is_in_future, is_possible
 
 REMEMBERED_BY_ID = 2_000
 """How many identities are kept by id. Among that many newest rows, late rows and ids that were used
@@ -97,8 +97,9 @@ class Ledger:
 
     *new_rows_above* is the key down to which each poll looks for new rows: half a first page below
     the newest, as `Page.new_rows_above` says of the first page that was read last. By time it is
-    the newest key, and *newest_possible* is the newest that is no impossible time, 0 where none is
-    known: where a first page shows impossible times only, new rows are looked for down to there.
+    the newest key, unless that is ahead of us. *newest_possible* is the newest that is no
+    impossible time, 0 where none is known: where a first page does not reach down to it, new rows
+    are looked for down to there, too.
 
     *first_read* says what a first read of the table is for while it goes on: `all` counts every
     row, as a baseline; `ALL_OF_BOTH` likewise, and goes on until the new table, which only
@@ -296,18 +297,17 @@ class Ledger:
         """Return the unread ranges, with the one between the *anchor* and the top of *page*."""
         if self.is_empty and page.highest:
             return ((self.remembered_from, page.highest),)
-        # Below `remembered_from` nothing new can be told from what was processed.
-        least = 0 if self.order.by_time else self.remembered_from - 1
+        # Below `remembered_from` nothing new can be told from what was processed. By time, a row
+        # that was counted by id long ago may be the anchor; all below was read since.
+        by_time = self.order.by_time
+        least = min(self.remembered_from, self.newest_key) if by_time else self.remembered_from - 1
         new_rows_above = max(self.new_rows_above, least)
-        anchor = new_rows_above if anchor is None else min(anchor, new_rows_above)
-        if self.order.by_time:
-            # A row that was counted by id long ago may be the anchor; all below was read since.
-            anchor = max(anchor, min(self.remembered_from, self.new_rows_above))
+        anchor = new_rows_above if anchor is None else max(least, min(anchor, new_rows_above))
         if page.lowest <= anchor:
             return self._unread_below_impossible(page, now)
         # By time, the second of the anchor may have more rows than were read. The keys of the page
         # itself are included, too: they are taken out again as its evidence.
-        lowest = anchor if self.order.by_time else anchor + 1
+        lowest = anchor if by_time else anchor + 1
         unread = merge([*self._unread_below_impossible(page, now), (lowest, page.highest)])
         # Between the two newest, all processed rows are remembered, so reading them again is safe.
         if len(unread) > MAX_UNREAD_RANGES and unread[1][0] >= self.remembered_from:
@@ -317,12 +317,15 @@ class Ledger:
     def _unread_below_impossible(self, page: Page, now: float) -> tuple[Range, ...]:
         """Return the unread ranges; with what may be new below a first page of impossible times.
 
-        By time, such rows stand on top for years.
+        By time, such rows stand on top for years. Where so many do that `new_rows_above` is one of
+        them, new rows are looked for down to the newest key that is possible.
         """
         hides = self.order.by_time and page.is_first and not page.is_last
-        if not hides or page.newest_possible(now) or not self.newest_possible:
+        shows_newest = page.highest and page.lowest <= self.newest_possible
+        if not hides or shows_newest or not self.newest_possible:
             return self.unread
-        highest = max(self.newest_possible, int(now)) + _AHEAD_OF_US
+        ahead_of_us = max(self.newest_possible, int(now)) + _AHEAD_OF_US
+        highest = page.lowest if is_possible(page.lowest, now) else ahead_of_us
         return merge([*self.unread, (self.newest_possible, highest)])
 
     def _candidates(self, rows: Sequence[Record], unread: tuple[Range, ...]) -> Sequence[Record]:
@@ -399,13 +402,12 @@ class Ledger:
         highest = page.highest if page.size else 0
         # Above a first page there is nothing: after a restored backup the newest key goes down.
         newest_key = highest if page.is_first and highest else max(self.newest_key, highest)
-        new_rows_above = page.new_rows_above if page.is_first and highest else self.new_rows_above
         rejects = self._rejects(rejected)
         identities = self._identities(new_rows, rejected)
         after = replace(
             self,
             newest_key=newest_key,
-            new_rows_above=newest_key if self.order.by_time else new_rows_above,
+            new_rows_above=self._new_rows_above(page, now),
             newest_possible=self._newest_possible(page, now),
             remembered={**self.remembered, **identities} if identities else self.remembered,
             unread=still_unread,
@@ -419,6 +421,13 @@ class Ledger:
             or (page.highest if self.first_read == "now" else 0),
         )
         return after._pruned()
+
+    def _new_rows_above(self, page: Page, now: float) -> int:
+        if not page.is_first or not page.highest:
+            return self.new_rows_above
+        # By time, a row that is not ahead of us cannot be far above those that are written now.
+        is_newest = self.order.by_time and page.highest <= now
+        return page.highest if is_newest else page.new_rows_above
 
     def _newest_possible(self, page: Page, now: float) -> int:
         newest = page.newest_possible(now) if self.order.by_time else 0

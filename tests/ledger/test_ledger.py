@@ -542,7 +542,7 @@ def test_what_was_counted_by_id_is_not_counted_by_time(pbx: FakePBX) -> None:
 
 def test_by_time_the_second_of_the_anchor_is_read_again() -> None:
     pbx = FakePBX()
-    calls_by_time(pbx, *range(START, START + 10))
+    calls_by_time(pbx, *range(START, START + 19))
     ledger = judged(
         start_by_time(None, (), NOW, LIMITS, "all", None), read(pbx, order=BY_TIME)
     ).ledger

@@ -354,6 +354,36 @@ THE_ORDER_CHANGES = (
         ),
     ),
     Mutant(
+        "by time, one row that is ahead hides a burst of others",
+        _LEDGER,
+        "is_newest = self.order.by_time and page.highest <= now",
+        "is_newest = self.order.by_time",
+        _in(
+            "tests/poller/test_outliers.py",
+            "test_by_time_a_burst_below_rows_that_are_ahead_is_counted_in_one_poll",
+        ),
+    ),
+    Mutant(
+        "by time, a first page with one possible time hides the others below it",
+        _LEDGER,
+        "page.highest and page.lowest <= self.newest_possible",
+        "page.newest_possible(now)",
+        _in(
+            "tests/poller/test_outliers.py",
+            "test_by_time_a_burst_below_many_rows_of_an_impossible_time_is_counted_in_one_poll",
+        ),
+    ),
+    Mutant(
+        "by time, rows count again that are older than what is remembered",
+        _LEDGER,
+        "least = min(self.remembered_from, self.newest_key) if by_time else",
+        "least = 0 if by_time else",
+        _in(
+            "tests/poller/test_outliers.py",
+            "test_by_time_a_few_calls_in_three_hours_are_counted_once_each",
+        ),
+    ),
+    Mutant(
         "a read that cuts the ranges to be rechecked is committed",
         _LEDGER,
         "return ranges[0] == ranges[1] and self == replace(other, recheck=self.recheck)",

@@ -27,7 +27,7 @@ from cdr_exporter.poller.poller import Poller
 from cdr_exporter.settings import PBX, SecretSource
 from cdr_exporter.tail.page_reader import PageReader
 
-from ..support.fake_pbx import Backup, FakePBX
+from ..support.fake_pbx import FIRMWARES, OLD, Backup, FakePBX
 from ..support.memory_store import MemoryStore
 from ..support.rows import BOUNDS, record
 
@@ -36,7 +36,8 @@ FIRST_ID = 1_000
 
 LATE_WINDOW = 600.0
 POLLS_PER_STEP = 2
-MAX_EXAMPLES = int(__import__("os").environ.get("EXAMPLES", "40"))
+SECONDS_PER_ROW = 0.2
+"""How long after another a call ends, where they begin in the order in which they end."""
 
 ABSURD = "absurd"
 """What the name of an absurd row begins with; that of a malformed one goes on with its reason."""
@@ -58,16 +59,27 @@ STARTS: dict[str, Callable[[FakePBX], int]] = {
     "now": lambda pbx: int(pbx.clock.wall) - 30,
     "no-time": lambda pbx: 0,
     "1970": lambda pbx: 86_400,
+    "just-over-a-day-ahead": lambda pbx: int(pbx.clock.wall) + 86_400 + 20,
+    "two-days-ahead": lambda pbx: int(pbx.clock.wall) + 2 * 86_400,
     "2036": lambda pbx: 2_085_978_496,
+    "9999": lambda pbx: 253_402_300_799,
     "the-latest": lambda pbx: LATEST,
 }
-PAST = ("now", "no-time", "1970")
+POSSIBLE: dict[str, Callable[[FakePBX], int]] = {
+    "hours-ahead": lambda pbx: int(pbx.clock.wall) + 5 * 3600,
+    "almost-a-day-ahead": lambda pbx: int(pbx.clock.wall) + 86_400 - 20,
+}
+"""Starts that a wrong clock may show for a whole PBX. So after a break of the lineage, what ended
+before them may be left out."""
+
+IMPOSSIBLE = ("two-days-ahead", "2036", "9999", "the-latest")
 
 
 class AbsurdRow(NamedTuple):
     """A row to be inserted before a step, and deleted before a later one if *goes*.
 
-    *row_id* and *start* are of `IDS` and `STARTS`; a *malformed* one is rejected by the decoder.
+    *row_id* and *start* are of `IDS` and of `STARTS` or `POSSIBLE`; a *malformed* one is rejected
+    by the decoder.
     """
 
     row_id: str
@@ -92,11 +104,21 @@ def reject_malformed(query: CDRQuery, answer: CDRAnswer) -> CDRAnswer:
 class Days:
     """A PBX, and an exporter that polls it after each step; what it counted, by a row's name."""
 
-    def __init__(self, start: str, *, tells_total: bool, with_ids: bool) -> None:
+    def __init__(
+        self,
+        start: str,
+        *,
+        tells_total: bool,
+        with_ids: bool,
+        in_order: bool = False,
+        firmware: str = OLD,
+    ) -> None:
         self.pbx = FakePBX(tells_total=tells_total)
+        self.pbx.firmware = firmware
         self.pbx.next_id = FIRST_ID
         self.pbx.edit_answer = reject_malformed
         self.with_ids = with_ids
+        self.in_order = in_order
         self.store = MemoryStore()
         self.settings = PBX(
             name="hq",
@@ -138,7 +160,7 @@ class Days:
 
     def row(self) -> dict[str, Any]:
         self.serial += 1
-        duration = 7 * self.serial % 90
+        duration = 30 if self.in_order else 7 * self.serial % 90
         return {
             "record_file": f"row-{self.serial}",
             "uid": f"call-{self.serial}",
@@ -153,6 +175,7 @@ class Days:
 
     def calls_end(self, times: int) -> None:
         for _ in range(times):
+            self.pbx.clock.pass_(SECONDS_PER_ROW if self.in_order else 0)
             self.skip_given_ids()
             (self.pbx.call if self.with_ids else self.pbx.call_without_id)(**self.row())
 
@@ -223,7 +246,7 @@ class Days:
             row_id,
             uid=f"{ABSURD}-{number}",
             record_file=f"{kind}-{number}",
-            started_at=STARTS[absurd.start](self.pbx),
+            started_at=(STARTS | POSSIBLE)[absurd.start](self.pbx),
         )
 
     def take_out(self, number: int) -> None:
@@ -242,7 +265,7 @@ class Days:
     def live_through(
         self, steps: Sequence[Step], absurd: Sequence[AbsurdRow] = ()
     ) -> Iterable[set[str]]:
-        """Yield what is counted of the ordinary rows after each step."""
+        """Yield what is counted of the ordinary rows after each poll."""
         for at, step in enumerate(steps):
             for number, row in enumerate(absurd, start=1):
                 if row.comes == at:
@@ -252,7 +275,7 @@ class Days:
             getattr(self, step.what)(step.times)
             for _ in range(POLLS_PER_STEP):
                 self.pbx.clock.pass_(min(self.poller.poll(), 30.0))
-            yield self.others_counted()
+                yield self.others_counted()
 
 
 class Step(NamedTuple):
@@ -279,6 +302,9 @@ STEPS = (
     "it_is_reset",
 )
 
+MAY_BREAK = ("it_is_reset", "the_backup_is_put_back", "some_are_deleted")
+"""Those of `STEPS` after which the table may be another one: a break of the lineage."""
+
 
 def steps() -> st.SearchStrategy[list[Step]]:
     times = st.sampled_from([0, 1, 2, 5, 9, 10, 11, 19, 20, 21, 40, 100, 300])
@@ -299,21 +325,24 @@ def absurd_rows(
 
 
 def assert_others_are_counted_as_without(
-    steps: Sequence[Step], absurd: Sequence[AbsurdRow], start: str, **kind: bool
+    steps: Sequence[Step], absurd: Sequence[AbsurdRow], start: str, **kind: Any
 ) -> None:
     first = Step("calls_end", max(1, steps[0].times))
     days = [first, *steps, *[Step("calls_end", 3)] * 2, *[Step("time_passes", 120)] * 3]
     one, other = Days(start, **kind), Days(start, **kind)
     pages = zip(one.live_through(days), other.live_through(days, absurd), strict=True)
     for number, (without, beside) in enumerate(pages):
-        at_end = number == len(days) - 1
+        at_end = number == POLLS_PER_STEP * len(days) - 1
         # How soon a late row is found depends on whether a first page still shows its place. So it
-        # is with every row by time.
+        # is with every row by time, unless they begin in the order in which they end: then it may
+        # be deleted before.
         there = {row.record_file for row in other.pbx.rows.values()}
         ignored = one.late - (there - one.too_late if at_end else set())
-        if one.with_ids or at_end:
+        at_once = one.with_ids or one.in_order
+        if at_once or at_end:
+            ignored |= set() if at_once else (without | beside) - there
             missing = sorted(without - beside - ignored)
-            more = sorted(beside - without - one.late)
+            more = sorted(beside - without - one.late - (set() if at_once else ignored))
             assert (number, missing, more) == (number, [], [])
     assert max(other.counted.values(), default=1) == 1
 
@@ -352,11 +381,67 @@ def test_nine_rows_above_the_others_change_nothing_of_how_these_are_counted(
 
 @pytest.mark.fault("D12")
 @pytest.mark.slow
-@given(steps(), absurd_rows(["none", "the-next"], PAST), STARTS_OF_COUNTING, st.booleans())
-@settings(max_examples=20)
+@given(steps(), absurd_rows(["none", "the-next"]), STARTS_OF_COUNTING, st.booleans())
+@settings(max_examples=40)
 def test_by_time_one_absurd_row_loses_and_doubles_no_other(
     steps: list[Step], absurd: AbsurdRow, start: str, tells_total: bool
 ) -> None:
     assert_others_are_counted_as_without(
         steps, [absurd], start, tells_total=tells_total, with_ids=False
+    )
+
+
+@pytest.mark.fault("D12")
+@pytest.mark.slow
+@given(
+    steps(),
+    absurd_rows(["none"], [*STARTS, *POSSIBLE]),
+    STARTS_OF_COUNTING,
+    st.booleans(),
+    st.sampled_from(FIRMWARES),
+)
+@settings(max_examples=40)
+def test_by_time_one_absurd_row_delays_no_other(
+    steps: list[Step], absurd: AbsurdRow, start: str, tells_total: bool, firmware: str
+) -> None:
+    if absurd.start in POSSIBLE:  # which a break would go by
+        steps = [step for step in steps if step.what not in MAY_BREAK] or [Step("calls_end", 1)]
+    assert_others_are_counted_as_without(
+        steps,
+        [absurd],
+        start,
+        tells_total=tells_total,
+        with_ids=False,
+        in_order=True,
+        firmware=firmware,
+    )
+
+
+@pytest.mark.fault("D12")
+@pytest.mark.slow
+@given(
+    steps(),
+    absurd_rows(["none"], IMPOSSIBLE),
+    st.integers(2, 45),
+    STARTS_OF_COUNTING,
+    st.booleans(),
+    st.sampled_from(FIRMWARES),
+)
+@settings(max_examples=40)
+def test_by_time_rows_of_an_impossible_time_on_top_delay_no_other(
+    steps: list[Step],
+    absurd: AbsurdRow,
+    times: int,
+    start: str,
+    tells_total: bool,
+    firmware: str,
+) -> None:
+    assert_others_are_counted_as_without(
+        steps,
+        [absurd._replace(malformed=False)] * times,
+        start,
+        tells_total=tells_total,
+        with_ids=False,
+        in_order=True,
+        firmware=firmware,
     )

@@ -15,6 +15,7 @@ from ..support.poller_harness import MakeHarness, PollerHarness
 
 LATE_WINDOW = 900
 FAR = 1_000_000
+HOUR, YEAR = 3_600, 365 * 86_400
 
 
 def reject_outliers(pbx: FakePBX) -> None:
@@ -259,3 +260,77 @@ def test_rows_below_the_only_row_there_was_are_counted(
         it.poll()
 
     assert it.counted == 160
+
+
+# --- by time -------------------------------------------------------------------------------------
+
+
+def end_without_id(pbx: FakePBX, calls: int, ahead: int = 0) -> None:
+    """Let *calls* calls of half a minute end, one every 200 ms; the PBX's clock is so far ahead."""
+    for _ in range(calls):
+        pbx.clock.pass_(0.2)
+        pbx.call_without_id(started_at=int(pbx.clock.wall) - 30 + ahead, duration=30)
+
+
+def beside_outliers(
+    make_harness: MakeHarness, pbx: FakePBX, outliers: int, ahead: int
+) -> PollerHarness:
+    """Return an exporter of a PBX with so many rows that far ahead, in seconds."""
+    end_without_id(pbx, 50)
+    it = make_harness(pbx, start="all")
+    it.poll(2)
+    pbx.call_without_id(outliers, started_at=int(pbx.clock.wall) + ahead)
+    return it
+
+
+def poll_without_calls(it: PollerHarness) -> None:
+    for _ in range(7):
+        it.poll()
+        it.clock.pass_(30)
+
+
+@pytest.mark.fault("D12")
+@pytest.mark.parametrize("tells_total", [True, False], ids=["total-told", "no-total"])
+@pytest.mark.parametrize("ahead", [5 * HOUR, 24 * HOUR + 20, 10 * YEAR], ids=str)
+@pytest.mark.parametrize("outliers", [1, HALF_A_FIRST_PAGE - 1])
+def test_by_time_a_burst_below_rows_that_are_ahead_is_counted_in_one_poll(
+    make_harness: MakeHarness, outliers: int, ahead: int, tells_total: bool
+) -> None:
+    pbx = FakePBX(tells_total=tells_total)
+    it = beside_outliers(make_harness, pbx, outliers, ahead)
+    for _ in range(4):
+        poll_without_calls(it)
+        end_without_id(pbx, 300)
+        it.poll()
+        assert it.counted == len(pbx.rows)
+
+
+@pytest.mark.fault("D12")
+@pytest.mark.parametrize("tells_total", [True, False], ids=["total-told", "no-total"])
+@pytest.mark.parametrize("outliers", [HALF_A_FIRST_PAGE, FIRST_PAGE_ROWS - 1, 45])
+def test_by_time_a_burst_below_many_rows_of_an_impossible_time_is_counted_in_one_poll(
+    make_harness: MakeHarness, outliers: int, tells_total: bool
+) -> None:
+    pbx = FakePBX(tells_total=tells_total)
+    it = beside_outliers(make_harness, pbx, outliers, 10 * YEAR)
+    for _ in range(4):
+        poll_without_calls(it)
+        end_without_id(pbx, 300)
+        it.poll()
+        assert it.counted == len(pbx.rows)
+
+
+@pytest.mark.fault("D12")
+def test_by_time_a_few_calls_in_three_hours_are_counted_once_each(
+    make_harness: MakeHarness, pbx: FakePBX
+) -> None:
+    # The clock is ahead of us, and the tenth newest row began before all that are remembered.
+    it = make_harness(pbx, start="all")
+    for _ in range(30):
+        pbx.clock.pass_(HOUR)
+        end_without_id(pbx, 1, ahead=5 * HOUR)
+        it.poll(2)
+    end_without_id(pbx, 40, ahead=5 * HOUR)
+    it.poll(2)
+
+    assert it.counted == len(pbx.rows)
