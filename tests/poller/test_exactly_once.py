@@ -61,7 +61,7 @@ def reject_some(query: CDRQuery, answer: CDRAnswer) -> CDRAnswer:
     return replace(answer, rows=good, rejected=rejected)
 
 
-MOST_TOO_LARGE = 6
+MOST_TOO_LARGE = 3
 """So many rows, next to each other at the top, are read around."""
 
 
