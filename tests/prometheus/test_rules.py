@@ -54,7 +54,10 @@ DASHBOARDS = {
 """The uids that an alert may link to."""
 
 
-LEVELS = ("pbx", "disposition", "outcome", "call_type", "trunk", "did", "queue", "destination")
+LEVELS = (
+    *("pbx", "disposition", "outcome", "call_type", "trunk", "did", "queue", "destination"),
+    "window",
+)
 
 
 def level(name: str) -> set[str]:
@@ -256,9 +259,15 @@ def test_alerts_about_the_exporter_use_nothing_that_is_hidden_while_a_pbx_is_sil
     assert all(metric in ALWAYS_THERE or "cdr_exporter_" in metric for metric in used)
 
 
+def read_by(rule: Rule) -> set[str]:
+    """Return the metrics that *rule* reads, itself or by what is recorded."""
+    metrics = set(metrics_in(rule["expr"]))
+    return metrics.union(*(read_by(RECORDED[each]) for each in metrics & RECORDED.keys()))
+
+
 @every(THRESHOLDS)
 def test_a_threshold_is_one_number_for_every_pbx_and_some_alert_reads_it(name: str) -> None:
-    readers = [each for each, rule in ALERTS.items() if name in metrics_in(rule["expr"])]
+    readers = [each for each, rule in ALERTS.items() if name in read_by(rule)]
     above, _, _ = (FOLDER / "rules/cdr-thresholds.yml").read_text().partition(f"- record: {name}\n")
 
     assert re.fullmatch(r"-?\d+(\.\d+)? \+ 0 \* cdr_up", THRESHOLDS[name]["expr"])
@@ -297,6 +306,7 @@ VALUES = {
     "le": ("5.0", "20.0", "+Inf"),
     "reason": BLOCKED_REASONS,
     "destination": (OTHER_NUMBER,),
+    "window": ("15m", "1h", "4h", "8h"),
 }
 """What rules may ask for by name. Of the bounds, those that no setting takes away."""
 
