@@ -27,6 +27,7 @@ from cdr_exporter.metrics.catalogue import ALL_DISPOSITIONS, FAMILIES
 
 from ..support import alert_scenarios
 from ..support.each import for_each
+from ..support.processes import Alertmanager
 from ..support.programs import require
 from ..support.prometheus_rules import (
     ALERTS,
@@ -116,6 +117,15 @@ def test_the_example_of_alertmanager_is_valid() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.e2e
+def test_alertmanager_starts_with_its_example_and_without_a_warning(tmp_path: Path) -> None:
+    with Alertmanager(tmp_path, (FOLDER / "alertmanager.yml").read_text()) as alertmanager:
+        alertmanager.stop()
+
+    assert any("Completed loading of configuration file" in line for line in alertmanager.output)
+    assert [line for line in alertmanager.output if re.search("level=(warn|error)", line)] == []
 
 
 def test_alertmanager_knows_the_labels_and_names_of_the_alerts() -> None:
