@@ -17,7 +17,7 @@ import pytest
 
 from ..support import alert_scenarios
 from ..support.programs import require
-from ..support.prometheus_rules import ALERTS, alerts_of
+from ..support.prometheus_rules import ALERTS, RULES, alerts_of
 
 ABOUT = ("telephony", "fraud", "quiet")
 
@@ -65,3 +65,15 @@ def test_nothing_is_compared_with_what_prometheus_has_forgotten_by_default(name:
 
     assert hours
     assert max(hours) + 3 <= 15 * 24, "an hour was counted, and two of them are looked at"
+
+
+def test_an_attack_on_a_destination_does_not_become_what_is_usual_within_a_day() -> None:
+    past = [
+        rule["expr"]
+        for rule in RULES
+        if rule.get("record", "").startswith("pbx_destination:") and "_past:" in rule["record"]
+    ]
+
+    assert len(past) == 2
+    for expression in past:
+        assert re.search(r"\[1w:1h\] offset 1d\)$", expression.strip()), expression
