@@ -8,8 +8,8 @@ What it takes beside JSON:
 - in a string any byte but the closing quote: raw control bytes, bytes that are not UTF-8, escapes
   that JSON does not know;
 - where a value should stand any word (`NaN`, `undefined`, `007`), or nothing;
-- with *guess*, a quote or a lone backslash within a string: a string ends at the first quote after
-  which the object or list goes on as it should.
+- with *guess*, quotes, 1,000 at most, or a lone backslash within a string: a string ends at the
+  first quote after which the object or list goes on as it should.
 
 Everything else that is not JSON raises `NotJSON`.
 """
@@ -23,9 +23,10 @@ from typing import NamedTuple
 from .record import GarbledAnswer
 
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
-_GUESSED_STRING = (
-    rb'"[^"]*+(?:"(?!\s*+(?::|[}\]]\s*+(?:[,}\]]|\Z)|,\s*+"[a-z_0-9]{1,32}"\s*+:))[^"]*+)*+"'
-)
+_INNER_QUOTE = rb'"(?!\s*+(?::|[}\]]\s*+(?:[,}\]]|\Z)|,\s*+"[a-z_0-9]{1,32}"\s*+:))[^"]*+'
+# Atomic and counted: Python before 3.11.5 matches a possessive repetition with an assertion in it
+# wrongly, and an atomic one keeps each round in memory.
+_GUESSED_STRING = rb'"[^"]*+(?>(?:%b){0,1000})"' % _INNER_QUOTE
 _BLANKS = rb"[ \t\r\n]*+"
 _PLAIN = rb'[^"\[\]{}]*+'
 _BYTE_ORDER_MARKS = re.compile(rb"(?:\xef\xbb\xbf)*+")
@@ -48,7 +49,9 @@ class _Patterns(NamedTuple):
     """What a value, and what the name of a member, look like.
 
     *value* is all of it, or the first bracket where it holds other objects or lists; *bracket* is
-    all up to and with the next bracket of such a value.
+    all up to and with the next bracket of such a value, or the next string or leaf in it.
+
+    No alternative stands in a possessive repetition, for the same reason as above.
     """
 
     value: re.Pattern[bytes]
@@ -65,7 +68,7 @@ def _patterns(string: bytes) -> _Patterns:
             rb'%b(%b|%b|[\[{]|[^" \t\r\n,:\[\]{}]*+)%b' % (_BLANKS, string, leaf, _BLANKS), re.S
         ),
         re.compile(rb"%b(%b)%b:" % (_BLANKS, string, _BLANKS), re.S),
-        re.compile(rb'%b(?:(?:%b|%b)%b)*+([\[\]{}"]|\Z)' % (_PLAIN, string, leaf, _PLAIN), re.S),
+        re.compile(rb'%b(?:%b|%b|([\[\]{}"]|\Z))' % (_PLAIN, string, leaf), re.S),
     )
 
 
@@ -138,6 +141,8 @@ class Scanner:
         open_brackets = bytearray(_CLOSING[self._text[at : at + 1]])
         for found in self._patterns.bracket.finditer(self._text, at + 1):
             bracket = found[1]
+            if bracket is None:  # a string, or what holds no brackets
+                continue
             if bracket in _CLOSING:
                 open_brackets += _CLOSING[bracket]
             elif not bracket or open_brackets.pop() != bracket[0]:
