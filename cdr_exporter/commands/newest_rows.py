@@ -10,12 +10,11 @@ rows as an idle poll reads.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import NamedTuple
 
-from ..cdr.contract import NEW, CDRQuery
+from ..cdr.contract import CDRQuery
 from ..errors import TryAgain
-from ..ledger.order import BY_ID, BY_TIME
+from ..ledger.order import BY_ID, BY_TIME, NEW_BY_TIME
 from ..ledger.page import FIRST_PAGE_ROWS, Page, query
 from ..tail.page_reader import PageReader
 from ..tail.tail import START_PAGE_ROWS
@@ -35,14 +34,13 @@ class NewestRows(NamedTuple):
 
 def read_newest_rows(reader: PageReader) -> NewestRows:
     """Read the newest rows. Raises `PBXError` where the PBX gives no usable answer."""
-    newest = _look(reader, _of_new_table(query(1, FIRST_PAGE_ROWS, BY_TIME)))
+    newest = _look(reader, query(1, FIRST_PAGE_ROWS, NEW_BY_TIME))
     if newest is None or not _has_rows_without_id(newest):
         return NewestRows(reader.read(query(1, START_PAGE_ROWS, BY_ID)))
-    whole = query(1, START_PAGE_ROWS, BY_TIME)
     listed = reader.read(query(1, FIRST_PAGE_ROWS, BY_TIME))
     if _have_rows_in_common(newest, listed):
-        return NewestRows(reader.read(whole))
-    return NewestRows(reader.read(_of_new_table(whole)), listed)
+        return NewestRows(reader.read(query(1, START_PAGE_ROWS, BY_TIME)))
+    return NewestRows(reader.read(query(1, START_PAGE_ROWS, NEW_BY_TIME)), listed)
 
 
 def _look(reader: PageReader, wanted: CDRQuery) -> Page | None:
@@ -53,10 +51,6 @@ def _look(reader: PageReader, wanted: CDRQuery) -> Page | None:
         if error.reason not in ("api", "garbled"):
             raise
         return None
-
-
-def _of_new_table(wanted: CDRQuery) -> CDRQuery:
-    return replace(wanted, from_=NEW)
 
 
 def _has_rows_without_id(page: Page) -> bool:

@@ -24,8 +24,8 @@ from ..errors import ExporterError, TryAgain
 from ..ingest.call_assembly import call_rules_of
 from ..ingest.pbx_state import PBXState
 from ..ledger import PageVerdict
-from ..ledger.order import BY_TIME
-from ..ledger.page import FIRST_PAGE_ROWS, Page
+from ..ledger.order import BY_TIME, NEW_BY_TIME
+from ..ledger.page import FIRST_PAGE_ROWS, Page, query
 from ..metrics.row_metrics import group_by_labels
 from ..metrics.self_metrics import SelfMetrics
 from ..metrics.totals import Bounds, Totals
@@ -92,10 +92,10 @@ def _newest_of_new_table(source: Source) -> list[int]:
 
     Older firmware ignores the question, and answers with rows that have an id.
     """
-    query = CDRQuery(1, FIRST_PAGE_ROWS, BY_TIME.sort_by, "desc", NEW)
+    newest = query(1, FIRST_PAGE_ROWS, NEW_BY_TIME)
     reader = _reader_of(source, SelfMetrics(source.bounds))
     try:
-        page = _with_retries(source, lambda: reader.read(query))
+        page = _with_retries(source, lambda: reader.read(newest))
     except TryAgain as error:
         if error.reason != "garbled":
             raise

@@ -19,7 +19,6 @@ What happens when the file is not as expected:
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import threading
@@ -35,6 +34,7 @@ from ..errors import TryAgain
 from ..secret import Secret
 from .connection import Cancelled
 from .token_rules import TokenState, clamp_to_now
+from .turn import try_lock
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ class TokenFile:
             lambda: _open(self._path.with_name(f"{self._path.name}.lock"))
         )
         try:
-            while not _try_lock(descriptor):
+            while not try_lock(descriptor):
                 if cancelled.wait(_LOCK_POLL_SECONDS):
                     raise Cancelled("stopped", reason="connect")
                 if monotonic() >= ends_at:
@@ -144,14 +144,6 @@ class TokenFile:
 
 def _open(path: Path, flags: int = 0) -> int:
     return os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC | flags, _OWNER_ONLY)
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _with_state_error(operation: Callable[[], _T]) -> _T:

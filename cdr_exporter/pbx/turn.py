@@ -37,7 +37,7 @@ def turn(
         return
     try:
         ends_at = monotonic() + timeout_seconds
-        while not _try_lock(descriptor) and monotonic() < ends_at:
+        while not try_lock(descriptor) and monotonic() < ends_at:
             if cancelled.wait(_LOOK_AGAIN_SECONDS):
                 break
         yield
@@ -45,7 +45,8 @@ def turn(
         os.close(descriptor)
 
 
-def _try_lock(descriptor: int) -> bool:
+def try_lock(descriptor: int) -> bool:
+    """Lock the open file *descriptor*, unless another process has it locked; say whether."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

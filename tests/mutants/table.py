@@ -1184,7 +1184,7 @@ THE_PAST_IS_WHAT_WAS_SHOWN = (
     Mutant(
         "two processes ask a PBX at once",
         "cdr_exporter/pbx/turn.py",
-        "while not _try_lock(descriptor) and",
+        "while not try_lock(descriptor) and",
         "while False and",
         _in(
             "tests/pbx/test_turn.py",
