@@ -15,6 +15,7 @@ from cdr_exporter.ledger.order import BY_ID, BY_TIME
 
 from ..support.fake_pbx import FakePBX
 from ..support.poller_harness import MakeHarness, PollerHarness, shorten_pages
+from ..support.without_ids import end, order_of, poll
 
 
 @pytest.fixture(params=["first", "last", "left_out"])
@@ -22,25 +23,6 @@ def pbx(request: pytest.FixtureRequest) -> FakePBX:
     pbx = FakePBX()
     pbx.without_id = request.param
     return pbx
-
-
-def end(pbx: FakePBX, times: int = 1, *, named: bool = False, duration: int = 60) -> None:
-    """Let calls end, one a second."""
-    for _ in range(times):
-        pbx.clock.pass_(1)
-        fields = {"started_at": int(pbx.clock.wall) - duration, "duration": duration}
-        (pbx.call if named else pbx.call_without_id)(**fields)
-
-
-def order_of(it: PollerHarness) -> object:
-    assert it.store.ledger is not None
-    return it.store.ledger.order
-
-
-def poll(it: PollerHarness, times: int, every: float = 30.0) -> None:
-    for _ in range(times):
-        it.poll()
-        it.clock.pass_(every)
 
 
 @pytest.mark.parametrize("start", ["now", "all"])

@@ -10,7 +10,7 @@ from random import Random
 import pytest
 
 from cdr_exporter.errors import TryAgain, WaitLong
-from cdr_exporter.ledger.order import BY_ID, BY_TIME, NEW_BY_TIME, Order
+from cdr_exporter.ledger.order import BY_ID, BY_TIME, NEW_BY_TIME
 
 from ..support.counts import records
 from ..support.fake_pbx import (
@@ -22,6 +22,7 @@ from ..support.fake_pbx import (
     FakePBX,
 )
 from ..support.poller_harness import MakeHarness, PollerHarness
+from ..support.without_ids import end, order_of, poll
 
 HIDING = (LEGACY_ONLY, TOTAL_OF_BOTH)
 HOUR = 3600.0
@@ -37,24 +38,6 @@ def pbx(request: pytest.FixtureRequest) -> FakePBX:
     pbx = FakePBX()
     pbx.firmware = request.param
     return pbx
-
-
-def end(pbx: FakePBX, times: int = 1, *, named: bool = False, duration: int = 60) -> None:
-    """Let calls end, one a second: legacy rows where *named*, else rows of the new table."""
-    for _ in range(times):
-        pbx.clock.pass_(1)
-        fields = {"started_at": int(pbx.clock.wall) - duration, "duration": duration}
-        (pbx.call if named else pbx.call_without_id)(**fields)
-
-
-def order_of(it: PollerHarness) -> Order | None:
-    return it.store.ledger.order if it.store.ledger is not None else None
-
-
-def poll(it: PollerHarness, times: int = 1, every: float = 30.0) -> None:
-    for _ in range(times):
-        it.poll()
-        it.clock.pass_(every)
 
 
 def upgraded_pbx(it: PollerHarness, rows: int = 5) -> PollerHarness:
