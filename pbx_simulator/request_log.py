@@ -7,6 +7,7 @@ totals count all of them.
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -41,6 +42,7 @@ class RequestLog:
         self._lock = threading.Lock()
         self._seen: deque[LoggedRequest] = deque(maxlen=KEPT_REQUESTS)
         self._now = 0
+        self._latest_began = 0.0
         self.max_concurrent = 0
         self.total_requests = 0
         self.rows_served = 0
@@ -55,6 +57,11 @@ class RequestLog:
         """Return how many of `requests` asked *endpoint*."""
         return sum(seen.endpoint == endpoint for seen in self.requests)
 
+    def under_way_for(self) -> float:
+        """Return for how many seconds the newest request has been under way; 0 without one."""
+        with self._lock:
+            return time.monotonic() - self._latest_began if self._now else 0.0
+
     def clear(self) -> None:
         """Forget all but the requests under way."""
         with self._lock:
@@ -67,6 +74,7 @@ class RequestLog:
         """Count a request that came in over the network until its last byte is due."""
         with self._lock:
             self._now += 1
+            self._latest_began = time.monotonic()
             self.max_concurrent = max(self.max_concurrent, self._now)
         try:
             yield

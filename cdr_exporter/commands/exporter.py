@@ -26,6 +26,10 @@ from . import preflight
 
 VERSION = version("cdr-exporter")
 
+FINISH_SECONDS = 0.8
+"""How long `stop` lets a request under way go on. Most end within it: then a page that the PBX has
+sent is not lost, and the request that revokes the token does not come beside another."""
+
 STOP_SECONDS = 4.0
 """The most time that `stop` waits for the pollers; each gives up revoking a token after 3 s."""
 
@@ -104,12 +108,16 @@ class Exporter:
                 raise ListenError("the web server has ended unexpectedly, see the log")
 
     def stop(self) -> None:
-        """Abort requests, close the state files and revoke the tokens; takes at most 5 s."""
+        """End or abort requests, close the state files, revoke the tokens; takes at most 5 s."""
         self._stopping.set()
-        end = time.monotonic() + STOP_SECONDS
+        began = time.monotonic()
+        self._join(began + FINISH_SECONDS)
         for supervisor in self._supervisors:
             supervisor.stop()
         self._server.stop()
+        self._join(began + STOP_SECONDS)
+
+    def _join(self, end: float) -> None:
         for supervisor in self._supervisors:
             supervisor.join(max(0.0, end - time.monotonic()))
 

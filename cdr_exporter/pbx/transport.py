@@ -108,7 +108,7 @@ class Transport:
         self._scheme_hint = "" if self._tls_policy else _HTTP_HINT
         self._wall = wall
         self._monotonic = monotonic
-        self._connection: DeadlineConnection | None = None
+        self._cancellable: DeadlineConnection | None = None
 
     def send(
         self, request: APIRequest, timeout_seconds: float, *, even_if_cancelled: bool = False
@@ -119,9 +119,8 @@ class Transport:
         *even_if_cancelled* the request is sent after `cancel`, too.
         """
         cancelled = threading.Event() if even_if_cancelled else self.cancelled
-        connection = self._connection = DeadlineConnection(
-            timeout_seconds, cancelled, self._monotonic
-        )
+        connection = DeadlineConnection(timeout_seconds, cancelled, self._monotonic)
+        self._cancellable = None if even_if_cancelled else connection
         failure: PBXError
         try:
             return self._exchange(request, connection)
@@ -146,7 +145,7 @@ class Transport:
     def cancel(self) -> None:
         """End the running request and refuse later ones, unless sent with *even_if_cancelled*."""
         self.cancelled.set()
-        connection = self._connection
+        connection = self._cancellable
         if connection is not None:
             connection.abort()
 

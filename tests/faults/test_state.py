@@ -541,9 +541,12 @@ def test_a_stop_in_the_middle_of_a_catch_up_ends_in_time_and_loses_nothing(tmp_p
         path = write_config(tmp_path, server.base_url)
         with Exporter(path) as exporter:
             eventually("some pages", lambda: pbx.request_log.rows_served > 2000)
+            pbx.faults.fail_next(100, delay_seconds=0.3, path="cdr/list")
+            eventually("a slow answer", lambda: pbx.request_log.under_way_for() > 0.1)
             began = time.monotonic()
             code = exporter.stop()
             took = time.monotonic() - began
+        pbx.faults.heal()
         early = pbx.request_log.rows_served
         with Exporter(path) as exporter:
             eventually("caught up", lambda: records_shown(exporter) == pbx.expected.totals())
