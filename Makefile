@@ -14,7 +14,7 @@ PYTEST = $(if $(SHM),TMPDIR=$(SHM)) $(BIN)/pytest --numprocesses $(WORKERS) --di
 # Without its bytecode each worker would compile every test, and each process that a test starts us.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo check test test-long mutants lint types format dashboards pictures bench clean
+.PHONY: demo check test test-long mutants lint types format dashboards settings pictures bench clean
 
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -54,6 +54,10 @@ types: $(STAMP)
 format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# What exporter.yml and the docs say of each setting, from its declaration.
+settings: $(STAMP)
+	$(BIN)/python -m docs.write_settings
 
 pictures: $(STAMP)
 	$(BIN)/python docs/take_pictures.py

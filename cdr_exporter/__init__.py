@@ -30,7 +30,7 @@ is pure does no I/O and reads no clock. A test reads this table and holds it.
      2  calls       legs → calls; pure
      2  ledger      which rows are new; pure
      2  programs    other programs, run to their end or kept running; door to subprocess
-     2  settings    what a user may decide, as values; pure
+     2  settings    what a user may decide: each setting declared once, with its default and text
      1  cdr         the vendor's contract, and a record in our words; pure
      1  clock       the time, and waiting
      1  errors      what can go wrong, by what to do about it; pure

@@ -17,12 +17,12 @@ from pathlib import Path
 
 from .. import config, history, logs
 from ..clock import SystemClock
-from ..config.durations import format_duration, parse_duration
 from ..errors import ConfigError
 from ..history.grid import BLOCK_SECONDS, LONG_BLOCK_SECONDS, OLDER_STEP, RECENT_DAYS, STEPS
 from ..metrics.catalogue import FAMILIES
 from ..pbx import Client
 from ..settings import PBX, Settings
+from ..settings.durations import format_duration, parse_duration
 from . import flags, preflight
 from .exporter import histogram_bounds
 from .progress import Progress

@@ -7,23 +7,23 @@ one line, which contains no value of the file:
 
 How it works
 ------------
-The text goes through four steps. Each knows less about the text and more about the meaning:
+The text goes through three steps. Each knows less about the text and more about the meaning:
 
     text → yaml_text.read_yaml → ParsedYAML          plain values, and the line of each key
-         → schema.convert → ConfigFile               typed: known keys, values of the right type
-         → build.build_settings → settings.Settings  each value checked, defaults filled in
+         → reading.read_file                         the value of each setting that is written
+         → build.build_settings → settings.Settings  merged: PBX over file over default
 
     yaml_text   YAML to plain values; duplicate keys, aliases, merges and tags are refused
-    schema      the known keys and their types; msgspec's errors in our words
+    reading     unknown keys, missing keys, types and single values, as `settings` declares them
     build       which of several places a setting is taken from; checks across settings
-    values      the check of each single value
-    durations   `30s`, `1h30m` to seconds and back
-    mistake     a mistake with its path
+    mistake     a place in the file, and a mistake with its path
 
-A step that finds a mistake raises a `Mistake` with the path of the value, `pbxs[0].tls.ca_file`,
-and the first one ends the reading: syntax first, then keys and types, then values in the order in
-which `build` looks at them. The exceptions behind a mistake quote the file, which may hold the
-client secret; so `parse` keeps only the message and raises its `ConfigError` outside the `except`.
+Each setting is declared once, in `settings`; this package knows by name only those that a check
+across settings is about. A step that finds a mistake raises a `Mistake` with the path of the value,
+`pbxs[0].tls.ca_file`, and the first one ends the reading: syntax first, then keys and single values
+in the order of the file, unknown and missing keys of a group before its values, then what does not
+go together. The exceptions behind a mistake may quote the file, which may hold the client secret;
+so `parse` keeps only the message and raises its `ConfigError` outside the `except`.
 """
 
 from __future__ import annotations
@@ -33,8 +33,9 @@ from pathlib import Path
 
 from ..errors import ConfigError
 from ..settings import PBX, Settings
-from . import build, schema, values, yaml_text
-from .mistake import Mistake
+from ..settings.values import is_plaintext, leaves_the_machine
+from . import build, reading, yaml_text
+from .mistake import Mistake, Place
 
 _MAX_BYTES = 1024 * 1024
 """Of the file; a thousand PBXs need a quarter of it."""
@@ -52,7 +53,7 @@ _UNSAFE_SETTINGS: tuple[tuple[Callable[[PBX], bool], str], ...] = (
         "client secret; set tls.fingerprint_sha256 or tls.ca_file instead",
     ),
     (
-        lambda pbx: values.is_plaintext(pbx.base_url) and values.leaves_the_machine(pbx.base_url),
+        lambda pbx: is_plaintext(pbx.base_url) and leaves_the_machine(pbx.base_url),
         "base_url is http:// to another machine, so the client secret travels in clear text; "
         "use https:// instead",
     ),
@@ -70,8 +71,8 @@ def parse(text: str, where: str, base: Path) -> Settings:
     *where* is the file name for messages, *base* the directory where relative paths start.
     """
     try:
-        parsed = yaml_text.read_yaml(text, schema.has_user_keys)
-        return build.build_settings(schema.convert(parsed), base, parsed.lines)
+        parsed = yaml_text.read_yaml(text, reading.has_user_keys)
+        return build.build_settings(parsed.content, Place(parsed.lines), base)
     except Mistake as mistake:
         problem = str(mistake)
     # Outside the `except`: raised inside, this error would keep the exceptions behind the mistake,

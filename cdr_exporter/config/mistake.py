@@ -7,8 +7,11 @@ forgotten space or a wrong indentation, YAML may take the client secret for a ke
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+LineOfKey = Mapping[tuple[str, str], int]
+"""The line of a key, by the path of its group and the key."""
 
 # All keys are lower-case words, while client secrets mix upper case, lower case and digits.
 _WORDS = re.compile(r"[a-z]+(_[a-z]+)*(_sha256)?")
@@ -26,13 +29,25 @@ class Mistake(Exception):
         super().__init__(f"{path}: {message}" if path else message)
 
 
-@contextmanager
-def mistake_at(path: str) -> Iterator[None]:
-    """Turn a `ValueError` raised inside the `with` block into a `Mistake` at *path*."""
-    try:
-        yield
-    except ValueError as error:
-        raise Mistake(path, str(error)) from error
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in the file by its path, `pbxs[0].tls`, which is empty for the file as a whole."""
+
+    lines: LineOfKey
+    path: str = ""
+
+    def key(self, key: str) -> Place:
+        """Return the place of *key* in the group at this place."""
+        shown = key_for_message(key, self.lines.get((self.path, key), 0))
+        return Place(self.lines, join_path(self.path, shown))
+
+    def item(self, number: int) -> Place:
+        """Return the place of an item, counted from 0, of the list at this place."""
+        return Place(self.lines, f"{self.path}[{number}]")
+
+    def mistake(self, message: str) -> Mistake:
+        """Return the mistake that there is at this place."""
+        return Mistake(self.path, message)
 
 
 def join_path(place: str, key: str) -> str:

@@ -17,9 +17,11 @@ from hypothesis import strategies as st
 
 from cdr_exporter import config, settings
 from cdr_exporter.cdr.contract import NUMBER_PLAN
-from cdr_exporter.config import durations, schema, values
+from cdr_exporter.config.reading import FILE, GROUPS
 from cdr_exporter.errors import ConfigError
 from cdr_exporter.secret import Secret
+from cdr_exporter.settings import durations
+from cdr_exporter.settings.kinds import Group, declared
 
 from ..support.each import for_each
 from ..support.paths import ROOT
@@ -129,7 +131,6 @@ ADJUSTABLE = [
     pytest.param(
         "legs_appear", "one_by_one", "one_by_one", "at_call_end", "at_call_end", id="legs_appear"
     ),
-    pytest.param("max_trunks", "10", 10, "1", 1, id="max_trunks"),
     pytest.param(
         "number_plan",
         '{queue: ["70-79"]}',
@@ -139,6 +140,7 @@ ADJUSTABLE = [
         id="number_plan",
     ),
     pytest.param("emergency_numbers", '["110"]', ("110",), "[]", (), id="emergency_numbers"),
+    pytest.param("max_trunks", "10", 10, "1", 1, id="max_trunks"),
 ]
 
 
@@ -155,7 +157,7 @@ def test_the_entry_of_a_pbx_overrides_the_top_of_the_file(
 
 
 def test_every_setting_that_a_pbx_may_override_is_tested_above() -> None:
-    assert [case.id for case in ADJUSTABLE] == list(schema.OverridableKeys.__struct_fields__)
+    assert [case.id for case in ADJUSTABLE] == list(declared(settings.Overridable))
 
 
 @pytest.mark.parametrize(
@@ -165,6 +167,7 @@ def test_every_setting_that_a_pbx_may_override_is_tested_above() -> None:
         pytest.param("", {"poll_interval": "2m"}, 480, id="four_times_its_own_interval"),
         pytest.param("poll_interval: 2m", {}, 480, id="four_times_the_common_interval"),
         pytest.param("poll_interval: 2m\nstale_after: 4m", {}, 240, id="twice_is_enough"),
+        pytest.param("stale_after: 40s", {"poll_interval": "20s"}, 40, id="twice_its_own_interval"),
     ],
 )
 def test_stale_after_follows_the_poll_interval(
@@ -502,7 +505,8 @@ TYPES = [
 DURATIONS = [
     *(
         top(f"{key}: 30", key, "is a whole number where text", UNIT, id=f"bare_{key}")
-        for key in values.DURATION_RANGES
+        for key, setting in FILE.settings.items()
+        if getattr(setting.kind, "show", None) is durations.format_duration
     ),
     over("poll_interval", "30.5", "is a number with a fraction", UNIT, id="bare_float"),
     over("poll_interval", "1:30", "is a whole number where", UNIT, id="minutes_and_seconds"),
@@ -539,10 +543,24 @@ DURATIONS = [
     ),
     pytest.param(
         text("stale_after: 5m", poll_interval="3m"),
+        "stale_after",
+        "5m is less than twice pbxs[0].poll_interval (3m)",
+        "write 6m or more",
+        id="stale_before_the_second_poll_of_one_pbx",
+    ),
+    pytest.param(
+        text("poll_interval: 3m", stale_after="5m"),
         "pbxs[0].stale_after",
         "5m is less than twice poll_interval (3m)",
         "write 6m or more",
-        id="stale_before_the_second_poll_of_one_pbx",
+        id="one_pbx_stale_before_the_second_poll",
+    ),
+    pytest.param(
+        text(poll_interval="3m", stale_after="5m"),
+        "pbxs[0].stale_after",
+        "5m is less than twice poll_interval (3m)",
+        "write 6m or more",
+        id="stale_and_poll_of_one_pbx",
     ),
     pytest.param(
         text("poll_interval: 1ms", poll_interval="3m"),
@@ -1192,8 +1210,7 @@ def test_what_the_example_calls_a_default_is_one(block: list[int]) -> None:
 
     changes = parse(switched_on(block)) != parse(switched_on())
 
-    # `allow_plaintext` changes what is refused, not what is polled.
-    assert changes is not (is_default or "allow_plaintext" in line)
+    assert changes is not is_default
 
 
 def test_all_settings_of_the_example_can_be_switched_on_together() -> None:
@@ -1214,15 +1231,18 @@ def test_all_settings_of_the_example_can_be_switched_on_together() -> None:
     assert len(together) == 32
 
 
-@pytest.mark.parametrize("place", schema.STRUCT_OF_PLACE)
-def test_the_example_shows_every_key_there_is(place: str) -> None:
+@for_each(
+    pytest.param(place, set(group.settings), id=place or "top")
+    for place, group in GROUPS.items()
+    if isinstance(group, Group)
+)
+def test_the_example_shows_every_key_there_is(place: str, known: set[str]) -> None:
     everything: dict[str, set[str]] = {}
     for block in commented():
         gather(yaml.safe_load(switched_on(block)), "", everything)
 
-    known = schema.STRUCT_OF_PLACE[place].__struct_fields__
     # What the plan of a PBX may hold is shown at the top of the file.
-    assert everything[place.removeprefix("pbxs[].") if "plan" in place else place] == set(known)
+    assert everything[place.removeprefix("pbxs[].") if "plan" in place else place] == known
 
 
 def gather(value: object, place: str, found: dict[str, set[str]]) -> None:

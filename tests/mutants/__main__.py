@@ -21,7 +21,7 @@ from queue import SimpleQueue
 
 from . import MUTANTS, ROOT, Mutant
 
-COPIED = ("cdr_exporter", "tests", "prometheus", "grafana", "pyproject.toml")
+COPIED = ("cdr_exporter", "tests", "prometheus", "grafana", "exporter.yml", "pyproject.toml")
 PATIENCE = 180.0
 """Seconds for the tests of one bug. What hangs for so long is found too, if slowly."""
 

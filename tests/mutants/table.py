@@ -1225,6 +1225,37 @@ OTHER_PROGRAMS = (
     ),
 )
 
+_MISTAKES = _in(
+    "tests/config/test_config.py",
+    "test_a_mistake_is_one_line_that_says_where_what_and_what_to_do",
+)
+SETTINGS = (
+    Mutant(
+        "the top of the file overrides the entry of a PBX",
+        "cdr_exporter/config/build.py",
+        "completed(_PBX, entry, top)",
+        "completed(_PBX, top, entry)",
+        _in(
+            "tests/config/test_config.py",
+            "test_the_entry_of_a_pbx_overrides_the_top_of_the_file",
+        ),
+    ),
+    Mutant(
+        "a mistake at the top of the file is said to be in the entry of a PBX",
+        "cdr_exporter/config/build.py",
+        "(place if of_this_pbx else Place(place.lines))",
+        "place",
+        _MISTAKES,
+    ),
+    Mutant(
+        "the interval of one PBX is taken for that of all",
+        "cdr_exporter/config/build.py",
+        'place.key("poll_interval").path if is_elsewhere else',
+        "",
+        _MISTAKES,
+    ),
+)
+
 MUTANTS: tuple[Mutant, ...] = (
     *EACH_ROW_COUNTS_ONCE,
     *LINEAGE,
@@ -1238,4 +1269,5 @@ MUTANTS: tuple[Mutant, ...] = (
     *CHARTS_SHOW_THE_CALLS_COUNTED,
     *THE_PAST_IS_WHAT_WAS_SHOWN,
     *OTHER_PROGRAMS,
+    *SETTINGS,
 )

@@ -15,6 +15,7 @@ from cdr_exporter.commands.exporter import histogram_bounds
 from cdr_exporter.metrics.catalogue import COUNTER, FAMILIES, Family
 from cdr_exporter.metrics.totals import initial_totals
 from cdr_exporter.settings import Settings
+from docs.write_settings import EXAMPLE, PAGE, example, page
 
 from ..support.each import for_each
 from ..support.paths import ROOT
@@ -54,6 +55,13 @@ def test_the_metrics_table_is_the_catalogue() -> None:
     table = [match[0] for match in ROW.finditer(METRICS)]
 
     assert table == [row(family) for family in FAMILIES]
+
+
+def test_the_example_and_the_table_of_settings_are_what_is_declared() -> None:
+    for path, written in ((EXAMPLE, example), (PAGE, page)):
+        text = path.read_text("utf-8")
+
+        assert text == written(text), f"{path.name} is not what `make settings` writes"
 
 
 def test_every_metric_named_anywhere_exists() -> None:

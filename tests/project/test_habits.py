@@ -64,7 +64,7 @@ def test_the_names_of_code_that_contributing_gives_exist() -> None:
         path.read_text("utf-8") for folder in folders for path in (ROOT / folder).rglob("*.py")
     )
 
-    assert "OverridableKeys" in named
+    assert "Overridable" in named
     assert sorted(named - set(re.findall(r"\w+", code))) == []
 
 

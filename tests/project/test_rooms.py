@@ -16,9 +16,6 @@ PACKAGE = Path(cdr_exporter.__file__).parent
 OUTSIDE = {"os", "io", "time", "datetime", "socket", "threading", "pathlib", "random", "subprocess"}
 """Modules of the standard library that reach the machine, or its clock."""
 
-PATHS_AS_VALUES = {("settings", "pathlib")}
-"""`settings` holds paths and opens none."""
-
 LIBRARIES = {
     "requests",
     "urllib3",
@@ -108,8 +105,7 @@ def _mistakes_of(path: Path, package: Path, name: str, rooms: dict[str, Room]) -
     if "cdr_exporter" in absolute:
         found.append(f"{where} imports a room by its absolute name")
     if room.pure:
-        impure = {each for each in absolute & OUTSIDE if (name, each) not in PATHS_AS_VALUES}
-        found += [f"{where} is not pure: it imports {each}" for each in impure]
+        found += [f"{where} is not pure: it imports {each}" for each in absolute & OUTSIDE]
     return found
 
 

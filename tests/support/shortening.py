@@ -22,7 +22,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from cdr_exporter.config import durations
+from cdr_exporter.settings import durations
 
 _KEYS = re.compile(r"for|keep_firing_for|(\w+_)?interval|\w+_(timeout|wait|offset)")
 """Keys that have a duration, in a rule, a group, a scrape configuration or a route."""

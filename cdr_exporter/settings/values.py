@@ -1,4 +1,4 @@
-"""The check of each single value: from what is written to the value in `settings`.
+"""The checks of single values: from what is written to what is meant.
 
 Rule: each function takes what was written and returns what is meant, or raises a `ValueError` of
 the form `what is wrong; what to do`, which quotes nothing of the file. The caller adds the path.
@@ -17,8 +17,6 @@ from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import available_timezones
 
-from . import durations
-
 T = TypeVar("T")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
@@ -33,8 +31,6 @@ _DNS_NAME = re.compile(rf"(?=.{{1,253}}$)({_LABEL}\.)*(?![0-9]+\.?$){_LABEL}\.?"
 _NETLOC = re.compile(r"(\[[^\]]*\]|[^\[\]:]+)(:.*)?")
 _NUMBER = re.compile(r"[0-9+*#]+")
 _NUMBER_RANGE = re.compile(r"([0-9]{1,15})(?:-([0-9]{1,15}))?", re.ASCII)
-_STARTS = ("now", "all")
-_LEGS_APPEAR = ("at_call_end", "one_by_one")
 _RESERVED = "other"
 
 _LONGEST_CALLEE = 64
@@ -43,23 +39,8 @@ _LONGEST_CALLEE = 64
 _LONGEST_LABEL = 64
 """Bytes."""
 
-_MOST_ENTRIES = 500
-"""In one group: each label is one more series per outcome, for ever."""
-
 _ALWAYS_IN_WAIT = (5, 20)
 """Bounds in seconds that the recording rules of service levels use."""
-
-_MINUTE, _DAY = 60.0, 86_400.0
-DURATION_RANGES = {
-    "poll_interval": (1.0, _DAY),
-    "request_timeout": (1.0, 10 * _MINUTE),
-    "stale_after": (2.0, 28 * _DAY),
-    "birth_hold": (0.0, _DAY),
-    "late_window": (60.0, _DAY),
-    "longest_call": (60.0, 2 * _DAY),
-    "call_settle": (5.0, 60 * _MINUTE),
-}
-"""The smallest and the largest value, in seconds; only `birth_hold` may be 0, for no hold."""
 
 
 def parse_name(text: str) -> str:
@@ -69,34 +50,6 @@ def parse_name(text: str) -> str:
             "is not a name; write 1 to 63 of the characters A-Z a-z 0-9 _ . -, "
             "the first a letter or digit"
         )
-    return text
-
-
-def duration_parser(key: str) -> Callable[[str], float]:
-    """Return the function that parses the setting *key* to seconds and checks its range."""
-    least, most = DURATION_RANGES[key]
-
-    def check(text: str) -> float:
-        seconds = durations.parse_duration(text)
-        if not least <= seconds <= most:
-            span = f"{durations.format_duration(least)} to {durations.format_duration(most)}"
-            raise ValueError(f"is out of range; write a duration from {span}")
-        return seconds
-
-    return check
-
-
-def parse_start(text: str) -> str:
-    """Return which records of the first start to count: `now` or `all`."""
-    if text not in _STARTS:
-        raise ValueError(f"is not a known start; write {' or '.join(_STARTS)}")
-    return text
-
-
-def parse_legs_appear(text: str) -> str:
-    """Return when the PBX shows the legs of a call: `at_call_end` or `one_by_one`."""
-    if text not in _LEGS_APPEAR:
-        raise ValueError(f"is not a known way; write {' or '.join(_LEGS_APPEAR)}")
     return text
 
 
@@ -140,13 +93,6 @@ def _nearest_zone(text: str) -> str | None:
     return known[near[0]] if near else None
 
 
-def check_entry_count(written: dict[str, T]) -> dict[str, T]:
-    """Return *written* if it has not too many entries."""
-    if len(written) > _MOST_ENTRIES:
-        raise ValueError(f"has more than {_MOST_ENTRIES} entries; keep those worth a series each")
-    return written
-
-
 def parse_number(text: str) -> str:
     """Return a phone number, or the beginning of one, as the PBX writes it."""
     if not _NUMBER.fullmatch(text):
@@ -167,11 +113,11 @@ def parse_number_range(text: str) -> tuple[str, str]:
     return first, last
 
 
-def check_prefixes(written: Sequence[str]) -> Sequence[str]:
-    """Return the prefixes of one label of destinations if there is at least one."""
+def parse_prefixes(written: Sequence[str]) -> tuple[str, ...]:
+    """Return the prefixes of one label of destinations; there is at least one."""
     if not written:
         raise ValueError("has no prefix; write at least one, or remove the key")
-    return written
+    return tuple(written)
 
 
 def parse_label(text: str) -> str:
@@ -181,13 +127,6 @@ def parse_label(text: str) -> str:
     if len(text.encode()) > _LONGEST_LABEL:
         raise ValueError(f"is longer than {_LONGEST_LABEL} bytes; write a shorter label")
     return text
-
-
-def parse_max_trunks(number: int) -> int:
-    """Return how many trunks get a label of their own."""
-    if number < 1:
-        raise ValueError("is less than 1; write how many trunks shall be shown by name")
-    return number
 
 
 def parse_buckets(bounds: Sequence[int]) -> tuple[int, ...]:
@@ -206,15 +145,18 @@ def parse_wait_buckets(bounds: Sequence[int]) -> tuple[int, ...]:
     return tuple(sorted({*parse_buckets(bounds), *_ALWAYS_IN_WAIT}))
 
 
-def path_parser(base: Path) -> Callable[[str], Path]:
-    """Return the function that parses a path; a relative one starts at *base*."""
+def parse_path(text: str) -> Path:
+    """Return a path; where a relative one starts is for the caller to say."""
+    if text.startswith("~"):
+        raise ValueError("starts with ~, which only a shell knows; write the whole path")
+    return Path(text)
 
-    def check(text: str) -> Path:
-        if text.startswith("~"):
-            raise ValueError("starts with ~, which only a shell knows; write the whole path")
-        return base / text
 
-    return check
+def parse_entries(written: Sequence[T]) -> tuple[T, ...]:
+    """Return the entries of `pbxs`; there is at least one."""
+    if not written:
+        raise ValueError("has no PBX; add a list with at least one PBX")
+    return tuple(written)
 
 
 def parse_variable_name(text: str) -> str:

@@ -1,0 +1,171 @@
+"""From the plain values of the file to the values of the settings that are written in it.
+
+Rule: nothing here knows a setting by name. What may be written where is said by the kinds in
+`settings`, and a key that nothing declares is refused as unknown.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date, datetime
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+from ..settings import Overridable, Settings
+from ..settings.kinds import Group, Kind, ListOf, Setting, Table, Value, group_of
+from .mistake import Place
+
+T = TypeVar("T")
+
+_MOST_ENTRIES = 500
+"""In one table: each label is one more series per outcome, for ever."""
+
+_TYPE_WORDS: dict[type, str] = {
+    str: "text",
+    int: "a whole number",
+    float: "a number with a fraction",
+    bool: "a yes or no",
+    date: "a date",
+    datetime: "a date",
+    list: "a list",
+    dict: "a group of keys",
+}
+_REMEDIES: dict[type, str] = {
+    str: "put it in quotes",
+    int: "write it without quotes, point or unit",
+    bool: "write true or false, without quotes",
+    list: "write one entry after another, each after a hyphen",
+    dict: "write its keys below it, indented",
+}
+
+_top = group_of(Settings)
+FILE = Group({**group_of(Overridable).settings, **_top.settings}, _top.make)
+"""The file as a whole."""
+
+
+def _groups(kind: Kind, path: str = "") -> Iterator[tuple[str, Group | Table]]:
+    """Yield each group and table in *kind* with its path, without the numbers of list items."""
+    if isinstance(kind, ListOf):
+        yield from _groups(kind.item, f"{path}[]")
+    if isinstance(kind, Group | Table):
+        yield path, kind
+    if isinstance(kind, Group):
+        for key, setting in kind.settings.items():
+            yield from _groups(setting.kind, f"{path}.{key}".lstrip("."))
+
+
+GROUPS = dict(_groups(FILE))
+
+
+def has_user_keys(path: str) -> bool:
+    """Return whether the keys of what is at *path* are chosen by the user."""
+    return isinstance(GROUPS.get(re.sub(r"\[\d+\]", "[]", path)), Table)
+
+
+def read_file(content: object, place: Place, base: Path) -> dict[str, Any]:
+    """Return the values that are written in the file, by key; raises `Mistake`.
+
+    A key that is not written is left out, in groups too. Relative paths start at *base*.
+    """
+    if content is None:
+        raise place.mistake("is empty; start from the example exporter.yml")
+    found: dict[str, Any] = Reader(base).read(FILE, content, place)
+    return found
+
+
+class Reader:
+    """Reads what is written by the kinds of the settings; relative paths start at *base*."""
+
+    def __init__(self, base: Path) -> None:
+        self._base = base
+
+    def read(self, kind: Kind, written: Any, place: Place) -> Any:
+        """Return the value of what is *written* at *place*; raises `Mistake`."""
+        match kind:
+            case Value():
+                _refuse_other_type(kind.written, written, place, kind.remedy)
+                value = _converted(kind.convert, written, place)
+                return self._base / value if isinstance(value, Path) else value
+            case ListOf():
+                return self._list(kind, written, place)
+            case Table():
+                return self._table(kind, written, place)
+            case Group():
+                return self._group(kind, written, place)
+
+    def _list(self, kind: ListOf, written: Any, place: Place) -> tuple[Any, ...]:
+        _refuse_other_type(list, written, place)
+        items = [self.read(kind.item, item, place.item(n)) for n, item in enumerate(written)]
+        return _converted(kind.convert, items, place)
+
+    def _table(self, kind: Table, written: Any, place: Place) -> Mapping[str, Any]:
+        _refuse_other_type(dict, written, place)
+        if len(written) > _MOST_ENTRIES:
+            raise place.mistake(
+                f"has more than {_MOST_ENTRIES} entries; keep those worth a series each"
+            )
+        found = {}
+        for key, entry in written.items():
+            found[key] = self.read(kind.entry, entry, place.key(key))
+            _converted(kind.check_key, key, place.key(key))
+        return MappingProxyType(found)
+
+    def _group(self, kind: Group, written: Any, place: Place) -> dict[str, Any]:
+        _refuse_other_type(dict, written, place)
+        for key in written:
+            if key not in kind.settings:
+                raise place.key(key).mistake(f"is an unknown key; {_suggestion(key, kind)}")
+        for key, setting in kind.settings.items():
+            if setting.is_required and key not in written:
+                raise place.key(key).mistake(f"is missing; {setting.missing}")
+        return {
+            key: self.read(kind.settings[key].kind, value, place.key(key))
+            for key, value in written.items()
+        }
+
+
+def _refuse_other_type(expected: type, written: object, place: Place, remedy: str = "") -> None:
+    if written is None:
+        raise place.mistake("is empty; give it a value or remove the key")
+    if type(written) is not expected:
+        found, wanted = (_TYPE_WORDS[kind] for kind in (type(written), expected))
+        remedy = remedy or _REMEDIES[expected]
+        raise place.mistake(f"is {found} where {wanted} is expected; {remedy}")
+
+
+def _converted(convert: Callable[[Any], T], written: object, place: Place) -> T:
+    try:
+        return convert(written)
+    except ValueError as error:
+        raise place.mistake(str(error)) from error
+
+
+def _suggestion(key: str, group: Group) -> str:
+    """Return what to write instead of the unknown *key* in *group*."""
+    for path, other in GROUPS.items():
+        if isinstance(other, Group) and key in other.settings:
+            return f"it belongs {f'in {path}' if path else 'at the top of the file'}"
+    known = group.settings
+    near = difflib.get_close_matches(key.lower().replace("-", "_"), known, n=1)
+    return f"did you mean {near[0]}?" if near else f"the keys here are {', '.join(known)}"
+
+
+def completed(group: Group, *sources: Mapping[str, Any]) -> Any:
+    """Return what *group* makes of the *sources*: of each setting the first value, or the default.
+
+    Groups within it are merged in the same way.
+    """
+    merged = {
+        key: _completed_setting(setting, [source[key] for source in sources if key in source])
+        for key, setting in group.settings.items()
+    }
+    return group.make(merged)
+
+
+def _completed_setting(setting: Setting, written: list[Any]) -> Any:
+    if isinstance(setting.kind, Group):
+        return completed(setting.kind, *written)
+    return written[0] if written else setting.default
