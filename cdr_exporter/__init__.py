@@ -22,9 +22,9 @@ is pure does no I/O and reads no clock. A test reads this table and holds it.
      5  ingest      a judged page → counted, committed, shown; above the store it still writes to
      5  web         HTTP: paths, pages, service discovery; door to waitress
      4  exposition  snapshots → text; door to prometheus_client
-     4  store       state kept, never half-written; door to sqlite3
-     3  config      exporter.yml → settings; door to yaml
-     3  metrics     families as data, totals, counts of rows and calls, snapshots; pure
+     4  config      exporter.yml → settings; door to yaml
+    4  store       state kept, never half-written; door to sqlite3
+      3  metrics     families as data, totals, counts of rows and calls, snapshots; pure
      3  pbx         the Open API: tokens, requests, failures; door to requests, urllib3
      2  bundled     dashboards, rules, runbook, examples: what travels in the wheel
      2  calls       legs → calls; pure

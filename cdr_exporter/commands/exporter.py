@@ -72,7 +72,7 @@ class Exporter:
         ]
         app = App(
             snapshots=board.snapshots,
-            exposition=Exposition(bounds, VERSION, time_zones(settings)),
+            exposition=Exposition(bounds, VERSION, time_zones(settings), settings.hide_families),
             now=clock.now,
             alive=lambda: all(supervisor.alive for supervisor in self._supervisors),
             version=VERSION,

@@ -9,11 +9,13 @@ directory: whether the program finds its state again must not depend on where it
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..metrics.catalogue import FAMILIES, TRAFFIC_FAMILIES
 from ..settings import PBX, TLS, SecretSource, Settings
 from ..settings.durations import format_duration
 from ..settings.kinds import declared, group_of
@@ -24,6 +26,8 @@ from .reading import FILE, completed, read_file
 Written = Mapping[str, Any]
 """The value of each setting that is written in one place, by key."""
 
+_TRAFFIC = {family.name for family in TRAFFIC_FAMILIES}
+_WATCHED = {family.name for family in FAMILIES} - _TRAFFIC
 _PBX = group_of(PBX)
 _SECRET_KEYS = tuple(declared(SecretSource))
 _CERTIFICATE_KEYS = tuple(key for key in declared(TLS) if key != "allow_plaintext")
@@ -38,6 +42,7 @@ def build_settings(content: object, place: Place, base: Path) -> Settings:
     entries = place.key("pbxs")
     pbxs = tuple(_pbx(entry, top, entries.item(n)) for n, entry in enumerate(top["pbxs"]))
     _refuse_shared_names(pbxs, entries)
+    _refuse_unknown_families(top.get("hide_families", ()), place.key("hide_families"))
     settings: Settings = completed(FILE, {**top, "pbxs": pbxs})
     return replace(settings, state_dir=base / settings.state_dir)
 
@@ -63,6 +68,22 @@ def _refuse_shared_names(pbxs: Sequence[PBX], place: Place) -> None:
             raise here.mistake(
                 f"is the name of {earlier} too, upper and lower case taken as one; change it"
             )
+
+
+def _refuse_unknown_families(names: Sequence[str], place: Place) -> None:
+    """Refuse what is no metric of calls or rows.
+
+    The others have few series, and most of them are there for alerts, which would be silent.
+    """
+    for n, name in enumerate(names):
+        if name in _WATCHED:
+            raise place.item(n).mistake(
+                "is about a PBX or the exporter, which alerts watch; write metrics of calls or rows"
+            )
+        if name not in _TRAFFIC:
+            near = difflib.get_close_matches(name, _TRAFFIC)
+            hint = f"did you mean {' or '.join(near)}?" if near else "see docs/metrics.md for all"
+            raise place.item(n).mistake(f"is no metric of calls or rows; {hint}")
 
 
 def _refuse_not_one_secret(entry: Written, place: Place) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import platform
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import tzinfo
 
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
@@ -37,16 +37,22 @@ class Exposition:
     """Renders snapshots; any number of threads may call it.
 
     *bounds* are the bucket bounds of the histograms by the name of their setting, *version* is
-    that of this program, *zones* are the time zones by the name of the PBX.
+    that of this program, *zones* are the time zones by the name of the PBX. *hidden* are names of
+    families in `TRAFFIC_FAMILIES` that are left out.
 
     One thread at a time renders. Meanwhile other threads get the previous page, if it is recent.
     """
 
     def __init__(
-        self, bounds: Bounds, version: str, zones: Mapping[str, tzinfo] | None = None
+        self,
+        bounds: Bounds,
+        version: str,
+        zones: Mapping[str, tzinfo] | None = None,
+        hidden: Collection[str] = (),
     ) -> None:
         self._writers = {family.name: writer(family, bounds) for family in FAMILIES}
         self._zones = zones or {}
+        self._hidden = frozenset(hidden)
         self._pbxs: dict[str, PBXText] = {}
         self._pages: dict[str | None, _CachedPage] = {}
         self._lock = threading.Lock()
@@ -95,7 +101,7 @@ class Exposition:
 
     def _text(self, pbx: str) -> PBXText:
         if pbx not in self._pbxs:
-            self._pbxs[pbx] = PBXText(pbx, self._writers, self._zones.get(pbx))
+            self._pbxs[pbx] = PBXText(pbx, self._writers, self._zones.get(pbx), self._hidden)
         return self._pbxs[pbx]
 
 

@@ -23,15 +23,23 @@ Blocks = Sequence[bytes]
 class PBXText:
     """The text of one PBX as it was last rendered; *newest* is the snapshot it was rendered from.
 
-    Without a time *zone* the family of the UTC offset is left out.
+    Without a time *zone* the family of the UTC offset is left out, and so are those whose names
+    are in *hidden*, all of them in `TRAFFIC_FAMILIES`.
     """
 
-    def __init__(self, pbx: str, writers: Mapping[str, Writer], zone: tzinfo | None) -> None:
+    def __init__(
+        self,
+        pbx: str,
+        writers: Mapping[str, Writer],
+        zone: tzinfo | None,
+        hidden: frozenset[str] = frozenset(),
+    ) -> None:
         self.newest = Snapshot(pbx=pbx, number=0)
         self.valid_until = float("-inf")
         """Time on the steady clock up to which the text stays right if no snapshot is published."""
         self._writers = writers
         self._zone = zone
+        self._hidden = hidden
         self._families: dict[str, FamilyText] = {}
         self._shown: Mapping[str, Blocks] = {}
         self._zeros: dict[int, Value] = {}
@@ -74,7 +82,7 @@ class PBXText:
     def _visible_series(
         self, snapshot: Snapshot, now: Now
     ) -> Iterable[tuple[Series, Sequence[float]]]:
-        hidden = frozenset() if snapshot.shows_calls(now) else _TRAFFIC
+        hidden = self._hidden if snapshot.shows_calls(now) else _TRAFFIC
         born = snapshot.totals.born
         held = self._held_births(snapshot, now)
         for series, value in snapshot.totals.series.items():

@@ -10,7 +10,7 @@ write_block   → a block, by promtool                                       fol
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
@@ -114,7 +114,7 @@ def write_past(asked: Asked, settings: Settings, bounds: Bounds, machine: Machin
                 for pbx in settings.pbxs
             ]
             found = [past for past in pasts if past is not None]
-            result = _write(folder, found, asked, bounds, machine)
+            result = _write(folder, found, asked, bounds, machine, settings.hide_families)
         except Stopped:
             raise Interrupted("stopped; the same command goes on") from None
         folder.finish()
@@ -175,7 +175,12 @@ def _past_in(legs: LegFile, pbx: PBX, seam: Seam, begin: int, length: int) -> _P
 
 
 def _write(
-    folder: Folder, pasts: Sequence[_Past], asked: Asked, bounds: Bounds, machine: Machine
+    folder: Folder,
+    pasts: Sequence[_Past],
+    asked: Asked,
+    bounds: Bounds,
+    machine: Machine,
+    hidden: Collection[str],
 ) -> Result:
     tool = None if asked.text else promtool.find()
     spans = {past.pbx.name: (past.begin, past.seam.end) for past in pasts}
@@ -190,7 +195,7 @@ def _write(
             raise Stopped
         parts = [part for each in running if (part := each.next_block(times)) is not None]
         if (start := block_before(times[0], length)) not in written:
-            text = block_text(parts, bounds)
+            text = block_text(parts, bounds, hidden)
             if tool is None:
                 folder.write_text(start, text)
             else:
@@ -230,5 +235,6 @@ class _Running:
 def _digest(asked: Asked, settings: Settings, bounds: Bounds) -> str:
     """Return a hash of all that decides what is written, but for secrets."""
     pbxs = [replace(pbx, secret=SecretSource()) for pbx in settings.pbxs]
-    known = (*asked[1:], sorted(asked.labels.items()), pbxs, settings.machine_callees, dict(bounds))
+    of_all = (settings.machine_callees, sorted(settings.hide_families))
+    known = (*asked[1:], sorted(asked.labels.items()), pbxs, *of_all, dict(bounds))
     return hashlib.sha256(repr(known).encode()).hexdigest()

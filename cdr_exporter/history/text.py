@@ -5,7 +5,7 @@ cdr_calls_total{instance="…",job="…",call_type="Inbound",outcome="answered",
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import tzinfo
 from typing import NamedTuple
 
@@ -49,11 +49,16 @@ def with_gauges(changes: Changes, times: range, zone: tzinfo) -> Runs:
     return {**changes, Series(UP.name): [(times[0], (1,))], Series(UTC_OFFSET.name): changed}
 
 
-def block_text(pbxs: Sequence[PBXBlock], bounds: Bounds) -> Iterator[bytes]:
-    """Yield the text of one block of all *pbxs*, a part for each series."""
+def block_text(
+    pbxs: Sequence[PBXBlock], bounds: Bounds, hidden: Collection[str] = ()
+) -> Iterator[bytes]:
+    """Yield the text of one block of all *pbxs*, a part for each series.
+
+    Families whose names are in *hidden* are left out, as they are on `/metrics`.
+    """
     of_family = [_by_family(pbx) for pbx in pbxs]
     for family in FAMILIES:
-        if any(family.name in series for series in of_family):
+        if family.name not in hidden and any(family.name in series for series in of_family):
             yield openmetrics_header(family)
             write = writer(family, bounds)
             for pbx, series in zip(pbxs, of_family, strict=True):

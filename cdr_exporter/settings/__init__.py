@@ -393,6 +393,16 @@ class Settings:
             " and Callback.",
         ),
     ] = ()
+    hide_families: Annotated[
+        tuple[str, ...],
+        Setting(
+            ListOf(kinds.text()),
+            "Metrics of calls and CDR rows to leave out of /metrics, where series are dear, such as"
+            " cdr_ring_duration_seconds. They are counted nevertheless: shown again, they have the"
+            " counts of the time between. docs/metrics.md says which dashboards and alerts need"
+            " them.",
+        ),
+    ] = ()
     buckets: Annotated[
         Buckets,
         Setting(

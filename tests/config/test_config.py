@@ -19,6 +19,7 @@ from cdr_exporter import config, settings
 from cdr_exporter.cdr.contract import NUMBER_PLAN
 from cdr_exporter.config.reading import FILE, GROUPS
 from cdr_exporter.errors import ConfigError
+from cdr_exporter.metrics.catalogue import FAMILIES, TRAFFIC_FAMILIES
 from cdr_exporter.secret import Secret
 from cdr_exporter.settings import durations
 from cdr_exporter.settings.kinds import Group, declared
@@ -107,6 +108,7 @@ def test_a_file_with_the_required_keys_only_gives_the_defaults() -> None:
         ),
         state_dir=BASE / "state",
         machine_callees=(),
+        hide_families=(),
         buckets=settings.Buckets(
             duration=(1, 5, 10, 15, 30, 60, 120, 180, 300, 600, 1200, 1800, 3600, 7200),
             ring=(1, 2, 5, 10, 15, 20, 30, 45, 60, 120),
@@ -208,6 +210,12 @@ def test_waits_have_the_bounds_that_the_rules_read(written: str, meant: tuple[in
 )
 def test_machine_callees_are_those_written(written: str, meant: tuple[str, ...]) -> None:
     assert parse(text(f"machine_callees: {written}")).machine_callees == meant
+
+
+def test_families_of_calls_and_rows_may_be_hidden() -> None:
+    names = [family.name for family in TRAFFIC_FAMILIES]
+
+    assert parse(text(f"hide_families: {names}")).hide_families == tuple(names)
 
 
 def test_a_kind_of_number_that_a_pbx_does_not_give_is_that_of_the_file_or_the_default() -> None:
@@ -642,6 +650,36 @@ VALUES = [
     ),
 ]
 
+HIDDEN = "hide_families: [cdr_calls_total, {}]"
+FAMILIES_HIDDEN = [
+    *(
+        top(HIDDEN.format(written), "hide_families[1]", "is no metric of", hint, id=f"hide_{id}")
+        for id, written, hint in [
+            ("misspelt", "cdr_ring_seconds", "or cdr_ring_duration_seconds or"),
+            (
+                "by_a_series",
+                "cdr_call_wait_seconds_bucket",
+                "did you mean cdr_call_wait_seconds or",
+            ),
+            ("without_total", "cdr_did_calls", "did you mean cdr_did_calls_total or"),
+            ("unlike_any", "up", "see docs/metrics.md for all"),
+            ("secret", CANARY, "see docs/metrics.md for all"),
+        ]
+    ),
+    *(
+        top(
+            HIDDEN.format(family.name),
+            "hide_families[1]",
+            "is about a PBX or the exporter, which alerts watch",
+            "write metrics of calls or rows",
+            id=f"hide_{family.name}",
+        )
+        for family in FAMILIES
+        if family not in TRAFFIC_FAMILIES
+    ),
+    top("hide_families: all", "hide_families", "is text where a list", "hyphen", id="hide_all"),
+]
+
 ZONE = "is not a time zone of the IANA database"
 ZONES = [
     over("timezone", f'"{written}"', ZONE, hint, id=f"zone_{id}")
@@ -985,6 +1023,7 @@ MISTAKES = [
     *TYPES,
     *DURATIONS,
     *VALUES,
+    *FAMILIES_HIDDEN,
     *ZONES,
     *LABELS,
     *SECRETS,
@@ -1228,7 +1267,7 @@ def test_all_settings_of_the_example_can_be_switched_on_together() -> None:
     assert loaded.pbxs[0].destinations.keys() == {"premium", "international"}
     assert loaded.pbxs[0].dids.keys() == {"+49305551", "+49305552"}
     assert loaded.pbxs[0].queues.keys() == {"6400"}
-    assert len(together) == 32
+    assert len(together) == 33
 
 
 @for_each(

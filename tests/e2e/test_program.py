@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -87,6 +88,22 @@ def test_the_exporter_holds_the_calls_that_were_made(
 
         assert waited_for
         assert exporter.value("cdr_exporter_late_legs_total", "pbx0") == 0
+
+
+def test_what_was_hidden_was_counted(tmp_path: Path, pbx: SimulatedPBX, server: PBXServer) -> None:
+    pbx.office.calls(50)
+    hiding = "hide_families: [cdr_records_total, cdr_talk_duration_seconds]\n"
+    with Exporter(write_config(tmp_path, server.base_url, extra=hiding)) as exporter:
+        eventually(
+            "the rows are counted",
+            lambda: sum(exporter.samples("cdr_duration_seconds_count").values()) == len(pbx.table),
+        )
+        hidden = exporter.get("/metrics") + exporter.get("/metrics?pbx=pbx0")
+        exporter.stop()
+    with Exporter(write_config(tmp_path, server.base_url)) as exporter:
+        eventually("their totals", lambda: records_shown(exporter) == pbx.expected.totals())
+
+    assert not re.search("cdr_records|cdr_talk_duration", hidden)
 
 
 @pytest.mark.fault("D14")

@@ -43,6 +43,7 @@ from cdr_exporter.metrics.catalogue import (
     HISTOGRAM,
     INGEST_DELAY,
     PBX_RECORDS,
+    TRAFFIC_FAMILIES,
     UP,
     Family,
 )
@@ -252,6 +253,33 @@ def test_all_pbxs_are_written_as_prometheus_client_would(openmetrics: bool) -> N
     assert without_build_info.startswith(
         text_of_prometheus_client(shots, openmetrics).decode().removesuffix("# EOF\n")
     )
+
+
+@both_formats
+@pytest.mark.parametrize("name", ["hq", None], ids=["one PBX", "all PBXs"])
+def test_a_hidden_family_is_left_out_and_nothing_else(openmetrics: bool, name: str | None) -> None:
+    hidden = [family.name for family in TRAFFIC_FAMILIES[1:]]
+
+    def page(by: Exposition, now: Now = NOW) -> list[str]:
+        shot = full_snapshot()
+        body = (
+            by.one_pbx(shot, now, openmetrics=openmetrics)
+            if name
+            else by.all_pbxs([shot], now, openmetrics=openmetrics)
+        )
+        # What is about this process changes from scrape to scrape.
+        return [line for line in body.plain.decode().splitlines() if "process_" not in line]
+
+    def is_hidden(line: str) -> bool:
+        metric = re.sub("^# (HELP|TYPE) ", "", line)
+        return any(metric.startswith(each.removesuffix("_total")) for each in hidden)
+
+    whole, rest = page(exposition()), page(Exposition(BOUNDS, "1.2.3", hidden=hidden))
+
+    assert rest == [line for line in whole if not is_hidden(line)]
+    assert {each for each in hidden if not any(map(is_hidden, whole))} == set()
+    silent = Now(NOW.wall + 400, NOW.steady + 400)
+    assert page(Exposition(BOUNDS, "1.2.3", hidden=hidden), silent) == page(exposition(), silent)
 
 
 texts = st.text(st.characters(codec="utf-8"), max_size=20)

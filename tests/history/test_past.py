@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ class Site:
         self.state_dir, self.output = directory / "state", directory / "out"
         self.lists = {name: self._pbx() for name in names}
         self.said: list[str] = []
+        self.hide_families: tuple[str, ...] = ()
 
     def _pbx(self) -> FakePBX:
         pbx = FakePBX()
@@ -55,7 +57,9 @@ class Site:
             )
             for name in self.lists
         ]
-        settings = Settings(pbxs=tuple(pbxs), state_dir=self.state_dir)
+        settings = Settings(
+            pbxs=tuple(pbxs), state_dir=self.state_dir, hide_families=self.hide_families
+        )
         machine = Machine(self.clock, lambda pbx: self.lists[pbx.name], said or self.said.append)
         usual = {"days": 31, "step": 300, "end": None, "labels": {"job": "x"}, "text": True}
         return write_past(Asked(self.output, **{**usual, **asked}), settings, BOUNDS, machine)
@@ -117,6 +121,18 @@ def test_what_was_kept_to_go_on_is_gone_at_the_end(tmp_path: Path) -> None:
     assert {path.suffix for path in it.output.iterdir()} == {".om"}
     assert it.said[0] == "hq: 48 rows read"
     assert it.said[-1].endswith(" blocks written")
+
+
+def test_a_family_that_the_exporter_does_not_show_is_left_out(tmp_path: Path) -> None:
+    it = Site(tmp_path, "hq")
+    it.hide_families = ("cdr_ring_duration_seconds", "cdr_call_legs")
+    it.write()
+
+    text = "".join(path.read_text() for path in it.output.glob("*.om"))
+    named = set(
+        re.findall("^# TYPE (cdr_(?:ring|talk)_duration_seconds|cdr_call_legs) ", text, re.M)
+    )
+    assert named == {"cdr_talk_duration_seconds"}
 
 
 def test_an_end_after_the_first_sample_of_any_pbx_is_refused_before_anything_is_read(

@@ -70,6 +70,16 @@ def test_beside_them_the_pbx_is_up_and_its_offset_changes_with_its_clocks() -> N
     }
 
 
+def test_a_hidden_family_is_left_out_and_nothing_else() -> None:
+    runs = with_gauges(CHANGES, TIMES, ZoneInfo("Europe/Berlin"))
+    block = PBXBlock("hq", target_labels({}), TIMES, runs)
+    rest = b"".join(block_text([block], BOUNDS, {"cdr_call_talk_seconds"})).decode()
+
+    assert rest.splitlines() == [
+        line for line in text().splitlines() if "cdr_call_talk_seconds" not in line
+    ]
+
+
 def test_the_pbxs_of_a_block_stand_together_by_family() -> None:
     zone = ZoneInfo("UTC")
     pbxs = [

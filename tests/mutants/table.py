@@ -1254,6 +1254,26 @@ SETTINGS = (
         "",
         _MISTAKES,
     ),
+    Mutant(
+        "a family that is hidden is on the page",
+        "cdr_exporter/exposition/pbx_text.py",
+        "hidden = self._hidden if",
+        "hidden = frozenset() if",
+        _in(
+            "tests/exposition/test_exposition.py",
+            "test_a_hidden_family_is_left_out_and_nothing_else",
+        ),
+    ),
+    Mutant(
+        "history writes a family that the exporter does not show",
+        "cdr_exporter/history/past.py",
+        "block_text(parts, bounds, hidden)",
+        "block_text(parts, bounds)",
+        _in(
+            "tests/history/test_past.py",
+            "test_a_family_that_the_exporter_does_not_show_is_left_out",
+        ),
+    ),
 )
 
 MUTANTS: tuple[Mutant, ...] = (

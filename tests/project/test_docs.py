@@ -12,18 +12,23 @@ from cdr_exporter import config
 from cdr_exporter.calls import OUTCOMES, QUEUE_OUTCOMES
 from cdr_exporter.cli import _parser
 from cdr_exporter.commands.exporter import histogram_bounds
-from cdr_exporter.metrics.catalogue import COUNTER, FAMILIES, Family
+from cdr_exporter.metrics.catalogue import COUNTER, FAMILIES, TRAFFIC_FAMILIES, Family
 from cdr_exporter.metrics.totals import initial_totals
 from cdr_exporter.settings import Settings
 from docs.write_settings import EXAMPLE, PAGE, example, page
 
+from ..support.dashboards import DASHBOARDS, panels, targets
 from ..support.each import for_each
 from ..support.paths import ROOT
+from ..support.prometheus_rules import ALERTS, RULES, metrics_in, samples
 
 PAGES = {path: path.read_text() for path in (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")))}
 README = PAGES[ROOT / "README.md"]
 METRICS = PAGES[ROOT / "docs/metrics.md"]
 ROW = re.compile(r"^\| `(cdr_[a-z_]+)`( D)? \| (\w+) \| ([^|]*) \| (.*) \|$", re.MULTILINE)
+RECORDED: dict[str, list[str]] = {}
+for rule in RULES:
+    RECORDED.setdefault(rule.get("record", ""), []).append(rule["expr"])
 BOUNDS = histogram_bounds(Settings(pbxs=()))
 LONGEST_README_LINE, MOST_README_LINES = 160, 150
 
@@ -83,6 +88,44 @@ def test_the_series_that_the_metrics_page_counts_are_those_of_the_catalogue() ->
 
     table = METRICS.split("| for each | series |")[1].split("\n\n")[0]
     assert [int(each) for each in re.findall(r"\| (\d+)", table)] == counted
+
+
+def families_behind(expression: str) -> set[str]:
+    """Return the families that an expression reads, also by the rules that it reads."""
+    found: set[str] = set()
+    unread = list(metrics_in(expression))
+    while unread:
+        name = unread.pop()
+        if name not in found:
+            found.add(name)
+            unread += [each for text in RECORDED.get(name, ()) for each in metrics_in(text)]
+    return {family.name for family in FAMILIES if found & samples([family]).keys()}
+
+
+def row_of_needs(family: Family) -> str:
+    """Return the line of what shows nothing without *family*."""
+    alerts = [
+        f"`{name}`" for name, rule in ALERTS.items() if family.name in families_behind(rule["expr"])
+    ]
+    dashboards = [
+        dashboard["title"]
+        for dashboard in DASHBOARDS.values()
+        if any(
+            family.name in families_behind(target["expr"])
+            for panel in panels(dashboard)
+            for target in targets(panel)
+        )
+    ]
+    words = [", ".join(each) or "none" for each in (dashboards, alerts)]
+    return f"| `{family.name}` | {' | '.join(words)} |"
+
+
+def test_the_metrics_page_says_what_needs_each_family_that_may_be_hidden() -> None:
+    table = METRICS.split(
+        "| hidden | dashboards with empty panels | alerts that do not work |\n|---|---|---|\n"
+    )[1]
+
+    assert table.split("\n\n")[0].splitlines() == [row_of_needs(f) for f in TRAFFIC_FAMILIES]
 
 
 def series_of(family: Family) -> int:
