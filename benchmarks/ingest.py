@@ -1,6 +1,6 @@
 """Ingest: response bytes → judged, tallied and durably committed, against others in this run.
 
-    ours     decode → page_of → judge → PBXState.apply_page: rows and calls, one commit (fsync)
+    ours     decode → page_of → judge → PBXState.after: rows and calls, one commit (fsync)
     bare     msgspec decodes the same pages into the same structs, and nothing else
     naive    json.loads, then prometheus_client instruments updated row by row, for rows and for
              calls of one leg; nothing durable
@@ -24,12 +24,18 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from cdr_exporter.cdr import Record, decode
 from cdr_exporter.clock import Now
 from cdr_exporter.commands.exporter import histogram_bounds
-from cdr_exporter.ingest.call_assembly import call_rules_of
-from cdr_exporter.ingest.pbx_state import PBXState
-from cdr_exporter.ledger import LedgerLimits, from_the_beginning
+from cdr_exporter.ingest import (
+    EndOfPoll,
+    Event,
+    JudgedPage,
+    PBXState,
+    PollBegan,
+    call_rules_of,
+    counting_rules_of,
+)
+from cdr_exporter.ledger import from_the_beginning
 from cdr_exporter.ledger.page import page_of, query
 from cdr_exporter.metrics.catalogue import LEGS_BUCKETS
-from cdr_exporter.metrics.self_metrics import SelfMetrics
 from cdr_exporter.settings import (
     DURATION_BUCKETS,
     PBX,
@@ -38,12 +44,11 @@ from cdr_exporter.settings import (
     SecretSource,
     Settings,
 )
-from cdr_exporter.store import Store
+from cdr_exporter.store import FileStore
 
 ROWS, PAGE, ROUNDS = 100_000, 500, 5
 BOUNDS = histogram_bounds(Settings(pbxs=()))
 HQ = PBX(name="hq", base_url="http://127.0.0.1", client_id="me", secret=SecretSource(env="X"))
-TERMS = LedgerLimits(late_window=600.0, longest_call=11_700.0)
 
 EPOCH, APART = 1_700_000_000, 30
 NOW = float(EPOCH + APART * (ROWS + 120))
@@ -73,43 +78,29 @@ def timed(run: Callable[[list[bytes]], None], pages: list[bytes]) -> float:
 
 def ours(pages: list[bytes]) -> None:
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as directory:
-        store = Store(Path(directory), "bench", "me", BOUNDS)
-        state = PBXState(
-            HQ,
-            store,
-            call_rules=call_rules_of(HQ),
-            self_metrics=SelfMetrics(BOUNDS),
-            bounds=BOUNDS,
-            clock=StandingClock(),
-            on_commit=lambda: None,
-        )
-        state.assembler.begin_poll(StandingClock().now())
-        # The PBX tells its time in each answer. Without it, the newest calls would stay open.
-        state.assembler.clock_offset = 0.0
+        store = FileStore(Path(directory), "bench", "me", BOUNDS)
+        rules = counting_rules_of(HQ, call_rules_of(HQ), BOUNDS)
+        state = PBXState.of(store.load(), rules)
+
+        def take(event: Event) -> None:
+            nonlocal state
+            state, change = state.after(event, Now(NOW, 0.0))
+            if not change.is_empty:
+                store.commit(change)
+
+        take(PollBegan())
         for number, body in enumerate(pages, start=1):
             page = page_of(query(number, PAGE), decode(body))
-            ledger = store.ledger or from_the_beginning()
-            state.apply_page(ledger.judge(page, NOW, TERMS), page, store.totals, baseline=True)
-        state.count_finished_calls()
+            ledger = state.ledger or from_the_beginning()
+            # The PBX tells its time in each answer. Without it, the newest calls would stay open.
+            take(JudgedPage(page, ledger.judge(page, NOW, rules.limits), clock_offset=0.0))
+        take(EndOfPoll(all_read=True))
         for family in ("cdr_records_total", "cdr_calls_total"):
             counted = sum(
-                value[0] for key, value in store.totals.series.items() if key.family == family
+                value[0] for key, value in state.totals.series.items() if key.family == family
             )
             assert counted == ROWS, (family, counted)
         store.close()
-
-
-class StandingClock:
-    """A clock that stands at NOW, and on which nobody waits."""
-
-    stopping = False
-
-    def now(self) -> Now:
-        """Return it, by both clocks."""
-        return Now(NOW, 0.0)
-
-    def wait(self, seconds: float) -> None:
-        """Return at once."""
 
 
 class Envelope(msgspec.Struct):

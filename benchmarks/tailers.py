@@ -254,7 +254,7 @@ class Ours:
         return Counter(
             {
                 int(key.labels[2].removeprefix("row-")): value[0]
-                for key, value in self._harness.store.totals.series.items()
+                for key, value in self._harness.state.totals.series.items()
                 if key.family == "cdr_records_total" and value[0]
             }
         )

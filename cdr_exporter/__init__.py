@@ -2,7 +2,7 @@
 
 One PBX is one poller, one state, one state file, one thread. One poll of it:
 
-    first page → is it the table we know? → (page → counted → committed → published)* → wait
+    first page → is it the table we know? → (page → new state → commit → publish)* → wait
 
 The way of a page, room by room:
 
@@ -19,12 +19,12 @@ is pure does no I/O and reads no clock. A test reads this table and holds it.
      7  history     what the PBXs still hold of the past → blocks for Prometheus
      7  poller      one PBX's thread: follow, back off, start again; the newest snapshots
      6  tail        which page to read next, and is it the table we know
-     5  ingest      a judged page → counted, committed, shown; above the store it still writes to
-     5  web         HTTP: paths, pages, service discovery; door to waitress
-     4  exposition  snapshots → text; door to prometheus_client
+     6  web         HTTP: paths, pages, service discovery; door to waitress
+     5  exposition  snapshots → text; door to prometheus_client
+     5  store       state kept, never half-written; door to sqlite3
      4  config      exporter.yml → settings; door to yaml
-    4  store       state kept, never half-written; door to sqlite3
-      3  metrics     families as data, totals, counts of rows and calls, snapshots; pure
+     4  ingest      the state of a PBX, and what a judged page makes of it; pure
+     3  metrics     families as data, totals, counts of rows and calls, snapshots; pure
      3  pbx         the Open API: tokens, requests, failures; door to requests, urllib3
      2  bundled     dashboards, rules, runbook, examples: what travels in the wheel
      2  calls       legs → calls; pure

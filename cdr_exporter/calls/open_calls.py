@@ -1,8 +1,7 @@
 """The open calls, of which more legs may come, and the closed ones, which were counted lately.
 
-Rule: `judge` changes nothing. It returns a `CallChange`, which is applied only after it was
-committed together with the counted rows and the totals. So a row is counted and its leg is kept
-together, or neither happens.
+Rule: `judge` changes nothing. It returns a `CallChange`, which is committed together with the
+counted rows and the totals. So a row is counted and its leg is kept together, or neither happens.
 """
 
 from __future__ import annotations
@@ -182,12 +181,12 @@ class CallVerdict(NamedTuple):
     cut: int = 0
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
 class TrackedCalls:
     """The calls of one PBX, by uid. *closed* is in the order in which they were closed."""
 
-    open: dict[str, OpenCall] = field(default_factory=dict)
-    closed: dict[str, ClosedCall] = field(default_factory=dict)
+    open: Mapping[str, OpenCall] = field(default_factory=dict)
+    closed: Mapping[str, ClosedCall] = field(default_factory=dict)
 
     @property
     def last_seen(self) -> float:
@@ -239,14 +238,18 @@ class TrackedCalls:
         )
         return sorted(max(start, since) for start in waiting)
 
-    def apply(self, change: CallChange) -> None:
-        """Apply *change*, which was committed."""
+    def after(self, change: CallChange) -> TrackedCalls:
+        """Return the calls once *change* is made."""
+        if change is NO_CHANGE:
+            return self
+        opened, closed = dict(self.open), dict(self.closed)
         for uid in (*change.closed, *change.forgotten):
-            self.open.pop(uid, None)
+            opened.pop(uid, None)
         for uid in (*change.opened, *change.forgotten):
-            self.closed.pop(uid, None)
-        self.open.update(change.opened)
-        self.closed.update(change.closed)
+            closed.pop(uid, None)
+        opened.update(change.opened)
+        closed.update(change.closed)
+        return TrackedCalls(opened, closed)
 
     def _add_legs(
         self, legs: Sequence[tuple[str, Leg]], at: Moment, new_in_poll: Collection[str]

@@ -9,8 +9,8 @@ begins otherwise, the earliest leg that was seen says when the call began.
 from __future__ import annotations
 
 from calendar import timegm
-from collections import deque
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from ..cdr import Record
 
@@ -25,27 +25,33 @@ _KEPT = 200
 """From how many first legs the offset is taken: after a clock change it is right again soon."""
 
 
+@dataclass(frozen=True, slots=True)
 class UIDTime:
-    """Tells when calls began; learns the offset of the PBX's clock from rows."""
+    """Tells when calls began, by the *offsets* of the PBX's clock that first legs have told."""
 
-    def __init__(self) -> None:
-        self._offsets: deque[int] = deque(maxlen=_KEPT)
+    offsets: tuple[int, ...] = ()
 
-    def learn(self, rows: Iterable[Record]) -> None:
-        """Learn from *rows*, of which some are the first legs of their calls."""
-        for row in rows:
-            local = _local_time(row.uid)
-            offset = None if local is None else local - row.started_at
-            if offset is not None and offset % _QUARTER == 0 and abs(offset) <= _MOST_OFFSET:
-                self._offsets.append(offset)
+    def learnt_from(self, rows: Iterable[Record]) -> UIDTime:
+        """Return it with what *rows* tell, of which some are the first legs of their calls."""
+        found = [offset for row in rows if (offset := _offset_of(row)) is not None]
+        return UIDTime((*self.offsets, *found)[-_KEPT:]) if found else self
 
     def started_at(self, uid: str, earliest: int) -> int:
         """Return when the call *uid* began, whose *earliest* known leg is given; epoch seconds."""
         local = _local_time(uid)
         # A leg that is not the first tells an offset that is too small, and so a start too late.
-        if local is None or not self._offsets:
+        if local is None or not self.offsets:
             return earliest
-        return min(earliest, local - max(self._offsets))
+        return min(earliest, local - max(self.offsets))
+
+
+def _offset_of(row: Record) -> int | None:
+    """Return the offset from UTC that *row* tells if it is the first leg of its call."""
+    local = _local_time(row.uid)
+    offset = None if local is None else local - row.started_at
+    if offset is None or offset % _QUARTER or abs(offset) > _MOST_OFFSET:
+        return None
+    return offset
 
 
 def _local_time(uid: str) -> int | None:

@@ -16,8 +16,8 @@ from ..cdr.contract import CDRQuery
 from ..errors import TryAgain
 from ..ledger.order import BY_ID, BY_TIME, NEW_BY_TIME
 from ..ledger.page import FIRST_PAGE_ROWS, Page, query
+from ..tail.followed_list import START_PAGE_ROWS
 from ..tail.page_reader import PageReader
-from ..tail.tail import START_PAGE_ROWS
 
 
 class NewestRows(NamedTuple):

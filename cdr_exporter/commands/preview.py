@@ -42,7 +42,7 @@ from ..calls.callee import (
 )
 from ..cdr import Record
 from ..cdr.labels import Labels
-from ..ingest.call_assembly import call_rules_of, unread_below
+from ..ingest import call_rules_of, unread_below
 from ..ledger import Ledger, LedgerLimits, PageVerdict, from_the_beginning, start_by_time
 from ..ledger.page import Page
 from ..ledger.watermark import is_possible

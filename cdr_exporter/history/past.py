@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 
 from ..clock import Clock
 from ..errors import ExporterError, PBXError
-from ..ingest.call_assembly import call_rules_of
+from ..ingest import call_rules_of
 from ..metrics.call_metrics import number_zeros
 from ..metrics.totals import Bounds
 from ..settings import PBX, SecretSource, Settings

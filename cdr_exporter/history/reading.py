@@ -11,7 +11,7 @@ is kept once.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -21,16 +21,22 @@ from ..cdr import CDRAnswer
 from ..cdr.contract import NEW, CDRQuery
 from ..clock import Clock
 from ..errors import ExporterError, TryAgain
-from ..ingest.call_assembly import call_rules_of
-from ..ingest.pbx_state import PBXState
+from ..ingest import (
+    JudgedPage,
+    PBXState,
+    StateChange,
+    call_rules_of,
+    counting_rules_of,
+    ledger_change,
+)
 from ..ledger import PageVerdict
 from ..ledger.order import BY_TIME, NEW_BY_TIME
 from ..ledger.page import FIRST_PAGE_ROWS, Page, query
 from ..metrics.row_metrics import group_by_labels
 from ..metrics.self_metrics import SelfMetrics
-from ..metrics.totals import Bounds, Totals
+from ..metrics.totals import Bounds
 from ..settings import PBX
-from ..store import KeptLeg, LegFile, Store
+from ..store import FileStore, KeptLeg, LegFile, Store
 from ..tail import Tail
 from ..tail.page_reader import CDRList, PageReader
 
@@ -107,29 +113,11 @@ def _read_list(source: Source, legs: LegFile, directory: Path, not_before: float
     if legs.is_read(directory.name):
         return
     pbx = source.pbx
-    with closing(Store(directory, pbx.name, pbx.client_id, source.bounds)) as store:
-        _follow_to_the_end(source, legs, store, not_before)
+    with closing(FileStore(directory, pbx.name, pbx.client_id, source.bounds)) as store:
+        past = _PastReader(source, legs, store, not_before)
+        with suppress(_FarEnough):
+            _with_retries(source, past.follow, lambda: past.pages)
     legs.mark_read(directory.name)
-
-
-def _follow_to_the_end(
-    source: Source, legs: LegFile, store: Store, not_before: float | None
-) -> None:
-    pbx = replace(source.pbx, start="all")
-    self_metrics = SelfMetrics(source.bounds)
-    state = _PastState(pbx, store, legs, source, self_metrics, not_before)
-    reader = _reader_of(source, self_metrics)
-    tail = Tail(pbx, reader, state, self_metrics=self_metrics, clock=source.clock)
-
-    def follow() -> None:
-        tail.follow(float("inf"))
-        if state.unread:
-            raise TryAgain("the list changed while it was read", reason="garbled")
-
-    try:
-        _with_retries(source, follow, lambda: state.pages)
-    except _FarEnough:
-        return
 
 
 def _reader_of(source: Source, self_metrics: SelfMetrics) -> PageReader:
@@ -174,58 +162,58 @@ class _NewTable:
         return self._cdr_list.fetch(replace(query, from_=NEW))
 
 
-class _PastState(PBXState):
-    """The state of a PBX whose past is read: its rows are kept as legs, and not counted."""
+class _PastReader:
+    """Follows a PBX to read its past: the new rows of each page are kept as legs, not counted."""
 
     def __init__(
-        self,
-        pbx: PBX,
-        store: Store,
-        legs: LegFile,
-        source: Source,
-        self_metrics: SelfMetrics,
-        not_before: float | None,
+        self, source: Source, legs: LegFile, store: Store, not_before: float | None
     ) -> None:
-        call_rules = call_rules_of(pbx, source.machines)
-        super().__init__(
-            pbx,
-            store,
-            call_rules=call_rules,
-            self_metrics=self_metrics,
-            bounds=source.bounds,
-            clock=source.clock,
-            on_commit=lambda: None,
-        )
+        pbx = replace(source.pbx, start="all")
+        rules = counting_rules_of(pbx, call_rules_of(pbx, source.machines), source.bounds)
+        self_metrics = SelfMetrics(source.bounds)
+        self.state = PBXState.of(store.load(), rules)
+        """Of it, only the ledger is gone on with."""
         self.pages = 0
         """How many pages brought new rows."""
         self._name = pbx.name
+        self._store = store
         self._legs = legs
         self._noted = source.noted
         self._rows = len(legs)
         self._not_before = not_before
-        self._classifier = LegClassifier(call_rules)
+        self._classifier = LegClassifier(rules.calls)
+        reader = _reader_of(source, self_metrics)
+        self._tail = Tail(pbx, reader, self, self_metrics=self_metrics, clock=source.clock)
 
-    def apply_page(
-        self, verdict: PageVerdict, page: Page, totals: Totals, *, baseline: bool
-    ) -> None:
-        """Keep the new rows of *page*; raises `_FarEnough` once all rows wanted were read."""
+    def follow(self) -> None:
+        """Read the list to its end; raises `_FarEnough` once all rows wanted were read."""
+        for event in self._tail.follow(float("inf")):
+            if isinstance(event, JudgedPage):
+                self._keep(event)
+        if self.state.unread:
+            raise TryAgain("the list changed while it was read", reason="garbled")
+
+    def _keep(self, event: JudgedPage) -> None:
+        page, verdict = event.page, event.verdict
         if verdict.lineage_broke:
             raise ReadingFailed(
                 f"{self._name}: the records on the PBX were replaced while they were read; begin "
                 "anew with an empty folder"
             )
-        if verdict.ledger == self.ledger:
-            super().apply_page(verdict, page, totals, baseline=baseline)
+        before, after = self.state.ledger, replace(self.state, ledger=verdict.ledger)
+        if verdict.ledger == before:
+            self.state = after
             return
-        self._legs.add(self._kept(verdict))
-        self._commit(verdict.ledger, totals)
+        self._legs.add(self._kept_legs(verdict))
+        self._store.commit(StateChange(ledger_change(before, verdict.ledger, verdict.remembered)))
+        self.state = after
         self.pages += 1
         self._rows += len(verdict.counted)
         self._noted(self._rows)
         if self._not_before is not None and _ended_before(page, self._not_before):
             raise _FarEnough
 
-    def _kept(self, verdict: PageVerdict) -> Iterator[KeptLeg]:
+    def _kept_legs(self, verdict: PageVerdict) -> Iterator[KeptLeg]:
         order = verdict.ledger.order
         for labels, rows in group_by_labels(verdict.counted):
             for row in rows:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from ..calls import (
     NO_UNREAD_LEGS,
@@ -49,50 +50,92 @@ def call_rules_of(pbx: PBX, machines: Iterable[str] = ()) -> CallRules:
     )
 
 
-class CallAssembler:
-    """Assembles the calls of *pbx*; *last_seen* is the newest reachable time in its state.
+def settle_rules_of(pbx: PBX) -> SettleRules:
+    """Return the rules of *pbx* about when a call is over."""
+    return SettleRules(pbx.call_settle, pbx.legs_appear == "one_by_one", pbx.longest_call)
 
-    *clock_offset* is by how many seconds the PBX's clock is ahead of ours, None where it does not
-    tell; to be set whenever it is known anew.
+
+@dataclass(frozen=True, slots=True)
+class CallTimes:
+    """What is known of the times by which calls are over.
+
+    *poll_began* is when the last poll began, in epoch seconds. *clock_offset* is by how many
+    seconds the PBX's clock is ahead of ours, None where it does not tell.
     """
 
-    def __init__(self, pbx: PBX, call_rules: CallRules, last_seen: float) -> None:
-        self._poll_began = 0.0
-        self.clock_offset: float | None = None
-        self._reachable = ReachableTime(last_seen, pbx.longest_call)
-        self._uid_time = UIDTime()
-        self._classifier = LegClassifier(call_rules)
-        self._rules = SettleRules(
-            pbx.call_settle, pbx.legs_appear == "one_by_one", pbx.longest_call
-        )
+    reachable: ReachableTime
+    uid_time: UIDTime = field(default_factory=UIDTime)
+    clock_offset: float | None = None
+    poll_began: float = 0.0
 
-    def begin_poll(self, now: Now) -> None:
-        """Note that a poll begins at *now*."""
-        self._poll_began = now.wall
-        self._reachable.begin_poll(now.wall, now.steady)
+    def after_poll_began(self, now: Now) -> CallTimes:
+        """Return them once a poll has begun at *now*."""
+        reachable = self.reachable.poll_began(now.wall, now.steady)
+        return replace(self, reachable=reachable, poll_began=now.wall)
 
-    def end_poll(self) -> None:
-        """Note that the poll succeeded: it read every new row, or as many as its time allowed."""
-        self._reachable.end_poll()
+    def after_page(self, page: Page, clock_offset: float | None) -> CallTimes:
+        """Return them after *page*, whose rows may tell how the PBX's clock differs from UTC."""
+        uid_time = self.uid_time
+        if page.is_first and page.order.by_time:
+            uid_time = uid_time.learnt_from(page.rows)
+        return replace(self, uid_time=uid_time, clock_offset=clock_offset)
 
-    def settled_until(self, ledger: Ledger) -> float:
+    def after_poll_ended(self) -> CallTimes:
+        """Return them once the poll has succeeded: the time until the next one counts."""
+        return replace(self, reachable=self.reachable.poll_ended())
+
+    def settled_until(self, ledger: Ledger, rules: SettleRules) -> float:
         """Return up to which end (epoch seconds) every row is read, and every call counted.
 
         At the end of a poll that read every new row. It is a time by the PBX's clock as well as by
         ours, whichever is behind.
         """
-        read = min(self._poll_began, ledger.watermark.newest_end, ledger.all_read_since)
-        settle, one_by_one, longest_call = self._rules
+        read = min(self.poll_began, ledger.watermark.newest_end, ledger.all_read_since)
+        settle, one_by_one, longest_call = rules
         return read - (max(settle, longest_call) if one_by_one else settle)
 
-    def saw_page(self, page: Page) -> None:
-        """Note *page*, whose rows may tell how the PBX's clock differs from UTC."""
-        if page.is_first and page.order.by_time:
-            self._uid_time.learn(page.rows)
+    def moment(
+        self,
+        ledger: Ledger,
+        now: Now,
+        rules: SettleRules,
+        *,
+        catching_up: bool,
+        unread: UnreadLegs = NO_UNREAD_LEGS,
+    ) -> Moment:
+        """Return the moment *now* for `TrackedCalls`, with *ledger* as what was read."""
+        # By id, and by time above all that is to be rechecked, the first page shows all there is.
+        newest_end = ledger.watermark.newest_end
+        return Moment(
+            reachable_now=self.reachable.at(now.steady),
+            read_until=self.reachable.at_poll_start,
+            uid_time=self.uid_time,
+            read_by_start=[
+                (key, self.reachable.read_until(since)) for key, since in ledger.read_since
+            ],
+            pbx_time=max(newest_end, self._shown_by_pbx(now)),
+            # Bounded by our own clock: one end that is hours ahead would make all others old.
+            # Where the PBX's whole clock is ahead, more calls are remembered, which harms nobody.
+            oldest_end=min(newest_end, now.wall) - rules.longest_call,
+            catching_up=catching_up,
+            unread=unread,
+        )
 
-    def judge_page(
+    def _shown_by_pbx(self, now: Now) -> float:
+        return float("-inf") if self.clock_offset is None else now.wall + self.clock_offset
+
+
+@dataclass(frozen=True)
+class CallAssembler:
+    """Puts the rows of one PBX together to calls; it keeps nothing of them."""
+
+    classifier: LegClassifier
+    rules: SettleRules
+
+    def after_page(
         self,
         calls: TrackedCalls,
+        times: CallTimes,
         verdict: PageVerdict,
         groups: Sequence[LabelledRows],
         page: Page,
@@ -100,68 +143,52 @@ class CallAssembler:
         *,
         newest_key: int,
         shown: bool,
-    ) -> tuple[CallVerdict, Mapping[str, int]]:
+    ) -> CallVerdict:
         """Say what *page* does to *calls*; *groups* are the rows that *verdict* counts.
 
-        *newest_key* is the newest key that was known before the page. Returns the verdict on the
-        calls, and how many legs are in doubt, by `calls.DOUBTS`.
+        *newest_key* is the newest key that was known before the page.
         """
         # Rows without a uid do not belong together.
         left_out = {row.uid: row.ended_at for row in verdict.left_out if row.uid}
-        unread = UNREAD_LEGS_UNKNOWN if shown else unread_below(page, verdict.ledger, self._rules)
-        at = self._moment(verdict.ledger, now, catching_up=not shown, unread=unread)
-        new_in_poll = _uids_added_during_poll(page, verdict, newest_key)
+        unread = UNREAD_LEGS_UNKNOWN if shown else unread_below(page, verdict.ledger, self.rules)
+        at = times.moment(verdict.ledger, now, self.rules, catching_up=not shown, unread=unread)
         legs = [
-            (row.uid, self._classifier.classify(row, labels))
+            (row.uid, self.classifier.classify(row, labels))
             for labels, rows in groups
             for row in rows
         ]
-        doubts = Counter(
+        new_in_poll = _uids_added_during_poll(page, verdict, newest_key)
+        return calls.judge(legs, left_out, at, self.rules, new_in_poll)
+
+    def doubts(self, groups: Sequence[LabelledRows]) -> Mapping[str, int]:
+        """Return of how many rows it is not sure who was called, by `calls.DOUBTS`."""
+        return Counter(
             doubt
             for labels, rows in groups
             for row in rows
-            if (doubt := self._classifier.doubt_about(row, labels))
+            if (doubt := self.classifier.doubt_about(row, labels))
         )
-        return calls.judge(legs, left_out, at, self._rules, new_in_poll), doubts
 
-    def judge_end_of_poll(
-        self, calls: TrackedCalls, ledger: Ledger, now: Now, *, shown: bool
+    def after_all_was_read(
+        self, calls: TrackedCalls, times: CallTimes, ledger: Ledger, now: Now, *, shown: bool
     ) -> CallVerdict:
         """Say which of *calls* are over, now that every new row was read."""
-        at = self._moment(ledger, now, catching_up=not shown, unread=NO_UNREAD_LEGS)
-        return calls.judge((), {}, at, self._rules)
-
-    def _shown_by_pbx(self, now: Now) -> float:
-        return float("-inf") if self.clock_offset is None else now.wall + self.clock_offset
+        at = times.moment(ledger, now, self.rules, catching_up=not shown)
+        return calls.judge((), {}, at, self.rules)
 
     def starts_to_read(
-        self, calls: TrackedCalls, ledger: Ledger, now: Now, *, shown: bool
+        self, calls: TrackedCalls, times: CallTimes, ledger: Ledger, now: Now, *, shown: bool
     ) -> list[int]:
         """Return when the calls began that are over once all rows since then were read again.
 
-        Epoch seconds, earliest first. Calls that began before what is to be rechecked are not among
-        them: they wait for the next read of all of it.
+        Epoch seconds, earliest first; none by id, where nothing is read again for that. Calls that
+        began before what is to be rechecked are not among them: they wait for the next read of all
+        of it.
         """
-        at = self._moment(ledger, now, catching_up=not shown, unread=NO_UNREAD_LEGS)
-        return calls.starts_to_read(at, self._rules, ledger.remembered_from)
-
-    def _moment(self, ledger: Ledger, now: Now, *, unread: UnreadLegs, catching_up: bool) -> Moment:
-        # By id, and by time above all that is to be rechecked, the first page shows all there is.
-        newest_end = ledger.watermark.newest_end
-        return Moment(
-            reachable_now=self._reachable.at(now.steady),
-            read_until=self._reachable.at_poll_start,
-            uid_time=self._uid_time,
-            read_by_start=[
-                (key, self._reachable.read_until(since)) for key, since in ledger.read_since
-            ],
-            pbx_time=max(newest_end, self._shown_by_pbx(now)),
-            # Bounded by our own clock: one end that is hours ahead would make all others old.
-            # Where the PBX's whole clock is ahead, more calls are remembered, which harms nobody.
-            oldest_end=min(newest_end, now.wall) - self._rules.longest_call,
-            catching_up=catching_up,
-            unread=unread,
-        )
+        if not ledger.order.by_time:
+            return []
+        at = times.moment(ledger, now, self.rules, catching_up=not shown)
+        return calls.starts_to_read(at, self.rules, ledger.remembered_from)
 
 
 def unread_below(page: Page, ledger: Ledger, rules: SettleRules) -> UnreadLegs:

@@ -1,103 +1,111 @@
-"""The state of one PBX, and how a judged page changes it: counted, committed, published.
+"""The state of one PBX: one frozen value, and what an event makes of it. Pure.
 
-Rule: one commit a page, of ledger, totals, calls and quarters together, so that the process may be
-killed between any two statements.
+`PBXState.after` returns the next state, and what a commit has to write for it. The next state holds
+once that is durable: where a commit fails, the state before it is the one to go on with, and the
+same page may be judged and counted again.
 
-`tail` judges a page and calls `apply_page`. In there
-
-1. the page is counted into new totals; the old ones are not touched;
-2. the store commits the new ledger, the new totals and the changes of calls and quarters. A commit
-   that fails raises `StateNotWritten`; all of them are as they were before the page;
-3. only then `on_commit` lets the poller publish.
-
-A page whose ledger equals the one known is not committed: it brought no row. Only the times at
-which ranges were read again are taken over, in memory.
+What is kept over restarts is in `KeptState`. The rest is known anew after a start: whether the
+series are shown, and the times by which calls are over.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple, assert_never
 
-from ..calls import NO_CHANGE, CallChange, CallRules, CallVerdict
+from ..calls import CallVerdict, ReachableTime, TrackedCalls
 from ..cdr import Record
-from ..clock import Clock
-from ..ledger import Ledger, LedgerLimits, PageVerdict, Range
-from ..ledger.page import Page
+from ..cdr.labels import labels_of
+from ..clock import Now
+from ..ledger import Ledger, PageVerdict, Range
 from ..ledger.watermark import is_possible
 from ..metrics.call_metrics import count_calls, number_zeros
 from ..metrics.catalogue import (
     CUT_CALLS,
     DUPLICATE_IDS,
-    INGEST_DELAY,
-    LAST_RECORD,
     LATE_LEGS,
     LATE_RECORDS,
     LINEAGE_BREAKS,
-    OPEN_CALLS,
     PRE_BREAK_RECORDS,
     REUSED_IDS,
-    STATE_WRITE_OK,
     UNRECOGNISED_CALLEES,
 )
 from ..metrics.quarters import QuarterChange, Quarters
 from ..metrics.row_metrics import LabelledRows, PageCount, group_by_labels
-from ..metrics.self_metrics import SelfMetrics
-from ..metrics.totals import SHOWN_FROM_START, Bounds, Totals, initial_totals
-from ..settings import PBX
-from ..store import FirstShown, Store
-from .call_assembly import CallAssembler
-from .visibility import Visibility
+from ..metrics.totals import Series, Totals, Value, initial_totals, trunk_zeros
+from .call_assembly import CallTimes
+from .events import EmptyList, EndOfPoll, Event, JudgedPage, PollBegan, PollSucceeded
+from .rules import CountingRules
+from .state_change import NOTHING, LedgerChange, StateChange, TotalsChange, ledger_change
+from .visibility import FirstShown, Visibility
 
 
-class PBXState:
-    """The ledger, totals, calls and visibility of one PBX. One thread uses it, that of the poller.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptState:
+    """What a store keeps of one PBX.
 
-    *on_commit* is called after each page that was committed.
+    *ledger* is what is known of the table, None until the first row is seen; *totals* is what was
+    counted, *quarters* the same calls by their start. *first_shown* is when the series of rows and
+    calls were first shown, None before that, and where an earlier state was lost.
+
+    *resets* maps each reason to when (epoch seconds, 0 for never) an unusable state was last set
+    aside. *dropped_histograms* are the families that begin again at 0, because their buckets in
+    the configuration differ from those they were counted with.
     """
 
-    def __init__(
-        self,
-        pbx: PBX,
-        store: Store,
-        *,
-        call_rules: CallRules,
-        self_metrics: SelfMetrics,
-        bounds: Bounds,
-        clock: Clock,
-        on_commit: Callable[[], None],
-    ) -> None:
-        self.visibility = Visibility(pbx.stale_after, pbx.birth_hold)
-        self.limits = LedgerLimits(pbx.late_window, pbx.longest_call)
-        self.assembler = CallAssembler(pbx, call_rules, store.calls.last_seen)
-        self._call_rules = call_rules
-        self._max_trunks = pbx.max_trunks
-        self._stale_after = pbx.stale_after
-        self._start = pbx.start
-        self._store = store
-        self._self_metrics = self_metrics
-        self._bounds = bounds
-        self._clock = clock
-        self._on_commit = on_commit
-        self._newest_start = 0
-        self._in_baseline = False
-        """Set from the first page of a baseline until it is shown; see `ingest`."""
-        self_metrics.set(OPEN_CALLS, len(store.calls.open))
+    ledger: Ledger | None = None
+    totals: Totals
+    calls: TrackedCalls = field(default_factory=TrackedCalls)
+    quarters: Quarters = field(default_factory=Quarters)
+    first_shown: FirstShown | None = None
+    resets: Mapping[str, float] = field(default_factory=dict)
+    dropped_histograms: tuple[str, ...] = ()
 
     @property
-    def ledger(self) -> Ledger | None:
-        """What is known of the table; None until the first row is seen."""
-        return self._store.ledger
+    def was_lost(self) -> bool:
+        """Whether an unusable state of this PBX was ever set aside."""
+        return any(self.resets.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PBXState:
+    """All that is known of one PBX but where to read on; see `KeptState` for the first fields.
+
+    *was_lost* is set where an earlier state was set aside: then the series exist, and a second
+    baseline would look like calls. *newest_start* is when the newest call began, in epoch seconds.
+    """
+
+    rules: CountingRules
+    ledger: Ledger | None
+    totals: Totals
+    calls: TrackedCalls
+    quarters: Quarters
+    first_shown: FirstShown | None
+    was_lost: bool
+    times: CallTimes
+    visibility: Visibility = field(default_factory=Visibility)
+    newest_start: int = 0
+
+    @classmethod
+    def of(cls, kept: KeptState, rules: CountingRules) -> PBXState:
+        """Return the state that a process begins with."""
+        longest_call = rules.limits.longest_call
+        return cls(
+            rules=rules,
+            ledger=kept.ledger,
+            totals=kept.totals,
+            calls=kept.calls,
+            quarters=kept.quarters,
+            first_shown=kept.first_shown,
+            was_lost=kept.was_lost,
+            times=CallTimes(ReachableTime.going_on_from(kept.calls.last_seen, longest_call)),
+        )
 
     @property
-    def totals(self) -> Totals:
-        """What was counted, as it was committed last."""
-        return self._store.totals
-
-    @property
-    def quarters(self) -> Quarters:
-        """The calls by their start, as they were committed last."""
-        return self._store.quarters
+    def start(self) -> str:
+        """What a first read counts: `all`, or what comes from `now` on."""
+        return "now" if self.was_lost else self.rules.start
 
     @property
     def in_first_read(self) -> bool:
@@ -109,53 +117,68 @@ class PBXState:
         """The ranges that nobody has read yet, newest first."""
         return self.ledger.unread if self.ledger is not None else ()
 
-    @property
-    def due(self) -> tuple[Range, ...]:
-        """The ranges whose next recheck is due, newest first."""
-        if self.ledger is None:
-            return ()
-        return self.ledger.due(self._clock.now().wall, self.limits)
+    def due(self, now: Now) -> tuple[Range, ...]:
+        """Return the ranges whose next recheck is due, newest first."""
+        return () if self.ledger is None else self.ledger.due(now.wall, self.rules.limits)
 
     @property
     def all_rechecked(self) -> bool:
         """Whether this process has read every range once that may bring late rows."""
         return self.ledger is None or all(each.last_read for each in self.ledger.recheck)
 
-    @property
-    def state_was_lost(self) -> bool:
-        """Whether an unusable state file of this PBX was ever set aside."""
-        return any(self._store.resets.values())
+    def starts_to_read(self, now: Now) -> list[int]:
+        """Return when the calls began that are over once all rows since then were read again.
 
-    @property
-    def starts_to_read(self) -> list[int]:
-        """When the calls began that are over once all rows since then were read again.
-
-        Epoch seconds, earliest first; none by id, where nothing is read again for that.
+        Epoch seconds, earliest first.
         """
-        if self.ledger is None or not self.ledger.order.by_time:
+        if self.ledger is None:
             return []
-        now, shown = self._clock.now(), self.visibility.shown
-        return self.assembler.starts_to_read(self._store.calls, self.ledger, now, shown=shown)
+        return self.rules.assembler.starts_to_read(
+            self.calls, self.times, self.ledger, now, shown=self.visibility.shown
+        )
 
-    def apply_page(
-        self, verdict: PageVerdict, page: Page, totals: Totals, *, baseline: bool
-    ) -> None:
-        """Add the rows of *page* that *verdict* counts to *totals*; commit, then publish.
+    # --- what an event makes of it ---------------------------------------------------------------
 
-        With *baseline*, new series appear at their full value; otherwise they are first shown at 0.
-        Raises `StateNotWritten`; then the page may be applied again.
-        """
-        now = self._clock.now()
-        self.visibility.hide_if_stale(now)
-        self.assembler.saw_page(page)
+    def after(self, event: Event, now: Now) -> NextState:
+        """Return the state after *event*, and what a commit has to write for it."""
+        match event:
+            case PollBegan():
+                return NextState(replace(self, times=self.times.after_poll_began(now)))
+            case JudgedPage():
+                return self._after_page(event, now)
+            case EmptyList():
+                return self._after_empty_list(now)
+            case EndOfPoll():
+                return self._after_poll(now, all_read=event.all_read)
+            case PollSucceeded():
+                return self._after_success(now)
+        assert_never(event)
+
+    def _after_page(self, event: JudgedPage, now: Now) -> NextState:
+        """Count the new rows of a page, and the calls that are over."""
+        page, verdict = event.page, event.verdict
+        seen = replace(
+            self,
+            times=self.times.after_page(page, event.clock_offset),
+            visibility=self.visibility.after_page(
+                now,
+                self.rules.stale_after,
+                starts_reading=self.ledger is None and bool(verdict.first_read),
+                in_baseline=verdict.in_baseline,
+            ),
+            newest_start=max(self.newest_start, _newest_start(page.rows, now)),
+        )
         if verdict.ledger.differs_by_reads_only(self.ledger):
-            self._store.keep_read_times(verdict.ledger)
-            self.saw_page(page.rows)
-            return
-        self._in_baseline = baseline or self._in_baseline
+            # It brought no row. Only when ranges were read is taken over, which is not kept.
+            return NextState(replace(seen, ledger=verdict.ledger))
+        return seen._counted(event, now)
+
+    def _counted(self, event: JudgedPage, now: Now) -> NextState:
+        page, verdict = event.page, event.verdict
         groups = group_by_labels(verdict.counted)
-        calls, doubts = self.assembler.judge_page(
-            self._store.calls,
+        calls = self.rules.assembler.after_page(
+            self.calls,
+            self.times,
             verdict,
             groups,
             page,
@@ -163,130 +186,144 @@ class PBXState:
             newest_key=self.ledger.new_rows_above if self.ledger is not None else 0,
             shown=self.visibility.shown,
         )
-        count = self._count_page(verdict, groups, totals)
-        for doubt, times in doubts.items():
+        known = self.totals if self.ledger is not None else self._totals_at_first(verdict)
+        count = PageCount(self.rules.bounds, known.trunks, self.rules.max_trunks)
+        _count_verdict(count, verdict, groups)
+        for doubt, times in self.rules.assembler.doubts(groups).items():
             count.add_event(UNRECOGNISED_CALLEES, times, doubt)
-        after, change, quarters = self._add_calls(calls, totals, count)
-        self._commit(verdict.ledger, after, change, quarters)
-        self.saw_page(page.rows)
-        if not baseline:
-            self._observe_delays(verdict.counted)
-        self._on_commit()
+        change = ledger_change(self.ledger, verdict.ledger, verdict.remembered)
+        return self._with_calls(known, calls, count, now, change)
 
-    def count_finished_calls(self) -> None:
-        """Count the calls that are over, after a poll that read every new row.
+    def _totals_at_first(self, verdict: PageVerdict) -> Totals:
+        """Return totals at 0, with series for the trunks of the rows that were there before."""
+        trunks = dict.fromkeys(labels_of(row).trunk for row in verdict.left_out)
+        known = list(trunks)[: self.rules.max_trunks]
+        return initial_totals(known, number_zeros(self.rules.calls))
 
-        Raises `StateNotWritten`.
-        """
-        if self.ledger is None:
-            return
-        shown, now = self.visibility.shown, self._clock.now()
-        calls = self.assembler.judge_end_of_poll(self._store.calls, self.ledger, now, shown=shown)
-        if calls.finished:
-            count = PageCount(self._bounds, self.totals.trunks, self._max_trunks)
-            self._commit(self.ledger, *self._add_calls(calls, self.totals, count))
-
-    def show(self) -> None:
-        """Let the series of rows and calls be shown; the state keeps when that was first.
-
-        Raises `StateNotWritten`; then they stay hidden.
-        """
-        if not self.visibility.shown:
-            self._store.note_first_shown(self._first_shown())
-            self.visibility.shown = True
-
-    def commit_births(self) -> None:
-        """Commit the births that the time alone has changed, at the end of a poll.
-
-        A baseline that is shown by now is complete. Raises `StateNotWritten`.
-        """
-        self._in_baseline &= not self.visibility.shown
-        updated = self.visibility.with_births(self.totals, self._clock.now())
-        if self.ledger is not None and updated is not self.totals:
-            self._commit(self.ledger, updated)
-
-    def note_reached(self) -> None:
-        """Note that a poll succeeded; commit it where none had in this quarter of an hour.
-
-        Raises `StateNotWritten`.
-        """
-        change = self.quarters.reached_at(self._clock.now().wall, self._stale_after)
-        if change.after is not self.quarters:
-            with self._write_noted():
-                self._store.commit_quarters(change)
-
-    def saw_page(self, rows: Iterable[Record]) -> None:
-        """Note that the PBX sent a valid page with *rows*."""
-        self.visibility.saw_page(self._clock.now())
-        now = self._clock.now().wall
-        starts = (row.started_at for row in rows if is_possible(row.started_at, now))
-        newest = max(starts, default=0)
-        if newest > self._newest_start:
-            self._newest_start = newest
-            self._self_metrics.set(LAST_RECORD, newest)
-
-    def initial_totals(self, trunks: Iterable[str]) -> Totals:
-        """Return totals in which nothing was counted, with series at 0 for *trunks* too."""
-        return initial_totals(trunks, number_zeros(self._call_rules))
-
-    def _first_shown(self) -> FirstShown:
-        now = self._clock.now().wall
-        baseline = self._start == "all" and not self.state_was_lost
-        if self.ledger is None:
-            return FirstShown(now, baseline, now)
-        if not baseline:
-            return FirstShown(now, baseline, self.ledger.watermark.newest_end + 1)
-        # A row may be written late, and then be missing from the first values.
-        settled_until = self.assembler.settled_until(self.ledger) - self.limits.late_window
-        return FirstShown(now, baseline, settled_until)
-
-    def _count_page(
-        self, verdict: PageVerdict, groups: Sequence[LabelledRows], totals: Totals
-    ) -> PageCount:
-        count = PageCount(self._bounds, totals.trunks, self._max_trunks)
-        count.add_rows(groups)
-        count.add_rejected(verdict.rejected)
-        count.add_event(LATE_RECORDS, verdict.late)
-        count.add_event(REUSED_IDS, verdict.reused)
-        count.add_event(DUPLICATE_IDS, verdict.duplicates)
-        count.add_event(PRE_BREAK_RECORDS, verdict.pre_break)
-        count.add_event(LINEAGE_BREAKS, int(verdict.lineage_broke))
-        return count
-
-    def _add_calls(
-        self, calls: CallVerdict, totals: Totals, count: PageCount
-    ) -> tuple[Totals, CallChange, QuarterChange]:
-        """Return what to commit once *calls* and what *count* holds are added to *totals*."""
+    def _with_calls(
+        self,
+        known: Totals,
+        calls: CallVerdict,
+        count: PageCount,
+        now: Now,
+        ledger: LedgerChange | None,
+    ) -> NextState:
+        """Return the state once what *calls* and *count* say is added to the totals *known*."""
         count.add_event(LATE_LEGS, calls.late)
         count.add_event(CUT_CALLS, calls.cut)
-        series = count_calls(calls.finished, self._bounds, count.trunks)
-        born_at = (
-            SHOWN_FROM_START if self._in_baseline else self.visibility.born_at(self._clock.now())
+        added = {**count.series(), **count_calls(calls.finished, self.rules.bounds, count.trunks)}
+        in_baseline = self.visibility.in_baseline
+        totals = known.merged(added, count.trunks, self.visibility.born_at(now))
+        quarters = self.quarters.after(calls.finished, now.wall, baseline=in_baseline)
+        state = replace(
+            self,
+            ledger=self.ledger if ledger is None else ledger.after,
+            totals=totals,
+            calls=self.calls.after(calls.change),
+            quarters=quarters.after,
         )
-        after = totals.merged({**count.series(), **series}, count.trunks, born_at)
-        now = self._clock.now().wall
-        quarters = self.quarters.after(calls.finished, now, baseline=self._in_baseline)
-        return after, calls.change, quarters
+        changed = totals.series if self.ledger is None else _changed(added, known, totals)
+        return NextState(
+            state,
+            StateChange(
+                ledger, TotalsChange(totals, changed), calls.change, _unless_same(self, quarters)
+            ),
+        )
 
-    def _commit(
-        self,
-        ledger: Ledger,
-        totals: Totals,
-        calls: CallChange = NO_CHANGE,
-        quarters: QuarterChange | None = None,
-    ) -> None:
-        with self._write_noted():
-            self._store.commit(ledger, totals, calls, quarters or QuarterChange(self.quarters))
-        self._self_metrics.set(OPEN_CALLS, len(self._store.calls.open))
+    def _after_empty_list(self, now: Now) -> NextState:
+        visibility = self.visibility.after_page(
+            now, self.rules.stale_after, starts_reading=False, in_baseline=False
+        )
+        seen = replace(self, visibility=visibility)
+        return seen._shown(now) if self.ledger is None else NextState(seen)
 
-    @contextmanager
-    def _write_noted(self) -> Iterator[None]:
-        """Note that the state cannot be written, unless what is done meanwhile succeeds."""
-        self._self_metrics.set(STATE_WRITE_OK, 0)
-        yield
-        self._self_metrics.set(STATE_WRITE_OK, 1)
+    def _after_poll(self, now: Now, *, all_read: bool) -> NextState:
+        """Count the calls that are over, if the poll read every new row; then show the series."""
+        state, change = self._with_finished_calls(now) if all_read else NextState(self)
+        if all_read:
+            state, shown = state._shown(now)
+            change = change._replace(first_shown=shown.first_shown)
+        state = replace(state, times=state.times.after_poll_ended())
+        return state._with_births(now, change, self.totals)
 
-    def _observe_delays(self, counted: Iterable[Record]) -> None:
-        now = int(self._clock.now().wall)
-        ended = (row.ended_at for row in counted if is_possible(row.ended_at, now))
-        self._self_metrics.observe(INGEST_DELAY, (max(0, now - at) for at in ended))
+    def _with_finished_calls(self, now: Now) -> NextState:
+        if self.ledger is None:
+            return NextState(self)
+        calls = self.rules.assembler.after_all_was_read(
+            self.calls, self.times, self.ledger, now, shown=self.visibility.shown
+        )
+        if not calls.finished:
+            return NextState(self)
+        count = PageCount(self.rules.bounds, self.totals.trunks, self.rules.max_trunks)
+        return self._with_calls(self.totals, calls, count, now, None)
+
+    def _shown(self, now: Now) -> NextState:
+        """Show the series. When that was first is kept, unless they were shown by a lost state."""
+        first = self.first_shown
+        if not self.visibility.shown and first is None and not self.was_lost:
+            first = self._first_shown_at(now)
+        state = replace(self, visibility=self.visibility.after_all_was_read(), first_shown=first)
+        return NextState(
+            state, StateChange(first_shown=first if self.first_shown is None else None)
+        )
+
+    def _first_shown_at(self, now: Now) -> FirstShown:
+        baseline = self.start == "all"
+        if self.ledger is None:
+            return FirstShown(now.wall, baseline, now.wall)
+        if not baseline:
+            return FirstShown(now.wall, baseline, self.ledger.watermark.newest_end + 1)
+        # A row may be written late, and then be missing from the first values.
+        settled_until = self.times.settled_until(self.ledger, self.rules.assembler.rules)
+        return FirstShown(now.wall, baseline, settled_until - self.rules.limits.late_window)
+
+    def _with_births(self, now: Now, change: StateChange, before: Totals) -> NextState:
+        """Return the state with the births that the time alone has changed; *before* is kept."""
+        totals = self.visibility.with_births(self.totals, now, self.rules.birth_hold)
+        if self.ledger is None or totals is self.totals:
+            return NextState(self, change)
+        reborn = [key for key, born in totals.born.items() if before.born.get(key, born) != born]
+        changed = change.totals.changed if change.totals is not None else ()
+        return NextState(
+            replace(self, totals=totals),
+            change._replace(totals=TotalsChange(totals, changed, reborn)),
+        )
+
+    def _after_success(self, now: Now) -> NextState:
+        """Note that the PBX was reached in this quarter of an hour."""
+        quarters = self.quarters.reached_at(now.wall, self.rules.stale_after)
+        state = replace(self, quarters=quarters.after)
+        return NextState(state, StateChange(quarters=_unless_same(self, quarters)))
+
+
+class NextState(NamedTuple):
+    """What `PBXState.after` returns: the next state, which holds once *change* is durable."""
+
+    state: PBXState
+    change: StateChange = NOTHING
+
+
+def _count_verdict(count: PageCount, verdict: PageVerdict, groups: Sequence[LabelledRows]) -> None:
+    count.add_rows(groups)
+    count.add_rejected(verdict.rejected)
+    count.add_event(LATE_RECORDS, verdict.late)
+    count.add_event(REUSED_IDS, verdict.reused)
+    count.add_event(DUPLICATE_IDS, verdict.duplicates)
+    count.add_event(PRE_BREAK_RECORDS, verdict.pre_break)
+    count.add_event(LINEAGE_BREAKS, int(verdict.lineage_broke))
+
+
+def _newest_start(rows: Sequence[Record], now: Now) -> int:
+    starts = (row.started_at for row in rows if is_possible(row.started_at, now.wall))
+    return max(starts, default=0)
+
+
+def _changed(added: Mapping[Series, Value], before: Totals, after: Totals) -> Collection[Series]:
+    """Return the series that are new, or to which something was *added*."""
+    if after.trunks == before.trunks:
+        return added.keys()
+    return added.keys() | trunk_zeros(after.trunks - before.trunks).keys()
+
+
+def _unless_same(state: PBXState, change: QuarterChange) -> QuarterChange | None:
+    return None if change.after is state.quarters else change

@@ -140,12 +140,20 @@ from .first_ledger import (
     without_from,
     without_new_table,
 )
-from .ledger import REMEMBERED_BY_ID, REMEMBERED_BY_TIME, Ledger, LedgerLimits, PageVerdict
+from .ledger import (
+    REMEMBERED_BY_ID,
+    REMEMBERED_BY_TIME,
+    KnownTable,
+    Ledger,
+    LedgerLimits,
+    PageVerdict,
+)
 from .ranges import Range, count_keys
 
 __all__ = [
     "REMEMBERED_BY_ID",
     "REMEMBERED_BY_TIME",
+    "KnownTable",
     "Ledger",
     "LedgerLimits",
     "PageVerdict",

@@ -34,6 +34,8 @@ remembered. Where they are not, another is kept: that takes a PBX which for hour
 ALL_OF_BOTH = "all of both"
 """A value of `Ledger.first_read`."""
 
+_BASELINES = ("all", ALL_OF_BOTH)
+
 _PRUNE_MARGIN = 500
 """Identities kept beyond `REMEMBERED_BY_ID` before all beyond it are dropped at once."""
 
@@ -70,7 +72,9 @@ class PageVerdict(NamedTuple):
     *pre_break* many that may have been counted before the last break of the lineage. *late* is how
     many of *counted* appeared below rows that were read before, *reused* how many have an id that
     another row had, *duplicates* how many share theirs with another row of the page.
-    *lineage_broke* says that the caller began a new lineage with this page.
+    *remembered* are the identities that *ledger* has beyond the one before, with their keys; it
+    may have forgotten others. *first_read* is that of the ledger before, see `Ledger`.
+    *lineage_broke* says that a new lineage began with this page.
     """
 
     ledger: Ledger
@@ -81,7 +85,37 @@ class PageVerdict(NamedTuple):
     pre_break: int = 0
     left_out: Sequence[Record] = ()
     duplicates: int = 0
+    remembered: Mapping[int, int] = {}
+    first_read: str = ""
     lineage_broke: bool = False
+
+    @property
+    def in_baseline(self) -> bool:
+        """Whether the page belongs to a first read that counts the whole table."""
+        return self.first_read in _BASELINES
+
+    @property
+    def new_rows(self) -> int:
+        """How many rows of the page were seen for the first time."""
+        return len(self.counted) + len(self.left_out) + len(self.rejected)
+
+
+class KnownTable(NamedTuple):
+    """What to judge a page by.
+
+    *ledger* is the one to use. *anchor* is the key of the nearest remembered row, where that was
+    found below the page; see `Ledger.judge`. *lineage_broke* says that *ledger* begins a new
+    lineage.
+    """
+
+    ledger: Ledger
+    anchor: int | None = None
+    lineage_broke: bool = False
+
+    def judge(self, page: Page, now: float, limits: LedgerLimits) -> PageVerdict:
+        """Say which rows of *page*, read at *now* (epoch seconds), are new; nothing changes."""
+        verdict = self.ledger.judge(page, now, limits, anchor=self.anchor)
+        return verdict._replace(lineage_broke=True) if self.lineage_broke else verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +198,7 @@ class Ledger:
     @property
     def in_baseline(self) -> bool:
         """Whether a first read goes on that counts the whole table, or both tables."""
-        return self.first_read in ("all", ALL_OF_BOTH)
+        return self.first_read in _BASELINES
 
     @property
     def is_empty(self) -> bool:
@@ -264,7 +298,8 @@ class Ledger:
             left_out = [row for row in new_rows if id(row) not in counted_rows]
         rejected = [row for row in page.rejected if self._is_new_reject(row, unread, now)]
         late, reused = self._count_out_of_order(counted)
-        after = self._after_page(page, unread, new_rows, rejected, now, limits)
+        identities = self._identities(new_rows, rejected)
+        after = self._after_page(page, unread, new_rows, rejected, identities, now, limits)
         return PageVerdict(
             after,
             counted,
@@ -274,6 +309,8 @@ class Ledger:
             pre_break=len(pre_break_rows),
             left_out=left_out,
             duplicates=self._count_duplicates(page, counted),
+            remembered=identities,
+            first_read=self.first_read,
         )
 
     def new_lineage(self, limits: LedgerLimits) -> Ledger:
@@ -393,6 +430,7 @@ class Ledger:
         unread: tuple[Range, ...],
         new_rows: Sequence[Record],
         rejected: Sequence[Rejected],
+        identities: Mapping[int, int],
         now: float,
         limits: LedgerLimits,
     ) -> Ledger:
@@ -403,7 +441,6 @@ class Ledger:
         # Above a first page there is nothing: after a restored backup the newest key goes down.
         newest_key = highest if page.is_first and highest else max(self.newest_key, highest)
         rejects = self._rejects(rejected)
-        identities = self._identities(new_rows, rejected)
         after = replace(
             self,
             newest_key=newest_key,

@@ -231,12 +231,16 @@ class Quarters:
         coverage = coverage.since(oldest)
         if not written and not dropped and coverage == self.coverage:
             return QuarterChange(self)
-        return QuarterChange(Quarters(blocks, coverage), written, oldest if dropped else 0)
+        covers_more = coverage != self.coverage
+        after = Quarters(blocks, coverage)
+        return QuarterChange(after, written, oldest if dropped else 0, covers_more)
 
     def reached_at(self, now: float, gap: float) -> QuarterChange:
         """Return what a poll changes that succeeded at *now*; for *gap* see `Coverage`."""
         coverage = self.coverage.begun(now).reached_at(now, gap)
-        return QuarterChange(self if coverage == self.coverage else Quarters(self.blocks, coverage))
+        if coverage == self.coverage:
+            return QuarterChange(self)
+        return QuarterChange(Quarters(self.blocks, coverage), covers_more=True)
 
     def cells(self) -> Iterator[tuple[int, Cells]]:
         """Yield each quarter that has calls, in no order."""
@@ -261,11 +265,13 @@ class QuarterChange(NamedTuple):
     """What a commit changes about the quarters.
 
     *written* holds the quarters that changed; those before *dropped_before* are kept no longer.
+    *covers_more* says that the coverage has changed.
     """
 
     after: Quarters
     written: Mapping[int, Cells] = {}
     dropped_before: int = 0
+    covers_more: bool = False
 
 
 def quarters_of(rows: Iterable[tuple[int, Cells]], coverage: Coverage) -> Quarters:

@@ -11,15 +11,18 @@ import logging
 from collections.abc import Callable
 from random import random
 
-from ..calls import CallRules
 from ..clock import Clock
 from ..errors import PBXError, StateNotWritten
-from ..ingest.pbx_state import PBXState
+from ..ingest import Event, JudgedPage, PBXState, PollBegan, PollSucceeded, StateChange
+from ..ledger.watermark import is_possible
 from ..logs import for_pbx
 from ..metrics.catalogue import (
     AUTH_BLOCKED,
     BACKLOG,
+    INGEST_DELAY,
+    LAST_RECORD,
     LAST_SUCCESS,
+    OPEN_CALLS,
     POLL_DURATION,
     POLL_FAILURES,
     POLLS,
@@ -28,18 +31,17 @@ from ..metrics.catalogue import (
 )
 from ..metrics.self_metrics import SelfMetrics
 from ..metrics.snapshot import Snapshot
-from ..metrics.totals import Bounds
 from ..settings import PBX
 from ..store import Store
+from ..tail import Tail
 from ..tail.page_reader import PageReader, Stopped
-from ..tail.tail import Tail
 from . import backoff
 
 log = logging.getLogger(__name__)
 
 
 class Poller:
-    """Polls one PBX into one state file.
+    """Polls one PBX, from *state* on, and commits what it brings to *store*.
 
     *publish* is called with each new snapshot: at the start, after each committed page, and after
     each poll.
@@ -52,35 +54,29 @@ class Poller:
         pbx: PBX,
         reader: PageReader,
         store: Store,
+        state: PBXState,
         *,
-        call_rules: CallRules,
         self_metrics: SelfMetrics,
-        bounds: Bounds,
         clock: Clock,
         publish: Callable[[Snapshot], None],
         attempted: bool = False,
         random_fraction: Callable[[], float] = random,
     ) -> None:
+        self.state = state
+        """What was committed last: the only copy."""
         self._pbx = pbx
         self._logger = for_pbx(log, pbx.name)
         self._reader = reader
+        self._store = store
         self._self_metrics = self_metrics
         self._clock = clock
         self._put_snapshot = publish
         self._attempted = attempted
         self._random_fraction = random_fraction
         self._failures = backoff.NO_FAILURES
-        self._state = PBXState(
-            pbx,
-            store,
-            call_rules=call_rules,
-            self_metrics=self_metrics,
-            bounds=bounds,
-            clock=clock,
-            on_commit=self.publish,
-        )
-        self._tail = Tail(pbx, reader, self._state, self_metrics=self_metrics, clock=clock)
+        self._tail = Tail(pbx, reader, self, self_metrics=self_metrics, clock=clock)
         self_metrics.set(STATE_WRITE_OK, 1)
+        self_metrics.set(OPEN_CALLS, len(state.calls.open))
 
     def run(self) -> None:
         """Poll until the program is to end."""
@@ -100,52 +96,84 @@ class Poller:
         began = self._clock.now().steady
         self._self_metrics.add(POLLS)
         try:
-            more = self._tail.follow(began + self._pbx.poll_interval)
-            self._state.note_reached()
+            self._follow(began + self._pbx.poll_interval)
         except (PBXError, StateNotWritten) as error:
             if self._clock.stopping:
                 raise Stopped from None
             wait = self._failed(error)
         else:
-            wait = self._succeeded(more)
+            wait = self._succeeded()
         self._attempted = True
         self._self_metrics.set(POLL_DURATION, self._clock.now().steady - began)
         self.publish()
         return wait
 
+    def _follow(self, deadline: float) -> None:
+        """Read the table: (page → new state → commit → publish)*, until *deadline* (steady clock).
+
+        Raises `PBXError`, `StateNotWritten`, `Stopped`.
+        """
+        self._take(PollBegan())
+        for event in self._tail.follow(deadline):
+            if not self._take(event).is_empty:
+                self.publish()
+        self._take(PollSucceeded())
+
+    def _take(self, event: Event) -> StateChange:
+        """Commit what *event* changes, and take the new state. Raises `StateNotWritten`."""
+        state, change = self.state.after(event, self._clock.now())
+        if not change.is_empty:
+            self._self_metrics.set(STATE_WRITE_OK, 0)
+            self._store.commit(change)
+            self._self_metrics.set(STATE_WRITE_OK, 1)
+        self.state = state
+        self._measure(event, change)
+        return change
+
+    def _measure(self, event: Event, change: StateChange) -> None:
+        """Note what *event* says about the exporter itself."""
+        self._self_metrics.set(OPEN_CALLS, len(self.state.calls.open))
+        if self.state.newest_start:
+            self._self_metrics.set(LAST_RECORD, self.state.newest_start)
+        if isinstance(event, JudgedPage) and change.ledger and not event.verdict.in_baseline:
+            now = int(self._clock.now().wall)
+            ended = (row.ended_at for row in event.verdict.counted)
+            delays = (max(0, now - at) for at in ended if is_possible(at, now))
+            self._self_metrics.observe(INGEST_DELAY, delays)
+
     def publish(self) -> None:
         """Publish a new snapshot: the totals committed last, and the exporter's own metrics."""
+        state = self.state
         self._self_metrics.set(BACKLOG, self._backlog)
         self._put_snapshot(
             Snapshot(
                 pbx=self._pbx.name,
-                totals=self._state.totals,
+                totals=state.totals,
                 own=self._self_metrics.own,
                 gauges=self._self_metrics.gauges,
-                shown=self._state.visibility.shown,
-                fresh_until=self._state.visibility.fresh_until,
+                shown=state.visibility.shown,
+                fresh_until=state.visibility.fresh_until,
                 birth_hold=self._pbx.birth_hold,
                 attempted=self._attempted,
                 failure=self._failures.message,
                 failure_reason=self._failures.reason,
-                quarters=self._state.quarters,
-                in_first_read=self._state.in_first_read,
+                quarters=state.quarters,
+                in_first_read=state.in_first_read,
             )
         )
 
     @property
     def _backlog(self) -> int:
-        ledger = self._state.ledger
-        return ledger.backlog if ledger is not None else 0
+        return self.state.ledger.backlog if self.state.ledger is not None else 0
 
-    def _succeeded(self, more: bool) -> float:
+    def _succeeded(self) -> float:
         if self._failures.polls:
             self._logger.info("the PBX answers again", failed_polls=self._failures.polls)
         self._failures = backoff.NO_FAILURES
         self._self_metrics.set(UP, 1)
         self._self_metrics.set(LAST_SUCCESS, self._clock.now().wall)
         self._self_metrics.set_only(AUTH_BLOCKED, None)
-        if more:
+        if self._tail.has_more:
             self._logger.info("catching up", backlog=self._backlog)
             return self._reader.last_duration
         return backoff.after_success(self._pbx.poll_interval, self._random_fraction())

@@ -28,7 +28,7 @@ from typing import Protocol
 
 from ..clock import Clock
 from ..errors import StateInUse, StateUnusable
-from ..ingest.call_assembly import call_rules_of
+from ..ingest import PBXState, call_rules_of, counting_rules_of
 from ..logs import for_pbx
 from ..metrics.call_metrics import number_zeros
 from ..metrics.catalogue import POLL_FAILURES, STATE_RESET, UP
@@ -36,7 +36,7 @@ from ..metrics.self_metrics import SelfMetrics
 from ..metrics.snapshot import Snapshot
 from ..metrics.totals import Bounds
 from ..settings import PBX
-from ..store import Store
+from ..store import FileStore, Store
 from ..tail.page_reader import CDRList, PageReader
 from . import backoff
 from .board import SnapshotBoard
@@ -85,8 +85,7 @@ class Supervisor:
         self._logger = for_pbx(log, pbx.name)
         self._client = client
         self._state_dir = state_dir
-        self._call_rules = call_rules_of(pbx, machines)
-        self._bounds = bounds
+        self._rules = counting_rules_of(pbx, call_rules_of(pbx, machines), bounds)
         self._clock = clock
         self._board = board
         self._self_metrics = SelfMetrics(bounds)
@@ -152,9 +151,8 @@ class Supervisor:
                 self._pbx,
                 PageReader(self._client, self._self_metrics, self._clock, self._pbx.name),
                 store,
-                call_rules=self._call_rules,
+                self._loaded_state(store),
                 self_metrics=self._self_metrics,
-                bounds=self._bounds,
                 clock=self._clock,
                 publish=self._board.put,
                 attempted=self._board.of(self._pbx.name).attempted,
@@ -164,22 +162,25 @@ class Supervisor:
             store.close()
 
     def _open_store(self) -> Store:
-        store = Store(
+        return FileStore(
             self._state_dir,
             self._pbx.name,
             self._pbx.client_id,
-            self._bounds,
-            number_zeros(self._call_rules),
+            self._rules.bounds,
+            number_zeros(self._rules.calls),
         )
-        for reason, when in store.resets.items():
+
+    def _loaded_state(self, store: Store) -> PBXState:
+        kept = store.load()
+        for reason, when in kept.resets.items():
             self._self_metrics.set(STATE_RESET, when, reason)
-            if when and store.ledger is None:
+            if when and kept.ledger is None:
                 self._logger.error(
                     "state file set aside, counting begins again from now", reason=reason
                 )
-        for family in store.dropped_histograms:
+        for family in kept.dropped_histograms:
             self._logger.warning("buckets changed, the histogram begins again at 0", family=family)
-        return store
+        return PBXState.of(kept, self._rules)
 
     def _publish_failure(self, failure: str, reason: str = "") -> None:
         self._self_metrics.set(UP, 0)

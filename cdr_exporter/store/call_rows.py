@@ -20,15 +20,16 @@ _json = msgspec.json.Encoder()
 
 def read(db: sqlite3.Connection) -> TrackedCalls:
     """Return the calls in the file; raises msgspec's errors where a row makes no sense."""
-    calls = TrackedCalls()
+    opened: dict[str, OpenCall] = {}
+    closed: dict[str, ClosedCall] = {}
     # By rowid, since closed calls are forgotten in the order in which they were closed.
     rows = db.execute("SELECT uid, legs, since FROM calls ORDER BY rowid")
     for uid, legs, since in convert(rows.fetchall(), list[_Row]):
         if legs in (_COUNTED, _PASSED):
-            calls.closed[uid] = ClosedCall(since, counted=legs == _COUNTED)
+            closed[uid] = ClosedCall(since, counted=legs == _COUNTED)
         else:
-            calls.open[uid] = OpenCall.of(_legs.decode(legs), since)
-    return calls
+            opened[uid] = OpenCall.of(_legs.decode(legs), since)
+    return TrackedCalls(opened, closed)
 
 
 def write(db: sqlite3.Connection, change: CallChange) -> None:

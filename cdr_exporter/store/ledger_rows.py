@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct, convert
 
 from ..cdr import MAX_ID
+from ..ingest import LedgerChange
 from ..ledger import Ledger
 from ..ledger.order import ORDER_BY_NAME
 from ..ledger.recheck_ranges import RecheckRange
@@ -51,18 +52,16 @@ def read(db: sqlite3.Connection) -> Ledger | None:
     return _ledger(db, "now", rows["now"], before)
 
 
-def write(db: sqlite3.Connection, after: Ledger, known: Ledger | None) -> None:
-    """Write *after*, within the transaction of a commit; the file holds *known*.
-
-    Only identities that differ between the two are written.
-    """
-    _write_part(db, "now", after, known.remembered if known is not None else {})
-    if known is not None and known.id_ledger is after.id_ledger:
-        return
-    db.execute("DELETE FROM remembered_by_id")
-    db.execute("DELETE FROM ledger WHERE part = 'id_ledger'")
-    if after.id_ledger is not None:
-        _write_part(db, "id_ledger", after.id_ledger, {})
+def write(db: sqlite3.Connection, change: LedgerChange) -> None:
+    """Write *change*, within the transaction of a commit."""
+    _write_facts(db, "now", change.after)
+    _write_identities(db, "now", change.remembered, change.forgotten)
+    if change.id_ledger_changed:
+        db.execute("DELETE FROM remembered_by_id")
+        db.execute("DELETE FROM ledger WHERE part = 'id_ledger'")
+        if change.after.id_ledger is not None:
+            _write_facts(db, "id_ledger", change.after.id_ledger)
+            _write_identities(db, "id_ledger", change.after.id_ledger.remembered)
 
 
 def _ledger(db: sqlite3.Connection, part: str, text: str, before: Ledger | None) -> Ledger:
@@ -86,7 +85,7 @@ def _ledger(db: sqlite3.Connection, part: str, text: str, before: Ledger | None)
     )
 
 
-def _write_part(db: sqlite3.Connection, part: str, after: Ledger, known: Mapping[int, int]) -> None:
+def _write_facts(db: sqlite3.Connection, part: str, after: Ledger) -> None:
     facts = _Facts(
         order=after.order.name,
         newest_key=min(after.newest_key, MAX_ID),
@@ -104,15 +103,12 @@ def _write_part(db: sqlite3.Connection, part: str, after: Ledger, known: Mapping
     )
     row = (part, msgspec.json.encode(facts).decode())
     db.execute("INSERT OR REPLACE INTO ledger VALUES (?, ?)", row)
-    _write_identities(db, _IDENTITY_TABLES[part], after.remembered, known)
 
 
 def _write_identities(
-    db: sqlite3.Connection, table: str, after: Mapping[int, int], known: Mapping[int, int]
+    db: sqlite3.Connection, part: str, new: Mapping[int, int], gone: Iterable[int] = ()
 ) -> None:
-    if after is known:
-        return
-    gone: Iterable[tuple[int]] = [(each,) for each in known.keys() - after.keys()]
-    come = after.items() - known.items()
-    db.executemany(f"DELETE FROM {table} WHERE identity = ?", gone)  # noqa: S608 (ours)
-    db.executemany(f"INSERT OR REPLACE INTO {table} VALUES (?, ?)", come)  # noqa: S608 (ours)
+    table = _IDENTITY_TABLES[part]
+    each_gone = ((each,) for each in gone)
+    db.executemany(f"DELETE FROM {table} WHERE identity = ?", each_gone)  # noqa: S608 (ours)
+    db.executemany(f"INSERT OR REPLACE INTO {table} VALUES (?, ?)", new.items())  # noqa: S608 (ours)

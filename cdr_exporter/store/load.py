@@ -15,24 +15,12 @@ from msgspec import convert
 
 from ..calls import TrackedCalls
 from ..cdr.labels import OTHER_TRUNK
+from ..ingest import FirstShown
 from ..ledger import Ledger
 from ..metrics.catalogue import RECORDS, STATE_RESETS
 from ..metrics.quarters import Quarters
 from ..metrics.totals import Bounds, Series, Totals
 from . import call_rows, ledger_rows, quarter_rows
-
-
-class FirstShown(NamedTuple):
-    """When the series of rows and calls were first shown: *at*, in epoch seconds.
-
-    With *baseline* they held every row that the PBX had then (`start: all`). Whatever ended before
-    *settled_until* (epoch seconds, the PBX's clock) was read by then: it is in the baseline, or
-    lies before the start.
-    """
-
-    at: float
-    baseline: bool
-    settled_until: float
 
 
 class SavedState(NamedTuple):

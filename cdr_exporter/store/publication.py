@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 import msgspec
 
+from ..ingest import FirstShown
 from . import ledger_rows
-from .load import FirstShown, first_shown_of, read_meta
+from .load import first_shown_of, read_meta
 from .open_file import client_hash, read_only
 
 

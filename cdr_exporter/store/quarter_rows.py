@@ -26,14 +26,12 @@ def read(db: sqlite3.Connection) -> Quarters:
     return quarters_of(quarters, coverage)
 
 
-def write(db: sqlite3.Connection, change: QuarterChange, known: Quarters) -> None:
-    """Write *change* to the file, which holds *known*, within the transaction of a commit."""
-    if change.after is known:
-        return
+def write(db: sqlite3.Connection, change: QuarterChange) -> None:
+    """Write *change* to the file, within the transaction of a commit."""
     if change.dropped_before:
         db.execute("DELETE FROM quarter WHERE quarter < ?", (change.dropped_before,))
     rows = ((quarter, _json.encode(cells).decode()) for quarter, cells in change.written.items())
     db.executemany("INSERT OR REPLACE INTO quarter VALUES (?, ?)", rows)
-    if change.after.coverage != known.coverage:
+    if change.covers_more:
         text = _json.encode(change.after.coverage).decode()
         db.execute("INSERT OR REPLACE INTO meta VALUES ('coverage', ?)", (text,))

@@ -5,7 +5,8 @@ decides which page to ask for, and so only how soon a row is counted and what th
 
 One poll
 --------
-`Tail.follow` is one poll, in these steps:
+`Tail.follow` is one poll. It yields what follows for the state (`ingest.events`), and its caller
+commits that before it takes the next step. The steps:
 
 1. Read the first page, in the order by id unless the ledger is by time.
 2. Does this list show every row? `MissingIdDetector` now and then looks at the newest rows by time
@@ -17,7 +18,7 @@ One poll
 5. Is it the table we know? `LineageCheck` looks for an anchor, a row that we remember, on the
    first page or further down. Where there is none, nothing is counted and the poll ends; if the
    next poll finds the same, a new lineage begins.
-6. Count the first page: `Ledger.judge`, then `PBXState.apply_page` counts, commits and publishes.
+6. Judge the first page (`Ledger.judge`) and yield it: it is counted, committed and published.
 7. Read the unread ranges, newest first, page by page; each page is counted as in 6.
 8. Read the ranges to be rechecked that are due, those first that have waited longest. By time,
    before that: read down to where the oldest call began that only waits for this, to be over; and
@@ -26,7 +27,8 @@ One poll
 9. If the new table (`from=new`) has rows that the list does not show, and nothing of the list is
    unread or was not rechecked since the start: follow the new table by time from here on, and read
    it as in 6 to 8. Only at a first start with `start: now` is it followed at once.
-10. Count the calls that are over, if nothing is unread any more; from then on calls are shown.
+10. Yield the end of the poll: if nothing is unread any more, the calls that are over count, and
+   from then on calls are shown.
 11. In the order by id: `MissingIdDetector` asks `total_number` whether rows are missing.
 
 Steps 7 and 8 end with the poll's time. Then the poll returns True and the next one follows at
@@ -48,9 +50,12 @@ page that is too large is read in parts around the row, and the row is rejected:
 `oversized_rows`. Nothing but `page_reader` knows of it; to all others it is one page.
 
     tail            the steps of one poll, and the first start
+    followed_list   1 to 3, 9: which list shows every row, and from when on it is followed
     missing_ids     2, 9, 11: are there rows that the list does not show?
     lineage         5: is it the table we know? Reads through `anchor_search`
     anchor_search   5: where is the nearest row that we remember?
+    range_reader    7, 8: reads ranges page by page, and judges each page
+    sweeps          8, by time: what is read again before its time
     read_plan       7, 8: which page holds a range?
     page_size       7, 8: how many rows to ask for at a position
     unseen_rows     8: does `total_number` count rows that no page has shown?
@@ -66,14 +71,7 @@ time: that costs requests. Without the first sight of another table (`LineageChe
 polls more to be confirmed. Two things are wanted once, and better not forgotten before: since when
 all rows had ids (`MissingIdDetector.all_had_ids_at`, and `all_shown_at` for the new table), without
 which fewer rows without id are looked for; and that the list was seen empty before the first row
-(`Tail`), without which the first rows with `start: now` count as there before.
-
-Leaving the new table
----------------------
-Where the new table is empty or refused in two polls in a row, as after a downgrade, the list
-without `from` is followed by time, with the same ledger: what was counted by id is known from its
-`id_ledger`. If the new table comes back, it is found as at first, and the time since is read again.
-While something of it is unread, it is not left: the poll fails as `garbled`.
+(`FollowedList`), without which the first rows with `start: now` count as there before.
 
 What must not be forgotten is in the ledger, which is committed with the counts: which rows are
 processed, and what is unread. No ledger may take its place but one that `Ledger.judge`,

@@ -14,8 +14,7 @@ from __future__ import annotations
 import logging
 from typing import NamedTuple
 
-from ..ingest.pbx_state import PBXState
-from ..ledger import Ledger
+from ..ledger import KnownTable, Ledger, LedgerLimits
 from ..ledger.page import Page, query
 from ..logs import for_pbx
 from ..metrics.catalogue import LINEAGE_SUSPECT
@@ -32,34 +31,25 @@ page has, because on a busy PBX two first pages may have no row in common."""
 _LOG = logging.getLogger(__name__)
 
 
-class KnownTable(NamedTuple):
-    """What to judge a first page by.
+class Identified(NamedTuple):
+    """What to judge a first page by, and the page that the anchor was found on, if it was below."""
 
-    *ledger* is the one to use. *anchor* is the key of the nearest remembered row, where that was
-    found below the first page on *anchor_page*; see `Ledger.judge`. *lineage_broke* says that
-    *ledger* begins a new lineage.
-    """
-
-    ledger: Ledger
-    anchor: int | None = None
+    table: KnownTable
     anchor_page: Page | None = None
-    lineage_broke: bool = False
 
 
 class LineageCheck:
     """Checks the first pages of one PBX; remembers an unknown table until the next poll."""
 
-    def __init__(
-        self, pbx: PBX, reader: PageReader, state: PBXState, self_metrics: SelfMetrics
-    ) -> None:
+    def __init__(self, pbx: PBX, reader: PageReader, self_metrics: SelfMetrics) -> None:
         self._logger = for_pbx(_LOG, pbx.name)
         self._reader = reader
-        self._state = state
+        self._limits = LedgerLimits(pbx.late_window, pbx.longest_call)
         self._self_metrics = self_metrics
         self._unknown_rows: frozenset[int] = frozenset()
         """Identities of the rows of the unknown table that the last poll saw, if it saw one."""
 
-    def identify(self, first_page: Page, ledger: Ledger, plan: ReadPlan) -> KnownTable | None:
+    def identify(self, first_page: Page, ledger: Ledger, plan: ReadPlan) -> Identified | None:
         """Return what to judge *first_page* by; None while it may be of another table.
 
         Reads more pages where no row of *first_page* is remembered by *ledger*. Raises `PBXError`,
@@ -67,7 +57,7 @@ class LineageCheck:
         """
         if ledger.recognises(first_page):
             self.forget()
-            return KnownTable(ledger)
+            return Identified(KnownTable(ledger))
         search = AnchorSearch(
             ledger, first_page, plan.guess_rows_above(first_page, ledger.new_rows_above)
         )
@@ -75,7 +65,7 @@ class LineageCheck:
             search.observe(self._reader.read(search.next_query()))
         if search.anchor is not None:
             self.forget()
-            return KnownTable(ledger, search.anchor, search.anchor_page)
+            return Identified(KnownTable(ledger, search.anchor), search.anchor_page)
         return self._confirm_unknown_table(first_page, ledger)
 
     def forget(self) -> None:
@@ -83,7 +73,7 @@ class LineageCheck:
         self._unknown_rows = frozenset()
         self._self_metrics.set(LINEAGE_SUSPECT, 0)
 
-    def _confirm_unknown_table(self, first_page: Page, ledger: Ledger) -> KnownTable | None:
+    def _confirm_unknown_table(self, first_page: Page, ledger: Ledger) -> Identified | None:
         rows = frozenset(map(ledger.order.identity, self._larger_first_page(ledger).rows))
         if not rows & self._unknown_rows:
             self._logger.warning(
@@ -99,7 +89,7 @@ class LineageCheck:
             top_id=first_page.highest,
         )
         self.forget()
-        return KnownTable(ledger.new_lineage(self._state.limits), lineage_broke=True)
+        return Identified(KnownTable(ledger.new_lineage(self._limits), lineage_broke=True))
 
     def _larger_first_page(self, ledger: Ledger) -> Page:
         return self._reader.read(query(1, _UNKNOWN_TABLE_ROWS, ledger.order))

@@ -13,6 +13,7 @@ each time, up to the contract's `MAX_PAGE_SIZE`.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from math import ceil
 
 from ..cdr.contract import MAX_PAGE_SIZE, CDRQuery
@@ -61,6 +62,10 @@ class ReadPlan:
         """Whether the last page had fewer rows than asked for, though the list goes on."""
         self._expected_new: int | None = None
         """How many new rows the growth of the total still promises; None where it says nothing."""
+        self.misplaced: set[Range] = set()
+        """Ranges that are not at the position that the remembered rows above them suggest."""
+        self._given_up: Range | None = None
+        """The unread range that was last left to the next poll."""
 
     def mark_if_last(self, page: Page) -> Page:
         """Return *page*, marked as the last one where several reads together have proved it."""
@@ -177,6 +182,21 @@ class ReadPlan:
         self._positions.clear()
         self._tops.clear()
         self._search = None
+
+    def search_anew(self, wanted: Range) -> None:
+        """Note that *wanted* was not where it should be: its position is to be searched for."""
+        self.forget_positions()
+        self.misplaced.add(wanted)
+
+    def give_up(self, wanted: Range) -> bool:
+        """Leave the unread range *wanted* to the next poll; say whether it is the first time."""
+        self.search_anew(wanted)
+        before, self._given_up = self._given_up, wanted
+        return before != wanted
+
+    def forget_misplaced(self, looked_for: Collection[Range]) -> None:
+        """Forget that ranges are misplaced which are not *looked_for* any more."""
+        self.misplaced &= set(looked_for)
 
     def next_query(self, wanted: Range, position: int, *, rereading: bool = False) -> CDRQuery:
         """Return the query to read *wanted* with, which begins at *position*.

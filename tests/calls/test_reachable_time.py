@@ -10,11 +10,10 @@ EVER = float("inf")
 
 def reachable(*polls: tuple[float, bool], known: float = 100.0) -> ReachableTime:
     """Return the time after *polls*: when each began, and whether it succeeded."""
-    it = ReachableTime(known, LONGEST_CALL)
+    it = ReachableTime.going_on_from(known, LONGEST_CALL)
     for at, succeeded in polls:
-        it.begin_poll(wall=1_000_000 + at, steady=at)
-        if succeeded:
-            it.end_poll()
+        it = it.poll_began(wall=1_000_000 + at, steady=at)
+        it = it.poll_ended() if succeeded else it
     return it
 
 
@@ -52,8 +51,7 @@ def test_before_the_first_round_of_rereading_only_times_too_old_to_bring_rows_ar
 
 
 def test_a_wall_clock_that_is_set_back_claims_no_row_was_read_too_early() -> None:
-    it = reachable((0, True), (30, True))
-    it.begin_poll(wall=999_000, steady=60)
+    it = reachable((0, True), (30, True)).poll_began(wall=999_000, steady=60)
 
     assert it.read_until(1_000_031) == 160
     assert it.read_until(998_999) == 100 - LONGEST_CALL

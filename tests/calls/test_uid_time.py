@@ -16,9 +16,7 @@ def leg(uid: str, started_at: int) -> Record:
 
 
 def learnt(*legs: Record) -> UIDTime:
-    it = UIDTime()
-    it.learn(legs)
-    return it
+    return UIDTime().learnt_from(legs)
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from cdr_exporter.ingest.call_assembly import call_rules_of
+from cdr_exporter.ingest import PBXState, StateChange, call_rules_of, counting_rules_of
 from cdr_exporter.metrics.call_metrics import number_zeros
 from cdr_exporter.metrics.self_metrics import SelfMetrics
 from cdr_exporter.poller.poller import Poller
 from cdr_exporter.settings import PBX, SecretSource
-from cdr_exporter.store import Store
+from cdr_exporter.store import FileStore
 from cdr_exporter.tail.page_reader import PageReader
 from pbx_simulator import OfficeSettings, SimulatedPBX
 from pbx_simulator.directory import BERLIN
@@ -49,14 +49,14 @@ class Chance:
             raise Killed
 
 
-class KilledStore(Store):
+class KilledStore(FileStore):
     """A store whose process may be killed before or after any commit."""
 
     kill: Chance
 
-    def commit(self, *kept: Any) -> None:
+    def commit(self, change: StateChange) -> None:
         self.kill.strike()
-        super().commit(*kept)
+        super().commit(change)
         self.kill.strike()
 
 
@@ -83,7 +83,7 @@ class Month:
         )
         self._state_dir = state_dir
         self._list = InProcessCDRList(self.pbx, self.kill.strike)
-        self.store: Store | None = None
+        self.store: FileStore | None = None
         self._begin()
 
     def _begin(self) -> None:
@@ -98,9 +98,8 @@ class Month:
             self.settings,
             PageReader(self._list, self_metrics, self.clock),
             self.store,
-            call_rules=call_rules,
+            PBXState.of(self.store.load(), counting_rules_of(self.settings, call_rules, BOUNDS)),
             self_metrics=self_metrics,
-            bounds=BOUNDS,
             clock=self.clock,
             publish=lambda _: None,
             random_fraction=lambda: 0.5,
@@ -126,17 +125,15 @@ class Month:
         self.run(LONGEST_CALL + 30 * MINUTE, telephoning=False)
 
     def counted(self, family: str) -> dict[tuple[str, ...], int]:
-        assert self.store is not None
-        series = self.store.totals.series.items()
+        series = self._poller.state.totals.series.items()
         return {key.labels: value[0] for key, value in series if key.family == family and value[0]}
 
     def assert_charts_show_the_calls_counted(self) -> None:
         """All of them are in a chart, as no run is longer than charts go back."""
-        assert self.store is not None
         counted: Counter[tuple[str, str]] = Counter()
         for (outcome, call_type, _), calls in self.counted("cdr_calls_total").items():
             counted[call_type, outcome] += calls
-        charted = all_quarters(self.store.quarters).by_kind
+        charted = all_quarters(self._poller.state.quarters).by_kind
         assert {kind: sums.calls for kind, sums in charted.items()} == counted
 
 

@@ -229,7 +229,7 @@ def test_calls_of_a_page_full_of_odd_texts_are_counted_as_what_they_are(
     it.poll()
     found = {
         series.labels: value[0]
-        for series, value in it.store.totals.series.items()
+        for series, value in it.state.totals.series.items()
         if series.family == "cdr_calls_total" and value[0]
     }
 
@@ -244,7 +244,7 @@ def test_calls_of_a_page_full_of_odd_texts_are_counted_as_what_they_are(
     assert it.gauge("cdr_up") == 1
     assert not [
         series
-        for series, value in it.store.totals.series.items()
+        for series, value in it.state.totals.series.items()
         if series.family.startswith("cdr_exporter_rejected") and value[0]
     ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ from cdr_exporter.errors import ConfigError, WaitLong
 from cdr_exporter.history import Asked, Machine, Result, write_past
 from cdr_exporter.history.past import Interrupted
 from cdr_exporter.history.reading import ReadingFailed
+from cdr_exporter.ingest import FirstShown, StateChange
 from cdr_exporter.settings import PBX, SecretSource, Settings
-from cdr_exporter.store import FirstShown, Store
+from cdr_exporter.store import FileStore
 
 from ..support.fake_clock import FakeClock
 from ..support.fake_pbx import FakePBX
@@ -42,9 +44,9 @@ class Site:
 
     def shown(self, name: str, at: float) -> None:
         """Let the exporter have shown a PBX since *at*."""
-        store = Store(self.state_dir, name, "me", BOUNDS)
-        store.note_first_shown(FirstShown(at, False, at))
-        store.close()
+        with closing(FileStore(self.state_dir, name, "me", BOUNDS)) as store:
+            store.load()
+            store.commit(StateChange(first_shown=FirstShown(at, False, at)))
 
     def write(self, *, said: Callable[[str], None] | None = None, **asked: Any) -> Result:
         """Run once."""

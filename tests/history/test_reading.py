@@ -13,7 +13,7 @@ import pytest
 from cdr_exporter.errors import TryAgain, WaitLong
 from cdr_exporter.history.reading import ReadingFailed, Source, read_past
 from cdr_exporter.settings import PBX, SecretSource
-from cdr_exporter.store import LegFile, Store
+from cdr_exporter.store import FileStore, LegFile
 from cdr_exporter.tail.page_reader import CDRList, Stopped
 from pbx_simulator import SimulatedPBX
 from pbx_simulator.firmware import KINDS
@@ -142,7 +142,7 @@ def test_a_kill_between_legs_and_ledger_loses_nothing(
             if not left:
                 raise SystemExit
 
-        owner = LegFile if where == "add" else Store
+        owner = LegFile if where == "add" else FileStore
         with monkeypatch.context() as patched:
             patched.setattr(owner, where, strike_after(getattr(owner, where), strike))
             with suppress(SystemExit):

@@ -6,7 +6,8 @@ import pytest
 
 from cdr_exporter.errors import ConfigError
 from cdr_exporter.history.seam import Seam, seam_of
-from cdr_exporter.store import FirstShown, Publication
+from cdr_exporter.ingest import FirstShown
+from cdr_exporter.store import Publication
 
 NOW, HOUR, DAY = 1_700_000_000.0, 3_600.0, 86_400.0
 

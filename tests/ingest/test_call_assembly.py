@@ -10,11 +10,17 @@ from typing import Any
 import pytest
 from msgspec.structs import asdict
 
-from cdr_exporter.calls import CallRules, TrackedCalls, open_calls
+from cdr_exporter.calls import (
+    CallRules,
+    LegClassifier,
+    ReachableTime,
+    TrackedCalls,
+    open_calls,
+)
 from cdr_exporter.cdr import CDRAnswer
 from cdr_exporter.clock import Now
 from cdr_exporter.errors import TryAgain
-from cdr_exporter.ingest.call_assembly import CallAssembler
+from cdr_exporter.ingest.call_assembly import CallAssembler, CallTimes, settle_rules_of
 from cdr_exporter.ledger import Ledger, PageVerdict
 from cdr_exporter.ledger.page import page_of, query
 from cdr_exporter.ledger.watermark import Watermark
@@ -58,7 +64,7 @@ class Office(PollerHarness):
     @property
     def calls(self) -> dict[str, int]:
         found: dict[str, int] = {}
-        for key, value in self.store.totals.series.items():
+        for key, value in self.state.totals.series.items():
             if key.family == "cdr_calls_total" and value[0]:
                 found[key.labels[0]] = found.get(key.labels[0], 0) + value[0]
         return found
@@ -390,15 +396,15 @@ def test_a_call_written_after_the_poll_began_waits_for_the_next_poll(
     settings = PBX(
         name="hq", base_url="http://127.0.0.1", client_id="me", secret=SecretSource(env="X")
     )
-    assembler = CallAssembler(settings, CallRules(), 0.0)
-    assembler.begin_poll(now)
+    assembler = CallAssembler(LegClassifier(CallRules()), settle_rules_of(settings))
+    times = CallTimes(ReachableTime()).after_poll_began(now)
     now = Now(now.wall + 1, now.steady + 1)
-    calls = TrackedCalls()
     [row] = rows("0  IVR Main<6200>  ANSWERED  0  20  in  sip", first_id=77)
     page = page_of(query(offset // 20 + 1, 20), CDRAnswer(errcode=0, total=500, rows=[row]))
     ledger = Ledger(newest_key=77, watermark=Watermark(newest_end=int(now.wall)))
-    verdict, _ = assembler.judge_page(
-        calls,
+    verdict = assembler.after_page(
+        TrackedCalls(),
+        times,
         PageVerdict(ledger, [row]),
         group_by_labels([row]),
         page,
@@ -406,9 +412,10 @@ def test_a_call_written_after_the_poll_began_waits_for_the_next_poll(
         newest_key=76,
         shown=False,
     )
-    calls.apply(verdict.change)
+    calls = TrackedCalls().after(verdict.change)
+    finished = assembler.after_all_was_read(calls, times, ledger, now, shown=False).finished
 
-    assert len(assembler.judge_end_of_poll(calls, ledger, now, shown=False).finished) == over
+    assert len(finished) == over
 
 
 @pytest.mark.fault("H4")
@@ -510,11 +517,11 @@ def test_no_more_closed_calls_are_remembered_than_the_bound(
         it.show(AGENT, uid=f"call-{number}")
         it.run(30)
     it.run(120)
-    closed = list(it.store.calls.closed)
+    closed = list(it.state.calls.closed)
     it.restart()
 
     assert closed == [f"call-{number}" for number in range(15, 25)]
-    assert list(it.store.calls.closed) == closed
+    assert list(it.state.calls.closed) == closed
 
 
 @pytest.mark.fault("H8")
@@ -522,10 +529,10 @@ def test_a_call_is_forgotten_once_no_leg_of_it_can_come(office: Callable[..., Of
     it = office(longest_call=3600.0)
     it.show(AGENT)
     it.run(3000)
-    remembered = set(it.store.calls.closed)
+    remembered = set(it.state.calls.closed)
     it.run(1200)
     it.show(AGENT, uid="another")
     it.run(120)
 
     assert remembered == {"from-before", "a-call"}
-    assert set(it.store.calls.closed) == {"another"}
+    assert set(it.state.calls.closed) == {"another"}

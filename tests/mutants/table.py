@@ -15,7 +15,12 @@ _OVERSIZED_ROWS = "cdr_exporter/tail/oversized_rows.py"
 _OVERSIZED_TESTS = "tests/tail/test_oversized_rows.py"
 _PAGE_READER = "cdr_exporter/tail/page_reader.py"
 _MISSING_IDS = "cdr_exporter/tail/missing_ids.py"
-_STORE = "cdr_exporter/store/store.py"
+_STORE = "cdr_exporter/store/file_store.py"
+_STATE = "cdr_exporter/ingest/pbx_state.py"
+_FOLLOWED_LIST = "cdr_exporter/tail/followed_list.py"
+_SWEEPS = "cdr_exporter/tail/sweeps.py"
+_STATE_TESTS = "tests/ingest/test_pbx_state.py"
+_WHOLE_CHANGE = "test_an_event_leaves_the_state_as_it_was_and_its_change_is_all_that_a_store_needs"
 _LEDGER_ROWS = "cdr_exporter/store/ledger_rows.py"
 _OPEN_CALLS = "cdr_exporter/calls/open_calls.py"
 _WATERMARK = "cdr_exporter/ledger/watermark.py"
@@ -295,8 +300,8 @@ THE_ORDER_CHANGES = (
     ),
     Mutant(
         "by time, a call waits for the read of the whole window",
-        _TAIL,
-        "if not starts or self._clock.now().steady < self._next_sweep:",
+        _SWEEPS,
+        "if not starts or self._clock.now().steady < self._next_for_calls:",
         "if starts or not starts:",
         _in(
             "tests/tail/test_sweeps.py",
@@ -316,7 +321,7 @@ THE_ORDER_CHANGES = (
     Mutant(
         "by time, the first leg that is known is taken for the first",
         "cdr_exporter/calls/uid_time.py",
-        "return min(earliest, local - max(self._offsets))",
+        "return min(earliest, local - max(self.offsets))",
         "return earliest",
         _in(
             "tests/tail/test_sweeps.py",
@@ -405,8 +410,8 @@ THE_ORDER_CHANGES = (
     ),
     Mutant(
         "the new table is followed though the other list is not read to its end",
-        _TAIL,
-        "return not self._state.unread and (self._state.all_rechecked or not first_page.size)",
+        _FOLLOWED_LIST,
+        "return not state.unread and (state.all_rechecked or not first_page.size)",
         "return True",
         _in(
             "tests/tail/test_new_table.py",
@@ -425,9 +430,9 @@ THE_ORDER_CHANGES = (
     ),
     Mutant(
         "a new table that is gone is waited for for ever",
-        _TAIL,
-        "return other, self._leave_new_table(ledger) if other.size else ledger",
-        "return page or other, ledger",
+        _FOLLOWED_LIST,
+        "return FirstPage(other, self._leave_new_table(ledger) if other.size else ledger)",
+        "return FirstPage(page or other, ledger)",
         _in(
             "tests/tail/test_new_table.py",
             "test_a_new_table_that_goes_for_a_while_loses_and_doubles_nothing",
@@ -435,7 +440,7 @@ THE_ORDER_CHANGES = (
     ),
     Mutant(
         "of a new table that is gone, what is unread is given up",
-        _TAIL,
+        _FOLLOWED_LIST,
         """        if ledger.unread:
             raise TryAgain(
                 "the PBX shows its new""",
@@ -526,37 +531,82 @@ THE_LIST_ENDS = (
     ),
 )
 
+STATE_AS_A_VALUE = (
+    Mutant(
+        "an event changes the calls of the state that it came to",
+        _OPEN_CALLS,
+        "opened, closed = dict(self.open), dict(self.closed)",
+        "opened, closed = self.open, self.closed",
+        _in(_STATE_TESTS, "test_a_page_counts_once_whatever_became_of_its_commit"),
+    ),
+    Mutant(
+        "births that time has changed are not written",
+        _STATE,
+        "TotalsChange(totals, changed, reborn)",
+        "TotalsChange(totals, changed)",
+        _in(_STATE_TESTS, _WHOLE_CHANGE),
+    ),
+    Mutant(
+        "the series of a new trunk are not written",
+        _STATE,
+        "return added.keys() | trunk_zeros(after.trunks - before.trunks).keys()",
+        "return added.keys()",
+        _in(_STATE_TESTS, _WHOLE_CHANGE),
+    ),
+    Mutant(
+        "identities that were forgotten stay in the file",
+        "cdr_exporter/ingest/state_change.py",
+        "LedgerChange(after, remembered, forgotten, id_ledger_changed)",
+        "LedgerChange(after, remembered, (), id_ledger_changed)",
+        _in(_STATE_TESTS, _WHOLE_CHANGE),
+    ),
+    Mutant(
+        "when ranges were read is forgotten where a page brings no row",
+        _STATE,
+        "return NextState(replace(seen, ledger=verdict.ledger))",
+        "return NextState(seen)",
+        _in(_STATE_TESTS, "test_when_ranges_were_read_again_is_known_and_not_kept"),
+    ),
+)
+
 COMMIT_THEN_PUBLISH = (
     Mutant(
         "totals are shown before they are committed, and stay where that fails",
-        _STORE,
-        "ledger_rows.write(",
-        "self.totals = totals; ledger_rows.write(",
-        _in("tests/store/test_store.py", "test_a_commit_that_fails_in_the_middle_changes_nothing"),
+        "cdr_exporter/poller/poller.py",
+        "        if not change.is_empty:\n            self._self_metrics.set(STATE_WRITE_OK, 0)",
+        "        self.state = state\n"
+        "        if not change.is_empty:\n            self._self_metrics.set(STATE_WRITE_OK, 0)",
+        _in(
+            "tests/poller/test_failed_polls.py",
+            "test_a_state_that_cannot_be_written_publishes_nothing_new",
+        ),
     ),
     Mutant(
         "ledger and totals are committed one after the other",
         _STORE,
-        "call_rows.write(self._db, calls)",
-        'self._db.execute("COMMIT"), self._db.execute("BEGIN IMMEDIATE")',
+        "        if change.totals is not None:\n",
+        '        self._db.execute("COMMIT"), self._db.execute("BEGIN IMMEDIATE")\n'
+        "        if change.totals is not None:\n",
         _in(
             "tests/faults/test_state.py",
             "test_a_kill_at_any_statement_or_around_publishing_changes_nothing",
         ),
     ),
     Mutant(
-        "a commit that failed changes the calls",
+        "a commit that failed leaves the numbers of its series behind",
         _STORE,
-        "        with self._transaction():\n            ledger_rows.write(",
-        "        self.calls.apply(calls)\n        with self._transaction():\n"
-        "            ledger_rows.write(",
-        _in("tests/store/test_call_rows.py", "test_a_commit_that_fails_changes_no_call"),
+        "            self._forget_numbers_from(known)\n",
+        "            pass\n",
+        _in(
+            "tests/store/test_contract.py",
+            "test_a_commit_that_failed_keeps_nothing_and_may_be_made_again",
+        ),
     ),
     Mutant(
         "the legs of a page are committed without their calls",
-        "cdr_exporter/ingest/pbx_state.py",
-        "self._commit(verdict.ledger, after, change, quarters)",
-        "self._commit(verdict.ledger, after, NO_CHANGE, quarters)",
+        _STATE,
+        "TotalsChange(totals, changed), calls.change,",
+        "TotalsChange(totals, changed), type(calls.change)(),",
         _in("tests/ingest/test_call_assembly.py", "test_a_late_leg_is_still_known_after_a_restart"),
     ),
     Mutant(
@@ -578,8 +628,8 @@ COMMIT_THEN_PUBLISH = (
     ),
     Mutant(
         "calls are shown before all that ended meanwhile was read",
-        "cdr_exporter/tail/tail.py",
-        "not more and not self._state.unread",
+        _TAIL,
+        "not self.has_more and not self._following.state.unread",
         "True",
         _in(
             "tests/e2e/test_publication.py",
@@ -690,7 +740,7 @@ EACH_CALL_COUNTS_ONCE = (
     ),
     Mutant(
         "an empty list was seen by our clock",
-        "cdr_exporter/tail/tail.py",
+        _FOLLOWED_LIST,
         "self._empty_since + (self._reader.clock_offset or 0.0)",
         "self._empty_since",
         _in(
@@ -792,7 +842,7 @@ EACH_CALL_COUNTS_ONCE = (
     Mutant(
         "what is over is counted and stays open",
         _OPEN_CALLS,
-        "self.open.pop(uid, None)",
+        "opened.pop(uid, None)",
         "pass",
         _in(
             "tests/store/test_call_rows.py",
@@ -802,7 +852,7 @@ EACH_CALL_COUNTS_ONCE = (
     Mutant(
         "time in which the PBX did not reply counts as waiting",
         "cdr_exporter/calls/reachable_time.py",
-        "if self._succeeded:",
+        "if self.poll_succeeded:",
         "if True:",
         _in(
             "tests/calls/test_reachable_time.py",
@@ -1020,9 +1070,9 @@ _TEST_QUARTERS, _TEST_PBX_PAGE = "tests/metrics/test_quarters.py", "tests/web/te
 CHARTS_SHOW_THE_CALLS_COUNTED = (
     Mutant(
         "the charts lack the calls of a page",
-        "cdr_exporter/ingest/pbx_state.py",
-        "self._commit(verdict.ledger, after, change, quarters)",
-        "self._commit(verdict.ledger, after, change)",
+        _STATE,
+        "            quarters=quarters.after,\n        )\n        changed",
+        "            quarters=self.quarters,\n        )\n        changed",
         _in("tests/ingest/test_coverage.py", "test_with_start_all_the_past_is_in_the_charts"),
     ),
     Mutant(
@@ -1112,8 +1162,8 @@ THE_PAST_IS_WHAT_WAS_SHOWN = (
     ),
     Mutant(
         "what may be written late is taken for part of the baseline",
-        "cdr_exporter/ingest/pbx_state.py",
-        " - self.limits.late_window",
+        _STATE,
+        " - self.rules.limits.late_window",
         "",
         _in(
             "tests/store/test_publication.py",
@@ -1122,9 +1172,9 @@ THE_PAST_IS_WHAT_WAS_SHOWN = (
     ),
     Mutant(
         "the first time that series were shown is forgotten for a later one",
-        _STORE,
-        "if self.first_shown is not None or any",
-        "if any",
+        _STATE,
+        "first is None and not self.was_lost",
+        "not self.was_lost",
         _in("tests/store/test_publication.py", "test_the_first_time_is_kept_and_no_later_one"),
     ),
     Mutant(
@@ -1167,8 +1217,8 @@ THE_PAST_IS_WHAT_WAS_SHOWN = (
     Mutant(
         "legs are taken as read before they are on the disk",
         "cdr_exporter/history/reading.py",
-        "self._legs.add(self._kept(verdict))\n        self._commit(verdict.ledger, totals)",
-        "self._commit(verdict.ledger, totals)\n        self._legs.add(self._kept(verdict))",
+        "        self._legs.add(self._kept_legs(verdict))\n        self._store.commit(",
+        "        self._store.commit(",
         _in(
             "tests/history/test_reading.py",
             "test_a_kill_between_legs_and_ledger_loses_nothing",
@@ -1282,6 +1332,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *THE_ORDER_CHANGES,
     *THE_LIST_ENDS,
     *ROWS_ARE_READ_AROUND_ONE,
+    *STATE_AS_A_VALUE,
     *COMMIT_THEN_PUBLISH,
     *EACH_CALL_COUNTS_ONCE,
     *THE_PREVIEW_IS_TRUE_AND_SHOWS_NOBODY,

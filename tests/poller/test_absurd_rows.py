@@ -19,8 +19,14 @@ from cdr_exporter.cdr import CDRAnswer, Rejected
 from cdr_exporter.cdr.contract import CDRQuery
 from cdr_exporter.cdr.record import LATEST, MAX_ID
 from cdr_exporter.errors import TryAgain
-from cdr_exporter.ingest.call_assembly import call_rules_of
-from cdr_exporter.ledger import PageVerdict
+from cdr_exporter.ingest import (
+    Event,
+    JudgedPage,
+    PBXState,
+    StateChange,
+    call_rules_of,
+    counting_rules_of,
+)
 from cdr_exporter.ledger.page import HALF_A_FIRST_PAGE
 from cdr_exporter.metrics.self_metrics import SelfMetrics
 from cdr_exporter.poller.poller import Poller
@@ -138,25 +144,26 @@ class Days:
 
     def restart(self) -> None:
         self_metrics = SelfMetrics(BOUNDS)
+        rules = counting_rules_of(self.settings, call_rules_of(self.settings), BOUNDS)
         self.poller = Poller(
             self.settings,
             PageReader(self.pbx, self_metrics, self.pbx.clock),
-            self.store.loaded(),
-            call_rules=call_rules_of(self.settings),
+            self.store,
+            PBXState.of(self.store.load(), rules),
             self_metrics=self_metrics,
-            bounds=BOUNDS,
             clock=self.pbx.clock,
             publish=lambda snapshot: None,
             random_fraction=lambda: 0.5,
         )
-        state = self.poller._tail._state
-        apply_page = state.apply_page
+        take = self.poller._take
 
-        def spy(verdict: PageVerdict, *arguments: Any, **named: Any) -> None:
-            apply_page(verdict, *arguments, **named)
-            self.counted.update(row.record_file for row in verdict.counted)
+        def spy(event: Event) -> StateChange:
+            change = take(event)
+            if isinstance(event, JudgedPage):
+                self.counted.update(row.record_file for row in event.verdict.counted)
+            return change
 
-        state.apply_page = spy  # type: ignore[method-assign]
+        self.poller._take = spy  # type: ignore[method-assign]
 
     def row(self) -> dict[str, Any]:
         self.serial += 1

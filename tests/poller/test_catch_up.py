@@ -213,14 +213,14 @@ def test_calls_that_are_open_when_the_list_is_emptied_count_with_the_next_row(
     pbx.rows.clear()
     for _ in range(10):
         it.clock.pass_(it.poll())
-    waiting = len(it.store.calls.open)
+    waiting = len(it.state.calls.open)
     pbx.call()
     for _ in range(10):
         it.clock.pass_(it.poll())
 
     assert waiting > 0
     assert it.counted == 32
-    assert it.store.calls.open == {}
+    assert it.state.calls.open == {}
 
 
 def test_a_list_that_becomes_empty_in_a_catch_up_is_left_in_peace(

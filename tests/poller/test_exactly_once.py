@@ -19,22 +19,26 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from cdr_exporter.calls import CallChange
 from cdr_exporter.cdr import CDRAnswer, Record, Rejected
 from cdr_exporter.cdr.contract import CDRQuery
 from cdr_exporter.cdr.record import MAX_ID
 from cdr_exporter.errors import StateNotWritten, TryAgain
-from cdr_exporter.ingest.call_assembly import call_rules_of
-from cdr_exporter.ledger import Ledger, PageVerdict
+from cdr_exporter.ingest import (
+    Event,
+    JudgedPage,
+    PBXState,
+    StateChange,
+    call_rules_of,
+    counting_rules_of,
+)
+from cdr_exporter.ledger import PageVerdict
 from cdr_exporter.ledger import ledger as ledger_module
-from cdr_exporter.ledger.page import HALF_A_FIRST_PAGE, Page
-from cdr_exporter.metrics.quarters import QuarterChange
+from cdr_exporter.ledger.page import HALF_A_FIRST_PAGE
 from cdr_exporter.metrics.self_metrics import SelfMetrics
 from cdr_exporter.metrics.snapshot import Snapshot
-from cdr_exporter.metrics.totals import Totals
 from cdr_exporter.poller.poller import Poller
 from cdr_exporter.settings import PBX, SecretSource
-from cdr_exporter.store import Store
+from cdr_exporter.store import FileStore
 from cdr_exporter.tail import anchor_search as anchor_search
 from cdr_exporter.tail.page_reader import PageReader
 
@@ -130,37 +134,38 @@ class ExactlyOnce(RuleBasedStateMachine):
         if self.store is not None:
             self.store.close()
         if self.directory is not None:
-            self.store = Store(Path(self.directory.name), "hq", "me", BOUNDS)
+            self.store = FileStore(Path(self.directory.name), "hq", "me", BOUNDS)
         else:
-            self.store = self.memory.loaded()
+            self.store = self.memory
+        rules = counting_rules_of(self.settings, call_rules_of(self.settings), BOUNDS)
+        state = PBXState.of(self.store.load(), rules)
         self._spy_on_commits()
         self_metrics = SelfMetrics(BOUNDS)
         self.poller = Poller(
             self.settings,
             PageReader(self.pbx, self_metrics, self.clock),
             self.store,
-            call_rules=call_rules_of(self.settings),
+            state,
             self_metrics=self_metrics,
-            bounds=BOUNDS,
             clock=self.clock,
             publish=self.publish,
             random_fraction=lambda: 0.5,
         )
-        self._spy_on_verdicts()
+        self._spy_on_pages()
         self.poller.publish()
 
     def _spy_on_commits(self) -> None:
         commit = type(self.store).commit.__get__(self.store)
         self.pending: list[Record] = []
 
-        def spy(ledger: Ledger, totals: Totals, calls: CallChange, quarters: QuarterChange) -> None:
+        def spy(change: StateChange) -> None:
             if self.crash == "before commit":
                 raise Killed
             if self.crash == "full disk":
                 self.crash = ""
                 raise StateNotWritten("disk full")
             pending, self.pending = self.pending, []
-            commit(ledger, totals, calls, quarters)
+            commit(change)
             self.counted.update(row.record_file for row in pending)
             self.rows_only += self.pending_rows_only
             self.pending_rows_only = 0
@@ -169,20 +174,21 @@ class ExactlyOnce(RuleBasedStateMachine):
 
         self.store.commit = spy
 
-    def _spy_on_verdicts(self) -> None:
-        state = self.poller._tail._state
-        keep = state.apply_page
+    def _spy_on_pages(self) -> None:
+        take = self.poller._take
 
-        def spy(verdict: PageVerdict, page: Page, totals: Totals, *, baseline: bool) -> None:
-            self.pending = list(verdict.counted)
-            self.pending_rows_only = sum(map(self.is_row_only(verdict), verdict.counted))
-            keep(verdict, page, totals, baseline=baseline)
+        def spy(event: Event) -> StateChange:
+            if isinstance(event, JudgedPage):
+                self.pending = list(event.verdict.counted)
+                is_row_only = self.is_row_only(event.verdict)
+                self.pending_rows_only = sum(map(is_row_only, event.verdict.counted))
+            return take(event)
 
-        state.apply_page = spy  # type: ignore[method-assign]
+        self.poller._take = spy  # type: ignore[method-assign]
 
     def is_row_only(self, verdict: PageVerdict) -> Callable[[Record], bool]:
         """Say whether a row is of a call that is not to be put together."""
-        calls = self.store.calls
+        calls = self.poller.state.calls
         passed = {row.uid for row in verdict.left_out}
         passed |= {uid for uid, closed in calls.closed.items() if not closed.counted}
         return lambda row: row.uid in passed and row.uid not in calls.open
@@ -248,7 +254,7 @@ class ExactlyOnce(RuleBasedStateMachine):
 
     def row(self, duration: int = 30) -> dict[str, Any]:
         self.serial += 1
-        ledger = self.store.ledger if self.store is not None else None
+        ledger = self.poller.state.ledger if self.store is not None else None
         if self.start == "now" and (ledger is None or ledger.first_read == "now"):
             self.excused.add(f"row-{self.serial}")
         return {
@@ -337,7 +343,7 @@ class ExactlyOnce(RuleBasedStateMachine):
         row_id = self.pbx.reserve_id()
         self.reserved.append((row_id, int(self.clock.wall)))
         # An id that had a row is not rechecked: nobody looks for a second row of it that is late.
-        if self.store.ledger is None or row_id in self.given_before:
+        if self.poller.state.ledger is None or row_id in self.given_before:
             self.before_start.add(row_id)
 
     @precondition(lambda self: self.reserved)
@@ -378,7 +384,7 @@ class ExactlyOnce(RuleBasedStateMachine):
 
     def is_too_late(self, row: Record) -> bool:
         """Whether *row* ended longer ago than late rows are looked for, where all was read."""
-        ledger = self.store.ledger
+        ledger = self.poller.state.ledger
         if ledger is None or self.clock.wall - row.ended_at <= LATE_WINDOW - 1:
             return False
         key = ledger.order.key(row)
@@ -404,7 +410,7 @@ class ExactlyOnce(RuleBasedStateMachine):
             self.foreign.add(name)
             self.pbx.call(**{**self.row(), "uid": name, "record_file": name})
         # Where only rows were seen that were too large, any table may be ours.
-        if self.store.ledger is not None and not self.store.ledger.is_empty:
+        if self.poller.state.ledger is not None and not self.poller.state.ledger.is_empty:
             with suppress(Killed):
                 self.poller.poll()
         self.pbx.restore(ours)
@@ -424,7 +430,7 @@ class ExactlyOnce(RuleBasedStateMachine):
     def each_row_that_is_counted_is_a_leg_of_one_call(self) -> None:
         if self.store is None:
             return
-        totals, calls = self.store.totals, self.store.calls
+        totals, calls = self.poller.state.totals, self.poller.state.calls
         ended, legs = observed(totals, "cdr_call_legs")
         assert counted(totals, "cdr_calls_total") == ended
         assert observed(totals, "cdr_call_duration_seconds")[0] == ended
@@ -435,7 +441,7 @@ class ExactlyOnce(RuleBasedStateMachine):
 
     @invariant()
     def the_ledger_is_bounded_and_in_order(self) -> None:
-        ledger = self.store.ledger if self.store is not None else None
+        ledger = self.poller.state.ledger if self.store is not None else None
         if ledger is not None:
             edges = [edge for wanted in ledger.unread for edge in reversed(wanted)]
             assert edges == sorted(edges, reverse=True)
@@ -451,7 +457,7 @@ class ExactlyOnce(RuleBasedStateMachine):
         self.calls_end(25 if self.share_without_id else 1)
         for _ in range(60):
             self.clock.pass_(max(70.0, self.poller.poll()))
-        ledger = self.store.ledger
+        ledger = self.poller.state.ledger
         assert ledger is not None
         hidden = ledger.watermark.break_end
         missing = {
@@ -459,7 +465,7 @@ class ExactlyOnce(RuleBasedStateMachine):
             for row in self.pbx.rows.values()
             if row.record_file not in self.counted and row.ended_at > hidden
         }
-        open_calls = self.store.calls.open
+        open_calls = self.poller.state.calls.open
         self.store.close()
         if self.directory is not None:
             self.directory.cleanup()
@@ -467,7 +473,7 @@ class ExactlyOnce(RuleBasedStateMachine):
         assert missing - self.excused == set()
         assert ledger.unread == ()
         assert open_calls == {}
-        assert self.poller._tail._state.visibility.shown
+        assert self.poller.state.visibility.shown
 
 
 @pytest.mark.fault("D1", "D2", "D4", "H6", "H7")

@@ -192,7 +192,7 @@ def test_positions_are_forgotten_with_their_unread_ranges(
         pbx.call()
         it.poll()
 
-    assert it.poller._tail._plan._positions == {}
+    assert it.poller._tail._ranges.plan._positions == {}
 
 
 def test_a_baseline_is_shown_as_it_stands(make_harness: MakeHarness, pbx: FakePBX) -> None:

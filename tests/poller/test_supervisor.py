@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cdr_exporter.metrics.totals import Series
-from cdr_exporter.store import Store
+from cdr_exporter.store import FileStore
 
 from ..support.counts import records
 from ..support.rows import BOUNDS
@@ -55,7 +55,7 @@ def test_what_was_counted_before_it_died_is_not_counted_again(tmp_path: Path) ->
 def test_a_state_that_must_not_be_touched_is_not_polled_and_says_so(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    Store(tmp_path, "hq", "somebody else", BOUNDS).close()
+    FileStore(tmp_path, "hq", "somebody else", BOUNDS).close()
     client = EndingPBX(99)
     board = RecordingBoard(ends_by=client.clock, after=3)
     run_supervisor(client, tmp_path, board)

@@ -80,14 +80,14 @@ class WrongClock(PollerHarness):
     @property
     def durable(self) -> dict[tuple[str, ...], object]:
         """What was counted, without series at 0."""
-        series = self.store.totals.series.items()
+        series = self.state.totals.series.items()
         return {(key.family, *key.labels): value for key, value in series if any(value)}
 
     @property
     def calls(self) -> int:
         return sum(
             value[0]
-            for key, value in self.store.totals.series.items()
+            for key, value in self.state.totals.series.items()
             if key.family == "cdr_calls_total"
         )
 
@@ -193,7 +193,7 @@ def test_of_a_baseline_only_the_last_calls_are_remembered(tmp_path: Path, ahead:
     for ago in range(4 * DAY, 0, -600):
         it.leg(f"call-{ago}", ANSWER, ago=ago)
     it.run(150)
-    remembered = len(it.store.calls.closed)
+    remembered = len(it.state.calls.closed)
     it.store.close()
 
     # An hour is 6 calls; where the clock is ahead, so much longer.
@@ -234,14 +234,14 @@ def test_remembered_calls_are_forgotten_though_some_have_no_end(tmp_path: Path) 
     it.leg("no-time", ANSWER, started_at=0)
     it.leg("a-call", ANSWER)
     it.run(150)
-    before = set(it.store.calls.closed)
+    before = set(it.state.calls.closed)
     it.run(HOUR, step=600)
     it.leg("another", ANSWER)
     it.run(150)
     it.store.close()
 
     assert before == {"from-before", "no-time", "a-call"}
-    assert set(it.store.calls.closed) == {"another"}
+    assert set(it.state.calls.closed) == {"another"}
 
 
 def test_after_a_restart_remembered_calls_are_forgotten_as_soon(tmp_path: Path) -> None:
@@ -251,13 +251,13 @@ def test_after_a_restart_remembered_calls_are_forgotten_as_soon(tmp_path: Path) 
     it.run(150)
     it.restart()
     it.run(HOUR, step=600)
-    before = set(it.store.calls.closed)
+    before = set(it.state.calls.closed)
     it.leg("another", ANSWER)
     it.run(150)
     it.store.close()
 
     assert before == {"a-call"}
-    assert set(it.store.calls.closed) == {"another"}
+    assert set(it.state.calls.closed) == {"another"}
 
 
 # --- impossible times ----------------------------------------------------------------------------
@@ -282,7 +282,7 @@ def test_impossible_times_change_nothing_about_the_rows_that_follow(
     it.run(150)
     show_impossible(it, began)
     it.run(150)
-    ledger = it.store.ledger
+    ledger = it.state.ledger
     it.leg("a-call", ANSWER)
     it.leg("another", ANSWER)
     it.run(150)
@@ -292,8 +292,8 @@ def test_impossible_times_change_nothing_about_the_rows_that_follow(
 
     assert ledger is not None
     assert ledger.watermark.newest_end < it.clock.wall
-    assert it.store.ledger is not None
-    assert it.store.ledger.watermark.newest_end == newest
+    assert it.state.ledger is not None
+    assert it.state.ledger.watermark.newest_end == newest
     assert it.gauge("cdr_last_record_timestamp_seconds") == newest - ANSWER["duration"]
     assert (it.calls, it.late, it.counted) == (82, 1, 83)
     assert sum(delays[:-1]) == 3
@@ -327,7 +327,7 @@ def test_rows_before_2000_that_came_first_do_not_move_the_watermark(tmp_path: Pa
     it = WrongClock(tmp_path, ahead=0)
     show_impossible(it, IN_1970)
     it.run(150)
-    ledger = it.store.ledger
+    ledger = it.state.ledger
     it.store.close()
 
     assert ledger is not None

@@ -15,9 +15,10 @@ from cdr_exporter.errors import StateNotWritten
 from cdr_exporter.ledger import Ledger
 from cdr_exporter.metrics.call_metrics import number_zeros
 from cdr_exporter.metrics.totals import Series, initial_totals
-from cdr_exporter.store import Store
+from cdr_exporter.store import FileStore
 
 from ..support.rows import BOUNDS
+from ..support.store_states import Process
 
 LEG = Leg(
     1_700_000_000, "answered", "Inbound", "sip", 60, 5, 55, "person", "sip", "sales", "support"
@@ -26,10 +27,9 @@ CALL = OpenCall.of([LEG, Leg(1_700_000_060, "no_answer", "Internal", "none")], 1
 DID = Series("cdr_did_calls_total", ("sales", "answered"))
 
 
-def opened(directory: Path, call_rules: CallRules | None = None) -> closing[Store]:
-    return closing(
-        Store(directory, "hq", "me", BOUNDS, number_zeros(call_rules) if call_rules else None)
-    )
+def opened(directory: Path, call_rules: CallRules | None = None) -> closing[Process]:
+    zeros = number_zeros(call_rules) if call_rules else None
+    return closing(Process(FileStore(directory, "hq", "me", BOUNDS, zeros)))
 
 
 def kept(directory: Path, *changes: CallChange) -> TrackedCalls:
@@ -37,10 +37,10 @@ def kept(directory: Path, *changes: CallChange) -> TrackedCalls:
     with opened(directory) as store:
         for change in changes:
             store.commit(Ledger(), initial_totals(), change)
-        here = TrackedCalls(dict(store.calls.open), dict(store.calls.closed))
+        here = store.kept.calls
     with opened(directory) as store:
-        assert (store.calls.open, store.calls.closed) == (here.open, here.closed)
-        return store.calls
+        assert store.kept.calls == here
+        return store.kept.calls
 
 
 def test_an_open_call_is_found_again_as_it_was(tmp_path: Path) -> None:
@@ -94,11 +94,11 @@ def test_after_any_changes_the_file_has_the_calls_that_the_process_had(
 def test_a_commit_that_fails_changes_no_call(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
         store.commit(Ledger(), initial_totals(), CallChange(opened={"a": CALL}))
-        store._db.execute("PRAGMA query_only=1")
+        store.file._db.execute("PRAGMA query_only=1")
         with pytest.raises(StateNotWritten):
             store.commit(Ledger(), initial_totals(), CallChange(closed={"a": ClosedCall(77)}))
 
-        assert store.calls.open == {"a": CALL}
+        assert store.kept.calls.open == {"a": CALL}
 
 
 @pytest.mark.parametrize(
@@ -110,8 +110,8 @@ def test_calls_that_make_no_sense_are_set_aside_with_the_rest(tmp_path: Path, le
         db.execute("UPDATE calls SET legs = ?", (legs,))
         db.commit()
     with opened(tmp_path) as store:
-        assert store.ledger is None
-        assert store.resets["corrupt"]
+        assert store.kept.ledger is None
+        assert store.kept.resets["corrupt"]
 
 
 # --- numbers that the user named -----------------------------------------------------------------
@@ -121,8 +121,8 @@ def test_a_number_that_is_named_later_exists_at_0_beside_what_was_counted(tmp_pa
     with opened(tmp_path) as store:
         store.commit(Ledger(), initial_totals(["sip"]))
     with opened(tmp_path, CallRules(dids={"1": "sales"})) as store:
-        assert store.totals.series[DID] == (0,)
-        assert store.totals.born[DID] == 0.0
+        assert store.kept.totals.series[DID] == (0,)
+        assert store.kept.totals.born[DID] == 0.0
 
 
 def test_a_number_that_is_no_longer_named_is_dropped_and_begins_again_at_0(tmp_path: Path) -> None:
@@ -130,11 +130,11 @@ def test_a_number_that_is_no_longer_named_is_dropped_and_begins_again_at_0(tmp_p
     fewer = CallRules(dids={"2": "support"})
     support = Series("cdr_did_calls_total", ("support", "answered"))
     with opened(tmp_path, named) as store:
-        totals = store.totals.merged({DID: (3,), support: (4,)}, store.totals.trunks, 0.0)
+        totals = store.kept.totals.merged({DID: (3,), support: (4,)}, store.kept.totals.trunks, 0.0)
         store.commit(Ledger(), totals)
     with opened(tmp_path, fewer) as store:
-        assert DID not in store.totals.series
-        assert store.totals.series[support] == (4,)
+        assert DID not in store.kept.totals.series
+        assert store.kept.totals.series[support] == (4,)
     with opened(tmp_path, named) as store:
-        assert store.totals.series[DID] == (0,)
-        assert store.totals.series[support] == (4,)
+        assert store.kept.totals.series[DID] == (0,)
+        assert store.kept.totals.series[support] == (4,)

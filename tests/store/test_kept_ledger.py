@@ -73,7 +73,7 @@ def with_ledger(directory: Path, *ledgers: Ledger) -> Ledger:
     """Commit *ledgers* one after the other, and return what a restart finds."""
     with opened(directory) as store:
         for ledger in ledgers:
-            store.commit(ledger, store.totals)
+            store.commit(ledger, store.kept.totals)
     return kept_of(directory)
 
 
@@ -134,8 +134,8 @@ def test_a_later_ledger_by_time_keeps_what_was_before(tmp_path: Path) -> None:
     assert with_ledger(tmp_path, LEDGER_BY_TIME, later) == later
     # Now the ledger before is the one that was read, and the file is written by another process.
     with opened(tmp_path) as store:
-        assert store.ledger is not None
-        store.commit(replace(store.ledger, newest_key=1_700_001_001), store.totals)
+        assert store.kept.ledger is not None
+        store.commit(replace(store.kept.ledger, newest_key=1_700_001_001), store.kept.totals)
     assert kept_of(tmp_path) == replace(later, newest_key=1_700_001_001)
 
 
@@ -150,30 +150,6 @@ def test_after_a_break_what_was_before_is_gone_for_good(tmp_path: Path) -> None:
 
     assert broken.id_ledger is None
     assert with_ledger(tmp_path, LEDGER_BY_TIME, broken) == broken
-
-
-def test_read_times_are_used_and_not_written(tmp_path: Path) -> None:
-    read = tuple(replace(each, last_read=1_700_009_999.0) for each in LEDGER_BY_ID.recheck)
-    reread = replace(LEDGER_BY_ID, recheck=read)
-    with opened(tmp_path) as store:
-        store.commit(LEDGER_BY_ID, store.totals)
-        before = store._db.total_changes
-        store.keep_read_times(reread)
-
-        assert store.ledger is reread
-        assert store._db.total_changes == before
-    assert [each.last_read for each in kept_of(tmp_path).recheck] == [0.0, 0.0]
-
-
-def test_a_ledger_taken_in_memory_is_written_by_the_next_commit(tmp_path: Path) -> None:
-    more = {**LEDGER_BY_ID.remembered, 77: 21}
-    with opened(tmp_path) as store:
-        store.commit(LEDGER_BY_ID, store.totals)
-        store.keep_read_times(replace(LEDGER_BY_ID, remembered=more))
-        assert store.ledger is not None
-        store.commit(store.ledger, store.totals)
-
-    assert kept_of(tmp_path) == replace(LEDGER_BY_ID, remembered=more)
 
 
 def test_a_part_that_makes_no_sense_is_set_aside_with_the_rest(tmp_path: Path) -> None:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from cdr_exporter.errors import StateNotWritten
-from cdr_exporter.store import FirstShown, Publication, Store, read_publication
+from cdr_exporter.ingest import FirstShown, StateChange
+from cdr_exporter.store import Publication, read_publication
 
 from ..support.poller_harness import MakeHarness
-from ..support.rows import BOUNDS
-from ..support.store_states import add
+from ..support.store_states import add, opened, reopened
 
 FIRST = FirstShown(1_700_000_000.5, True, 1_699_999_000.0)
 
@@ -20,28 +19,30 @@ NEVER = Publication(shown=False)
 UNKNOWN = Publication(shown=True)
 
 
-def opened(directory: Path) -> closing[Store]:
-    return closing(Store(directory, "hq", "me", BOUNDS))
-
-
 def read(directory: Path, client_id: str = "me") -> Publication:
     return read_publication(directory, "hq", client_id)
 
 
-def test_the_first_time_is_kept_and_no_later_one(tmp_path: Path) -> None:
-    with opened(tmp_path) as store:
-        store.note_first_shown(FIRST)
-    with opened(tmp_path) as store:
-        store.note_first_shown(FIRST._replace(at=1_800_000_000.0))
-        assert store.first_shown == FIRST
+def test_the_first_time_is_kept_and_no_later_one(make_harness: MakeHarness) -> None:
+    it = make_harness()
+    it.pbx.call(3)
+    it.poll()
+    first = it.state.first_shown
+    it.clock.pass_(100_000)
+    it.restart()
+    it.pbx.call(3)
+    it.poll()
 
-    assert read(tmp_path) == Publication(shown=True, first=FIRST)
+    assert first is not None
+    assert it.last.shown
+    assert it.state.first_shown == first
+    assert read_publication(it.state_dir, "hq", "me") == Publication(shown=True, first=first)
 
 
 def test_it_is_read_while_the_exporter_runs(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
         add(store, 1)
-        store.note_first_shown(FIRST)
+        store.commit(first_shown=FIRST)
         for number in range(2, 20):
             add(store, number)
             assert read(tmp_path) == Publication(shown=True, first=FIRST)
@@ -70,13 +71,11 @@ def test_a_state_that_counted_and_does_not_say_since_when_is_told(tmp_path: Path
 
 def test_after_a_state_was_lost_nobody_knows_since_when(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
-        store.note_first_shown(FIRST)
+        store.commit(first_shown=FIRST)
     (tmp_path / "hq.db").write_bytes(b"x" * 9000)
     assert read(tmp_path) == UNKNOWN
 
-    with opened(tmp_path) as store:
-        store.note_first_shown(FIRST)
-        assert store.first_shown is None
+    assert reopened(tmp_path).resets["corrupt"]
     assert read(tmp_path) == UNKNOWN
 
     (tmp_path / "hq.db").unlink()
@@ -85,17 +84,17 @@ def test_after_a_state_was_lost_nobody_knows_since_when(tmp_path: Path) -> None:
 
 def test_a_damaged_note_is_noticed(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
-        store.note_first_shown(FIRST)
-        store._db.execute("UPDATE meta SET value = '[1700000000' WHERE key = 'first_shown'")
+        store.commit(first_shown=FIRST)
+        store.file._db.execute("UPDATE meta SET value = '[1700000000' WHERE key = 'first_shown'")
     assert read(tmp_path) == UNKNOWN
 
     with opened(tmp_path) as store:
-        assert store.resets["corrupt"] > 0
+        assert store.kept.resets["corrupt"] > 0
 
 
 def test_the_state_of_another_client_id_says_nothing(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
-        store.note_first_shown(FIRST)
+        store.commit(first_shown=FIRST)
 
     assert read(tmp_path, "you") == UNKNOWN
 
@@ -103,15 +102,18 @@ def test_the_state_of_another_client_id_says_nothing(tmp_path: Path) -> None:
 def test_where_it_cannot_be_written_nothing_is_shown(make_harness: MakeHarness) -> None:
     it = make_harness()
     it.pbx.call(3)
-    it.store.note_first_shown = _fail  # type: ignore[method-assign, assignment]
+    commit = it.store.commit
+
+    def fail_to_note(change: StateChange) -> None:
+        if change.first_shown is not None:
+            raise StateNotWritten("full")
+        commit(change)
+
+    it.store.commit = fail_to_note  # type: ignore[method-assign]
     it.poll()
 
     assert not it.last.shown
     assert it.own("cdr_exporter_poll_failures_total", "state") == 1
-
-
-def _fail(_: FirstShown) -> None:
-    raise StateNotWritten("full")
 
 
 def test_with_start_now_it_is_what_ended_before_the_first_poll(make_harness: MakeHarness) -> None:
@@ -120,7 +122,7 @@ def test_with_start_now_it_is_what_ended_before_the_first_poll(make_harness: Mak
     newest_end = max(row.ended_at for row in it.pbx.rows.values())
     it.poll()
 
-    assert it.store.first_shown == FirstShown(it.clock.wall, False, newest_end + 1)
+    assert it.state.first_shown == FirstShown(it.clock.wall, False, newest_end + 1)
 
 
 @pytest.mark.parametrize("legs_appear", ["at_call_end", "one_by_one"])
@@ -134,7 +136,7 @@ def test_with_a_baseline_it_is_what_is_certainly_in_it(
     settle = it.settings.longest_call if legs_appear == "one_by_one" else it.settings.call_settle
 
     assert it.clock.wall > began
-    assert it.store.first_shown == FirstShown(
+    assert it.state.first_shown == FirstShown(
         it.clock.wall, True, began - settle - it.settings.late_window
     )
 
@@ -147,5 +149,5 @@ def test_a_pbx_without_records_is_shown_from_the_first_poll_on(make_harness: Mak
     it.pbx.call(started_at=int(it.clock.wall))
     it.poll()
 
-    assert it.store.first_shown is not None
-    assert it.store.first_shown.at == first
+    assert it.state.first_shown is not None
+    assert it.state.first_shown.at == first

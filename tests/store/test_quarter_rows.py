@@ -10,15 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cdr_exporter.calls import NO_CHANGE, Call
+from cdr_exporter.calls import Call
 from cdr_exporter.errors import StateNotWritten
 from cdr_exporter.ledger import Ledger
 from cdr_exporter.metrics.quarters import Coverage, Quarters
-from cdr_exporter.metrics.totals import initial_totals
-from cdr_exporter.store import Store
 
 from ..support.finished_calls import DAY, HOUR, NOW, QUARTER_NOW, call, some_calls
-from ..support.store_states import asides, opened
+from ..support.store_states import Process, asides, opened
 
 Content = tuple[dict[int, dict[int, tuple[int, ...]]], Coverage]
 
@@ -28,14 +26,14 @@ def content(quarters: Quarters) -> Content:
     return cells, quarters.coverage
 
 
-def commit(store: Store, *calls: Call, now: float = NOW, baseline: bool = False) -> None:
-    change = store.quarters.after(calls, now, baseline=baseline)
-    store.commit(Ledger(), initial_totals(), NO_CHANGE, change)
+def commit(store: Process, *calls: Call, now: float = NOW, baseline: bool = False) -> None:
+    change = store.kept.quarters.after(calls, now, baseline=baseline)
+    store.commit(Ledger(), quarters=change)
 
 
 def kept(directory: Path) -> Content:
     with opened(directory) as store:
-        return content(store.quarters)
+        return content(store.kept.quarters)
 
 
 @given(steps=st.lists(some_calls(), max_size=4), baseline=st.booleans())
@@ -47,7 +45,7 @@ def test_the_file_has_the_quarters_that_the_process_had(
     with opened(directory) as store:
         for number, calls in enumerate(steps):
             commit(store, *calls, now=NOW + number * DAY, baseline=baseline)
-        had = content(store.quarters)
+        had = content(store.kept.quarters)
 
     assert kept(directory) == had
 
@@ -56,9 +54,9 @@ def test_a_commit_writes_only_the_quarters_that_changed(tmp_path: Path) -> None:
     written: list[str] = []
     with opened(tmp_path) as store:
         commit(store, *(call(NOW - n * HOUR) for n in range(100)))
-        store._db.set_trace_callback(written.append)
+        store.file._db.set_trace_callback(written.append)
         commit(store, call(NOW - 5 * HOUR), call(NOW - 5 * HOUR))
-        store._db.set_trace_callback(None)
+        store.file._db.set_trace_callback(None)
 
     rows = [each for each in written if "INTO quarter" in each]
     assert len(rows) == 1
@@ -76,8 +74,8 @@ def test_old_quarters_leave_the_file(tmp_path: Path) -> None:
 
 def test_that_a_pbx_was_reached_is_kept_before_any_row_was_seen(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
-        store.commit_quarters(store.quarters.reached_at(NOW, 300.0))
-        assert store.ledger is None
+        store.commit(quarters=store.kept.quarters.reached_at(NOW, 300.0))
+        assert store.kept.ledger is None
 
     assert kept(tmp_path) == ({}, Coverage(int(NOW), ((QUARTER_NOW, QUARTER_NOW),)))
 
@@ -85,13 +83,13 @@ def test_that_a_pbx_was_reached_is_kept_before_any_row_was_seen(tmp_path: Path) 
 def test_a_commit_that_fails_changes_no_quarter(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
         commit(store, call())
-        had = content(store.quarters)
-        store._db.execute("PRAGMA query_only=1")
+        had = content(store.kept.quarters)
+        store.file._db.execute("PRAGMA query_only=1")
         with pytest.raises(StateNotWritten):
             commit(store, call(), call(NOW - HOUR))
         with pytest.raises(StateNotWritten):
-            store.commit_quarters(store.quarters.reached_at(NOW + DAY, 300.0))
-        assert content(store.quarters) == had
+            store.commit(quarters=store.kept.quarters.reached_at(NOW + DAY, 300.0))
+        assert content(store.kept.quarters) == had
 
     assert kept(tmp_path) == had
 

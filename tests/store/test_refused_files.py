@@ -18,7 +18,7 @@ import pytest
 
 from cdr_exporter.errors import StateInUse, StateUnusable
 from cdr_exporter.metrics.totals import Bounds
-from cdr_exporter.store import Store
+from cdr_exporter.store import FileStore
 
 from ..support.counts import records
 from ..support.paths import ROOT
@@ -40,7 +40,7 @@ NOBODY = 65534
 def test_a_state_in_use_is_not_opened_again(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
         with pytest.raises(StateInUse, match="another process") as refused:
-            Store(tmp_path, "hq", "me", BOUNDS)
+            FileStore(tmp_path, "hq", "me", BOUNDS)
         add(store, 1)
 
     assert str(tmp_path / "hq") in str(refused.value)
@@ -51,9 +51,9 @@ def test_a_state_in_use_is_not_opened_again(tmp_path: Path) -> None:
 def test_a_state_in_use_is_not_opened_by_another_process(tmp_path: Path) -> None:
     attempt = (
         "import sys\nfrom pathlib import Path\n"
-        "from cdr_exporter.errors import StateInUse\nfrom cdr_exporter.store import Store\n"
+        "from cdr_exporter.errors import StateInUse\nfrom cdr_exporter.store import FileStore\n"
         "bounds = dict.fromkeys(('duration', 'ring', 'wait', 'legs'), (1,))\n"
-        "try: Store(Path(sys.argv[1]), 'hq', 'me', bounds)\n"
+        "try: FileStore(Path(sys.argv[1]), 'hq', 'me', bounds)\n"
         "except StateInUse: sys.exit(3)\n"
     )
     command = [sys.executable, "-c", attempt, str(tmp_path)]
@@ -118,7 +118,7 @@ def test_a_file_of_a_newer_version_is_left_alone(kept: Path) -> None:
 
     for _ in range(2):
         with pytest.raises(StateUnusable, match=r"version 99 .* install the newer") as refused:
-            Store(kept, "hq", "me", BOUNDS)
+            FileStore(kept, "hq", "me", BOUNDS)
         assert str(kept / "hq.db") in str(refused.value)
 
     assert digests(kept) == before
@@ -138,7 +138,7 @@ def test_a_file_of_a_newer_version_that_was_killed_is_left_alone(tmp_path: Path)
     before = digests(directory)
 
     with pytest.raises(StateUnusable, match="version 99"):
-        Store(directory, "hq", "me", BOUNDS)
+        FileStore(directory, "hq", "me", BOUNDS)
 
     after = digests(directory)
     after.pop("hq.lock")
@@ -151,7 +151,7 @@ def test_a_file_of_another_client_is_left_alone(kept: Path) -> None:
 
     for _ in range(2):
         with pytest.raises(StateUnusable, match="another client_id"):
-            Store(kept, "hq", "you", BOUNDS)
+            FileStore(kept, "hq", "you", BOUNDS)
 
     assert digests(kept) == before
     assert reopened(kept) == state
@@ -190,7 +190,7 @@ def test_a_directory_that_cannot_be_made_is_an_os_error(mortal: Path) -> None:
     mortal.chmod(0o500)
 
     with pytest.raises(PermissionError):
-        Store(mortal / "state", "hq", "me", BOUNDS)
+        FileStore(mortal / "state", "hq", "me", BOUNDS)
 
 
 @pytest.mark.fault("E4")
@@ -198,7 +198,7 @@ def test_a_directory_that_cannot_be_written_is_an_os_error(mortal: Path) -> None
     mortal.chmod(0o500)
 
     with pytest.raises(PermissionError):
-        Store(mortal, "hq", "me", BOUNDS)
+        FileStore(mortal, "hq", "me", BOUNDS)
 
 
 @pytest.mark.fault("E4")
@@ -210,7 +210,7 @@ def test_a_state_in_a_directory_made_read_only_is_refused(mortal: Path, bounds: 
     mortal.chmod(0o500)
 
     with pytest.raises(StateUnusable, match=r"hq\.db"):
-        Store(mortal, "hq", "me", bounds)
+        FileStore(mortal, "hq", "me", bounds)
 
     assert files(mortal) == before
     mortal.chmod(0o700)
@@ -228,7 +228,7 @@ def test_a_file_that_cannot_be_read_and_written_is_refused(
     (mortal / "hq.db").chmod(mode)
 
     with pytest.raises(StateUnusable, match=r"hq\.db"):
-        Store(mortal, "hq", "me", bounds)
+        FileStore(mortal, "hq", "me", bounds)
 
     (mortal / "hq.db").chmod(0o600)
     assert records(reopened(mortal, bounds=bounds).totals) == 1

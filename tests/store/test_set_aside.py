@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from cdr_exporter.metrics.totals import initial_totals
-from cdr_exporter.store import VERSION, Store
+from cdr_exporter.store import VERSION, FileStore
 
 from ..support.counts import records
 from ..support.rows import BOUNDS
@@ -66,9 +66,9 @@ def test_an_unusable_file_is_set_aside_and_counting_begins_again(
     spoilt, began = (kept / "hq.db").read_bytes(), time.time()
 
     with opened(kept) as store:
-        assert (store.ledger, store.totals) == (None, initial_totals())
-        assert {why for why, when in store.resets.items() if when} == {reason}
-        assert began <= store.resets[reason] <= time.time()
+        assert (store.kept.ledger, store.kept.totals) == (None, initial_totals())
+        assert {why for why, when in store.kept.resets.items() if when} == {reason}
+        assert began <= store.kept.resets[reason] <= time.time()
         add(store, 7)
         after = state_of(store)
 
@@ -93,7 +93,7 @@ def test_a_log_without_its_file_is_not_replayed(killed: Path) -> None:
     (killed / "hq.db").unlink()
 
     with opened(killed) as store:
-        assert (store.ledger, store.totals) == (None, initial_totals())
+        assert (store.kept.ledger, store.kept.totals) == (None, initial_totals())
         add(store, 5)
         after = state_of(store)
 
@@ -128,7 +128,7 @@ def test_a_creation_that_fails_leaves_no_file(tmp_path: Path) -> None:
     (tmp_path / "hq.new").mkdir()
 
     with pytest.raises(OSError, match=r"hq\.new"):
-        Store(tmp_path, "hq", "me", BOUNDS)
+        FileStore(tmp_path, "hq", "me", BOUNDS)
 
     assert not (tmp_path / "hq.db").exists()
     (tmp_path / "hq.new").rmdir()

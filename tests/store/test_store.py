@@ -22,7 +22,7 @@ from cdr_exporter.ledger.order import BY_ID
 from cdr_exporter.metrics.catalogue import RECORDS
 from cdr_exporter.metrics.row_metrics import PageCount, group_by_labels
 from cdr_exporter.metrics.totals import Bounds, Series, Totals, initial_totals
-from cdr_exporter.store import Store
+from cdr_exporter.store import FileStore
 
 from ..support.counts import records
 from ..support.paths import ROOT
@@ -30,6 +30,7 @@ from ..support.rows import BOUNDS, page
 from ..support.store_states import (
     NOW,
     TERMS,
+    Process,
     State,
     add,
     asides,
@@ -44,11 +45,11 @@ from ..support.store_states import (
 
 def test_the_life_of_a_state(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
-        assert store.path == tmp_path / "hq.db"
+        assert store.file.path == tmp_path / "hq.db"
         assert state_of(store) == State(
             None, initial_totals(), {"corrupt": 0.0, "empty": 0.0, "foreign": 0.0}
         )
-        assert store.dropped_histograms == ()
+        assert store.kept.dropped_histograms == ()
 
     # Opened and closed without a page it is still a first start.
     assert reopened(tmp_path).ledger is None
@@ -76,8 +77,8 @@ def test_the_life_of_a_state(tmp_path: Path) -> None:
         add(store, *range(3_000, 17, -1))
         # Rows of the unread range, and one of many series that rose.
         add(store, 10, 9, 8, src_trunk="gsm", number=2)
-        ledger = replace(store.ledger or Ledger(), rejects=(1, 2**63 - 1), first_read="all")
-        store.commit(ledger, store.totals)
+        ledger = replace(store.kept.ledger or Ledger(), rejects=(1, 2**63 - 1), first_read="all")
+        store.commit(ledger, store.kept.totals)
         third = state_of(store)
     assert third.ledger is not None
     assert third.ledger.remembered_from > 1
@@ -88,7 +89,7 @@ def test_the_life_of_a_state(tmp_path: Path) -> None:
 
 
 def test_closing_twice_is_once(tmp_path: Path) -> None:
-    store = Store(tmp_path, "hq", "me", BOUNDS)
+    store = FileStore(tmp_path, "hq", "me", BOUNDS)
     store.close()
     store.close()
 
@@ -108,14 +109,14 @@ def test_whatever_was_committed_is_there_after_any_restart(
 ) -> None:
     with TemporaryDirectory() as name:
         directory, high = Path(name), 0
-        store = Store(directory, "hq", "me", BOUNDS)
+        store = Process(FileStore(directory, "hq", "me", BOUNDS))
         for rows, trunk, restart in pages:
             high += rows
             add(store, *range(high, high - rows, -1), src_trunk=trunk, born_at=float(high))
             if restart:
                 committed = state_of(store)
                 store.close()
-                store = Store(directory, "hq", "me", BOUNDS)
+                store = Process(FileStore(directory, "hq", "me", BOUNDS))
                 assert state_of(store) == committed
         store.close()
 
@@ -129,7 +130,7 @@ def test_births_are_durable(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
         add(store, 1, born_at=0.0)
         add(store, 2, disposition="BUSY", src_trunk="gsm", born_at=1_700_000_000.123456)
-        born = dict(store.totals.born)
+        born = dict(store.kept.totals.born)
 
     after = reopened(tmp_path).totals.born
     assert after == born
@@ -141,7 +142,7 @@ def test_the_known_trunks_are_durable_and_other_is_not_one_of_them(tmp_path: Pat
         verdict = from_the_beginning().judge(page(3, 2, 1), NOW, TERMS)
         count = PageCount(BOUNDS, frozenset({"none"}), 0)
         count.add_rows(group_by_labels(verdict.counted))
-        totals = store.totals.merged(count.series(), count.trunks | {"gsm"}, 1.0)
+        totals = store.kept.totals.merged(count.series(), count.trunks | {"gsm"}, 1.0)
         store.commit(verdict.ledger, totals)
 
     after = reopened(tmp_path).totals
@@ -181,9 +182,9 @@ def test_a_commit_that_fails_in_the_middle_changes_nothing(tmp_path: Path) -> No
         with pytest.raises(StateNotWritten) as failed:
             store.commit(ledger, unborn)
 
-        assert str(store.path) in str(failed.value)
+        assert str(store.file.path) in str(failed.value)
         assert state_of(store) == before
-        assert store.totals is before.totals
+        assert store.kept.totals is before.totals
         store.commit(ledger, totals)
         after = state_of(store)
 
@@ -221,9 +222,9 @@ def test_a_commit_cut_off_at_any_step_is_all_or_nothing(tmp_path: Path) -> None:
         change = judged(store, 5, 4, 3, src_trunk="gsm")
     cut_off, step = 0, 1
     while True:
-        store = Store(tmp_path, "hq", "me", BOUNDS)
+        store = Process(FileStore(tmp_path, "hq", "me", BOUNDS))
         assert state_of(store) == before
-        fail_at(store._db, step)
+        fail_at(store.file._db, step)
         try:
             store.commit(*change)
         except StateNotWritten:
@@ -233,7 +234,7 @@ def test_a_commit_cut_off_at_any_step_is_all_or_nothing(tmp_path: Path) -> None:
         else:
             break
     after = state_of(store)
-    store._db.set_progress_handler(None, 1)
+    store.file._db.set_progress_handler(None, 1)
     store.close()
 
     assert cut_off > 20
@@ -249,15 +250,15 @@ def test_a_full_disk_is_reported_and_the_page_is_committed_once_there_is_room(
         add(store, 2, 1)
         before = state_of(store)
         change = judged(store, *range(2_000, 2, -1), src_trunk="gsm")
-        [[pages]] = store._db.execute("PRAGMA page_count")
-        store._db.execute(f"PRAGMA max_page_count={pages}")
+        [[pages]] = store.file._db.execute("PRAGMA page_count")
+        store.file._db.execute(f"PRAGMA max_page_count={pages}")
 
         for _ in range(3):
             with pytest.raises(StateNotWritten, match="full"):
                 store.commit(*change)
             assert state_of(store) == before
 
-        store._db.execute("PRAGMA max_page_count=1000000")
+        store.file._db.execute("PRAGMA max_page_count=1000000")
         store.commit(*change)
         after = state_of(store)
 
@@ -269,8 +270,8 @@ def test_a_full_disk_loses_nothing_at_a_restart(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
         add(store, 2, 1)
         before = state_of(store)
-        [[pages]] = store._db.execute("PRAGMA page_count")
-        store._db.execute(f"PRAGMA max_page_count={pages}")
+        [[pages]] = store.file._db.execute("PRAGMA page_count")
+        store.file._db.execute(f"PRAGMA max_page_count={pages}")
         with pytest.raises(StateNotWritten):
             add(store, *range(2_000, 2, -1), src_trunk="gsm")
 
@@ -282,7 +283,9 @@ def test_a_commit_is_on_the_disk_when_it_returns(tmp_path: Path) -> None:
     """The power cannot be cut here, but a test can see that SQLite is asked to sync."""
     with opened(tmp_path) as store:
         pragmas = ("journal_mode", "synchronous")
-        [found] = zip(*(store._db.execute(f"PRAGMA {p}").fetchone() for p in pragmas), strict=True)
+        [found] = zip(
+            *(store.file._db.execute(f"PRAGMA {p}").fetchone() for p in pragmas), strict=True
+        )
 
     full = 2
     assert found == ("wal", full)
@@ -292,9 +295,9 @@ KILLABLE = """
 import sys
 from pathlib import Path
 from tests.support.rows import BOUNDS
-from tests.support.store_states import Store, add
-store = Store(Path(sys.argv[1]), "hq", "me", BOUNDS)
-high = store.ledger.newest_key if store.ledger else 0
+from tests.support.store_states import FileStore, Process, add
+store = Process(FileStore(Path(sys.argv[1]), "hq", "me", BOUNDS))
+high = store.kept.ledger.newest_key if store.kept.ledger else 0
 while True:
     high += 1
     add(store, high, src_trunk=f"trunk {high % 50}")
@@ -368,7 +371,7 @@ def test_histograms_with_changed_buckets_begin_again_and_nothing_else_does(
         before = state_of(store)
 
     with opened(tmp_path, bounds={**BOUNDS, **changed}) as store:
-        assert set(store.dropped_histograms) == dropped
+        assert set(store.kept.dropped_histograms) == dropped
         after = state_of(store)
 
     kept = {f: v for f, v in by_family(before.totals).items() if f not in dropped}
@@ -378,7 +381,7 @@ def test_histograms_with_changed_buckets_begin_again_and_nothing_else_does(
         series: born for series, born in before.totals.born.items() if series.family not in dropped
     }
     with opened(tmp_path, bounds={**BOUNDS, **changed}) as store:
-        assert store.dropped_histograms == ()
+        assert store.kept.dropped_histograms == ()
         assert state_of(store) == after
         add(store, 9, src_trunk="trunk 1")
         later = state_of(store)
@@ -390,7 +393,7 @@ def test_buckets_may_change_before_the_first_page(tmp_path: Path) -> None:
     assert reopened(tmp_path).ledger is None
 
     with opened(tmp_path, bounds={**BOUNDS, "ring": (1,)}) as store:
-        assert store.totals == initial_totals()
+        assert store.kept.totals == initial_totals()
         add(store, 1)
 
     assert records(reopened(tmp_path, bounds={**BOUNDS, "ring": (1,)}).totals) == 1
@@ -401,7 +404,7 @@ def test_rejected_rows_are_remembered(tmp_path: Path) -> None:
         found = page(2, 1)
         rejected = (Rejected("id", 2**63 - 1), Rejected("number", 5, 9))
         verdict = from_the_beginning().judge(replace(found, rejected=rejected), NOW, TERMS)
-        store.commit(verdict.ledger, store.totals)
+        store.commit(verdict.ledger, store.kept.totals)
 
     ledger = reopened(tmp_path).ledger
     assert ledger is not None

@@ -21,13 +21,13 @@ import yaml
 
 from cdr_exporter.errors import TryAgain
 from cdr_exporter.exposition import Exposition
-from cdr_exporter.ingest.call_assembly import call_rules_of
+from cdr_exporter.ingest import PBXState, call_rules_of, counting_rules_of
 from cdr_exporter.metrics.call_metrics import number_zeros
 from cdr_exporter.metrics.self_metrics import SelfMetrics
 from cdr_exporter.metrics.snapshot import Snapshot
 from cdr_exporter.poller.poller import Poller
 from cdr_exporter.settings import PBX, SecretSource
-from cdr_exporter.store import Store
+from cdr_exporter.store import FileStore
 from cdr_exporter.tail.page_reader import PageReader
 from pbx_simulator import OfficeSettings, SimulatedPBX
 from pbx_simulator.directory import BERLIN
@@ -90,14 +90,14 @@ class Exporter:
             if name == "branch" and clock.wall in DOWN:
                 raise TryAgain("refused", reason="connect")
 
-        self.store = Store(state_dir, name, "me", BOUNDS, number_zeros(call_rules))
+        self.store = FileStore(state_dir, name, "me", BOUNDS, number_zeros(call_rules))
+        rules = counting_rules_of(settings, call_rules, BOUNDS)
         self._poller = Poller(
             settings,
             PageReader(InProcessCDRList(self.pbx, refuse_when_down), self_metrics, clock),
             self.store,
-            call_rules=call_rules,
+            PBXState.of(self.store.load(), rules),
             self_metrics=self_metrics,
-            bounds=BOUNDS,
             clock=clock,
             publish=self._keep,
             random_fraction=lambda: 0.5,

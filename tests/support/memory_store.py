@@ -1,57 +1,93 @@
-"""A store in memory, for tests that start the poller again thousands of times."""
+"""A store in memory, for tests that start the poller again thousands of times.
+
+It keeps what a change says, row by row as a database does, and not the state that the change came
+from: so a change that leaves something out is noticed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import cast
+from dataclasses import replace
 
-from cdr_exporter.calls import CallChange, TrackedCalls
+from cdr_exporter.calls import TrackedCalls
+from cdr_exporter.errors import StateNotWritten
+from cdr_exporter.ingest import FirstShown, KeptState, LedgerChange, StateChange, TotalsChange
 from cdr_exporter.ledger import Ledger
-from cdr_exporter.metrics.quarters import QuarterChange, Quarters
-from cdr_exporter.metrics.totals import Totals, initial_totals
-from cdr_exporter.store import FirstShown, Store
+from cdr_exporter.metrics.catalogue import RECORDS, STATE_RESETS
+from cdr_exporter.metrics.quarters import Cells, Coverage, QuarterChange, quarters_of
+from cdr_exporter.metrics.totals import Series, Totals, Value, initial_totals
 
 
 class MemoryStore:
-    """What a store holds, over restarts, without a disk. A load forgets what no commit kept."""
+    """What a store keeps, over restarts, without a disk; *full* lets the next commits fail."""
 
     def __init__(self) -> None:
-        self.ledger: Ledger | None = None
-        self.totals: Totals = initial_totals()
-        self.resets: Mapping[str, float] = {}
-        self.calls = TrackedCalls()
-        self.quarters = Quarters()
-        self._kept: Ledger | None = None
+        self.full = False
+        self._facts: Ledger | None = None
+        self._identities: dict[int, int] = {}
+        self._series: dict[Series, Value] = {}
+        self._born: dict[Series, float] = {}
+        self._calls = TrackedCalls()
+        self._quarters: dict[int, Cells] = {}
+        self._coverage = Coverage()
+        self._first_shown: FirstShown | None = None
 
-    def commit(
-        self, ledger: Ledger, totals: Totals, calls: CallChange, quarters: QuarterChange
-    ) -> None:
-        """Keep what is given."""
-        self._kept, self.ledger, self.totals = ledger, ledger, totals
-        self.calls.apply(calls)
-        self.commit_quarters(quarters)
+    def load(self) -> KeptState:
+        """Return what a new process finds."""
+        return KeptState(
+            ledger=self._ledger(),
+            totals=self._totals(),
+            calls=self._calls,
+            quarters=quarters_of(sorted(self._quarters.items()), self._coverage),
+            first_shown=self._first_shown,
+            resets=dict.fromkeys(STATE_RESETS, 0.0),
+        )
 
-    def commit_quarters(self, change: QuarterChange) -> None:
-        """Keep what is given."""
-        self.quarters = change.after
-
-    def note_first_shown(self, first_shown: FirstShown) -> None:
-        """Forget it: nobody asks."""
-
-    def keep_read_times(self, ledger: Ledger) -> None:
-        """Use this ledger until the next load."""
-        self.ledger = ledger
-
-    def loaded(self) -> Store:
-        """Return this, as a new process finds it. A poller takes it for the real one."""
-        kept = self._kept
-        if kept is not None:
-            recheck = tuple(type(gap)(gap.low, gap.high, gap.missing_since) for gap in kept.recheck)
-            kept = type(kept)(
-                **{name: getattr(kept, name) for name in kept.__slots__} | {"recheck": recheck}
-            )
-        self.ledger = self._kept = kept
-        return cast(Store, self)
+    def commit(self, change: StateChange) -> None:
+        """Keep *change*, or nothing of it where the store is full."""
+        if self.full:
+            raise StateNotWritten("full")
+        if change.ledger is not None:
+            self._keep_ledger(change.ledger)
+        if change.totals is not None:
+            self._keep_totals(change.totals)
+        if change.quarters is not None:
+            self._keep_quarters(change.quarters)
+        self._calls = self._calls.after(change.calls)
+        self._first_shown = self._first_shown or change.first_shown
 
     def close(self) -> None:
         """Nothing is open."""
+
+    def _keep_ledger(self, change: LedgerChange) -> None:
+        for each in change.forgotten:
+            del self._identities[each]
+        self._identities.update(change.remembered)
+        id_ledger = change.after.id_ledger
+        if not change.id_ledger_changed and self._facts is not None:
+            id_ledger = self._facts.id_ledger
+        self._facts = replace(change.after, remembered={}, id_ledger=id_ledger)
+
+    def _ledger(self) -> Ledger | None:
+        if self._facts is None:
+            return None
+        recheck = tuple(replace(each, last_read=0.0) for each in self._facts.recheck)
+        return replace(self._facts, recheck=recheck, remembered=dict(self._identities))
+
+    def _keep_totals(self, change: TotalsChange) -> None:
+        for key in change.changed:
+            self._series[key] = change.after.series[key]
+            self._born.setdefault(key, change.after.born[key])
+        for key in change.reborn:
+            self._born[key] = change.after.born[key]
+
+    def _totals(self) -> Totals:
+        trunks = {key.labels[2] for key in self._series if key.family == RECORDS.name} - {"other"}
+        at_zero = initial_totals(trunks)
+        series, born = {**at_zero.series, **self._series}, {**at_zero.born, **self._born}
+        return Totals(series, born, at_zero.trunks)
+
+    def _keep_quarters(self, change: QuarterChange) -> None:
+        for quarter in [q for q in self._quarters if q < change.dropped_before]:
+            del self._quarters[quarter]
+        self._quarters.update(change.written)
+        self._coverage = change.after.coverage

@@ -20,13 +20,13 @@ from zoneinfo import ZoneInfo
 from cdr_exporter.exposition import Exposition
 from cdr_exporter.history import Asked, Machine, Result, write_past
 from cdr_exporter.history.text import target_labels
-from cdr_exporter.ingest.call_assembly import call_rules_of
+from cdr_exporter.ingest import PBXState, call_rules_of, counting_rules_of
 from cdr_exporter.metrics.call_metrics import number_zeros
 from cdr_exporter.metrics.self_metrics import SelfMetrics
 from cdr_exporter.metrics.snapshot import Snapshot
 from cdr_exporter.poller.poller import Poller
 from cdr_exporter.settings import PBX, SecretSource, Settings
-from cdr_exporter.store import Store
+from cdr_exporter.store import FileStore
 from cdr_exporter.tail.page_reader import PageReader
 from pbx_simulator import OfficeSettings, SimulatedPBX
 from pbx_simulator.directory import BERLIN as OFFICE
@@ -117,7 +117,7 @@ class Live:
         [pbx] = settings.pbxs
         call_rules = call_rules_of(pbx)
         self_metrics = SelfMetrics(BOUNDS)
-        self.store = Store(
+        self.store = FileStore(
             settings.state_dir, pbx.name, pbx.client_id, BOUNDS, number_zeros(call_rules)
         )
         self._exposition = Exposition(BOUNDS, "1.2.3", {pbx.name: BERLIN})
@@ -125,9 +125,8 @@ class Live:
             pbx,
             PageReader(office.cdr_list(), self_metrics, office.clock),
             self.store,
-            call_rules=call_rules,
+            PBXState.of(self.store.load(), counting_rules_of(pbx, call_rules, BOUNDS)),
             self_metrics=self_metrics,
-            bounds=BOUNDS,
             clock=office.clock,
             publish=self._keep,
             random_fraction=lambda: 0.5,

@@ -7,14 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from cdr_exporter.ingest.call_assembly import call_rules_of
+from cdr_exporter.ingest import PBXState, call_rules_of, counting_rules_of
 from cdr_exporter.metrics.call_metrics import number_zeros
 from cdr_exporter.metrics.self_metrics import SelfMetrics
 from cdr_exporter.metrics.snapshot import Snapshot
 from cdr_exporter.metrics.totals import Series
 from cdr_exporter.poller.poller import Poller
 from cdr_exporter.settings import PBX, SecretSource
-from cdr_exporter.store import Store
+from cdr_exporter.store import FileStore
 from cdr_exporter.tail.page_reader import CDRList, PageReader
 
 from .counts import records
@@ -59,15 +59,15 @@ class PollerHarness:
         self._start()
 
     def _start(self) -> None:
-        self.store = Store(self.state_dir, "hq", "me", BOUNDS, number_zeros(self.call_rules))
+        self.store = FileStore(self.state_dir, "hq", "me", BOUNDS, number_zeros(self.call_rules))
+        rules = counting_rules_of(self.settings, self.call_rules, BOUNDS)
         self.self_metrics = SelfMetrics(BOUNDS)
         self.poller = Poller(
             self.settings,
             PageReader(self.cdr_list, self.self_metrics, self.clock),
             self.store,
-            call_rules=self.call_rules,
+            PBXState.of(self.store.load(), rules),
             self_metrics=self.self_metrics,
-            bounds=BOUNDS,
             clock=self.clock,
             publish=self.shown.append,
             random_fraction=lambda: 0.5,
@@ -90,14 +90,19 @@ class PollerHarness:
         return wait
 
     @property
+    def state(self) -> PBXState:
+        """Return what was committed last, as the poller goes on from it."""
+        return self.poller.state
+
+    @property
     def last(self) -> Snapshot:
         """Return what was published last."""
         return self.shown[-1]
 
     @property
     def counted(self) -> int:
-        """Return how many rows are counted in the store."""
-        return records(self.store.totals)
+        """Return how many rows are counted."""
+        return records(self.state.totals)
 
     def own(self, family: str, *labels: str) -> int:
         """Return a counter about the exporter itself, as published last."""

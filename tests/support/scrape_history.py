@@ -14,7 +14,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from cdr_exporter.errors import TryAgain
 from cdr_exporter.exposition import Exposition
 from cdr_exporter.metrics.catalogue import FAMILIES, HISTOGRAM
 from cdr_exporter.metrics.snapshot import Snapshot
-from cdr_exporter.store import Store
+from cdr_exporter.store import FileStore
 
 from .fake_clock import FakeClock
 from .fake_pbx import FakePBX
@@ -225,7 +225,7 @@ class World:
         self.harness.poller.publish()
 
     @property
-    def store(self) -> Store:
+    def store(self) -> FileStore:
         return self.harness.store
 
     def kill_after(self, answers: int) -> None:
@@ -250,9 +250,9 @@ class World:
         """Return what a process would find and show that starts after a kill at this instant."""
         shutil.rmtree(directory, ignore_errors=True)
         shutil.copytree(self.harness.state_dir, directory)
-        store = Store(directory, "hq", "me", BOUNDS)
-        store.close()
-        found = Snapshot(pbx="hq", totals=store.totals, shown=True, fresh_until=float("inf"))
+        with closing(FileStore(directory, "hq", "me", BOUNDS)) as store:
+            kept = store.load()
+        found = Snapshot(pbx="hq", totals=kept.totals, shown=True, fresh_until=float("inf"))
         return self._rendered(found, Exposition(BOUNDS, "1.2.3"))
 
     # --- time ------------------------------------------------------------------------------------

@@ -5,17 +5,28 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
+from cdr_exporter.calls import NO_CHANGE, CallChange, ClosedCall, OpenCall
 from cdr_exporter.errors import StateUnusable
+from cdr_exporter.ingest import (
+    FirstShown,
+    KeptState,
+    LedgerChange,
+    PBXState,
+    StateChange,
+    TotalsChange,
+)
 from cdr_exporter.ledger import Ledger, LedgerLimits, from_the_beginning
 from cdr_exporter.metrics.catalogue import LATE_RECORDS
+from cdr_exporter.metrics.quarters import QuarterChange
 from cdr_exporter.metrics.row_metrics import PageCount, group_by_labels
-from cdr_exporter.metrics.totals import Bounds, Totals
-from cdr_exporter.store import Store
+from cdr_exporter.metrics.totals import Bounds, Series, Totals
+from cdr_exporter.store import FileStore, Store
 
 from .rows import BOUNDS, EPOCH, page
 
@@ -31,35 +42,137 @@ class State(NamedTuple):
     resets: dict[str, float]
 
 
+class Content(NamedTuple):
+    """What is kept, for comparing; times of reads are not."""
+
+    ledger: Ledger | None
+    series: dict[Series, tuple[int, ...]]
+    born: dict[Series, float]
+    trunks: frozenset[str]
+    open: dict[str, OpenCall]
+    closed: dict[str, ClosedCall]
+    quarters: dict[int, dict[int, list[int]]]
+    coverage: object
+    first_shown: FirstShown | None
+
+
+def content(kept: KeptState | PBXState) -> Content:
+    """Return what *kept* holds that a store keeps."""
+    quarters = {
+        n: {kind: list(sums) for kind, sums in cells.items()} for n, cells in kept.quarters.cells()
+    }
+    return Content(
+        kept.ledger,
+        dict(kept.totals.series),
+        dict(kept.totals.born),
+        kept.totals.trunks,
+        dict(kept.calls.open),
+        dict(kept.calls.closed),
+        quarters,
+        kept.quarters.coverage,
+        kept.first_shown,
+    )
+
+
+class Process:
+    """A process that has loaded *store*, and goes on from what it has committed.
+
+    *file* is the same store, for tests that reach into the state file.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.kept = store.load()
+
+    @property
+    def file(self) -> FileStore:
+        assert isinstance(self.store, FileStore)
+        return self.store
+
+    def commit(
+        self,
+        ledger: Ledger | None = None,
+        totals: Totals | None = None,
+        calls: CallChange = NO_CHANGE,
+        quarters: QuarterChange | None = None,
+        first_shown: FirstShown | None = None,
+    ) -> None:
+        """Commit what is given, and go on from it. Raises `StateNotWritten`."""
+        kept = self.kept
+        self.store.commit(
+            StateChange(
+                None if ledger is None else ledger_change(kept.ledger, ledger),
+                None if totals is None else totals_change(kept, totals),
+                calls,
+                quarters,
+                first_shown,
+            )
+        )
+        self.kept = replace(
+            kept,
+            ledger=ledger or kept.ledger,
+            totals=totals or kept.totals,
+            calls=kept.calls.after(calls),
+            quarters=kept.quarters if quarters is None else quarters.after,
+            first_shown=first_shown or kept.first_shown,
+        )
+
+    def close(self) -> None:
+        self.store.close()
+
+
+def ledger_change(before: Ledger | None, after: Ledger) -> LedgerChange:
+    """Return what differs in *after*, whatever came in between."""
+    known = before.remembered if before is not None else {}
+    id_ledger = before.id_ledger if before is not None else None
+    return LedgerChange(
+        after,
+        dict(after.remembered.items() - known.items()),
+        known.keys() - after.remembered.keys(),
+        after.id_ledger is not id_ledger,
+    )
+
+
+def totals_change(kept: KeptState, after: Totals) -> TotalsChange:
+    """Return what differs in *after*; all series are new where no ledger was kept before."""
+    before = kept.totals
+    if kept.ledger is None:
+        return TotalsChange(after, after.series)
+    changed = [key for key, value in after.series.items() if before.series.get(key) != value]
+    reborn = [key for key, born in after.born.items() if before.born.get(key, born) != born]
+    return TotalsChange(after, changed, reborn)
+
+
 @contextmanager
 def opened(
     directory: Path, name: str = "hq", client_id: str = "me", bounds: Bounds = BOUNDS
-) -> Iterator[Store]:
-    with closing(Store(directory, name, client_id, bounds)) as store:
-        yield store
+) -> Iterator[Process]:
+    with closing(FileStore(directory, name, client_id, bounds)) as store:
+        yield Process(store)
 
 
-def state_of(store: Store) -> State:
-    return State(store.ledger, store.totals, dict(store.resets))
+def state_of(process: Process) -> State:
+    return State(process.kept.ledger, process.kept.totals, dict(process.kept.resets))
 
 
 def reopened(directory: Path, **settings: Any) -> State:
-    with opened(directory, **settings) as store:
-        return state_of(store)
+    with opened(directory, **settings) as process:
+        return state_of(process)
 
 
-def judged(store: Store, *row_ids: int, born_at: float = 100.0, **fields: Any) -> Any:
+def judged(process: Process, *row_ids: int, born_at: float = 100.0, **fields: Any) -> Any:
     """Return ledger and totals after a page of these rows, as a poller would commit them."""
-    before = store.ledger or from_the_beginning()
+    before = process.kept.ledger or from_the_beginning()
     verdict = before.judge(page(*row_ids, size=10_000, **fields), NOW, TERMS)
-    count = PageCount(BOUNDS, store.totals.trunks, 200)
+    known = process.kept.totals
+    count = PageCount(BOUNDS, known.trunks, 200)
     count.add_rows(group_by_labels(verdict.counted))
     count.add_event(LATE_RECORDS, verdict.late)
-    return verdict.ledger, store.totals.merged(count.series(), count.trunks, born_at)
+    return verdict.ledger, known.merged(count.series(), count.trunks, born_at)
 
 
-def add(store: Store, *row_ids: int, born_at: float = 100.0, **fields: Any) -> None:
-    store.commit(*judged(store, *row_ids, born_at=born_at, **fields))
+def add(process: Process, *row_ids: int, born_at: float = 100.0, **fields: Any) -> None:
+    process.commit(*judged(process, *row_ids, born_at=born_at, **fields))
 
 
 def asides(directory: Path) -> list[Path]:
@@ -73,7 +186,7 @@ def outcome(directory: Path) -> State | str:
     except StateUnusable:
         # Refused again, not in use: the lock was let go.
         with pytest.raises(StateUnusable):
-            Store(directory, "hq", "me", BOUNDS)
+            FileStore(directory, "hq", "me", BOUNDS)
         return "refused"
     if any(found.resets.values()):
         assert found.ledger is None

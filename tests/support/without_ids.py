@@ -18,7 +18,7 @@ def end(pbx: FakePBX, times: int = 1, *, named: bool = False, duration: int = 60
 
 def order_of(it: PollerHarness) -> Order | None:
     """Return the order in which the list is followed; None until a row was seen."""
-    return it.store.ledger.order if it.store.ledger is not None else None
+    return it.state.ledger.order if it.state.ledger is not None else None
 
 
 def poll(it: PollerHarness, times: int = 1, every: float = 30.0) -> None:

@@ -223,8 +223,8 @@ def test_a_row_that_is_visible_again_only_after_the_window_is_looked_for_no_more
     before = it.pbx.rows_sent
     poll(it, 30)
 
-    assert it.store.ledger is not None
-    assert [each.span() for each in it.store.ledger.recheck if each.low == late] == []
+    assert it.state.ledger is not None
+    assert [each.span() for each in it.state.ledger.recheck if each.low == late] == []
     assert it.pbx.rows_sent - before <= 30 * 20 + 3 * 20
 
 

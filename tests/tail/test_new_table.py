@@ -120,8 +120,8 @@ def test_a_baseline_goes_on_with_one_table_where_the_other_one_goes(
 
     assert order_of(it) is BY_ID
     assert it.counted == 900
-    assert it.store.ledger is not None
-    assert not it.store.ledger.in_baseline
+    assert it.state.ledger is not None
+    assert not it.state.ledger.in_baseline
     assert it.last.shows_calls(it.clock.now())
 
 
@@ -199,8 +199,8 @@ def test_the_new_table_waits_until_the_legacy_one_was_read(
     seen = []
     for number in range(40):
         it.poll()
-        assert it.store.ledger is not None
-        seen.append((order_of(it), it.store.ledger.backlog > 0))
+        assert it.state.ledger is not None
+        seen.append((order_of(it), it.state.ledger.backlog > 0))
         if number in (2, 5, 9):
             it.restart()
 

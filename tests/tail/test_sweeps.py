@@ -48,7 +48,7 @@ def poll(it: PollerHarness, times: int = 1, every: float = 30.0) -> None:
 
 
 def calls(it: PollerHarness) -> int:
-    return counted(it.store.totals, CALLS)
+    return counted(it.state.totals, CALLS)
 
 
 def seconds_until(it: PollerHarness, expected: int, patience: int = 700) -> float:

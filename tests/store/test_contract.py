@@ -1,0 +1,214 @@
+"""What every store promises: see `Store`. Each implementation passes all of this."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cdr_exporter.calls import CallChange, ClosedCall, Leg, OpenCall
+from cdr_exporter.errors import StateNotWritten
+from cdr_exporter.ingest import FirstShown
+from cdr_exporter.ledger import Ledger
+from cdr_exporter.metrics.totals import SHOWN_FROM_START, initial_totals
+from cdr_exporter.store import FileStore, Store
+
+from ..support.finished_calls import NOW, call
+from ..support.memory_store import MemoryStore
+from ..support.rows import BOUNDS
+from ..support.store_states import Content, Process, add, content
+
+FIRST = FirstShown(1_700_000_000.5, True, 1_699_999_000.0)
+OPEN = OpenCall.of([Leg(1_700_000_000, "answered", "Inbound", "sip", 60, 5, 55)], 123.5)
+
+
+class Disk(Protocol):
+    """Where stores of one kind are kept. One process after another opens it."""
+
+    def open(self) -> Store:
+        """Return the store of a new process."""
+
+    def fill(self, store: Store, *, full: bool) -> None:
+        """Let the commits of *store* fail from now on, or succeed again."""
+
+
+class Files:
+    """State files of SQLite."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def open(self) -> Store:
+        return FileStore(self._directory, "hq", "me", BOUNDS)
+
+    def fill(self, store: Store, *, full: bool) -> None:
+        assert isinstance(store, FileStore)
+        store._db.execute(f"PRAGMA query_only={int(full)}")
+
+
+class Memory:
+    """Rows in memory."""
+
+    def __init__(self, _: Path) -> None:
+        self._store = MemoryStore()
+
+    def open(self) -> Store:
+        return self._store
+
+    def fill(self, store: Store, *, full: bool) -> None:
+        self._store.full = full
+
+
+DISKS: dict[str, Callable[[Path], Disk]] = {"files": Files, "memory": Memory}
+
+
+@pytest.fixture(params=list(DISKS))
+def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Disk:
+    return DISKS[request.param](tmp_path)
+
+
+def found(disk: Disk) -> Content:
+    """Return what a new process finds."""
+    store = disk.open()
+    kept = store.load()
+    store.close()
+    return content(kept)
+
+
+def commit_a_bit_of_everything(process: Process, number: int) -> None:
+    add(process, number, src_trunk=f"trunk {number % 3}", born_at=float(number))
+    kept = process.kept
+    process.commit(
+        calls=CallChange(
+            opened={f"open {number}": OPEN}, closed={f"closed {number}": ClosedCall(7)}
+        ),
+        quarters=kept.quarters.after([call(NOW - 900 * number)], NOW),
+        first_shown=FIRST if kept.first_shown is None else None,
+    )
+
+
+def test_at_first_nothing_is_kept(disk: Disk) -> None:
+    kept = disk.open().load()
+
+    assert (kept.ledger, kept.first_shown, kept.was_lost) == (None, None, False)
+    assert kept.totals == initial_totals()
+    assert (kept.calls.open, kept.calls.closed) == ({}, {})
+
+
+def test_what_was_committed_is_what_a_new_process_finds(disk: Disk) -> None:
+    process = Process(disk.open())
+    for number in range(1, 6):
+        commit_a_bit_of_everything(process, number)
+        if number == 3:
+            # Another process goes on from what it found.
+            process.close()
+            process = Process(disk.open())
+    process.close()
+
+    assert found(disk) == content(process.kept)
+    assert found(disk) == found(disk)
+
+
+def test_a_commit_that_failed_keeps_nothing_and_may_be_made_again(disk: Disk) -> None:
+    process = Process(disk.open())
+    commit_a_bit_of_everything(process, 1)
+    before = process.kept
+    disk.fill(process.store, full=True)
+    for _ in range(2):
+        with pytest.raises(StateNotWritten):
+            commit_a_bit_of_everything(process, 2)
+        assert process.kept is before
+    disk.fill(process.store, full=False)
+    assert content(process.store.load()) == content(before)
+
+    commit_a_bit_of_everything(process, 2)
+    process.close()
+    assert found(disk) == content(process.kept)
+
+
+def test_what_was_forgotten_is_gone(disk: Disk) -> None:
+    process = Process(disk.open())
+    add(process, *range(30, 0, -1))
+    process.commit(calls=CallChange(opened={"a": OPEN}, closed={"b": ClosedCall(7)}))
+    ledger = process.kept.ledger
+    assert ledger is not None
+    process.commit(
+        Ledger(newest_key=30, remembered=dict(list(ledger.remembered.items())[:3])),
+        calls=CallChange(forgotten=["a", "b"]),
+    )
+    process.close()
+
+    after = found(disk)
+    assert after == content(process.kept)
+    assert (after.open, after.closed) == ({}, {})
+    assert after.ledger is not None
+    assert len(after.ledger.remembered) == 3
+
+
+def test_a_birth_that_has_changed_is_kept(disk: Disk) -> None:
+    process = Process(disk.open())
+    add(process, 1, src_trunk="gsm", born_at=100.0)
+    process.commit(totals=process.kept.totals.with_births_replaced({100.0: SHOWN_FROM_START}))
+    process.close()
+
+    assert set(found(disk).born.values()) == {SHOWN_FROM_START}
+
+
+def test_closing_twice_is_once(disk: Disk) -> None:
+    process = Process(disk.open())
+    process.close()
+    process.close()
+
+
+@given(steps=st.lists(st.tuples(st.integers(1, 40), st.booleans(), st.booleans()), max_size=8))
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@pytest.mark.parametrize("kind", DISKS)
+def test_after_any_commits_and_failures_it_is_as_the_process_had_it(
+    kind: str, tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[int, bool, bool]]
+) -> None:
+    disk = DISKS[kind](tmp_path_factory.mktemp("state"))
+    process = Process(disk.open())
+    high = 0
+    for rows, fails, restarts in steps:
+        disk.fill(process.store, full=fails)
+        try:
+            add(process, *range(high + rows, high, -1), src_trunk=f"trunk {rows % 5}")
+            high += rows
+        except StateNotWritten:
+            assert fails
+        disk.fill(process.store, full=False)
+        if restarts:
+            process.close()
+            assert found(disk) == content(process.kept)
+            process = Process(disk.open())
+    process.close()
+
+    assert found(disk) == content(process.kept)
+
+
+def test_a_second_process_is_refused_where_a_file_is_the_store(tmp_path: Path) -> None:
+    """Said of files alone: rows in memory have no other process."""
+    first = FileStore(tmp_path, "hq", "me", BOUNDS)
+    with pytest.raises(Exception, match="another process"):
+        FileStore(tmp_path, "hq", "me", BOUNDS)
+    first.close()
+    FileStore(tmp_path, "hq", "me", BOUNDS).close()
+
+
+def test_the_other_kinds_of_failure_pass_through_and_keep_nothing(tmp_path: Path) -> None:
+    process = Process(FileStore(tmp_path, "hq", "me", BOUNDS))
+    add(process, 1)
+    before = content(process.kept)
+    process.file._db.close()
+    with pytest.raises((StateNotWritten, sqlite3.ProgrammingError)):
+        add(process, 2)
+    process.close()
+
+    assert found(Files(tmp_path)) == before
