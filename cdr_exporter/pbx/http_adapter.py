@@ -1,23 +1,30 @@
-"""`requests` over a `DeadlineConnection`; the token is put into the request line as it is sent.
+"""A `requests.Session` whose requests go over a `DeadlineConnection`, and the token out of sight.
 
 Rule: no URL that `requests` or `urllib3` gets to see holds the token, since both put URLs into
-exceptions and debug logs. The URL holds a placeholder, and `_TokenWritingConnection` replaces it
-by the token while it writes the request line.
+exceptions and debug logs. `AccessToken` writes a placeholder into the URL, which
+`_TokenWritingConnection` replaces by the token while it writes the request line.
 
-How it works: the adapter gives each request a `urllib3` pool of one connection, and that
-connection a socket that is our `DeadlineConnection`. TLS happens inside it, so that above it
-everything looks like plain HTTP, and neither library loads a CA store or checks a certificate.
+How it works: `DeadlineAdapter` is mounted on the session, and is an `HTTPAdapter` but for the pool
+and the connection that it hands to `urllib3`:
+
+    Session.request → HTTPAdapter.send → urllib3's pool → _TokenWritingConnection, which is
+    http.client's, on a DeadlineConnection as its socket
+
+TLS happens inside the `DeadlineConnection`, so that above it everything looks like plain HTTP, and
+neither library loads a CA store or checks a certificate.
 """
 
 from __future__ import annotations
 
 import io
 import logging
+from collections.abc import Mapping
 from typing import Any, cast
 from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
 from urllib3 import HTTPConnectionPool
 from urllib3.connection import HTTPConnection
 
@@ -26,9 +33,9 @@ from .connection import DeadlineConnection
 from .tls import TLSPolicy
 from .token_rules import is_token
 
-PLACEHOLDER = "-redacted-"
-
-_PLACEHOLDER_FIELD = f"access_token={PLACEHOLDER}"
+_PLACEHOLDER = "access_token=-redacted-"
+_ATTRIBUTE = "access_token"
+_COOKIE_HEADERS = ("Set-Cookie", "Set-Cookie2")
 _BUFFER_BYTES = 1 << 16
 
 # Its only message quotes headers that it could not parse, and a proxy may echo the request line,
@@ -36,17 +43,57 @@ _BUFFER_BYTES = 1 << 16
 logging.getLogger("urllib3.connection").addFilter(lambda _: False)
 
 
-class DeadlineAdapter(HTTPAdapter):
-    """Sends one request over one `DeadlineConnection`.
+class PBXSession(requests.Session):
+    """A session without environment (proxies, netrc), redirects, cookies and retries.
 
-    Used without a `requests.Session`, which would add netrc, proxies and cookies.
+    Its requests have *headers*, and none of `requests`' own. *adapter* sends them, with the
+    retries of an `HTTPAdapter`, which are none, and without cookies.
     """
 
-    def __init__(
-        self, connection: DeadlineConnection, tls_policy: TLSPolicy | None, token: Secret | None
-    ) -> None:
-        super().__init__(pool_connections=1, pool_maxsize=1)
-        self._connection, self._tls_policy, self._token = connection, tls_policy, token
+    def __init__(self, adapter: DeadlineAdapter, headers: Mapping[str, str]) -> None:
+        super().__init__()
+        self.trust_env = False
+        self.headers.clear()
+        self.headers.update(headers)
+        self.mount("http://", adapter)
+        self.mount("https://", adapter)
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Follow no redirect; with `allow_redirects=False` its whole body would still be read."""
+
+
+class AccessToken(AuthBase):
+    """Adds the token to a request: a placeholder to its URL, the token itself as an attribute.
+
+    Raises `ValueError` for a token that could change the request line.
+    """
+
+    def __init__(self, token: Secret) -> None:
+        if not is_token(token.reveal()):
+            raise ValueError("the token has an unexpected form; nothing is sent")
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Add the token; `requests` calls this when the request is otherwise complete."""
+        url = request.url or ""
+        request.url = f"{url}{'&' if '?' in url else '?'}{_PLACEHOLDER}"
+        vars(request)[_ATTRIBUTE] = self._token
+        return request
+
+
+def token_of(request: requests.PreparedRequest) -> Secret | None:
+    """Return the token that `AccessToken` has added to the request; None where it has not."""
+    return vars(request).get(_ATTRIBUTE)
+
+
+class DeadlineAdapter(HTTPAdapter):
+    """Sends each request over *connection*, which its user sets anew before each request."""
+
+    connection: DeadlineConnection
+
+    def __init__(self, tls_policy: TLSPolicy | None) -> None:
+        super().__init__()
+        self._tls_policy = tls_policy
 
     def get_connection_with_tls_context(
         self, request: requests.PreparedRequest, *_: object, **__: object
@@ -57,16 +104,21 @@ class DeadlineAdapter(HTTPAdapter):
         return _OneConnectionPool(
             url.hostname or "",
             port,
-            connection=self._connection,
+            connection=self.connection,
             tls_policy=self._tls_policy,
-            token=self._token,
+            token=token_of(request),
         )
+
+    def add_headers(self, request: requests.PreparedRequest, **_: object) -> None:
+        """Add `Host`: urllib3, to which all is plain HTTP, leaves out the wrong default port."""
+        request.headers["Host"] = urlsplit(request.url or "").netloc
 
     def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
         """Drop cookies unparsed: Python's cookie parser warns about malformed ones."""
-        original = getattr(resp, "_original_response", None)
-        if original is not None:
-            del original.msg["Set-Cookie"], original.msg["Set-Cookie2"]
+        headers = resp._original_response.msg
+        for name in _COOKIE_HEADERS:
+            if name in headers:
+                del headers[name]
         return super().build_response(req, resp)
 
     def cert_verify(self, *_: object, **__: object) -> None:
@@ -95,10 +147,9 @@ class _TokenWritingConnection(HTTPConnection):
 
     def putrequest(self, method: str, url: str, *args: Any, **settings: Any) -> None:
         if self._token is not None:
-            token = self._token.reveal()
-            if not is_token(token) or _PLACEHOLDER_FIELD not in url:
-                raise ValueError("the token or the URL has an unexpected form; nothing is sent")
-            url = url.replace(_PLACEHOLDER_FIELD, f"access_token={token}", 1)
+            if _PLACEHOLDER not in url:
+                raise ValueError("no place for the token in the URL; nothing is sent")
+            url = url.replace(_PLACEHOLDER, f"access_token={self._token.reveal()}", 1)
         super().putrequest(method, url, *args, **settings)
 
 

@@ -6,18 +6,17 @@ decompression; and an error shows nothing of the request.
 How it works
 ------------
 `send` makes one `DeadlineConnection`, whose deadline starts then and covers the name lookup, the
-TCP connect, the TLS handshake, the request, the headers and the body. A `requests.Session` would
-add redirects, proxies, netrc and cookies, so the request goes straight to our `DeadlineAdapter`,
-which uses that connection:
+TCP connect, the TLS handshake, the request, the headers and the body. The request goes the usual
+way through `requests`, but for an adapter that uses that connection:
 
-    Transport.send → DeadlineAdapter.send → urllib3, http.client → DeadlineConnection
+    Transport.send → PBXSession.request → DeadlineAdapter, urllib3 → DeadlineConnection
 
 `cancel` may come from any thread, at any moment: it sets an event that the connection looks at
 before each step, and shuts the socket down, so that a read that blocks returns at once.
 
 The token is a parameter of the query string, and `requests` and `urllib3` put URLs into
-exceptions and debug logs. So the URL has a placeholder, which the adapter replaces by the token
-while the request line is written (see `http_adapter`).
+exceptions and debug logs. So the URL has a placeholder, which is replaced by the token while the
+request line is written (see `http_adapter`).
 
 An exception of `requests`, `urllib3` or `http.client` holds the request, its body and parts of
 the answer, and an exception raised inside its `except`, even with `from None`, keeps it as
@@ -34,7 +33,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.client import HTTPException
-from urllib.parse import urlsplit
 
 import requests
 from urllib3.exceptions import HTTPError
@@ -46,7 +44,7 @@ from ..secret import Secret
 from ..settings import TLS
 from . import failures
 from .connection import Cancelled, DeadlineConnection
-from .http_adapter import PLACEHOLDER, DeadlineAdapter
+from .http_adapter import AccessToken, DeadlineAdapter, PBXSession
 from .http_date import clock_offset
 from .tls import tls_policy_of
 
@@ -104,8 +102,10 @@ class Transport:
         self.clock_offset: float | None = None
         self.cancelled = threading.Event()
         self._root_url = root_url
-        self._tls_policy = tls_policy_of(tls) if root_url.startswith("https:") else None
-        self._scheme_hint = "" if self._tls_policy else _HTTP_HINT
+        is_https = root_url.startswith("https:")
+        self._adapter = DeadlineAdapter(tls_policy_of(tls) if is_https else None)
+        self._session = PBXSession(self._adapter, _HEADERS)
+        self._scheme_hint = "" if is_https else _HTTP_HINT
         self._wall = wall
         self._monotonic = monotonic
         self._cancellable: DeadlineConnection | None = None
@@ -151,9 +151,8 @@ class Transport:
 
     def _exchange(self, request: APIRequest, connection: DeadlineConnection) -> bytes:
         connection.seconds_left()
-        adapter = DeadlineAdapter(connection, self._tls_policy, request.token)
         began = self._wall()
-        response = adapter.send(self._prepared(request), stream=True)
+        response = self._request(request, connection)
         middle = (began + self._wall()) / 2
         failure = failures.http_status_error(response.status_code, response.headers, self._wall())
         if failure is not None:
@@ -169,21 +168,20 @@ class Transport:
             raise TryAgain("the answer is compressed, which was not asked for", reason="garbled")
         return _read_body(response, request.most_bytes)
 
-    def _prepared(self, request: APIRequest) -> requests.PreparedRequest:
-        fields = dict(request.fields)
-        if request.token is not None:
-            fields = {"access_token": PLACEHOLDER, **fields}
-        headers, data = dict(_HEADERS), None
-        if request.body is not None:
-            headers["Content-Type"] = "application/json"
-            data = request.body.reveal().encode()
-        url = f"{self._root_url}/{request.path}"
-        prepared = requests.Request(
-            request.method, url, params=fields, headers=headers, data=data
-        ).prepare()
-        # To urllib3 every connection is plain HTTP, so it would leave out the wrong default port.
-        prepared.headers["Host"] = urlsplit(str(prepared.url)).netloc
-        return prepared
+    def _request(self, request: APIRequest, connection: DeadlineConnection) -> requests.Response:
+        self._adapter.connection = connection
+        body, token = request.body, request.token
+        response = self._session.request(
+            request.method,
+            f"{self._root_url}/{request.path}",
+            params=request.fields,
+            data=body.reveal().encode() if body is not None else None,
+            headers={"Content-Type": "application/json"} if body is not None else None,
+            auth=AccessToken(token) if token is not None else None,
+            stream=True,
+        )
+        connection.sent = True  # It was answered, so it was sent, whatever it went over.
+        return response
 
 
 def _read_body(response: requests.Response, most_bytes: int) -> bytes:
