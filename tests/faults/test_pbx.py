@@ -309,7 +309,7 @@ def test_a_token_that_expires_before_every_answer_is_no_data_gap(
 def test_an_unreadable_secret_file_does_not_end_a_token_that_lives(
     wire: Wire, server: TokenServer, tmp_path: Path
 ) -> None:
-    harness = ClientHarness(wire, server, tmp_path)
+    harness = ClientHarness(wire.url, server, tmp_path)
     secret = tmp_path / "secret"
     secret.write_text("right-secret\n")
     client = harness.client(secret=SecretSource(file=secret))
@@ -350,7 +350,7 @@ def test_an_expired_certificate_is_refused_and_its_pin_is_believed(tmp_path: Pat
     late = expired(tmp_path, ca)
     pbx = TokenServer()
     with Wire(pbx, tls=late.server) as wire:
-        harness = ClientHarness(wire, pbx, tmp_path)
+        harness = ClientHarness(wire.url, pbx, tmp_path)
         error = failure(harness.client(tls=TLS(ca_file=ca.file)))
 
         assert error.reason == "tls"
@@ -368,7 +368,7 @@ def test_no_trouble_with_tls_is_taken_for_a_refused_login(
     with Wire(TokenServer(), tls=stranger.server) as wire, Wire(as_plain_http) as plain:
         it = make_harness(cdr_list=Wired(wire, tmp_path / "token"))
         it.poll(5)
-        other = ClientHarness(plain, TokenServer(), tmp_path)
+        other = ClientHarness(plain.url, TokenServer(), tmp_path)
         reasons = {
             failure(other.client(base_url=plain.url.replace("http", "https"))).reason
             for _ in range(5)

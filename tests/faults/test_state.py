@@ -125,12 +125,14 @@ def test_a_kill_at_any_step_of_a_login_makes_no_second_login_at_once(
         return acting
 
     with Wire(pbx) as wire:
-        harness = ClientHarness(wire, pbx, directory)
+        harness = ClientHarness(wire.url, pbx, directory)
         with monkeypatch.context() as patched:
             patched.setattr(os, "fsync", kill_around(os.fsync))
             patched.setattr(Path, "replace", kill_around(Path.replace))
             harness.client().fetch(FIRST_PAGE)
-        outcomes = [_logins_after(ClientHarness(wire, pbx, copy), asked) for copy, asked in copies]
+        outcomes = [
+            _logins_after(ClientHarness(wire.url, pbx, copy), asked) for copy, asked in copies
+        ]
 
     # Three writes: before the login, with the token it brought, and that a page was got with it.
     assert len(copies) == 18

@@ -24,6 +24,9 @@ _WHOLE_CHANGE = "test_an_event_leaves_the_state_as_it_was_and_its_change_is_all_
 _LEDGER_ROWS = "cdr_exporter/store/ledger_rows.py"
 _OPEN_CALLS = "cdr_exporter/calls/open_calls.py"
 _WATERMARK = "cdr_exporter/ledger/watermark.py"
+_HTTP_ADAPTER = "cdr_exporter/pbx/http_adapter.py"
+_PBX_CONNECTION = "cdr_exporter/pbx/connection.py"
+_SOCKETS = "tests/pbx/test_transport.py"
 _WRONG_CLOCKS = "tests/poller/test_wrong_clocks.py"
 
 
@@ -717,7 +720,7 @@ EACH_CALL_COUNTS_ONCE = (
         "middle = (began + self._wall()) / 2",
         "middle = began",
         _in(
-            "tests/pbx/test_transport.py",
+            "tests/pbx/test_http_answers.py",
             "test_the_date_of_an_answer_tells_by_how_much_the_clock_of_the_pbx_is_ahead",
         ),
     ),
@@ -1326,6 +1329,61 @@ SETTINGS = (
     ),
 )
 
+REQUESTS_ARE_SENT_ONCE_AND_IN_TIME = (
+    Mutant(
+        "a request that was not answered is sent again",
+        _HTTP_ADAPTER,
+        "super().__init__()\n        self._tls_policy",
+        "super().__init__(max_retries=1)\n        self._tls_policy",
+        _in(_SOCKETS, "test_a_connection_lost_before_any_answer_is_not_made_again"),
+    ),
+    Mutant(
+        "redirects are followed",
+        _HTTP_ADAPTER,
+        "def get_redirect_target(",
+        "def get_no_redirect_target(",
+        _in(_SOCKETS, "test_a_redirect_is_not_followed_and_its_body_not_read"),
+    ),
+    Mutant(
+        "proxies and passwords of the environment are used",
+        _HTTP_ADAPTER,
+        "self.trust_env = False",
+        "self.trust_env = True",
+        _in(_SOCKETS, "test_proxies_and_netrc_of_the_environment_are_ignored"),
+    ),
+    Mutant(
+        "cookies are kept and sent",
+        _HTTP_ADAPTER,
+        "del headers[name]",
+        "pass",
+        _in(_SOCKETS, "test_cookies_are_neither_kept_nor_parsed"),
+    ),
+    Mutant(
+        "a certificate other than the pinned one is accepted",
+        _PBX_CONNECTION,
+        "return policy.pin_error(secured.getpeercert(binary_form=True))",
+        "return None",
+        _in(_SOCKETS, "test_with_another_fingerprint_no_byte_of_the_request_is_sent"),
+    ),
+    Mutant(
+        "each read has a deadline of its own",
+        _PBX_CONNECTION,
+        "seconds = self._deadline - self._monotonic()",
+        "seconds = 0.3",
+        _in(_SOCKETS, "test_the_deadline_is_for_the_whole_request"),
+    ),
+    Mutant(
+        "a revocation under way is ended by the end of the program",
+        "cdr_exporter/pbx/transport.py",
+        "self._cancellable = None if even_if_cancelled else connection",
+        "self._cancellable = connection",
+        _in(
+            "tests/pbx/test_client_sockets.py",
+            "test_cancel_does_not_end_a_revocation_under_way",
+        ),
+    ),
+)
+
 MUTANTS: tuple[Mutant, ...] = (
     *EACH_ROW_COUNTS_ONCE,
     *LINEAGE,
@@ -1341,4 +1399,5 @@ MUTANTS: tuple[Mutant, ...] = (
     *THE_PAST_IS_WHAT_WAS_SHOWN,
     *OTHER_PROGRAMS,
     *SETTINGS,
+    *REQUESTS_ARE_SENT_ONCE_AND_IN_TIME,
 )

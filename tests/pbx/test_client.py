@@ -1,58 +1,49 @@
+"""The client on what a PBX answers: pages, tokens, logins, error codes; no socket is opened."""
+
 from __future__ import annotations
 
 import json
-import logging
-import subprocess
-import sys
 import threading
-import time
-from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+from responses import RequestsMock
 
 from cdr_exporter.cdr.contract import CDRQuery
 from cdr_exporter.errors import PageTooLarge, TryAgain, WaitLong
-from cdr_exporter.pbx import Cancelled
 from cdr_exporter.pbx.client import LARGE_BYTES, LARGE_DECODE
+from cdr_exporter.pbx.http_adapter import token_of
 from cdr_exporter.secret import Secret
-from cdr_exporter.settings import TLS, SecretSource
+from cdr_exporter.settings import SecretSource
 
 from ..support.client_harness import FIRST_PAGE, ClientHarness, failure
-from ..support.error_text import everything_in
-from ..support.socket_server import (
-    Call,
-    Step,
-    Wire,
-    certificate,
-    closed_port,
-    hang,
-    ok,
-    say,
-)
+from ..support.socket_server import ok
 from ..support.token_server import TokenServer
 
 MINUTE, HOUR = 60.0, 3600.0
-EMPTY = ok(b'{"errcode": 0, "total_number": 0, "data": []}')
 
 
 @pytest.fixture
-def harness(tmp_path: Path) -> Iterator[ClientHarness]:
+def harness(tmp_path: Path, answers: RequestsMock) -> ClientHarness:
     server = TokenServer()
-    with Wire(server) as wire:
-        yield ClientHarness(wire, server, tmp_path)
+    server.answer_requests(answers, "http://pbx.test")
+    return ClientHarness("http://pbx.test", server, tmp_path)
 
 
 # --- pages
 
 
-def test_a_page_is_fetched_with_the_parameters_asked_for(harness: ClientHarness) -> None:
+def test_a_page_is_fetched_with_the_parameters_asked_for(
+    harness: ClientHarness, answers: RequestsMock
+) -> None:
     harness.server.rows = [{"id": 7, "uid": "u"}]
     client = harness.client()
     answer = client.fetch(FIRST_PAGE)
 
     assert (answer.errcode, answer.total, [row.id for row in answer.rows]) == (0, 1, [7])
-    assert b"?page=1&page_size=20&sort_by=id&order_by=desc&" in harness.wire.requests[-1]
+    asked = urlsplit(str(answers.calls[-1].request.url)).query
+    assert asked == "page=1&page_size=20&sort_by=id&order_by=desc&access_token=-redacted-"
     assert client.requests == 2
 
 
@@ -109,7 +100,7 @@ def test_of_large_answers_one_is_decoded_at_a_time(harness: ClientHarness) -> No
     client, query = harness.client(), CDRQuery(page=1, page_size=500)
     client.fetch(query)
     small, large = [{"id": 1}], [{"id": 1, "unknown": "x" * LARGE_BYTES}]
-    finished = threading.Event()
+    asked, finished = threading.Event(), threading.Event()
 
     def fetch() -> None:
         client.fetch(query)
@@ -119,10 +110,12 @@ def test_of_large_answers_one_is_decoded_at_a_time(harness: ClientHarness) -> No
         harness.server.rows = small
         client.fetch(query)
         harness.server.rows = large
+        harness.server.before_answer = lambda _: asked.set()
         thread = threading.Thread(target=fetch)
         thread.start()
 
-        assert not finished.wait(0.3)
+        assert asked.wait(10)
+        assert not finished.wait(0.1)
 
     assert finished.wait(10)
     thread.join()
@@ -132,14 +125,13 @@ def test_of_large_answers_one_is_decoded_at_a_time(harness: ClientHarness) -> No
 def test_one_request_at_a_time(harness: ClientHarness) -> None:
     running, most = [0], [0]
 
-    def slow(call: Call) -> None:
+    def take_time(_: str) -> None:
         running[0] += 1
         most[0] = max(most[0], running[0])
-        call.wait(0.02)
+        threading.Event().wait(0.02)
         running[0] -= 1
-        harness.server(call)
 
-    harness.wire.script = [slow]
+    harness.server.before_answer = take_time
     client = harness.client()
     threads = [threading.Thread(target=client.fetch, args=(FIRST_PAGE,)) for _ in range(5)]
     for thread in threads:
@@ -426,13 +418,15 @@ def test_a_token_of_a_wrong_form_is_garbled_and_not_requested_again_at_once(
     client.fetch(FIRST_PAGE)
 
 
-def test_a_token_is_never_sent_to_another_base_url(harness: ClientHarness, tmp_path: Path) -> None:
+def test_a_token_is_never_sent_to_another_base_url(
+    harness: ClientHarness, answers: RequestsMock
+) -> None:
     harness.client().fetch(FIRST_PAGE)
-    other = TokenServer(serial=500)
-    with Wire(other) as wire:
-        harness.client(base_url=wire.url).fetch(FIRST_PAGE)
+    TokenServer(serial=500).answer_requests(answers, "http://other.test")
+    harness.client(base_url="http://other.test").fetch(FIRST_PAGE)
+    sent = [token_of(call.request) for call in answers.calls]
 
-        assert b"access-token-0001" not in wire.received
+    assert sent == [None, Secret("access-token-0001"), None, Secret("access-token-0501")]
 
 
 # --- the login budget
@@ -497,117 +491,53 @@ def test_a_changed_client_id_is_tried_at_once(harness: ClientHarness) -> None:
 def test_a_login_is_written_down_before_it_is_sent(harness: ClientHarness) -> None:
     seen = []
 
-    def look(call: Call) -> None:
-        seen.append(json.loads(harness.path.read_bytes())["unanswered"])
-        harness.server(call)
+    def look(endpoint: str) -> None:
+        seen.append((endpoint, json.loads(harness.path.read_bytes())["unanswered"]))
 
-    harness.wire.script = [look, harness.server]
+    harness.server.before_answer = look
     harness.client().fetch(FIRST_PAGE)
 
-    assert seen == [[harness.clock.now]]
+    assert seen == [("get_token", [harness.clock.now]), ("cdr/list", [])]
     assert json.loads(harness.path.read_bytes())["unanswered"] == []
 
 
-LOG_IN = """
-import pathlib, sys
-from cdr_exporter.cdr.contract import CDRQuery
-from cdr_exporter.pbx import Client
-from cdr_exporter.secret import Secret
-from cdr_exporter.settings import PBX, SecretSource
-url, path, now = sys.argv[1:]
-source = SecretSource(value=Secret("right-secret"))
-pbx = PBX(name="hq", base_url=url, client_id="client", secret=source)
-Client(pbx, pathlib.Path(path), wall=lambda: float(now)).fetch(CDRQuery())
-"""
-
-
-@pytest.mark.fault("A7")
-def test_a_login_is_remembered_when_the_process_is_killed_during_it(harness: ClientHarness) -> None:
-    asked = threading.Event()
-
-    def silent(call: Call) -> None:
-        call.request()
-        asked.set()
-        call.wait()
-
-    harness.wire.script = [silent]
-    arguments = [harness.wire.url, str(harness.path), str(harness.clock.now)]
-    with subprocess.Popen([sys.executable, "-c", LOG_IN, *arguments]) as child:
-        assert asked.wait(10)
-        child.kill()
-    harness.wire.script = [harness.server]
-    error = failure(harness.client())
-
-    assert (type(error), error.reason, harness.server.calls) == (TryAgain, "auth", [])
-
-    harness.clock.now += MINUTE
-    harness.client().fetch(FIRST_PAGE)
-
-
-NEVER_JUDGED: dict[str, Step] = {
-    "500": say(ok(b"<html>", "500 Oops")),
-    "503": say(ok(b"", "503 Busy", Retry_After="1")),
-    "403": say(ok(b"", "403 Forbidden")),
-    "404": say(ok(b"", "404 Not Found")),
-    "302": say(ok(b"", "302 Found", Location="/")),
-    "busy": say(ok(b'{"errcode": 70082}')),
-    "wrong_path": say(ok(b'{"errcode": 10001}')),
+NEVER_JUDGED = {
+    "500": ok(b"<html>", "500 Oops"),
+    "503": ok(b"", "503 Busy", Retry_After="1"),
+    "403": ok(b"", "403 Forbidden"),
+    "404": ok(b"", "404 Not Found"),
+    "302": ok(b"", "302 Found", Location="/"),
+    "busy": ok(b'{"errcode": 70082}'),
+    "wrong_path": ok(b'{"errcode": 10001}'),
 }
 
 
 @pytest.mark.fault("B12")
-@pytest.mark.parametrize("step", NEVER_JUDGED.values(), ids=NEVER_JUDGED)
+@pytest.mark.parametrize("answer", NEVER_JUDGED.values(), ids=NEVER_JUDGED)
 def test_a_login_whose_credentials_were_not_judged_may_be_repeated_at_once(
-    harness: ClientHarness, step: Step
+    harness: ClientHarness, answer: bytes
 ) -> None:
-    harness.wire.script = [step, harness.server]
+    harness.server.says["get_token"] = [answer]
     failure(harness.client())
     harness.client().fetch(FIRST_PAGE)
 
-
-def test_a_login_that_was_never_sent_may_be_repeated_at_once(
-    harness: ClientHarness, tmp_path: Path
-) -> None:
-    other = certificate(tmp_path, "other")
-    with Wire(harness.server, tls=other.server) as wire:
-        url = f"https://127.0.0.1:{wire.port}"
-        unpinned = harness.client(base_url=url)
-
-        assert failure(unpinned).reason == "tls"
-        assert wire.received == b""
-
-        tls = TLS(fingerprint_sha256=other.fingerprint)
-        harness.client(base_url=url, tls=tls).fetch(FIRST_PAGE)
-
-    refused = harness.client(base_url=f"http://127.0.0.1:{closed_port()}")
-    assert [failure(refused).reason for _ in range(3)] == ["connect"] * 3
+    assert harness.logins() == 2
 
 
-UNANSWERED: dict[str, Step] = {
-    "silent": hang,
-    "closed": say(b""),
-    "garbled": say(ok(b"<html>")),
-    "cut": say(ok(b'{"errcode": 0, "acc')[:-4]),
-}
-
-
-@pytest.mark.parametrize("step", UNANSWERED.values(), ids=UNANSWERED)
-def test_a_login_without_an_answer_is_not_repeated_at_once(
-    harness: ClientHarness, step: Step
-) -> None:
-    harness.wire.script = [step]
-    failure(harness.client(request_timeout=0.2))
+def test_a_login_with_an_unreadable_answer_is_not_repeated_at_once(harness: ClientHarness) -> None:
+    harness.server.says["get_token"] = [ok(b"<html>")]
+    failure(harness.client())
     second = failure(harness.client())
 
     assert isinstance(second, TryAgain)
-    assert (second.reason, second.retry_after, harness.wire.connections) == ("auth", 60, 1)
+    assert (second.reason, second.retry_after, harness.logins()) == ("auth", 60, 1)
 
 
 def test_a_login_that_cannot_be_written_down_is_not_sent(harness: ClientHarness) -> None:
     harness.path = harness.path.parent / "missing" / "hq.token"
 
     assert failure(harness.client()).reason == "state"
-    assert harness.wire.connections == 0
+    assert harness.server.calls == []
 
 
 # --- the client secret
@@ -660,7 +590,7 @@ def test_without_a_secret_the_pbx_is_not_asked(harness: ClientHarness, tmp_path:
 
         assert (type(error), error.reason, error.blocked) == (WaitLong, "auth", "credentials")
 
-    assert harness.wire.connections == 0
+    assert harness.server.calls == []
 
 
 # --- error codes
@@ -740,7 +670,7 @@ def test_any_other_code_is_tried_again(harness: ClientHarness, errcode: int) -> 
     client.fetch(FIRST_PAGE)
 
 
-# --- revoke and cancel
+# --- revoke
 
 
 def test_a_revoked_token_leaves_the_token_file(harness: ClientHarness) -> None:
@@ -759,102 +689,17 @@ def test_a_revoked_token_leaves_the_token_file(harness: ClientHarness) -> None:
 def test_revoke_sends_nothing_where_there_is_no_token(harness: ClientHarness) -> None:
     harness.client().revoke()
 
-    assert harness.wire.connections == 0
+    assert harness.server.calls == []
 
 
-@pytest.mark.parametrize("step", [hang, say(b""), say(ok(b"", "500 Oops")), say(ok(b"x"))])
+@pytest.mark.parametrize("answer", [ok(b"", "500 Oops"), ok(b"x")], ids=["500", "garbled"])
 def test_a_token_that_could_not_be_revoked_is_used_after_the_restart(
-    harness: ClientHarness, step: Step
+    harness: ClientHarness, answer: bytes
 ) -> None:
     client = harness.client()
     client.fetch(FIRST_PAGE)
-    harness.wire.script = [step]
-    started = time.monotonic()
-    client.revoke(0.2)
-
-    assert time.monotonic() - started < 1
-
-    harness.wire.script = [harness.server]
+    harness.server.says["del_token"] = [answer]
+    client.revoke()
     harness.client().fetch(FIRST_PAGE)
 
-    assert harness.logins() == 1
-
-
-@pytest.mark.fault("E13")
-def test_cancel_ends_a_fetch_and_revoke_still_works(harness: ClientHarness) -> None:
-    client = harness.client()
-    client.fetch(FIRST_PAGE)
-    harness.wire.script = [*[hang] * 3, harness.server]
-    harness.wire.connections = 0
-    timer = threading.Timer(0.1, client.cancel)
-    timer.start()
-    started = time.monotonic()
-    error = failure(client)
-    took = time.monotonic() - started
-    harness.wire.script = [harness.server]
-    client.revoke()
-
-    assert type(error) is Cancelled
-    assert took < 0.6
-    assert harness.server.alive == set()
-    assert type(failure(client)) is Cancelled
-
-
-# --- secrets
-
-
-def echo(call: Call) -> None:
-    """Answer like a PBX or a proxy that echoes the whole request in its error message."""
-    whole = call.request()
-    call.write(ok(json.dumps({"errcode": 40002, "errmsg": whole.decode()}).encode()))
-
-
-def echo_not_json(call: Call) -> None:
-    call.write(ok(call.request()))
-
-
-def garbled_grant(call: Call) -> None:
-    call.request()
-    call.write(ok(b'{"errcode": 0, "access_token": "canary access", "refresh_token": "canary-r"'))
-
-
-CANARIES = ("canary-secret-0123456789", "access-token-0001", "refresh-token-0001", "canary access")
-ALWAYS: dict[str, Step] = {
-    "silent": hang,
-    "closed": say(b""),
-    "500": say(ok(b"<html>", "500 Oops")),
-    "401": say(ok(b"", "401 Unauthorized")),
-    "redirect": say(ok(b"", "302 Found", Location="/")),
-    "cut": say(EMPTY[:-5]),
-    "not_json": say(ok(b"<html>")),
-    "refused": say(ok(b'{"errcode": -1, "errmsg": "FAILURE"}')),
-    "blocked": say(ok(b'{"errcode": 70004}')),
-    "expired": say(ok(b'{"errcode": 10004}')),
-    "echo": echo,
-    "echo_not_json": echo_not_json,
-    "garbled_grant": garbled_grant,
-}
-
-
-@pytest.mark.slow
-@pytest.mark.fault("G1")
-@pytest.mark.parametrize("stage", ["login", "list", "refresh"])
-@pytest.mark.parametrize("step", ALWAYS.values(), ids=ALWAYS)
-def test_no_fault_at_any_stage_shows_a_secret(
-    harness: ClientHarness, stage: str, step: Step, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.DEBUG)
-    harness.server.secret = CANARIES[0]
-    source = SecretSource(value=Secret(CANARIES[0]))
-    client = harness.client(secret=source, request_timeout=0.2)
-    if stage != "login":
-        client.fetch(FIRST_PAGE)
-        harness.clock.now += 1500 if stage == "refresh" else 0
-    harness.wire.script = [step]
-    shown = everything_in(failure(client)) + everything_in(failure(client))
-    client.revoke(0.2)
-
-    sent = harness.wire.received.decode()
-    shown += caplog.text + repr(client.__dict__) + repr(vars(client._logins))
-    assert any(canary in sent for canary in CANARIES)
-    assert not [canary for canary in CANARIES if canary in shown]
+    assert harness.server.calls == ["get_token", "cdr/list", "del_token", "cdr/list"]

@@ -1,4 +1,4 @@
-"""The real client in front of a token server, and what tests ask of it."""
+"""The real client of a token server, and what tests ask of it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from cdr_exporter.pbx import Client
 from cdr_exporter.secret import Secret
 from cdr_exporter.settings import PBX, SecretSource
 
-from .socket_server import Wire
 from .token_server import TokenServer
 
 FIRST_PAGE = CDRQuery(page=1, page_size=20, sort_by="id", order_by="desc")
@@ -31,16 +30,15 @@ class WallClock:
 
 
 class ClientHarness:
-    """A server on a wire, a clock, and clients that share one token file."""
+    """A server at *base_url*, a clock, and clients that share one token file."""
 
-    def __init__(self, wire: Wire, server: TokenServer, directory: Path) -> None:
-        self.wire = wire
+    def __init__(self, base_url: str, server: TokenServer, directory: Path) -> None:
         self.server = server
         self.path = directory / "hq.token"
         self.clock = WallClock()
         self.settings = PBX(
             name="hq",
-            base_url=wire.url,
+            base_url=base_url,
             client_id="client",
             secret=SecretSource(value=Secret("right-secret")),
             request_timeout=5.0,
