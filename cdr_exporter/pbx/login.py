@@ -50,6 +50,7 @@ process either; the first page that is served afterwards clears it.
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -175,8 +176,10 @@ class Logins:
     def revoke(self, timeout_seconds: float) -> None:
         """Ask the PBX to revoke the token; only when it confirms, the token leaves the file.
 
-        Works after a cancel. Raises `TryAgain` or `WaitLong` when the PBX does not answer.
+        Works after a cancel. Raises `TryAgain` or `WaitLong` when the PBX does not answer, or
+        another process keeps the token file, within *timeout_seconds* for both.
         """
+        ends_at = self._monotonic() + timeout_seconds
         token = self._state and self._state.access
         if not token:
             return
@@ -186,7 +189,8 @@ class Logins:
         )
         if reply is None or reply.errcode not in (SUCCESS, TOKEN_EXPIRED):
             return
-        with self._locked():
+        seconds_left, not_cancelled = ends_at - self._monotonic(), threading.Event()
+        with self._file.locked(seconds_left, not_cancelled, self._monotonic):
             state = self._file.read(self._wall())
             if state.access == token:
                 self._save(token_rules.record_revocation(state))

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,6 +17,7 @@ from cdr_exporter.cdr.contract import CDRQuery
 from cdr_exporter.errors import PageTooLarge, TryAgain, WaitLong
 from cdr_exporter.pbx.client import LARGE_BYTES, LARGE_DECODE
 from cdr_exporter.pbx.http_adapter import token_of
+from cdr_exporter.pbx.token_file import TokenFile
 from cdr_exporter.secret import Secret
 from cdr_exporter.settings import SecretSource
 
@@ -703,3 +707,36 @@ def test_a_token_that_could_not_be_revoked_is_used_after_the_restart(
     harness.client().fetch(FIRST_PAGE)
 
     assert harness.server.calls == ["get_token", "cdr/list", "del_token", "cdr/list"]
+
+
+@contextmanager
+def token_file_locked(harness: ClientHarness) -> Iterator[None]:
+    """Lock the token file, as another process does that is busy logging in."""
+    with TokenFile(harness.path, "").locked(5.0, threading.Event()):
+        yield
+
+
+def test_revoking_ends_in_time_where_another_process_keeps_the_token_file(
+    harness: ClientHarness,
+) -> None:
+    client = harness.client()
+    client.fetch(FIRST_PAGE)
+    with token_file_locked(harness):
+        started = time.monotonic()
+        client.revoke(0.2)
+        took = time.monotonic() - started
+
+    assert harness.server.calls[-1] == "del_token"
+    assert took < 1
+
+
+def test_revoking_after_a_cancel_waits_for_the_token_file(harness: ClientHarness) -> None:
+    client = harness.client()
+    client.fetch(FIRST_PAGE)
+    client.cancel()
+    with ExitStack() as stack:
+        stack.enter_context(token_file_locked(harness))
+        threading.Timer(0.1, stack.close).start()
+        client.revoke()
+
+    assert b"access-token" not in harness.path.read_bytes()
