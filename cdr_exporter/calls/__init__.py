@@ -55,8 +55,9 @@ ended less than `longest_call` before the newest.
 """
 
 from .call import PASSED_ON, QUEUE_OUTCOMES, Call, QueueVisit, assemble_call
+from .call_group import CallGroup, LegTimes, group_calls, group_of_lone_legs, is_plain
 from .callee import DOUBTS
-from .leg import OTHER_NUMBER, OUTCOMES, CallRules, Leg, LegClassifier
+from .leg import OTHER_NUMBER, OUTCOMES, CallRules, Leg, LegClassifier, with_times_of
 from .open_calls import (
     MAX_CLOSED_CALLS,
     MAX_OPEN_CALLS,
@@ -88,11 +89,13 @@ __all__ = [
     "UNREAD_LEGS_UNKNOWN",
     "Call",
     "CallChange",
+    "CallGroup",
     "CallRules",
     "CallVerdict",
     "ClosedCall",
     "Leg",
     "LegClassifier",
+    "LegTimes",
     "Moment",
     "OpenCall",
     "QueueVisit",
@@ -102,4 +105,8 @@ __all__ = [
     "UIDTime",
     "UnreadLegs",
     "assemble_call",
+    "group_calls",
+    "group_of_lone_legs",
+    "is_plain",
+    "with_times_of",
 ]

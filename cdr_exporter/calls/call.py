@@ -87,35 +87,6 @@ class Call(NamedTuple):
 
 def assemble_call(legs: Sequence[Leg]) -> Call:
     """Return the call that *legs* make: all legs of one call, one or more, in any order."""
-    if len(legs) == 1:
-        return _single_leg_call(legs[0])
-    return _assemble(legs)
-
-
-def _single_leg_call(leg: Leg) -> Call:
-    """Return the call of one leg, as `_assemble` would: most calls are, and this is quicker."""
-    answered, with_people = leg.outcome == "answered", leg.kind in _WITH_PEOPLE
-    call_type = "Inbound" if leg.came_in_by else leg.call_type
-    trunk = leg.came_in_by or leg.trunk
-    return Call(
-        leg.outcome,
-        call_type,
-        trunk,
-        leg.duration,
-        leg.ring if answered else None,
-        leg.duration if with_people and leg.outcome == "no_answer" else None,
-        leg.duration if leg.kind == MENU else None,
-        leg.talk if answered else 0,
-        1,
-        leg.did if call_type == "Inbound" else "",
-        tuple(_visits([leg])) if leg.queue else (),
-        {leg.destination: leg.talk} if leg.destination else {},
-        leg.emergency,
-        leg.started_at,
-    )
-
-
-def _assemble(legs: Sequence[Leg]) -> Call:
     legs = _with_starts(legs)
     legs = sorted(map(_with_own_outcome, legs, [legs] * len(legs)), key=_by_start)
     first, end = legs[0], max(leg.started_at + leg.duration for leg in legs)

@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -137,6 +138,37 @@ class CallRules:
     destinations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
+class LegLike(NamedTuple):
+    """A *leg* without times, and the *doubt* why it is not sure who was called.
+
+    That is one of `callee.DOUBTS`, or empty.
+    """
+
+    leg: Leg
+    doubt: str
+
+
+def with_times_of(row: Record, like: Leg) -> Leg:
+    """Return the leg *like* with the times of *row*."""
+    return Leg(
+        row.started_at,
+        like.outcome,
+        like.call_type,
+        like.trunk,
+        row.duration,
+        row.ring_duration,
+        row.talk_duration,
+        like.kind,
+        like.came_in_by,
+        like.did,
+        like.queue,
+        like.destination,
+        like.emergency,
+        like.taken_elsewhere,
+        like.another_may_follow,
+    )
+
+
 class LegClassifier:
     """Turns the rows of one PBX into legs. What a leg is but for its times is cached: it recurs."""
 
@@ -147,51 +179,45 @@ class LegClassifier:
         self._prefixes = {
             prefix: label for label, prefixes in rules.destinations.items() for prefix in prefixes
         }
-        self._parsed = lru_cache(maxsize=4096)(CalleeParser(self._plan, rules.machines).parse)
+        self._parse = CalleeParser(self._plan, rules.machines).parse
         self._is_player = lru_cache(maxsize=4096)(is_player)
         self._leg_like = lru_cache(maxsize=4096)(self._leg_without_times)
 
     def classify(self, row: Record, labels: Labels) -> Leg:
         """Return the leg of *row*; *labels* are those of the row."""
-        leg = self._leg_like(
+        return with_times_of(row, self.leg_like(row, labels).leg)
+
+    def leg_like(self, row: Record, labels: Labels) -> LegLike:
+        """Return what *row* is but for its times: the same object for all rows like it."""
+        return self._leg_like(
             labels,
             row.call_to,
             row.call_to_number,
             row.did_number,
             row.reason,
             row.talk_duration > 0,
-        )
-        by_player = self._is_player(row.call_from)
-        return Leg(
-            row.started_at,
-            MACHINE if by_player else leg.outcome,
-            leg.call_type,
-            leg.trunk,
-            row.duration,
-            row.ring_duration,
-            row.talk_duration,
-            MACHINE if by_player else leg.kind,
-            leg.came_in_by,
-            leg.did,
-            leg.queue,
-            leg.destination,
-            leg.emergency,
-            leg.taken_elsewhere,
-            leg.another_may_follow,
+            self._is_player(row.call_from),
         )
 
     def _leg_without_times(
-        self, labels: Labels, call_to: str, number: str, did: str, reason: str, talked: bool
-    ) -> Leg:
-        """Return a leg without times, of which everything else is the same for all such rows."""
-        parsed = self._parsed(call_to, number)
+        self,
+        labels: Labels,
+        call_to: str,
+        number: str,
+        did: str,
+        reason: str,
+        talked: bool,
+        by_player: bool,
+    ) -> LegLike:
+        parsed = self._parse(call_to, number)
         callee = Callee(parsed.number, PERSON, "") if labels.leaves else parsed
-        return Leg(
+        outcome = _outcome(labels.disposition, reason, talked, callee)
+        leg = Leg(
             0,
-            _outcome(labels.disposition, reason, talked, callee),
+            MACHINE if by_player else outcome,
             labels.call_type,
             labels.trunk,
-            kind=callee.kind,
+            kind=MACHINE if by_player else callee.kind,
             came_in_by=labels.came_in_by,
             did=self._did(did, labels),
             queue=self._queue(callee),
@@ -200,16 +226,9 @@ class LegClassifier:
             taken_elsewhere="answer_elsewhere" in reason,
             another_may_follow=_another_may_follow(reason, labels.disposition, callee),
         )
-
-    def doubt_about(self, row: Record, labels: Labels) -> str:
-        """Return why it is not sure who was called, one of `callee.DOUBTS`, or an empty text."""
-        doubt = self._parsed(row.call_to, row.call_to_number).doubt
-        # A leg that leaves by a trunk went to a person outside, whatever its callee is called.
-        if not doubt or labels.leaves:
-            return ""
-        if doubt == NEITHER and labels.disposition != "ANSWERED":
-            return ""
-        return "" if self._is_player(row.call_from) else doubt
+        # The callee of a leg that leaves by a trunk is a person outside, whatever it is called.
+        is_sure = by_player or (callee.doubt == NEITHER and labels.disposition != "ANSWERED")
+        return LegLike(leg, "" if is_sure else callee.doubt)
 
     def _did(self, number: str, labels: Labels) -> str:
         if not self._rules.dids or not (labels.came_in_by or labels.call_type == "Inbound"):

@@ -14,7 +14,8 @@ from itertools import chain, islice, takewhile
 from typing import NamedTuple
 
 from ..cdr.record import EARLIEST
-from .call import Call, assemble_call
+from .call import assemble_call
+from .call_group import CallGroup, group_calls
 from .leg import Leg
 from .uid_time import UIDTime
 
@@ -148,6 +149,21 @@ class Moment(NamedTuple):
         ago = self.pbx_time - ended_at if ended_at >= EARLIEST else 0
         return self.reachable_now - max(0, ago)
 
+    def ends_over_at_once(self, rules: SettleRules) -> tuple[float, float]:
+        """Return between which ends (epoch seconds) a call is over once its one leg is seen.
+
+        And too old to be remembered afterwards. Such calls are counted without being opened. A
+        narrower range than could be is harmless: what ends outside is opened first. Nothing lies
+        in it while the series are shown, and where rows turn up one by one.
+        """
+        if not self.catching_up or rules.one_by_one or self.unread.started_by != _NOWHERE:
+            return _ANYWHERE, _NOWHERE
+        read = min([self.read_until, *(read for _, read in self.read_by_start)])
+        # The reachable time of such an end is `reachable_at`; see there and `waited_for`.
+        waited_enough = self.pbx_time - self.reachable_now + read - rules.settle
+        before = min(self.oldest_end, waited_enough, self.pbx_time)
+        return max(float(EARLIEST - 1), self.unread.ended_by), before
+
     def is_old(self, ended_at: int) -> bool:
         """Say whether no leg can come of a call that ended at *ended_at* (epoch seconds)."""
         return EARLIEST <= ended_at < self.oldest_end
@@ -171,12 +187,13 @@ NO_CHANGE = CallChange()
 class CallVerdict(NamedTuple):
     """What follows from a page or the end of a poll; nothing of it has happened yet.
 
-    *finished* are the calls to count when *change* is committed. *late* is how many legs came
-    after their call was counted, *cut* how many calls are counted early because too many are open.
+    *finished* are the calls to count when *change* is committed, in groups of calls that are alike.
+    *late* is how many legs came after their call was counted, *cut* how many calls are counted
+    early because too many are open.
     """
 
     change: CallChange = NO_CHANGE
-    finished: Sequence[Call] = ()
+    finished: Sequence[CallGroup] = ()
     late: int = 0
     cut: int = 0
 
@@ -218,7 +235,7 @@ class TrackedCalls:
         left_out = {uid: end for uid, end in left_out.items() if not self._is_known(uid, opened)}
         return CallVerdict(
             change=self._change_for(opened, done, left_out, at, rules.longest_call),
-            finished=[*alone, *(assemble_call(call.legs) for call in done.values())],
+            finished=group_calls(chain(alone, (assemble_call(c.legs) for c in done.values()))),
             late=late,
             cut=len(cut),
         )

@@ -52,7 +52,7 @@ def decode(body: bytes, most_rows: int = MAX_PAGE_SIZE) -> CDRAnswer:
         errcode=answer.errcode,
         errmsg="" if answer.errmsg and answer.errmsg.isspace() else answer.errmsg,
         total=answer.total_number,
-        rows=_without_blank_texts(rows),
+        rows=_without_blank_texts(rows) if _may_have_blank_texts(body) else rows,
     )
 
 
@@ -76,24 +76,21 @@ def _may_be_typed(body: bytes, most_rows: int) -> bool:
     return 5 * len(body) <= 3 * largest and body.count(b"{") <= _OBJECTS_PER_ROW * (most_rows + 1)
 
 
+_WHITE_SPACE = (b"\\", b"\xc2", b"\xe1", b"\xe2", b"\xe3", b'" ')
+"""What JSON with a text of nothing but white space has: an escaped character, the first byte of one
+in UTF-8, or a blank at the beginning of a text."""
+
+
+def _may_have_blank_texts(body: bytes) -> bool:
+    """Say whether *body* may have a text of nothing but white space. Mostly it has none."""
+    return any(each in body for each in _WHITE_SPACE)
+
+
 def _without_blank_texts(rows: Sequence[Record]) -> Sequence[Record]:
-    """Return *rows* with blank texts emptied; usually there are none, so looking is the cost."""
-    blank = {
-        number: replace(row, **{name: "" for name in TEXTS if getattr(row, name).isspace()})
-        for number, row in enumerate(rows)
-        if row.uid.isspace()
-        or row.src_trunk.isspace()
-        or row.dst_trunk.isspace()
-        or row.call_from.isspace()
-        or row.call_to.isspace()
-        or row.new_id.isspace()
-        or row.src_addr.isspace()
-        or row.did_number.isspace()
-        or row.dod_number.isspace()
-        or row.disposition.isspace()
-        or row.call_type.isspace()
-        or row.reason.isspace()
-        or row.record_file.isspace()
-        or row.time.isspace()
-    }
-    return [blank.get(number, row) for number, row in enumerate(rows)] if blank else rows
+    """Return *rows* with blank texts emptied."""
+    return [_without_blanks(row) for row in rows]
+
+
+def _without_blanks(row: Record) -> Record:
+    blank = {name: "" for name in TEXTS if getattr(row, name).isspace()}
+    return replace(row, **blank) if blank else row

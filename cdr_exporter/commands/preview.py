@@ -29,6 +29,8 @@ from ..calls import (
     SettleRules,
     UnreadLegs,
     assemble_call,
+    group_calls,
+    with_times_of,
 )
 from ..calls.callee import (
     CONFLICT,
@@ -176,7 +178,7 @@ def preview_of(
     return Preview(
         rows=_row_facts(verdict, now),
         legs=Counter(_kind(each) for each in legs),
-        counted={**count.series(), **count_calls(calls, bounds, count.trunks)},
+        counted={**count.series(), **count_calls(group_calls(calls), bounds, count.trunks)},
         left_out=left_out,
         all_cut=all_cut,
         doubts=_doubts(rules, legs, zip(parts, calls, strict=True)),
@@ -233,7 +235,8 @@ class _Mentions:
 def _read_legs(groups: Iterable[LabelledRows], classifier: LegClassifier) -> Iterator[_ReadLeg]:
     for labels, rows in groups:
         for row in rows:
-            leg, doubt = classifier.classify(row, labels), classifier.doubt_about(row, labels)
+            like, doubt = classifier.leg_like(row, labels)
+            leg = with_times_of(row, like)
             yield _ReadLeg(row, labels, leg, doubt)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice, pairwise
 from typing import TypeVar
 
-from ..calls import Leg, assemble_call
+from ..calls import Leg, assemble_call, group_calls
 from ..cdr import Record
 from ..cdr.labels import Labels
 from ..metrics.call_metrics import count_calls
@@ -71,7 +71,7 @@ class Counting:
             changed |= self._merge(count.series(), count.trunks)
         for calls in _batches(self._legs.calls(begin, end)):
             trunks = self.totals.trunks
-            counted = count_calls(map(assemble_call, calls), self._bounds, trunks)
+            counted = count_calls(group_calls(map(assemble_call, calls)), self._bounds, trunks)
             changed |= self._merge(counted, trunks)
         return changed
 

@@ -9,22 +9,30 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from ..calls import (
     NO_UNREAD_LEGS,
     UNREAD_LEGS_UNKNOWN,
+    CallGroup,
     CallRules,
     CallVerdict,
+    Leg,
     LegClassifier,
+    LegTimes,
     Moment,
     ReachableTime,
     SettleRules,
     TrackedCalls,
     UIDTime,
     UnreadLegs,
+    group_of_lone_legs,
+    is_plain,
+    with_times_of,
 )
+from ..cdr import Record
 from ..clock import Now
 from ..ledger import Ledger, PageVerdict
 from ..ledger.page import Page
@@ -125,6 +133,21 @@ class CallTimes:
         return float("-inf") if self.clock_offset is None else now.wall + self.clock_offset
 
 
+class PageCalls(NamedTuple):
+    """What a page does to the calls, and how many of its legs are in doubt, by `calls.DOUBTS`."""
+
+    verdict: CallVerdict
+    doubts: Mapping[str, int]
+
+
+class _PageLegs(NamedTuple):
+    """The *legs* of a page with their uids; the calls of one leg each, *lone*, are not in there."""
+
+    legs: Sequence[tuple[str, Leg]]
+    lone: Sequence[CallGroup]
+    doubts: Mapping[str, int]
+
+
 @dataclass(frozen=True)
 class CallAssembler:
     """Puts the rows of one PBX together to calls; it keeps nothing of them."""
@@ -143,7 +166,7 @@ class CallAssembler:
         *,
         newest_key: int,
         shown: bool,
-    ) -> CallVerdict:
+    ) -> PageCalls:
         """Say what *page* does to *calls*; *groups* are the rows that *verdict* counts.
 
         *newest_key* is the newest key that was known before the page.
@@ -152,22 +175,41 @@ class CallAssembler:
         left_out = {row.uid: row.ended_at for row in verdict.left_out if row.uid}
         unread = UNREAD_LEGS_UNKNOWN if shown else unread_below(page, verdict.ledger, self.rules)
         at = times.moment(verdict.ledger, now, self.rules, catching_up=not shown, unread=unread)
-        legs = [
-            (row.uid, self.classifier.classify(row, labels))
-            for labels, rows in groups
-            for row in rows
-        ]
         new_in_poll = _uids_added_during_poll(page, verdict, newest_key)
-        return calls.judge(legs, left_out, at, self.rules, new_in_poll)
+        special = {"", *left_out, *new_in_poll, *calls.open, *calls.closed}
+        found = self._legs_of(groups, special, at.ends_over_at_once(self.rules))
+        judged = calls.judge(found.legs, left_out, at, self.rules, new_in_poll)
+        finished = [*judged.finished, *found.lone]
+        return PageCalls(judged._replace(finished=finished), found.doubts)
 
-    def doubts(self, groups: Sequence[LabelledRows]) -> Mapping[str, int]:
-        """Return of how many rows it is not sure who was called, by `calls.DOUBTS`."""
-        return Counter(
-            doubt
-            for labels, rows in groups
-            for row in rows
-            if (doubt := self.classifier.doubt_about(row, labels))
-        )
+    def _legs_of(
+        self, groups: Sequence[LabelledRows], special: Collection[str], ends: tuple[float, float]
+    ) -> _PageLegs:
+        """Return the legs of *groups*; those that are a call each and over at once, in groups.
+
+        That is a leg with a uid that no other row has, not in *special*, and with an end between
+        the two *ends*. What such calls are is what they would be one by one.
+        """
+        after, before = ends
+        times = Counter([row.uid for _, rows in groups for row in rows])
+        several = {uid for uid, number in times.items() if number > 1}.union(special)
+        alike: dict[int, tuple[Leg, list[Record]]] = {}
+        legs: list[tuple[str, Leg]] = []
+        doubts: Counter[str] = Counter()
+        for labels, rows in groups:
+            for row in rows:
+                like = self.classifier.leg_like(row, labels)
+                if like.doubt:
+                    doubts[like.doubt] += 1
+                is_over = after < row.started_at + row.duration < before and row.uid not in several
+                if is_over and id(like) in alike:
+                    alike[id(like)][1].append(row)
+                elif is_over and is_plain(like.leg):
+                    alike[id(like)] = like.leg, [row]
+                else:
+                    legs.append((row.uid, with_times_of(row, like.leg)))
+        lone = [group_of_lone_legs(leg, _times_of(rows)) for leg, rows in alike.values()]
+        return _PageLegs(legs, lone, doubts)
 
     def after_all_was_read(
         self, calls: TrackedCalls, times: CallTimes, ledger: Ledger, now: Now, *, shown: bool
@@ -189,6 +231,15 @@ class CallAssembler:
             return []
         at = times.moment(ledger, now, self.rules, catching_up=not shown)
         return calls.starts_to_read(at, self.rules, ledger.remembered_from)
+
+
+def _times_of(rows: Sequence[Record]) -> LegTimes:
+    return LegTimes(
+        [row.started_at for row in rows],
+        [row.duration for row in rows],
+        [row.ring_duration for row in rows],
+        [row.talk_duration for row in rows],
+    )
 
 
 def unread_below(page: Page, ledger: Ledger, rules: SettleRules) -> UnreadLegs:

@@ -176,7 +176,7 @@ class PBXState:
     def _counted(self, event: JudgedPage, now: Now) -> NextState:
         page, verdict = event.page, event.verdict
         groups = group_by_labels(verdict.counted)
-        calls = self.rules.assembler.after_page(
+        calls, doubts = self.rules.assembler.after_page(
             self.calls,
             self.times,
             verdict,
@@ -189,7 +189,7 @@ class PBXState:
         known = self.totals if self.ledger is not None else self._totals_at_first(verdict)
         count = PageCount(self.rules.bounds, known.trunks, self.rules.max_trunks)
         _count_verdict(count, verdict, groups)
-        for doubt, times in self.rules.assembler.doubts(groups).items():
+        for doubt, times in doubts.items():
             count.add_event(UNRECOGNISED_CALLEES, times, doubt)
         change = ledger_change(self.ledger, verdict.ledger, verdict.remembered)
         return self._with_calls(known, calls, count, now, change)
@@ -314,6 +314,9 @@ def _count_verdict(count: PageCount, verdict: PageVerdict, groups: Sequence[Labe
 
 
 def _newest_start(rows: Sequence[Record], now: Now) -> int:
+    newest = max([row.started_at for row in rows], default=0)
+    if is_possible(newest, now.wall):
+        return newest
     starts = (row.started_at for row in rows if is_possible(row.started_at, now.wall))
     return max(starts, default=0)
 

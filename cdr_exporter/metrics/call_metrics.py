@@ -15,9 +15,17 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
-from ..calls import OTHER_NUMBER, OUTCOMES, QUEUE_OUTCOMES, Call, CallRules, QueueVisit
+from ..calls import (
+    OTHER_NUMBER,
+    OUTCOMES,
+    QUEUE_OUTCOMES,
+    Call,
+    CallGroup,
+    CallRules,
+    QueueVisit,
+)
 from ..cdr.labels import OTHER_TRUNK
 from .catalogue import (
     CALL_ABANDON,
@@ -42,53 +50,44 @@ from .totals import Bounds, Series, Value
 
 
 def count_calls(
-    calls: Iterable[Call], bounds: Bounds, trunks: frozenset[str]
+    groups: Iterable[CallGroup], bounds: Bounds, trunks: frozenset[str]
 ) -> dict[Series, Value]:
-    """Return what *calls* add to the totals.
+    """Return what the calls in *groups* add to the totals.
 
     *trunks* are the trunk labels that have series of their own; others count as `other`.
     """
-    count = _CallCount()
-    for (outcome, call_type, trunk), group in _groups(calls, trunks).items():
-        count.add(outcome, call_type, trunk, group)
+    count = _CallCount(trunks)
+    for group in groups:
+        count.add(group)
     return count.series(bounds)
 
 
-def _groups(
-    calls: Iterable[Call], trunks: frozenset[str]
-) -> Mapping[tuple[str, str, str], Sequence[Call]]:
-    """Return *calls* by outcome, call type and trunk label, so that less is done for each call."""
-    groups: dict[tuple[str, str, str], list[Call]] = defaultdict(list)
-    for call in calls:
-        # The rows of the call were counted before it, so its trunk got series of its own by now or
-        # never will.
-        trunk = call.trunk if call.trunk in trunks else OTHER_TRUNK
-        groups[call.outcome, call.call_type, trunk].append(call)
-    return groups
-
-
 class _CallCount:
-    def __init__(self) -> None:
+    def __init__(self, trunks: frozenset[str]) -> None:
+        self._trunks = trunks
         self._counters: Counter[tuple[Family, tuple[str, ...]]] = Counter()
         self._observed: dict[tuple[Family, tuple[str, ...]], list[int]] = defaultdict(list)
 
-    def add(self, outcome: str, call_type: str, trunk: str, calls: Sequence[Call]) -> None:
-        """Count *calls*, which have all of these labels."""
-        labels = (call_type, trunk)
-        self._counters[CALLS, (outcome, *labels)] += len(calls)
-        self._observed[CALL_DURATION, labels] += [call.duration for call in calls]
-        self._observed[CALL_LEGS, (call_type,)] += [call.legs for call in calls]
-        in_menus = [call.menu for call in calls if call.menu is not None]
-        self._observe(CALL_MENU, (call_type,), in_menus)
-        if outcome == "no_answer":
-            abandoned = [call.abandon for call in calls if call.abandon is not None]
-            self._observe(CALL_ABANDON, labels, abandoned)
-        elif outcome == "answered":
-            self._observe(CALL_WAIT, labels, [call.wait or 0 for call in calls])
-            self._observe(CALL_TALK, labels, [call.talk for call in calls])
-        if emergencies := sum([call.emergency for call in calls]):
-            self._counters[EMERGENCY_CALLS, ()] += emergencies
-        for call in [c for c in calls if c.did or c.queues or c.talk_by_destination]:
+    def add(self, group: CallGroup) -> None:
+        """Count the calls of *group*."""
+        # The rows of a call were counted before it, so its trunk got series of its own by now or
+        # never will.
+        trunk = group.trunk if group.trunk in self._trunks else OTHER_TRUNK
+        by_type, by_trunk = (group.call_type,), (group.call_type, trunk)
+        calls = len(group.starts)
+        self._counters[CALLS, (group.outcome, *by_trunk)] += calls
+        self._observe(CALL_DURATION, by_trunk, group.durations)
+        self._observe(CALL_LEGS, by_type, group.legs)
+        self._observe(CALL_MENU, by_type, group.menus)
+        if group.outcome == "no_answer":
+            self._observe(CALL_ABANDON, by_trunk, group.abandons)
+        elif group.outcome == "answered":
+            self._observe(CALL_WAIT, by_trunk, group.waits)
+            self._observe(CALL_TALK, by_trunk, group.talks)
+        if group.did:
+            self._counters[DID_CALLS, (group.did, group.outcome)] += calls
+            self._observe(DID_WAIT, (group.did,), group.waits)
+        for call in group.others:
             self._count_numbers(call)
 
     def series(self, bounds: Bounds) -> dict[Series, Value]:
@@ -108,9 +107,8 @@ class _CallCount:
             self._observed[family, labels] += seconds
 
     def _count_numbers(self, call: Call) -> None:
-        if call.did:
-            self._counters[DID_CALLS, (call.did, call.outcome)] += 1
-            self._observe(DID_WAIT, (call.did,), _one(call.wait))
+        if call.emergency:
+            self._counters[EMERGENCY_CALLS, ()] += 1
         for visit in call.queues:
             self._count_visit(visit)
         for destination, talk in call.talk_by_destination.items():

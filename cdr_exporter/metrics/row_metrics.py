@@ -17,7 +17,7 @@ from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from operator import add
+from operator import add, attrgetter
 from typing import NamedTuple
 
 from ..cdr import FlawedRecord, Record, Rejected
@@ -54,8 +54,11 @@ def group_by_labels(rows: Iterable[Record]) -> Sequence[LabelledRows]:
     """Group *rows* by the fields that decide their labels."""
     groups: dict[tuple[str, ...], list[Record]] = defaultdict(list)
     for row in rows:
-        groups[row.disposition, row.call_type, row.src_trunk, row.dst_trunk].append(row)
+        groups[_fields_of_labels(row)].append(row)
     return [LabelledRows(labels_of(group[0]), group) for group in groups.values()]
+
+
+_fields_of_labels = attrgetter("disposition", "call_type", "src_trunk", "dst_trunk")
 
 
 class PageCount:

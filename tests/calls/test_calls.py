@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,13 +13,16 @@ from msgspec.structs import replace
 from cdr_exporter.calls import (
     OUTCOMES,
     Call,
+    CallGroup,
     CallRules,
     Leg,
     LegClassifier,
+    LegTimes,
     QueueVisit,
     assemble_call,
+    group_calls,
+    group_of_lone_legs,
 )
-from cdr_exporter.calls.call import _assemble
 from cdr_exporter.cdr import decode
 from cdr_exporter.cdr.labels import labels_of
 
@@ -403,7 +407,7 @@ def test_a_callee_that_is_not_recognised_is_told(callee: str, disposition: str, 
     [row] = rows(f"0  X  {disposition}  1  9  in  sip")
     row = replace(row, call_to=callee)
 
-    assert LegClassifier(CallRules()).doubt_about(row, labels_of(row)) == doubt
+    assert LegClassifier(CallRules()).leg_like(row, labels_of(row)).doubt == doubt
 
 
 @pytest.mark.parametrize(
@@ -439,10 +443,27 @@ any_leg = st.builds(
 )
 
 
+times = st.lists(st.tuples(*[st.integers(1, 90)] * 4), min_size=1, max_size=5)
+
+
 @pytest.mark.fault("H1")
-@given(any_leg)
-def test_a_call_of_one_leg_is_what_its_leg_makes_of_any_call(leg: Leg) -> None:
-    assert assemble_call([leg]) == _assemble([leg])
+@given(any_leg, times)
+def test_calls_of_one_leg_each_are_together_what_they_are_one_by_one(
+    leg: Leg, each: list[tuple[int, int, int, int]]
+) -> None:
+    like = replace(leg, queue="", destination="", emergency=False)
+    alone = [
+        replace(like, started_at=start, duration=duration, ring=ring, talk=talk)
+        for start, duration, ring, talk in each
+    ]
+    columns = LegTimes(*map(list, zip(*each, strict=True)))
+    [group] = group_calls(assemble_call([leg]) for leg in alone)
+
+    assert as_lists(group_of_lone_legs(like, columns)) == as_lists(group)
+
+
+def as_lists(group: CallGroup) -> list[Any]:
+    return [list(each) if not isinstance(each, str) else each for each in group]
 
 
 @given(st.lists(any_leg, min_size=1, max_size=7), st.randoms(use_true_random=False))

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdr_exporter.calls import Call, LegClassifier, assemble_call
+from cdr_exporter.calls import Call, LegClassifier, assemble_call, group_calls
 from cdr_exporter.cdr.labels import labels_of
 from cdr_exporter.metrics.call_metrics import count_calls
 from cdr_exporter.metrics.totals import Series
@@ -33,7 +33,7 @@ def call_of(rows: list[Case]) -> Call:
 
 
 def doubts_of(rows: list[Case]) -> Counter[str]:
-    doubts = Counter(CLASSIFIER.doubt_about(row, labels_of(row)) for row in records(rows))
+    doubts = Counter(CLASSIFIER.leg_like(row, labels_of(row)).doubt for row in records(rows))
     del doubts[""]
     return doubts
 
@@ -41,7 +41,7 @@ def doubts_of(rows: list[Case]) -> Counter[str]:
 def found(rows: list[Case], names: set[str]) -> Case:
     """Return what is counted of *rows*, as the cases say it: of *names* only."""
     call, doubts = call_of(rows), doubts_of(rows)
-    counted = count_calls([call], BOUNDS, TRUNKS)
+    counted = count_calls(group_calls([call]), BOUNDS, TRUNKS)
 
     def sums(family: str) -> Case:
         return {key.labels[0]: value[-1] for key, value in counted.items() if key.family == family}

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from cdr_exporter.calls import group_calls
 from cdr_exporter.metrics.quarters import Quarters
 from cdr_exporter.metrics.totals import Series
 
@@ -34,7 +35,8 @@ def pages() -> dict[str, str]:
     """Return each page at its worst: long names, much advice, an outage, large numbers."""
     quarters = Quarters().reached_at(NOW - 20 * DAY, 300.0).after
     calls = [call(NOW - 3 * HOUR) for _ in range(12_345)]
-    quarters = quarters.after([*calls, call(NOW - 2 * DAY, "busy"), call()], NOW).after
+    calls += [call(NOW - 2 * DAY, "busy"), call()]
+    quarters = quarters.after(group_calls(calls), NOW).after
     well = replace(snapshot("hq"), quarters=quarters)
     ill = replace(
         snapshot(PATHS[2].removeprefix("/pbx/"), gauges={"cdr_up": 0.0, "cdr_pbx_records": 1e9}),

@@ -31,7 +31,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from cdr_exporter.calls import CallRules, assemble_call
+from cdr_exporter.calls import CallRules, assemble_call, group_calls
 from cdr_exporter.clock import Now
 from cdr_exporter.exposition import Body, Exposition
 from cdr_exporter.metrics.call_metrics import count_calls, number_zeros
@@ -107,7 +107,7 @@ def full_snapshot(pbx: str = "hq", **fields: Any) -> Snapshot:
         record(4, src_trunk="", disposition="NO ANSWER", ring_duration=20),
     ]
     count.add_rows(group_by_labels(rows))
-    series = {**count.series(), **count_calls(CALLS, BOUNDS, count.trunks)}
+    series = {**count.series(), **count_calls(group_calls(CALLS), BOUNDS, count.trunks)}
     totals = initial_totals(number_zeros=number_zeros(NUMBERS)).merged(series, count.trunks, 0.0)
     self_metrics = SelfMetrics(BOUNDS)
     self_metrics.observe(INGEST_DELAY, [3, 4_000_000])

@@ -8,22 +8,36 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import asdict
 
 from cdr_exporter.calls import (
+    UNREAD_LEGS_UNKNOWN,
+    CallChange,
     CallRules,
+    ClosedCall,
+    Leg,
     LegClassifier,
+    OpenCall,
     ReachableTime,
+    SettleRules,
     TrackedCalls,
     open_calls,
 )
 from cdr_exporter.cdr import CDRAnswer
 from cdr_exporter.clock import Now
 from cdr_exporter.errors import TryAgain
-from cdr_exporter.ingest.call_assembly import CallAssembler, CallTimes, settle_rules_of
+from cdr_exporter.ingest.call_assembly import (
+    CallAssembler,
+    CallTimes,
+    settle_rules_of,
+    unread_below,
+)
 from cdr_exporter.ledger import Ledger, PageVerdict
 from cdr_exporter.ledger.page import page_of, query
 from cdr_exporter.ledger.watermark import Watermark
+from cdr_exporter.metrics.call_metrics import count_calls
 from cdr_exporter.metrics.row_metrics import group_by_labels
 from cdr_exporter.metrics.totals import Series
 from cdr_exporter.settings import PBX, SecretSource
@@ -31,6 +45,7 @@ from cdr_exporter.settings import PBX, SecretSource
 from ..support.call_traces import BEGAN, rows
 from ..support.fake_pbx import FakePBX
 from ..support.poller_harness import PollerHarness
+from ..support.rows import BOUNDS, record
 
 OPEN = Series("cdr_exporter_open_calls")
 
@@ -402,7 +417,7 @@ def test_a_call_written_after_the_poll_began_waits_for_the_next_poll(
     [row] = rows("0  IVR Main<6200>  ANSWERED  0  20  in  sip", first_id=77)
     page = page_of(query(offset // 20 + 1, 20), CDRAnswer(errcode=0, total=500, rows=[row]))
     ledger = Ledger(newest_key=77, watermark=Watermark(newest_end=int(now.wall)))
-    verdict = assembler.after_page(
+    verdict, _ = assembler.after_page(
         TrackedCalls(),
         times,
         PageVerdict(ledger, [row]),
@@ -536,3 +551,77 @@ def test_a_call_is_forgotten_once_no_leg_of_it_can_come(office: Callable[..., Of
 
     assert remembered == {"from-before", "a-call"}
     assert set(it.state.calls.closed) == {"another"}
+
+
+# --- many calls of one leg -----------------------------------------------------------------------
+
+READ_AT = Now(wall=BEGAN + 90_000.0, steady=1_000.0)
+
+some_rows = st.lists(
+    st.tuples(
+        st.sampled_from(["", *"abcdefgh"]),
+        st.integers(-200, 30_000),  # seconds since it ended
+        st.sampled_from(["ANSWERED", "NO ANSWER", "VOICEMAIL"]),
+        st.sampled_from(["Ada<2001>", "IVR Main<6200>", "Queue Support<6400>", "0049301234"]),
+    ),
+    max_size=12,
+)
+
+
+@pytest.mark.parametrize(
+    ("one_by_one", "unread", "shown"),
+    [
+        pytest.param(False, True, False, id="catching up"),
+        pytest.param(True, True, False, id="one by one"),
+        pytest.param(False, False, False, id="all read"),
+        pytest.param(False, True, True, id="shown"),
+    ],
+)
+@given(rows=some_rows)
+def test_calls_of_one_leg_that_are_over_at_once_are_what_they_are_one_by_one(
+    rows: list[tuple[str, int, str, str]], one_by_one: bool, unread: bool, shown: bool
+) -> None:
+    # The last rows of a page tell when what lies below it was written.
+    below = [(f"below {n}", 31_000, "ANSWERED", "Ada<2001>") for n in range(8)]
+    newest_first = [*sorted(rows, key=lambda row: row[1]), *below]
+    rules = SettleRules(60.0, one_by_one, 11_700.0)
+    assembler = CallAssembler(LegClassifier(CallRules(queues={"6400": "support"})), rules)
+    times = CallTimes(ReachableTime(), clock_offset=0.0).after_poll_began(READ_AT)
+    records = [
+        record(
+            900 - number,
+            uid=uid,
+            started_at=int(READ_AT.wall) - ago - 40,
+            duration=40,
+            disposition=disposition,
+            call_to=callee,
+        )
+        for number, (uid, ago, disposition, callee) in enumerate(newest_first)
+    ]
+    calls = TrackedCalls({"a": OpenCall.of([Leg(5, "machine", "Inbound", "sip")], 1.0)}, {})
+    calls = calls.after(CallChange(closed={"b": ClosedCall(0.0)}))
+    ledger = Ledger(
+        newest_key=900,
+        watermark=Watermark(newest_end=int(READ_AT.wall)),
+        unread=((1, 500),) if unread else (),
+    )
+    page = page_of(query(1, 20), CDRAnswer(errcode=0, total=5_000, rows=records))
+    verdict, groups = PageVerdict(ledger, page.rows), group_by_labels(page.rows)
+    together, _ = assembler.after_page(
+        calls, times, verdict, groups, page, READ_AT, newest_key=0, shown=shown
+    )
+    unread_legs = UNREAD_LEGS_UNKNOWN if shown else unread_below(page, ledger, rules)
+    at = times.moment(ledger, READ_AT, rules, catching_up=not shown, unread=unread_legs)
+    legs = [
+        (row.uid, assembler.classifier.classify(row, labels))
+        for labels, each in groups
+        for row in each
+    ]
+    one_at_a_time = calls.judge(legs, {}, at, rules)
+
+    assert together.change == one_at_a_time.change
+    assert (together.late, together.cut) == (one_at_a_time.late, one_at_a_time.cut)
+    counted, expected = (
+        count_calls(each.finished, BOUNDS, frozenset({"sip"})) for each in (together, one_at_a_time)
+    )
+    assert counted == expected

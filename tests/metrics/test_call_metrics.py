@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cdr_exporter.calls import OUTCOMES, QUEUE_OUTCOMES, CallRules, assemble_call
+from cdr_exporter.calls import OUTCOMES, QUEUE_OUTCOMES, CallRules, assemble_call, group_calls
 from cdr_exporter.metrics.call_metrics import count_calls, number_zeros
 from cdr_exporter.metrics.totals import Series, Value
 
@@ -23,7 +23,7 @@ TRUNKS = frozenset({"none", "sip", "PSTN"})
 
 def counted(trace: str, **call_rules: Any) -> dict[Series, Value]:
     parts = legs(trace, CallRules(**call_rules))
-    return dict(count_calls([assemble_call(parts)], BOUNDS, TRUNKS))
+    return dict(count_calls(group_calls([assemble_call(parts)]), BOUNDS, TRUNKS))
 
 
 def observation(value: Value, bounds: str) -> tuple[float, int]:

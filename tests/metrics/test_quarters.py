@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdr_exporter.calls import Call
+from cdr_exporter.calls import Call, group_calls
 from cdr_exporter.metrics.quarters import (
     KEPT_DAYS,
     QUARTER,
@@ -24,7 +24,7 @@ from ..support.finished_calls import DAY, HOUR, MIDNIGHT, NOW, QUARTER_NOW, call
 
 
 def after(*calls: Call, known: Quarters | None = None, now: float = NOW) -> Quarters:
-    return (known or Quarters()).after(calls, now).after
+    return (known or Quarters()).after(group_calls(calls), now).after
 
 
 def counts(quarters: Quarters) -> dict[int, int]:
@@ -105,7 +105,7 @@ def test_the_sums_of_a_call_are_its_seconds_and_what_the_service_level_needs() -
 def test_a_change_writes_the_quarters_that_changed_and_no_other() -> None:
     known = after(call(), call(NOW - HOUR), call(NOW - DAY))
 
-    change = known.after([call(NOW - HOUR, "busy")], NOW)
+    change = known.after(group_calls([call(NOW - HOUR, "busy")]), NOW)
 
     assert change.written.keys() == {QUARTER_NOW - 4}
     assert sum(sums[0] for sums in change.written[QUARTER_NOW - 4].values()) == 2
@@ -116,7 +116,7 @@ def test_no_call_is_no_change() -> None:
     known = after(call())
 
     assert known.after([], NOW + 60).after is known
-    assert known.after([call(0)], NOW + 60).after is known
+    assert known.after(group_calls([call(0)]), NOW + 60).after is known
 
 
 def test_old_quarters_are_dropped_a_day_at_a_time() -> None:
@@ -191,8 +191,10 @@ def test_counting_begins_with_the_first_commit() -> None:
 
 
 def test_a_baseline_reaches_back_to_its_oldest_call() -> None:
-    first = Quarters().after([call(NOW - DAY)], NOW, baseline=True).after
-    second = first.after([call(NOW - 90 * DAY), call(0)], NOW + HOUR, baseline=True).after
+    first = Quarters().after(group_calls([call(NOW - DAY)]), NOW, baseline=True).after
+    second = first.after(
+        group_calls([call(NOW - 90 * DAY), call(0)]), NOW + HOUR, baseline=True
+    ).after
 
     start = int(NOW - 90 * DAY) // QUARTER
     assert second.coverage == Coverage(start * QUARTER, ((start, QUARTER_NOW + 4),))

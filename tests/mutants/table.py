@@ -540,7 +540,7 @@ STATE_AS_A_VALUE = (
         _OPEN_CALLS,
         "opened, closed = dict(self.open), dict(self.closed)",
         "opened, closed = self.open, self.closed",
-        _in(_STATE_TESTS, "test_a_page_counts_once_whatever_became_of_its_commit"),
+        _in(_STATE_TESTS, _WHOLE_CHANGE),
     ),
     Mutant(
         "births that time has changed are not written",
@@ -600,10 +600,7 @@ COMMIT_THEN_PUBLISH = (
         _STORE,
         "            self._forget_numbers_from(known)\n",
         "            pass\n",
-        _in(
-            "tests/store/test_contract.py",
-            "test_a_commit_that_failed_keeps_nothing_and_may_be_made_again",
-        ),
+        _in("tests/store/test_store.py", "test_a_commit_that_fails_in_the_middle_changes_nothing"),
     ),
     Mutant(
         "the legs of a page are committed without their calls",
@@ -672,6 +669,36 @@ COMMIT_THEN_PUBLISH = (
 )
 
 EACH_CALL_COUNTS_ONCE = (
+    Mutant(
+        "a call that may still get a leg is counted with many of one leg",
+        _OPEN_CALLS,
+        "before = min(self.oldest_end, waited_enough, self.pbx_time)",
+        "before = self.pbx_time",
+        _in(
+            "tests/ingest/test_call_assembly.py",
+            "test_calls_of_one_leg_that_are_over_at_once_are_what_they_are_one_by_one",
+        ),
+    ),
+    Mutant(
+        "a call of which a leg is open is counted as one of one leg",
+        "cdr_exporter/ingest/call_assembly.py",
+        "several = {uid for uid, number in times.items() if number > 1}.union(special)",
+        "several = {uid for uid, number in times.items() if number > 1}",
+        _in(
+            "tests/ingest/test_call_assembly.py",
+            "test_calls_of_one_leg_that_are_over_at_once_are_what_they_are_one_by_one",
+        ),
+    ),
+    Mutant(
+        "rows of one call are counted as calls of one leg each",
+        "cdr_exporter/ingest/call_assembly.py",
+        "several = {uid for uid, number in times.items() if number > 1}.union(special)",
+        "several = set(special)",
+        _in(
+            "tests/ingest/test_call_assembly.py",
+            "test_calls_of_one_leg_that_are_over_at_once_are_what_they_are_one_by_one",
+        ),
+    ),
     Mutant(
         "the last leg decides how a call went",
         "cdr_exporter/calls/call.py",

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cdr_exporter.calls import OUTCOMES, Call
+from cdr_exporter.calls import OUTCOMES, Call, group_calls
 from cdr_exporter.metrics.call_metrics import count_calls
 from cdr_exporter.metrics.catalogue import FAMILIES, HISTOGRAM
 from cdr_exporter.metrics.quarters import CallSums, Quarters
@@ -48,7 +48,9 @@ def some_calls(chance: random.Random) -> list[Call]:
 
 def input_series(pbx: str, calls: list[Call]) -> Iterator[dict[str, str]]:
     """Yield what a scrape shows of *calls*, which are all counted within the hour."""
-    for series, value in count_calls(calls, BOUNDS, frozenset({"sip", "PSTN"})).items():
+    for series, value in count_calls(
+        group_calls(calls), BOUNDS, frozenset({"sip", "PSTN"})
+    ).items():
         family = KINDS[series.family]
         labels = {"pbx": pbx, **dict(zip(family.labels, series.labels, strict=True))}
         if family.kind != HISTOGRAM:
@@ -85,7 +87,10 @@ def test_the_shares_of_a_page_are_those_that_the_rules_record(tmp_path: Path) ->
     promtool = require("promtool")
     chance = random.Random(5)
     sets = {f"pbx{number}": some_calls(chance) for number in range(60)}
-    sums = {pbx: all_quarters(Quarters().after(each, NOW).after) for pbx, each in sets.items()}
+    sums = {
+        pbx: all_quarters(Quarters().after(group_calls(each), NOW).after)
+        for pbx, each in sets.items()
+    }
     test = {
         "interval": "1m",
         "input_series": [each for pbx in sets for each in input_series(pbx, sets[pbx])],

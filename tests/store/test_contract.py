@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cdr_exporter.calls import CallChange, ClosedCall, Leg, OpenCall
+from cdr_exporter.calls import CallChange, ClosedCall, Leg, OpenCall, group_calls
 from cdr_exporter.errors import StateNotWritten
 from cdr_exporter.ingest import FirstShown
 from cdr_exporter.ledger import Ledger
@@ -87,7 +87,7 @@ def commit_a_bit_of_everything(process: Process, number: int) -> None:
         calls=CallChange(
             opened={f"open {number}": OPEN}, closed={f"closed {number}": ClosedCall(7)}
         ),
-        quarters=kept.quarters.after([call(NOW - 900 * number)], NOW),
+        quarters=kept.quarters.after(group_calls([call(NOW - 900 * number)]), NOW),
         first_shown=FIRST if kept.first_shown is None else None,
     )
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cdr_exporter.calls import Call
+from cdr_exporter.calls import Call, group_calls
 from cdr_exporter.errors import StateNotWritten
 from cdr_exporter.ledger import Ledger
 from cdr_exporter.metrics.quarters import Coverage, Quarters
@@ -27,7 +27,7 @@ def content(quarters: Quarters) -> Content:
 
 
 def commit(store: Process, *calls: Call, now: float = NOW, baseline: bool = False) -> None:
-    change = store.kept.quarters.after(calls, now, baseline=baseline)
+    change = store.kept.quarters.after(group_calls(calls), now, baseline=baseline)
     store.commit(Ledger(), quarters=change)
 
 

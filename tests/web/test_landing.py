@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from cdr_exporter.calls import group_calls
 from cdr_exporter.clock import Now
 from cdr_exporter.metrics.quarters import Quarters
 from cdr_exporter.metrics.snapshot import Snapshot
@@ -52,7 +53,7 @@ def with_calls(name: str = "hq", *, days: int = 1) -> Snapshot:
     """Return a PBX with a call each day, the last one missed, and two more today."""
     calls = [call(NOW.wall - n * DAY) for n in range(days)]
     calls += [call(NOW.wall, "no_answer"), call(NOW.wall, call_type="Outbound")]
-    quarters = Quarters().after(calls, NOW.wall).after
+    quarters = Quarters().after(group_calls(calls), NOW.wall).after
     return replace(snapshot(name), quarters=quarters)
 
 
@@ -70,7 +71,7 @@ def test_today_is_that_of_the_pbx() -> None:
     zones = {"hq": ZoneInfo("Asia/Kathmandu")}
     early = replace(
         snapshot("hq"),
-        quarters=Quarters().after([call(NOW.wall - 5 * 3600), call()], NOW.wall).after,
+        quarters=Quarters().after(group_calls([call(NOW.wall - 5 * 3600), call()]), NOW.wall).after,
     )
     page = PageReader(page_body([early], NOW, "1", zones))
 
@@ -85,9 +86,9 @@ def test_what_is_known_of_the_calls_is_worked_out_anew_when_they_or_the_days_cha
 
     first, more = with_calls(), with_calls(days=2)
     assert [today(first), today(first)] == ["3 50 % answered"] * 2
-    assert today(replace(more, quarters=Quarters().after([call()], NOW.wall).after)) == (
-        "1 100 % answered"
-    )
+    assert today(
+        replace(more, quarters=Quarters().after(group_calls([call()]), NOW.wall).after)
+    ) == ("1 100 % answered")
     assert today(first) == "3 50 % answered"
     assert today(first, Now(NOW.wall + DAY, NOW.steady)) == "0"
 

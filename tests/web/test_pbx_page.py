@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cdr_exporter.calls import Call
+from cdr_exporter.calls import Call, group_calls
 from cdr_exporter.clock import Now
 from cdr_exporter.metrics.quarters import Quarters
 from cdr_exporter.metrics.snapshot import Snapshot
@@ -31,7 +31,7 @@ ZONES = ("UTC", "Europe/Berlin", "Asia/Kathmandu", "Australia/Lord_Howe", "Ameri
 
 def with_calls(*calls: Call, now: float = NOW, baseline: bool = True) -> Snapshot:
     """Return a PBX with *calls*, of which the oldest is the oldest that is known."""
-    quarters = Quarters().after(calls, now, baseline=baseline).after
+    quarters = Quarters().after(group_calls(calls), now, baseline=baseline).after
     return replace(snapshot("hq"), quarters=quarters)
 
 
