@@ -67,6 +67,7 @@ dashboards: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/ingest.py
+	$(BIN)/python -m benchmarks.state
 	$(BIN)/python benchmarks/scrape.py
 	$(BIN)/python -m benchmarks.tailers
 

@@ -23,6 +23,7 @@ from ..calls import OUTCOMES
 from ..cdr.contract import CALL_TYPES, DISPOSITIONS
 from ..cdr.labels import NO_TRUNK
 from .catalogue import CALLS, COUNTER, FAMILIES, HISTOGRAM, RECORDS, Family
+from .large_map import with_changes
 
 Bounds = Mapping[str, tuple[int, ...]]
 """The upper bounds of buckets in whole seconds (of legs: in legs), by the name of the setting."""
@@ -61,16 +62,18 @@ class Totals:
 
         All series that are new are born at *born_at*.
         """
-        series = dict(self.series)
         if trunks != self.trunks:
             counted = {**trunk_zeros(trunks - self.trunks), **counted}
+        changed, new = {}, []
         for key, value in counted.items():
-            known = series.get(key)
-            series[key] = value if known is None else tuple(map(add, known, value))
-        if len(series) == len(self.series):
+            known = self.series.get(key)
+            changed[key] = value if known is None else tuple(map(add, known, value))
+            if known is None:
+                new.append(key)
+        series = with_changes(self.series, changed)
+        if not new:
             return Totals(series, self.born, trunks)
-        births = dict.fromkeys((key for key in series if key not in self.series), born_at)
-        return Totals(series, {**self.born, **births}, trunks)
+        return Totals(series, with_changes(self.born, dict.fromkeys(new, born_at)), trunks)
 
     def with_births_replaced(self, births: Mapping[float, float]) -> Totals:
         """Return these totals with each birth that is a key of *births* replaced by its value.

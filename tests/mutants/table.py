@@ -536,6 +536,13 @@ THE_LIST_ENDS = (
 
 STATE_AS_A_VALUE = (
     Mutant(
+        "a change of a large mapping is made in the one before, too",
+        "cdr_exporter/metrics/large_map.py",
+        "    recent = {**recent, **changes}\n",
+        "    recent.update(changes)\n",
+        _in("tests/metrics/test_large_map.py", "test_it_is_what_a_dict_is_after_any_changes"),
+    ),
+    Mutant(
         "an event changes the calls of the state that it came to",
         _OPEN_CALLS,
         "opened, closed = dict(self.open), dict(self.closed)",
