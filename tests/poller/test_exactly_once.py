@@ -178,6 +178,7 @@ class ExactlyOnce(RuleBasedStateMachine):
         take = self.poller._take
 
         def spy(event: Event) -> StateChange:
+            self.pending, self.pending_rows_only = [], 0
             if isinstance(event, JudgedPage):
                 self.pending = list(event.verdict.counted)
                 is_row_only = self.is_row_only(event.verdict)
