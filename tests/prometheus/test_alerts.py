@@ -6,17 +6,14 @@ as expected, it names the alert and the office (`pbx`).
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ..support import alert_scenarios
-from ..support.programs import require
+from ..support import alert_scenarios, promtool_tests
 from ..support.prometheus_rules import ALERTS, RULES, alerts_of
 
 ABOUT = ("telephony", "fraud", "quiet")
@@ -33,15 +30,7 @@ def documents() -> dict[str, dict[str, Any]]:
 @pytest.mark.slow
 @pytest.mark.parametrize("about", ABOUT)
 def test_alerts_fire_in_their_stories_and_in_no_other(tmp_path: Path, about: str) -> None:
-    path = tmp_path / f"{about}.yml"
-    path.write_text(json.dumps(documents()[about]))
-    done = subprocess.run(
-        [require("promtool"), "test", "rules", str(path)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    promtool_tests.run(*promtool_tests.write_trimmed(tmp_path, documents()[about]))
 
 
 GATE = "(cdr_up == 1 and cdr_exporter_backlog == 0)"

@@ -25,7 +25,7 @@ from cdr_exporter.cdr.error_codes import BLOCKED_REASONS
 from cdr_exporter.cdr.labels import NO_TRUNK
 from cdr_exporter.metrics.catalogue import ALL_DISPOSITIONS, FAMILIES
 
-from ..support import alert_scenarios
+from ..support import alert_scenarios, promtool_tests
 from ..support.each import for_each
 from ..support.processes import Alertmanager
 from ..support.programs import require
@@ -149,15 +149,20 @@ def test_what_is_about_calls_says_so_and_nothing_else_does() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", TEST_FILES, ids=lambda path: path.name)
-def test_the_rules_do_what_their_tests_say(path: Path) -> None:
-    promtool("test", "rules", path.name, cwd=FOLDER / "tests")
+def test_the_rules_do_what_their_tests_say(path: Path, tmp_path: Path) -> None:
+    promtool_tests.run(*promtool_tests.write_trimmed(tmp_path, promtool_tests.read(path)))
+
+
+@pytest.mark.long
+def test_the_files_can_be_run_as_they_stand() -> None:
+    promtool("test", "rules", *(path.name for path in TEST_FILES), cwd=FOLDER / "tests")
 
 
 @cache
 def rule_tests() -> list[dict[str, Any]]:
     """Return the tests of the files, and those that `test_alerts` runs."""
     documents = (
-        *(yaml.safe_load(path.read_text()) for path in TEST_FILES),
+        *(promtool_tests.read(path) for path in TEST_FILES),
         *alert_scenarios.documents(ALERTS).values(),
     )
     return [test for document in documents for test in document["tests"]]
