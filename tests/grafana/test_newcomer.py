@@ -20,7 +20,11 @@ from ..support.fifteen_days import promtool
 from ..support.processes import Prometheus
 from ..support.programs import require
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.timeout(300),
+    pytest.mark.xdist_group("newcomer"),
+]
 
 SCRAPE_INTERVAL = 30
 FIRST_SCRAPE = 1_700_568_197

@@ -34,7 +34,12 @@ from ..support.prometheus_rules import metrics_in
 Series = Sequence[Mapping[str, Any]]
 """The result of a query, as Prometheus' HTTP API returns it."""
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.timeout(600),
+    # One worker makes the fifteen days.
+    pytest.mark.xdist_group("fifteen_days"),
+]
 
 ONE_DAY = timedelta(days=1)
 
