@@ -3,32 +3,59 @@
 from __future__ import annotations
 
 import argparse
+import io
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import redirect_stderr
 from pathlib import Path
 
 import pytest
 
 from cdr_exporter import cli
 
+from .support.each import for_each
 from .support.paths import ROOT
 
 PROGRAM = (sys.executable, "-m", "cdr_exporter")
 SCRIPT = (sys.executable, "-c", "from cdr_exporter.__main__ import main; main()")
 
 
+IN_TURN = """
+import json, os, sys
+from cdr_exporter.__main__ import main
+for arguments in json.loads(sys.argv[1]):
+    process = os.fork()
+    if not process:
+        sys.argv[1:] = arguments
+        sys.exit(main())
+    code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    os.write(2, f"exit code {code}\\n".encode())
+"""
+"""Runs the program with each of several lists of arguments, having imported it once."""
+
+
 def run(*arguments: str, stdout: int = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
+    return _completed([*PROGRAM, *arguments], stdout)
+
+
+def run_in_turn(
+    commands: Collection[tuple[str, ...]], stdout: int, *, prefix: tuple[str, ...] = ()
+) -> str:
+    """Run the program in turn with each of *commands*; return what stood on standard error."""
+    command = (*prefix, sys.executable, "-c", IN_TURN, json.dumps(list(commands)))
+    done = _completed(command, stdout)
+    assert done.returncode == 0
+    return done.stderr
+
+
+def _completed(command: Sequence[str], stdout: int) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*PROGRAM, *arguments],
-        stdout=stdout,
-        stderr=subprocess.PIPE,
-        text=True,
-        timeout=60,
-        check=False,
+        command, stdout=stdout, stderr=subprocess.PIPE, text=True, timeout=60, check=False
     )
 
 
@@ -50,53 +77,43 @@ def commands(directory: Path) -> dict[str, tuple[str, ...]]:
     }
 
 
-COMMANDS = ("version", "help", "check", "dashboards", "demo")
+def failed(times: int, why: str) -> str:
+    """Return what *times* commands say that cannot write, and nothing else."""
+    line = f"cdr-exporter: cannot write to standard output: {why}\n"
+    return f"{line}exit code 1\n" * times
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_a_full_standard_output_is_one_line_and_exit_1(name: str, tmp_path: Path) -> None:
+def test_a_full_standard_output_is_one_line_and_exit_1(tmp_path: Path) -> None:
+    typed = commands(tmp_path).values()
     full = os.open("/dev/full", os.O_WRONLY)
     try:
-        done = run(*commands(tmp_path)[name], stdout=full)
+        said = run_in_turn(typed, full)
+        one = run("--version", stdout=full)
     finally:
         os.close(full)
 
-    assert (done.returncode, done.stderr) == (
-        1,
-        "cdr-exporter: cannot write to standard output: no space left on device\n",
-    )
+    assert said == failed(len(typed), "no space left on device")
+    assert one.stderr + f"exit code {one.returncode}\n" == failed(1, "no space left on device")
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_a_standard_output_nobody_reads_is_one_line_and_exit_1(name: str, tmp_path: Path) -> None:
+def test_a_standard_output_nobody_reads_is_one_line_and_exit_1(tmp_path: Path) -> None:
+    typed = [commands(tmp_path)[name] for name in ("version", "help", "check", "dashboards")]
     reading, writing = os.pipe()
     os.close(reading)
     try:
-        done = run(*commands(tmp_path)[name], stdout=writing)
+        said = run_in_turn(typed, writing)
     finally:
         os.close(writing)
 
-    assert (done.returncode, done.stderr) == (
-        1,
-        "cdr-exporter: cannot write to standard output: broken pipe\n",
-    )
+    assert said == failed(len(typed), "broken pipe")
 
 
-@pytest.mark.parametrize("name", ["version", "check", "dashboards"])
-def test_a_closed_standard_output_is_one_line_and_exit_1(name: str, tmp_path: Path) -> None:
+def test_a_closed_standard_output_is_one_line_and_exit_1(tmp_path: Path) -> None:
+    typed = [commands(tmp_path)[name] for name in ("version", "check", "dashboards")]
     closing = ("sh", "-c", 'exec "$@" >&-', "sh")
-    done = subprocess.run(
-        [*closing, *PROGRAM, *commands(tmp_path)[name]],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    said = run_in_turn(typed, subprocess.PIPE, prefix=closing)
 
-    assert (done.returncode, done.stderr) == (
-        1,
-        "cdr-exporter: cannot write to standard output: it is closed\n",
-    )
+    assert said == failed(len(typed), "it is closed")
 
 
 @pytest.mark.parametrize("command", [PROGRAM, SCRIPT], ids=["module", "script"])
@@ -117,22 +134,24 @@ def test_ctrl_c_during_the_imports_is_no_traceback(
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        pytest.param(("--vers",), id="top"),
-        pytest.param(("run", "--config", "x.yml"), id="run"),
-        pytest.param(("check", "--conn"), id="check"),
-        pytest.param(("simulate", "--token-li", "0"), id="simulate"),
-        pytest.param(("demo", "--log.lev", "info"), id="demo"),
-        pytest.param(("dashboards", "--out", "x"), id="dashboards"),
-    ],
+ABBREVIATED = (
+    ("--vers",),
+    ("run", "--config", "x.yml"),
+    ("check", "--conn"),
+    ("simulate", "--token-li", "0"),
+    ("demo", "--log.lev", "info"),
+    ("dashboards", "--out", "x"),
 )
-def test_an_abbreviated_flag_is_unknown(arguments: tuple[str, ...]) -> None:
-    done = run(*arguments)
 
-    assert done.returncode == 2
-    assert "unrecognized arguments" in done.stderr or "are required" in done.stderr
+
+@for_each(pytest.param(each, id=" ".join(each)) for each in ABBREVIATED)
+def test_an_abbreviated_flag_is_unknown(arguments: tuple[str, ...]) -> None:
+    said = io.StringIO()
+    with pytest.raises(SystemExit) as ended, redirect_stderr(said):
+        cli.main(arguments)
+
+    assert ended.value.code == 2
+    assert "unrecognized arguments" in said.getvalue() or "are required" in said.getvalue()
 
 
 def options(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:

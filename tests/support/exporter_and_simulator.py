@@ -33,21 +33,21 @@ def wait_for_rows(pbx: SimulatedPBX, served: float) -> None:
     eventually("some pages", lambda: pbx.request_log.rows_served > served)
 
 
-def records_shown(exporter: Exporter) -> dict[tuple[str, str, str], float]:
-    """Return what is exposed, as the simulated PBX counts its own table."""
+def records_shown(exporter: Exporter, pbx: str = "") -> dict[tuple[str, str, str], float]:
+    """Return what is exposed (of one PBX by its name, or of all), as it counts its own table."""
     samples = exporter.samples("cdr_records_total")
     return {
         (disposition, call_type, trunk): value
-        for (call_type, disposition, _, trunk), value in samples.items()
-        if value
+        for (call_type, disposition, name, trunk), value in samples.items()
+        if value and pbx in ("", name)
     }
 
 
-def calls_shown(exporter: Exporter) -> dict[tuple[str, str, str], float]:
-    """Return the calls that are exposed, as the simulated PBX knows them."""
+def calls_shown(exporter: Exporter, pbx: str = "") -> dict[tuple[str, str, str], float]:
+    """Return the calls that are exposed, likewise, as the simulated PBX knows them."""
     samples = exporter.samples("cdr_calls_total")
     return {
         (outcome, call_type, trunk): value
-        for (call_type, outcome, _, trunk), value in samples.items()
-        if value
+        for (call_type, outcome, name, trunk), value in samples.items()
+        if value and pbx in ("", name)
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import signal
 import socket
@@ -15,6 +16,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
@@ -54,8 +56,17 @@ def get(url: str, **headers: str) -> str:
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+    """Return a port for a program that cannot be told to take any.
+
+    It is none of those that the system gives to whoever asks for any port, and to connections:
+    tests that run at the same time would have taken it before the program starts.
+    """
+    given = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    first = int(given.read_text().split()[0]) if given.exists() else 32768
+    while True:
+        port = random.SystemRandom().randrange(first // 2, first)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def running(pid: int) -> bool:
@@ -155,9 +166,11 @@ class Exporter(Process):
 
     def samples(self, family: str) -> dict[tuple[str, ...], float]:
         """Return a family's samples by their label values, in the order of the labels' names."""
+        # Whoever waits asks many times a second, and the parser takes its time for a whole page.
+        lines = [f"{line}\n" for line in self.get("/metrics").splitlines() if family in line]
         return {
             tuple(sample.labels[name] for name in sorted(sample.labels)): sample.value
-            for each in text_string_to_metric_families(self.get("/metrics"))
+            for each in text_string_to_metric_families("".join(lines))
             for sample in each.samples
             if sample.name == family
         }
@@ -189,11 +202,17 @@ class Prometheus(Process):
             f"--config.file={config}",
             f"--storage.tsdb.path={directory / 'data'}",
             f"--web.listen-address={self.url.removeprefix('http://')}",
+            # By itself it takes up to 5 seconds to notice what it is to scrape.
+            "--scrape.discovery-reload-interval=100ms",
             *flags,
         )
-        eventually("Prometheus is ready", lambda: "Ready" in get(f"{self.url}/-/ready"))
+        eventually("Prometheus is ready", self._is_ready)
         if target:
             eventually("Prometheus has scraped", lambda: self.query("up == 1"))
+
+    def _is_ready(self) -> bool:
+        assert self.running, "\n".join(self.output)
+        return "Ready" in get(f"{self.url}/-/ready")
 
     def query(self, expression: str, **when: float) -> list[dict[str, Any]]:
         """Return the result of an instant query, at `time` or now."""
