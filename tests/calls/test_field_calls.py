@@ -11,7 +11,7 @@ import random
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cdr_exporter.calls import Call, LegClassifier, assemble_call, group_calls
@@ -98,8 +98,8 @@ def test_the_order_of_its_rows_decides_nothing(case: Case, chance: random.Random
 NAMES = st.text("abcdefgh äöüß-", min_size=1, max_size=12).map(lambda name: f"Xaver {name}")
 
 
-@pytest.mark.slow
 @every_case
+@settings(max_examples=15)  # of each of many calls
 @given(name=NAMES, number=st.integers(1000, 5999), caller=st.integers(10**8, 10**9))
 def test_other_names_and_numbers_of_people_change_nothing(
     case: Case, name: str, number: int, caller: int

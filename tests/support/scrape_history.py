@@ -15,6 +15,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, suppress
+from functools import cache, lru_cache
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -51,14 +52,28 @@ DURABLE = re.compile(
         if family.durable
     )
 )
+
+
+@cache
+def _is_durable(series: str) -> bool:
+    return DURABLE.match(series) is not None
+
+
 CALLS = re.compile(r"cdr_(records_total|(duration|ring_duration|talk_duration)_seconds)")
 """What is hidden: the durable families that are not about the exporter."""
 
 
 def page_of(text: bytes) -> Page:
     """Return the samples of a text page."""
-    lines = (line for line in text.decode().splitlines() if not line.startswith("#"))
-    return {series: float(value) for series, value in (line.rsplit(" ", 1) for line in lines)}
+    lines = text.decode().splitlines()
+    return dict(_sample(line) for line in lines if not line.startswith("#"))
+
+
+@lru_cache(100_000)
+def _sample(line: str) -> tuple[str, float]:
+    """Read a line of a page; most are the same in the next one."""
+    series, _, value = line.rpartition(" ")
+    return series, float(value)
 
 
 def total(page: Page, name: str) -> float:
@@ -127,7 +142,7 @@ class History:
         found = []
         for number, page in enumerate(self.pages):
             for series, value in page.items():
-                if DURABLE.match(series):
+                if _is_durable(series):
                     if value < highest.get(series, 0):
                         found.append(f"{series} {highest[series]} → {value} at scrape {number}")
                     highest[series] = value
