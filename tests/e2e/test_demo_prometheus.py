@@ -147,7 +147,7 @@ def test_it_shows_the_past_and_the_present_of_both_pbxs_and_leaves_nothing(tmp_p
         assert_rules(base)
         [prometheus] = demo.children
         demo.signal(signal.SIGINT)
-        code = demo.ended(10)
+        code = demo.ended(30)
 
     assert (code, demo.left) == (0, [])
     assert not running(prometheus)
@@ -170,7 +170,7 @@ def test_as_it_is_started_by_a_user_it_does_the_same_within_minutes(tmp_path: Pa
 
 
 def test_its_pages_are_open_while_the_past_is_written(tmp_path: Path, programs: str) -> None:
-    (tmp_path / "bin" / "promtool").write_text("#!/bin/sh\nexec /bin/sleep 2\n")
+    (tmp_path / "bin" / "promtool").write_text("#!/bin/sh\nexec /bin/sleep 100\n")
     with Demo(tmp_path / "tmp", days=1, step=3_600, path=programs) as demo:
         page = get(demo.url("/pbx/berlin"))
         still_writing = not any("/graph" in line for line in demo.output)
@@ -204,7 +204,7 @@ def test_a_prometheus_that_ends_by_itself_is_one_line_and_the_end(
         demo.url("/metrics")
         [prometheus] = demo.children
         os.kill(prometheus, signal.SIGKILL)
-        code = demo.ended(10)
+        code = demo.ended(30)
 
     assert (code, demo.left) == (1, [])
     said = "cdr-exporter: prometheus has ended by itself (exit code -9): out of memory"

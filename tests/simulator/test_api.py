@@ -345,9 +345,8 @@ def test_a_clock_set_back_makes_no_call_twice(pbx: SimulatedPBX, clock: Settable
     assert pbx.office.tick() == []
 
 
-@pytest.mark.slow
-def test_fifty_thousand_calls_come_quickly_and_in_order(pbx: SimulatedPBX) -> None:
-    assert pbx.office.calls(50_000) == list(range(1, 50_001))
+def test_ten_thousand_calls_come_in_order(pbx: SimulatedPBX) -> None:
+    assert pbx.office.calls(10_000) == list(range(1, 10_001))
 
 
 def test_totals_are_counted_by_disposition_type_and_trunk(pbx: SimulatedPBX) -> None:

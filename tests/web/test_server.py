@@ -296,7 +296,7 @@ def test_it_stops_at_once_with_half_open_clients() -> None:
             get(server)
             begun = time.monotonic()
 
-        assert time.monotonic() - begun < 2
+        assert time.monotonic() - begun < 8  # clients have 10 seconds for a request
         assert not server.running
         assert drain(silent) == b""
 
