@@ -11,7 +11,7 @@ SHM := $(shell test "$$(df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 { print $$4 }
 # One worker more than cores, for some tests wait for other processes.
 WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 PYTEST = $(if $(SHM),TMPDIR=$(SHM)) $(BIN)/pytest --numprocesses $(WORKERS) \
-         --dist loadgroup --no-loadscope-reorder
+         --dist loadfile --no-loadscope-reorder
 # Without its bytecode each worker would compile every test, and each process that a test starts us.
 unexport PYTHONDONTWRITEBYTECODE
 

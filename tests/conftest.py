@@ -20,14 +20,11 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start what takes or waits longest first, so that no worker is left alone with it.
+    """Start the modules that take or wait longest first, so that no worker is left alone with one.
 
-    Of a module the quick tests are one group, so that one worker makes what they share. Each of the
-    others goes to the next worker that is free, unless its module names a group (`xdist_group`).
+    A module's tests go to one worker, which makes what they share.
     """
     items.sort(key=_is_quick)
-    for item in filter(_is_quick, items):
-        item.add_marker(pytest.mark.xdist_group(f"{item.path.parent.name}.{item.path.stem}"))
 
 
 def _is_quick(item: pytest.Item) -> bool:

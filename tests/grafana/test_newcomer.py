@@ -20,11 +20,7 @@ from ..support.fifteen_days import promtool
 from ..support.processes import Prometheus
 from ..support.programs import require
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.timeout(300),
-    pytest.mark.xdist_group("newcomer"),
-]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 SCRAPE_INTERVAL = 30
 FIRST_SCRAPE = 1_700_568_197

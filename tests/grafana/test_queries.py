@@ -34,12 +34,7 @@ from ..support.prometheus_rules import metrics_in
 Series = Sequence[Mapping[str, Any]]
 """The result of a query, as Prometheus' HTTP API returns it."""
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.timeout(600),
-    # One worker makes the fifteen days.
-    pytest.mark.xdist_group("fifteen_days"),
-]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 ONE_DAY = timedelta(days=1)
 
