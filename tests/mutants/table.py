@@ -1115,8 +1115,8 @@ CHARTS_SHOW_THE_CALLS_COUNTED = (
     Mutant(
         "the charts go by the end of a call",
         _QUARTERS,
-        "quarter = start // QUARTER",
-        "quarter = (start + talk) // QUARTER",
+        "start // QUARTER for start in group.starts",
+        "(start + talk) // QUARTER for start, talk in zip(group.starts, group.talks)",
         _in(_TEST_QUARTERS, "test_a_call_is_in_the_quarter_in_which_it_started"),
     ),
     Mutant(
