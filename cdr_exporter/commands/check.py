@@ -69,7 +69,8 @@ def _connects(pbx: PBX, settings: Settings) -> bool:
     client = Client(pbx, settings.state_dir / f"{pbx.name}.token")
     clock, bounds = SystemClock(threading.Event()), histogram_bounds(settings)
     try:
-        found = read_newest_rows(PageReader(client, SelfMetrics(bounds), clock, pbx.name))
+        reader = PageReader(client, SelfMetrics(bounds), clock, pbx.name)
+        found = read_newest_rows(pbx, reader, clock)
         found = found._replace(clock_offset=client.clock_offset)
     except PBXError as error:
         sys.stderr.write(f"{pbx.name}: {error}\n")

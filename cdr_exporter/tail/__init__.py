@@ -29,7 +29,6 @@ commits that before it takes the next step. The steps:
    it as in 6 to 8. Only at a first start with `start: now` is it followed at once.
 10. Yield the end of the poll: if nothing is unread any more, the calls that are over count, and
    from then on calls are shown.
-11. In the order by id: `MissingIdDetector` asks `total_number` whether rows are missing.
 
 Steps 7 and 8 end with the poll's time. Then the poll returns True and the next one follows at
 once, since there is more to be read; for rechecks only until each was read once since the start.
@@ -51,7 +50,7 @@ page that is too large is read in parts around the row, and the row is rejected:
 
     tail            the steps of one poll, and the first start
     followed_list   1 to 3, 9: which list shows every row, and from when on it is followed
-    missing_ids     2, 9, 11: are there rows that the list does not show?
+    missing_ids     2, 9: are there rows that the list does not show?
     lineage         5: is it the table we know? Reads through `anchor_search`
     anchor_search   5: where is the nearest row that we remember?
     range_reader    7, 8: reads ranges page by page, and judges each page
@@ -68,10 +67,11 @@ What may be forgotten
 Everything here is forgotten with the process, and no row is counted twice for it. `ReadPlan`,
 `EndOfList`, `UnseenRows` and `OversizedPlaces` (positions, sizes, totals) may be forgotten at any
 time: that costs requests. Without the first sight of another table (`LineageCheck`) it takes two
-polls more to be confirmed. Two things are wanted once, and better not forgotten before: since when
-all rows had ids (`MissingIdDetector.all_had_ids_at`, and `all_shown_at` for the new table), without
-which fewer rows without id are looked for; and that the list was seen empty before the first row
-(`FollowedList`), without which the first rows with `start: now` count as there before.
+polls more to be confirmed. Two things are wanted once, and better not forgotten before: when a look
+last showed ids only (`MissingIdDetector.all_had_ids_at`, and `all_shown_at` for the new table),
+without which rows without id may be looked for less far back where a clock was wrong; and that the
+list was seen empty before the first row (`FollowedList`), without which the first rows with
+`start: now` count as there before.
 
 What must not be forgotten is in the ledger, which is committed with the counts: which rows are
 processed, and what is unread. No ledger may take its place but one that `Ledger.judge`,

@@ -108,11 +108,6 @@ class FollowedList:
         """Return the ledger that begins a baseline with the list by id."""
         return from_the_beginning(both_tables=self._missing_ids.new_table_waits)
 
-    def check_total(self, first_page: Page, ledger: Ledger) -> None:
-        """Find out whether rows are missing from the order by id. Raises `PBXError`, `Stopped`."""
-        if ledger.order is BY_ID:
-            self._missing_ids.check_total(first_page, ledger)
-
     # --- the new table ---------------------------------------------------------------------------
 
     def new_table_waits(self, first_page: Page, state: PBXState) -> bool:

@@ -5,13 +5,12 @@ or nowhere. It keeps them in a table of their own, too, and whether the list sho
 without `from=new` is unknown as well. So now and then the newest rows by time are looked at, and
 those of the new table.
 
-| when | why |
-|---|---|
-| at the start | the PBX may have been upgraded since the last run |
-| every hour | it may write rows of both kinds |
-| after 10 minutes without a new row | new rows may be where we do not look |
-| when the first page holds rows without id | they are to be counted |
-| when `total_number` says that rows are missing (see below) | the new table may have them |
+| when | how many rows | why |
+|---|---|---|
+| at the start | a first page | the PBX may have been upgraded since the last run |
+| every hour | a first page | a single row may be broken, and a long call stands further down |
+| after 10 minutes without a new row | one | new rows may be where we do not look |
+| when the first page holds rows without id | a first page | they are to be counted |
 
 | seen | so the list is followed |
 |---|---|
@@ -22,30 +21,10 @@ Older firmware ignores `from`: then the newest row of the "new table" stands in 
 that answers `from=new` with an error code is taken for one that has no new table, until the next
 look. The new table is looked for while the list is followed by time, too.
 
-A PBX that writes both kinds may have no row without id among its newest ones whenever we look. But
-`total_number` counts both kinds. So one row of the order by id tells: there is a row with an id at
-the last position by `total_number` only if all rows have one. Rows that the PBX deletes do not
-change that. Rows known to be missing from the order are allowed for: one may be broken, or
-`total_number` too large for ever.
-
-| when this row is asked for | why |
-|---|---|
-| at the start | there may be rows without id from before |
-| with a new row, 5 minutes after the last time | some may have come |
-| when the total grew and no new id came, a minute after the last time | one must have come |
-| after 10 minutes without a new row, if any came since the last time | it costs little then |
-
-If it is missing, the new table is looked at; then rows without id are searched for by time, among
-all that may have ended since every row had an id, in `_SEARCH_PAGES` pages at most; where these are
-too few, again an hour later. Each search that finds nothing doubles the time until the next, up to
-an hour: a PBX may count rows that it shows nowhere.
-However late such a row is found, the list is then read by time back to `all_had_ids_at`, the last
-moment at which every row was known to have an id.
-
-Known: a row that was seen without id, with a `new_id` beside it or with another such row. Guessed:
-that there are none where none was seen. Where that is wrong, rows without id are counted later,
-once one is seen, unless they ended longer before `all_had_ids_at` than a call can last. Without
-`total_number`, and while the PBX takes more than 5 s to answer, only the looks by time find them.
+Taken for granted: from an upgrade on, all new rows are without id. So however late that is noticed,
+none is missed: the list is then read by time back to `all_had_ids_at`, less the longest call.
+Not promised: that a PBX which goes on writing rows of both kinds has its rows without id noticed
+before one is among those looked at, and those counted that ended before `all_had_ids_at`.
 """
 
 from __future__ import annotations
@@ -70,23 +49,8 @@ _LOOK_INTERVAL = 3600.0
 _IDLE = 600.0
 """Seconds without a new row after which one may be where we do not look."""
 
-_TOTAL_CHECK_INTERVAL = 300.0
-"""Seconds between two checks of the total while new rows come."""
-
-_GROWTH_CHECK_INTERVAL = 60.0
-"""Seconds between two checks of a total that grew without a new id."""
-
-_SEARCH_RETRY = 3600.0
-"""Seconds until a search by time that did not get far enough is tried again."""
-
-_MAX_DOUBLINGS = 6
-"""How often the wait after a search in vain is doubled: until it is about `_SEARCH_RETRY`."""
-
-_SLOW_ANSWER = 5.0
-"""Seconds of an answer. A PBX that takes longer is spared the checks of the total."""
-
 _SEARCH_PAGES = 10
-"""How many pages of `LARGEST_PAGE` rows are searched for a row without id."""
+"""In how many pages of `LARGEST_PAGE` rows a row of the new table is searched for."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -94,9 +58,9 @@ _LOG = logging.getLogger(__name__)
 class MissingIdDetector:
     """Watches one PBX for rows that the list we follow does not show.
 
-    *all_had_ids_at* is the newest end of a call (epoch seconds, the PBX's clock) at the last moment
-    at which every row was known to have an id; None where that was never known. *all_shown_at* is
-    the same for the last moment at which the new table was known to hold nothing unseen.
+    *all_had_ids_at* is the newest end of a call (epoch seconds, the PBX's clock) at the last look
+    that showed rows with ids only; None where there was none. *all_shown_at* is the same for the
+    last look at which the new table held nothing that the list does not show.
     """
 
     def __init__(self, pbx: PBX, reader: PageReader, clock: Clock) -> None:
@@ -106,18 +70,10 @@ class MissingIdDetector:
         self._logger = for_pbx(_LOG, pbx.name)
         self._reader = reader
         self._clock = clock
-        self._last_look = self._last_full_look = self._last_total_check = float("-inf")
+        self._last_look = self._last_full_look = float("-inf")
+        self._newest_id: int | None = None
         self._newest_id_since = 0.0
         """When the newest id was first seen; like all times here by the steady clock."""
-        self._has_new_id = self._looked_this_poll = False
-        self._newest_id: int | None = None
-        self._total_at_newest_id: int | None = None
-        """What `total_number` was when the newest id was first seen."""
-        self._total_checked_for: tuple[int, int] | None = None
-        """The newest id and the total at the last check of the total."""
-        self._unshown = 0
-        """How many rows of the total are known to be missing from the order by id."""
-        self._searches_in_vain = 0
         self._found: Order | None = None
         """The order that shows rows that the one we follow does not."""
 
@@ -132,15 +88,8 @@ class MissingIdDetector:
         # Once found it stays found: only a committed page makes the change of order last, and this
         # poll may still fail.
         if self._found is None:
-            self._note_newest(first_page)
             rows = self._look_size(first_page)
-            self._looked_this_poll = bool(rows)
-            if rows:
-                self._found = self._look(rows, first_page, ledger)
-            # At a first start this cannot wait until the poll is over: it decides whether what is
-            # there now is remembered by id or by time.
-            if ledger is None and self._found is None:
-                self._found = self._order_of_missing_rows(first_page, ledger)
+            self._found = self._look(rows, first_page, ledger) if rows else None
         if self._found is not None and ledger is not None:
             shown_until = int(ledger.watermark.newest_end - _IDLE)
             self.all_had_ids_at = _or_else(self.all_had_ids_at, shown_until)
@@ -156,60 +105,42 @@ class MissingIdDetector:
         """Forget what was found: the PBX shows it no more. A next look may find it again."""
         self._found = None
 
-    def _note_newest(self, first_page: Page) -> None:
-        self._has_new_id = first_page.highest != self._newest_id
-        if self._has_new_id:
-            self._newest_id, self._total_at_newest_id = first_page.highest, first_page.total
-            self._newest_id_since = self._clock.now().steady
-
-    def check_total(self, first_page: Page, ledger: Ledger) -> None:
-        """Ask `total_number` whether rows without id are missing from what we see.
-
-        To be called once all rows up to *first_page* are read; the result is what
-        `order_to_follow` returns at the next poll. Raises `PBXError`, `Stopped`.
-        """
-        if self._reader.last_duration > _SLOW_ANSWER:
-            return
-        # At the start in any case; later not in a poll that has looked by time already.
-        if self._total_checked_for is None or (
-            not self._looked_this_poll and self._total_check_is_due(first_page)
-        ):
-            self._found = self._found or self._order_of_missing_rows(first_page, ledger)
-
-    def _newest_end(self, first_page: Page, ledger: Ledger | None) -> int | None:
-        now = self._clock.now().wall
-        if ledger is not None:
-            return min(ledger.watermark.newest_end, int(now))
-        return max((row.ended_at for row in first_page.rows if row.ended_at <= now), default=None)
-
     # --- by time ---------------------------------------------------------------------------------
+
+    def _look_size(self, first_page: Page) -> int:
+        """Return how many of the newest rows to look at by time now; mostly 0."""
+        now = self._clock.now().steady
+        if first_page.highest != self._newest_id:
+            self._newest_id, self._newest_id_since = first_page.highest, now
+        if first_page.without_id or now - self._last_full_look >= _LOOK_INTERVAL:
+            return FIRST_PAGE_ROWS
+        return 1 if min(now - self._last_look, now - self._newest_id_since) >= _IDLE else 0
 
     def _look(self, rows: int, first_page: Page, ledger: Ledger | None) -> Order | None:
         """Return the order that the *rows* newest rows, by time and of the new table, ask for."""
         newest_page = first_page if first_page.order.by_time else self._page_by_time(rows)
-        found = self._order_by_look(rows, first_page, newest_page, ledger)
+        found = None
+        if newest_page is not None:
+            found = self._order_by_look(rows, first_page, newest_page, ledger)
         self._last_look = self._clock.now().steady
         if rows > 1:
             self._last_full_look = self._last_look
         return found
 
     def _order_by_look(
-        self, rows: int, first_page: Page, newest_page: Page | None, ledger: Ledger | None
+        self, rows: int, first_page: Page, newest_page: Page, ledger: Ledger | None
     ) -> Order | None:
-        if newest_page is None:
-            return None
-        if first_page.order is BY_ID and self._shows_missing_ids(newest_page, first_page):
-            return BY_TIME
-        if first_page.total is None:
+        if first_page.order is BY_ID:
+            if self._shows_missing_ids(newest_page, first_page):
+                return BY_TIME
             self.all_had_ids_at = self._newest_end(first_page, ledger)
         return self._look_at_new_table(rows, newest_page, ledger)
 
-    def _look_size(self, first_page: Page) -> int:
-        """Return how many of the newest rows to look at by time now; mostly 0."""
-        now = self._clock.now().steady
-        if first_page.without_id or now - self._last_full_look >= _LOOK_INTERVAL:
-            return FIRST_PAGE_ROWS
-        return 1 if min(now - self._last_look, now - self._newest_id_since) >= _IDLE else 0
+    def _newest_end(self, first_page: Page, ledger: Ledger | None) -> int | None:
+        now = self._clock.now().wall
+        if ledger is not None:
+            return min(ledger.watermark.newest_end, int(now))
+        return max((row.ended_at for row in first_page.rows if row.ended_at <= now), default=None)
 
     def _page_by_time(self, rows: int, number: int = 1) -> Page | None:
         """Return page *number* of *rows* rows by time; None where the PBX does not sort by time."""
@@ -247,15 +178,14 @@ class MissingIdDetector:
         page = self._page_of_new_table(rows, ledger)
         if page is None:
             return None
-        shown = {row.fingerprint for row in newest_page.rows}
-        if page.rows and not any(row.fingerprint in shown for row in page.rows):
+        if page.rows and not _have_rows_in_common(page, newest_page):
             now = self._clock.now().wall
             possible = (row for row in page.rows if is_possible(row.started_at, now))
             newest = next(possible, page.rows[0])
             is_shown = self._list_shows(newest)
-            if is_shown is False:
-                return NEW_BY_TIME
-            if is_shown and newest.new_id and not newest.id:
+            if not is_shown:
+                return None if is_shown is None else NEW_BY_TIME
+            if newest.new_id and not newest.id:
                 return BY_TIME
         self.all_shown_at = self._newest_end(newest_page, ledger)
         return None
@@ -276,7 +206,6 @@ class MissingIdDetector:
 
     def _list_shows(self, row: Record) -> bool | None:
         """Say whether the list by time without `from` shows *row*; None where that is unclear."""
-        cut = False
         # Mostly the first few rows tell: where new rows are hidden, those shown are all older.
         pages = ((LARGEST_PAGE, number) for number in range(1, _SEARCH_PAGES + 1))
         for rows, number in ((FIRST_PAGE_ROWS, 1), *pages):
@@ -286,123 +215,8 @@ class MissingIdDetector:
             if any(each.fingerprint == row.fingerprint for each in page.rows):
                 return True
             if page.is_last or not page.size or page.lowest < row.started_at:
-                return None if cut else False
-            cut = cut or (page.is_partial and rows == LARGEST_PAGE)
-        return None
-
-    # --- by total_number -------------------------------------------------------------------------
-
-    def _order_of_missing_rows(self, first_page: Page, ledger: Ledger | None) -> Order | None:
-        """Return the order that shows rows which `total_number` counts, but no look has shown."""
-        if first_page.total is None:
-            return None
-        grown = self._has_more_unshown(first_page, first_page.total)
-        if grown is None:
-            return None
-        self._last_total_check, self._total_checked_for = (
-            self._clock.now().steady,
-            (first_page.highest, first_page.total),
-        )
-        if not grown:
-            self.all_had_ids_at = self._newest_end(first_page, ledger)
-            return None
-        found = self._look_at_new_table(FIRST_PAGE_ROWS, first_page, ledger)
-        return found or self._search_missing_rows(first_page, ledger)
-
-    def _search_missing_rows(self, first_page: Page, ledger: Ledger | None) -> Order | None:
-        found = self._search_by_time(ledger)
-        if found:
-            return BY_TIME
-        if found is None:
-            self._last_total_check += _SEARCH_RETRY
-            return None
-        # The next check waits for its own interval, too.
-        wait = _GROWTH_CHECK_INTERVAL * (2**self._searches_in_vain - 1)
-        self._last_total_check += min(wait, _SEARCH_RETRY)
-        self._searches_in_vain = min(self._searches_in_vain + 1, _MAX_DOUBLINGS)
-        self._unshown = self._count_unshown(first_page)
-        self.all_had_ids_at = self._newest_end(first_page, ledger)
-        return None
-
-    def _total_check_is_due(self, first_page: Page) -> bool:
-        if self._total_checked_for == (first_page.highest, first_page.total):
-            return False
-        now = self._clock.now().steady
-        ago = now - self._last_total_check
-        if self._has_new_id:
-            return ago >= _TOTAL_CHECK_INTERVAL
-        if (
-            self._total_at_newest_id is not None
-            and first_page.total is not None
-            and first_page.total > self._total_at_newest_id
-        ):
-            return ago >= _GROWTH_CHECK_INTERVAL
-        return min(ago, now - self._newest_id_since) >= _IDLE
-
-    def _has_more_unshown(self, first_page: Page, total: int) -> bool | None:
-        """Say whether more rows than before are missing from the order by id; None if unclear.
-
-        Where *first_page* is the whole list, no further request is needed.
-        """
-        if first_page.is_last:
-            before, self._unshown = self._unshown, min(self._unshown, len(first_page.without_id))
-            return len(first_page.without_id) > before
-        shown = self._has_id_at(total - 1 - self._unshown, total)
-        if shown and self._unshown and self._has_id_at(total - self._unshown, total):
-            self._unshown = self._count_unshown(first_page)
-        return None if shown is None else not shown
-
-    def _has_id_at(self, position: int, total: int | None = None) -> bool | None:
-        """Say whether a row with an id is at *position*; None where the total is not *total*."""
-        if position < 0:
-            return True
-        page = self._reader.read(query(position + 1, 1, BY_ID))
-        if total is not None and page.total != total:
-            return None
-        return bool(page.rows or page.rejected)
-
-    def _count_unshown(self, first_page: Page) -> int:
-        """Return how many rows of the total are missing from the order by id, by binary search."""
-        total = first_page.total or 0
-        if first_page.is_last:
-            return len(first_page.without_id)
-        if self._has_id_at(total - 1):
-            return 0
-        step = 1
-        while step < total and not self._has_id_at(total - 1 - step):
-            step *= 2
-        shown_after, unshown = step // 2, min(step, total)
-        while shown_after + 1 < unshown:
-            middle = (shown_after + unshown) // 2
-            shown_after, unshown = (
-                (shown_after, middle) if self._has_id_at(total - 1 - middle) else (middle, unshown)
-            )
-        return unshown
-
-    def _search_by_time(self, ledger: Ledger | None) -> bool | None:
-        """Search by time for rows without id that ended since all had ids; None where unclear."""
-        now = self._clock.now().wall
-        last = min(now, ledger.watermark.newest_end) if ledger is not None else now
-        since = (
-            last if self.all_had_ids_at is None else min(last, self.all_had_ids_at)
-        ) - self._search_reach()
-        without_id: list[Record] = []
-        cut_pages = 0
-        for number in range(1, _SEARCH_PAGES + 1):
-            page = self._page_by_time(LARGEST_PAGE, number)
-            if page is None:
                 return False
-            without_id += [row for row in page.rows if not row.id and row.started_at >= since]
-            if len(without_id) > 1 or any(row.new_id for row in without_id):
-                return True
-            if page.is_last or not page.size or page.lowest < since:
-                # A page that came short, but for the last one with rows, has left rows out.
-                return None if cut_pages > (not page.size) else False
-            cut_pages += page.is_partial
         return None
-
-    def _search_reach(self) -> float:
-        return self._pbx.longest_call + _IDLE
 
 
 def is_refusal(error: PBXError, *, certain: bool = False) -> bool:
@@ -414,6 +228,11 @@ def is_refusal(error: PBXError, *, certain: bool = False) -> bool:
         return False
     by_http = error.reason == "http" and not certain
     return error.errcode is not None or error.reason == "garbled" or by_http
+
+
+def _have_rows_in_common(one: Page, other: Page) -> bool:
+    fingerprints = {row.fingerprint for row in one.rows}
+    return any(row.fingerprint in fingerprints for row in other.rows)
 
 
 def _or_else(known: int | None, otherwise: int) -> int:

@@ -7,7 +7,6 @@
       sweep                by time: for unseen rows, for calls      Sweeps
       recheck_due          ranges that may bring late rows          RangeReader, ReadPlan
       change_to_new_table  where only that shows all rows           FollowedList
-      check_total          are rows missing from the order by id?   FollowedList
 
 Rule: what can be decided without a PBX and a clock is decided in `ledger`, `read_plan`,
 `end_of_list` and `page_size`. The theory of a poll is in the docstring of the package.
@@ -74,9 +73,6 @@ class Tail:
         yield from self._read_the_rest(first.page, deadline)
         all_read = not self.has_more and not self._following.state.unread
         yield EndOfPoll(all_read)
-        ledger = self._following.state.ledger
-        if ledger is not None and not self.has_more:
-            self._list.check_total(first.page, ledger)
 
     def timed_out(self) -> None:
         """Note that a request timed out, so that less is asked for from now on."""

@@ -45,7 +45,7 @@ def test_it_says_what_a_pbx_answers_and_how_its_rows_would_be_counted(
     assert "  calls        no_answer\n    Inbound            3\n" in said.out
     assert "  queues       other 3; never met: support\n" in said.out
     assert max(map(len, said.out.splitlines()[1:])) <= WIDTH
-    assert pbx.request_log.rows_served == 12
+    assert pbx.request_log.rows_served == 24
 
 
 def test_machine_callees_of_the_configuration_count(

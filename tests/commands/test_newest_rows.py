@@ -11,6 +11,7 @@ from cdr_exporter.cdr.contract import NEW, CDRQuery
 from cdr_exporter.commands.newest_rows import NewestRows, read_newest_rows
 from cdr_exporter.errors import PBXError, TryAgain
 from cdr_exporter.metrics.self_metrics import SelfMetrics
+from cdr_exporter.settings import PBX, SecretSource
 from cdr_exporter.tail.page_reader import CDRList, PageReader
 from pbx_simulator import SimulatedPBX
 from pbx_simulator.firmware import Upgrade
@@ -22,7 +23,10 @@ from ..support.rows import BOUNDS
 
 
 def newest(pbx: CDRList) -> NewestRows:
-    return read_newest_rows(PageReader(pbx, SelfMetrics(BOUNDS), FakeClock()))
+    source = SecretSource(env="X")
+    settings = PBX(name="hq", base_url="http://127.0.0.1", client_id="me", secret=source)
+    clock = FakeClock()
+    return read_newest_rows(settings, PageReader(pbx, SelfMetrics(BOUNDS), clock), clock)
 
 
 def simulated(upgrade: Upgrade | None, *, upgraded_days: float = 0.5) -> NewestRows:
@@ -32,14 +36,14 @@ def simulated(upgrade: Upgrade | None, *, upgraded_days: float = 0.5) -> NewestR
     return newest(InProcessCDRList(pbx, lambda: None))
 
 
-def test_rows_with_ids_are_read_by_id_and_two_requests_are_all() -> None:
+def test_rows_with_ids_are_read_by_id_and_four_requests_are_all() -> None:
     pbx = FakePBX()
     pbx.call(1000)
     found = newest(pbx)
 
     assert [row.id for row in found.page.rows] == list(range(1000, 800, -1))
     assert found.legacy is None
-    assert (pbx.requests, pbx.rows_sent) == (2, 220)
+    assert (pbx.requests, pbx.rows_sent) == (4, 260)
 
 
 def test_a_clock_that_was_wrong_once_does_not_hide_the_newest_rows() -> None:
@@ -103,7 +107,7 @@ def refuse(pbx: FakePBX, reason: str) -> None:
 
     def edit(query: CDRQuery, answer: CDRAnswer) -> CDRAnswer:
         if query.from_ == NEW:
-            raise TryAgain("no", reason=reason)
+            raise TryAgain("no", reason=reason, errcode=40002 if reason == "api" else None)
         return answer
 
     pbx.edit_answer = edit
@@ -124,7 +128,7 @@ def test_a_pbx_that_cannot_be_reached_is_not_asked_again() -> None:
 
     with pytest.raises(PBXError):
         newest(pbx)
-    assert pbx.requests == 1
+    assert pbx.requests == 3
 
 
 def test_a_pbx_that_does_not_sort_by_time_is_read_by_id() -> None:

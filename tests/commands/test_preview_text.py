@@ -41,9 +41,13 @@ NUMBERS: dict[str, Any] = {
 
 
 def text_of(found: NewestRows, *, now: float = NOON, zone: ZoneInfo = UTC, **settings: Any) -> str:
+    return preview_text(preview_of(found, entry(**settings), (), BOUNDS, now), zone)
+
+
+def entry(**settings: Any) -> PBX:
+    """Return the settings of a PBX."""
     source = SecretSource(env="X")
-    pbx = PBX(name="hq", base_url="http://127.0.0.1", client_id="me", secret=source, **settings)
-    return preview_text(preview_of(found, pbx, (), BOUNDS, now), zone)
+    return PBX(name="hq", base_url="http://127.0.0.1", client_id="me", secret=source, **settings)
 
 
 def said(rows: Iterable[Record], **more: Any) -> str:
@@ -59,8 +63,9 @@ def simulated(**more: Any) -> NewestRows:
 
 
 def newest_of(pbx: SimulatedPBX) -> NewestRows:
-    reader = PageReader(InProcessCDRList(pbx, lambda: None), SelfMetrics(BOUNDS), FakeClock())
-    return read_newest_rows(reader)
+    clock = FakeClock()
+    reader = PageReader(InProcessCDRList(pbx, lambda: None), SelfMetrics(BOUNDS), clock)
+    return read_newest_rows(entry(), reader, clock)
 
 
 def documented() -> str:

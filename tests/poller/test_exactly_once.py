@@ -94,7 +94,7 @@ class ExactlyOnce(RuleBasedStateMachine):
         self.before_start: set[int] = set()
         self.given_before: set[int] = set()
         self.backup: Backup | None = None
-        self.share_without_id = 0.0
+        self.upgraded = False
         self.calls_made = 0
         self.rows_only = 0
         self.shown: list[Snapshot] = []
@@ -113,7 +113,7 @@ class ExactlyOnce(RuleBasedStateMachine):
     )
     def begin(self, start: str, rows: int, total: bool, without_id: str, already: bool) -> None:
         self.pbx.tells_total, self.pbx.without_id = total, without_id
-        self.share_without_id = 1.0 if already and rows % 3 == 0 else 0.0
+        self.upgraded = already and rows % 3 == 0
         self.start = start
         self.calls_end(rows)
         self.settings = PBX(
@@ -273,11 +273,12 @@ class ExactlyOnce(RuleBasedStateMachine):
             while self.pbx.next_id in self.pbx.rows:
                 # No PBX gives an id that a row has.
                 self.pbx.skip_ids(1)
-            share = (self.serial * 37 % 100) / 100
-            if share < self.share_without_id:
-                self.pbx.call_without_id(**self.row(duration))
-            else:
-                self.pbx.call(**self.row(duration))
+            end = self.pbx.call_without_id if self.upgraded else self.pbx.call
+            end(**self.row(duration))
+
+    def insert(self, row_id: int, row: dict[str, Any]) -> None:
+        no_id = {"id": 0, "new_id": f"A-{row_id}"} if self.upgraded else {}
+        self.pbx.insert(row_id, **row, **no_id)
 
     def change(self, what: str) -> None:
         serials = sorted(self.pbx.rows)
@@ -320,7 +321,7 @@ class ExactlyOnce(RuleBasedStateMachine):
             row["record_file"] = f"{REJECTED}-{self.serial}"
         if rejected or start != "now":
             self.excused.add(row["record_file"])
-        self.pbx.insert(row_id, **row)
+        self.insert(row_id, row)
 
     @rule(times=st.integers(1, 2))
     def rows_are_too_large(self, times: int) -> None:
@@ -329,7 +330,7 @@ class ExactlyOnce(RuleBasedStateMachine):
             self.too_large += 1
             row = self.row()
             self.excused.add(f"{OVERSIZED}-{self.serial}")
-            end = self.pbx.call_without_id if self.share_without_id == 1 else self.pbx.call
+            end = self.pbx.call_without_id if self.upgraded else self.pbx.call
             end(**{**row, "record_file": f"{OVERSIZED}-{self.serial}"})
 
     @rule(skipped=st.integers(1, 3))
@@ -352,7 +353,7 @@ class ExactlyOnce(RuleBasedStateMachine):
     def a_row_turns_up_late(self) -> None:
         row_id, ended = self.reserved.pop(0)
         row = {**self.row(), "started_at": ended - 30}
-        self.pbx.insert(row_id, **row)
+        self.insert(row_id, row)
         if self.clock.wall - ended > LATE_WINDOW - 1 or row_id in self.before_start:
             self.excused.add(row["record_file"])
 
@@ -360,7 +361,7 @@ class ExactlyOnce(RuleBasedStateMachine):
     def ids_are_given_again(self) -> None:
         """The newest rows are deleted, and their ids given to the next ones."""
         newest = sorted(each for each in self.pbx.rows if each < self.pbx.next_id)[-4:]
-        if newest and not self.reserved and not self.share_without_id:
+        if newest and not self.reserved and not self.upgraded:
             self.given_before |= {*range(newest[0], self.pbx.next_id)}
             self.pbx.roll_back(newest[0] - 1)
 
@@ -398,9 +399,10 @@ class ExactlyOnce(RuleBasedStateMachine):
         self.pbx.reset()
         self.reserved.clear()
 
-    @rule(share=st.sampled_from([0.4, 1.0]))
-    def it_is_upgraded(self, share: float) -> None:
-        self.share_without_id = share
+    @rule()
+    def it_is_upgraded(self) -> None:
+        """From now on no new row has an id."""
+        self.upgraded = True
 
     @rule(rows=st.integers(0, 40))
     def another_pbx_answers_one_poll(self, rows: int) -> None:
@@ -455,7 +457,7 @@ class ExactlyOnce(RuleBasedStateMachine):
                 self.directory.cleanup()
             return
         # Rows without id are noticed while new ones come.
-        self.calls_end(25 if self.share_without_id else 1)
+        self.calls_end(25 if self.upgraded else 1)
         for _ in range(60):
             self.clock.pass_(max(70.0, self.poller.poll()))
         ledger = self.poller.state.ledger

@@ -145,24 +145,6 @@ def test_an_upgrade_while_it_runs_is_found_and_loses_and_doubles_nothing(
     assert it.counted == (300 if start == "all" else 0) + 17 + new
 
 
-def test_what_the_total_counts_and_the_list_hides_is_found_within_minutes(
-    make_harness: MakeHarness,
-) -> None:
-    pbx = FakePBX()
-    pbx.firmware = TOTAL_OF_BOTH
-    end(pbx, 700, named=True)
-    it = make_harness(pbx)
-    poll(it, 3)
-    it.clock.pass_(120)
-    end(pbx)
-    before = pbx.rows_sent
-    poll(it, 4)
-
-    assert order_of(it) is NEW_BY_TIME
-    assert it.counted == 1
-    assert pbx.rows_sent - before < 200
-
-
 @pytest.mark.fault("C26")
 @pytest.mark.parametrize("legacy", [5, 1500])
 def test_rows_of_both_tables_that_came_during_an_outage_all_count(
@@ -457,7 +439,7 @@ def test_a_pbx_that_shows_both_tables_and_then_one_loses_and_doubles_nothing(
     it = make_harness(pbx, start="all")
     poll(it, 2)
     end(pbx, 200)
-    poll(it, 3)
+    poll(it, 25)
     before = order_of(it)
     pbx.firmware = firmware
     end(pbx, 60)
@@ -493,24 +475,6 @@ def test_rows_years_ahead_do_not_hide_the_new_table(
     upgraded_pbx(it, 40)
 
     assert it.counted == 40
-
-
-def test_a_search_for_rows_that_are_nowhere_becomes_rare(make_harness: MakeHarness) -> None:
-    pbx = FakePBX()
-    pbx.firmware = TOTAL_OF_BOTH
-    pbx.refuses_from = TryAgain("no", reason="api", errcode=-1)
-    end(pbx, 700, named=True)
-    it = make_harness(pbx, longest_call=600.0)
-    poll(it, 3)
-    searches = 0
-    for _ in range(960):
-        end(pbx)
-        asked = pbx.requests
-        poll(it, 1, 29)
-        searches += any(query.page_size == 500 for query in pbx.queries[asked:])
-
-    assert it.gauge("cdr_up") == 1
-    assert searches <= 20
 
 
 def seeds(few: int, many: int) -> list[object]:
