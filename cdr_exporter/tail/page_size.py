@@ -9,7 +9,7 @@ Positions count from 0, the newest row. Sizes are in rows.
 
 from __future__ import annotations
 
-from ..cdr.contract import MAX_PAGE_SIZE, CDRQuery
+from ..cdr.contract import CDRQuery
 from ..ledger.order import BY_ID, Order, order_of
 from ..ledger.page import query
 
@@ -47,15 +47,11 @@ def query_from(
     return query(position // size + 1, size, order)
 
 
-def query_for_all(position: int, rows: int, order: Order) -> CDRQuery:
-    """Return the smallest query with all of the *rows* rows from *position* on, and one above.
-
-    Where no page of up to `MAX_PAGE_SIZE` rows has all of them, return the one with the most.
-    """
+def largest_query_from(position: int, order: Order) -> CDRQuery:
+    """Return the query with the most rows from *position* on, and a few above it."""
     overlap = min(position, SMALL_OVERLAP)
-    sizes = [size for size in range(1, MAX_PAGE_SIZE + 1) if position % size >= overlap]
-    fitting = (size for size in sizes if size - position % size >= rows)
-    size = next(fitting, 0) or max(sizes, key=lambda size: size - position % size)
+    sizes = (size for size in range(1, LARGEST_PAGE + 1) if position % size >= overlap)
+    size = max(sizes, key=lambda size: size - position % size)
     return query(position // size + 1, size, order)
 
 

@@ -6,9 +6,9 @@ new rows the growth of `total_number` promises, and how many rows the PBX sends 
 depends on these guesses: the ledger judges a page by its keys. A wrong guess costs a request, and
 after two in vain the positions are forgotten and searched for anew.
 
-By time, a second in which more calls began than a page holds has to be read in one answer, since
-the next answer may list its rows in another order. For it more rows are asked for, twice as many
-each time, up to the contract's `MAX_PAGE_SIZE`.
+By time, all calls that began in one second have to be read in one answer, since the next answer may
+list them in another order. So where a page ends within a second, the largest page is asked for.
+Where that does not hold all of it either, the second stays unread.
 """
 
 from __future__ import annotations
@@ -16,12 +16,18 @@ from __future__ import annotations
 from collections.abc import Collection
 from math import ceil
 
-from ..cdr.contract import MAX_PAGE_SIZE, CDRQuery
+from ..cdr.contract import CDRQuery
 from ..ledger import Range
 from ..ledger.order import BY_ID, Order
 from ..ledger.page import HALF_A_FIRST_PAGE, Page
 from .end_of_list import EndOfList
-from .page_size import LARGEST_PAGE, next_size, query_for_all, query_from, query_from_another_row
+from .page_size import (
+    LARGEST_PAGE,
+    largest_query_from,
+    next_size,
+    query_from,
+    query_from_another_row,
+)
 
 _SPARE_ROWS = 4
 """How many rows more than estimated are asked for, by time, where a range is read again."""
@@ -51,8 +57,8 @@ class ReadPlan:
         self._last_query: CDRQuery | None = None
         self._last_wanted: Range | None = None
         """The range for which the last query was made, until its page is recorded."""
-        self._crowded_seconds: dict[int, int] = {}
-        """By a second with more rows than a page held: how many rows to ask for."""
+        self._split_second: int | None = None
+        """By time: the second at which the last page was to begin reading, and ended."""
         self.made_progress = False
         """Whether the last page, though it read no range, told how to read on."""
         self._last_total: int | None = None
@@ -98,14 +104,12 @@ class ReadPlan:
             # A new poll: what its first query brings is not known yet.
             self._last_query = None
             self._tops.clear()
-        self.made_progress = self._note_crowded_second(page) or self._end_of_list.made_progress
+        self.made_progress = self._end_of_list.made_progress
+        self._note_split_second(page)
         looked_for = {high for _, high in (*unread, *due)}
         looked_for_above = {low - 1 for low, _ in unread}
         self._tops = {key: at for key, at in self._tops.items() if key in looked_for_above}
         self._positions = {high: at for high, at in self._positions.items() if high in looked_for}
-        self._crowded_seconds = {
-            high: rows for high, rows in self._crowded_seconds.items() if high in looked_for
-        }
         self._caught_up = not unread
         # Some PBXs send fewer rows than asked for, and leave out the end of each page.
         self._pages_are_cut = (
@@ -120,18 +124,11 @@ class ReadPlan:
         """Say whether *page* is far ahead of what is unread, so that it tells nothing of that."""
         return self.order.by_time and bool(unread) and page.lowest - unread[0][1] > _APART
 
-    def _note_crowded_second(self, page: Page) -> bool:
-        """Note to ask for more where *page* is full and ends in the second that it was to read.
-
-        Returns whether that helps: whether more can still be asked for.
-        """
-        wanted, self._last_wanted = self._last_wanted, None
-        if wanted is None or not self.order.by_time or page.is_partial or page.lowest != wanted[1]:
-            return False
-        rows = 2 * (page.size - page.rows_above(wanted[1]))
-        known = self._crowded_seconds.get(wanted[1], 0)
-        self._crowded_seconds[wanted[1]] = min(MAX_PAGE_SIZE, max(rows, self._max_rows, known))
-        return self._crowded_seconds[wanted[1]] > known
+    def _note_split_second(self, page: Page) -> None:
+        """Note to ask for more where *page* is full and ends in the second that it was to read."""
+        wanted, self._last_wanted, self._split_second = self._last_wanted, None, None
+        if wanted and self.order.by_time and not page.is_partial and page.lowest == wanted[1]:
+            self._split_second = wanted[1]
 
     def _note_total(self, total: int | None) -> None:
         # While older ranges are unread, the growth since the last poll is not all there is to read.
@@ -207,8 +204,8 @@ class ReadPlan:
         lowest, highest = wanted
         self._last_wanted = wanted
         special = self._end_of_list.next_query(position, self.order)
-        if special is None and highest in self._crowded_seconds:
-            special = query_for_all(position, self._crowded_seconds[highest], self.order)
+        if special is None and highest == self._split_second:
+            special = largest_query_from(position, self.order)
         self._last_query = special or self._estimated_query(lowest, highest, position, rereading)
         return self._last_query
 
@@ -247,16 +244,13 @@ class ReadPlan:
     def adapt_size(self, seconds: float) -> None:
         """Adapt how many rows are asked for to the *seconds* that the last page took."""
         if self._last_query is not None and self._last_query.limit > self._max_rows:
-            # An unusually large page, for a crowded second: its time says nothing about others.
+            # An unusually large page, for all of a second: its time says nothing about others.
             return
         size = next_size(self._max_rows, seconds)
         self._max_rows = min(size, self._max_rows) if self._pages_are_cut else size
 
     def timed_out(self, seconds: float) -> None:
         """Note that there was no answer within *seconds*, so that less is asked for."""
-        self._crowded_seconds = {
-            high: rows * 3 // 4 for high, rows in self._crowded_seconds.items()
-        }
         self.adapt_size(seconds)
 
 

