@@ -97,7 +97,9 @@ class ReadPlan:
         self._tops[page.highest] = page.offset
         if page.highest and page.size:
             below = self.order.evidence_for(page.lowest, page.highest)[0] - 1
-            self._positions[below] = page.offset + page.rows_above(below)
+            if page.highest > below or page.is_first:
+                # Else, by time, the second may begin above the page.
+                self._positions[below] = page.offset + page.rows_above(below)
             if not self._stands_apart(page, unread):
                 self._rows_per_key = page.rows_per_key
         if page.is_first and self._last_wanted is None:
@@ -115,7 +117,7 @@ class ReadPlan:
         self._pages_are_cut = (
             page.is_partial and not page.is_last and page.size > 0 and page.total is not None
         )
-        if self._pages_are_cut and not self._end_of_list.seen_twice:
+        if self._pages_are_cut and not self._end_of_list.is_looked_for:
             self._max_rows = page.size
         if not unread and not due:
             self._end_of_list = EndOfList()

@@ -495,21 +495,31 @@ THE_LIST_ENDS = (
     Mutant(
         "nobody looks below what seems to be the end of a list",
         _END_OF_LIST,
-        "self._empty_position is not None and self._sizes_differ",
-        "self._sizes_differ",
+        "return self._is_empty_below",
+        "return True",
+        _in(
+            "tests/tail/test_end_of_list.py",
+            "test_two_pages_that_end_with_the_same_row_are_no_end_where_nobody_looked_below_it",
+        ),
+    ),
+    Mutant(
+        "rows deleted meanwhile make a cut page the end of a list",
+        _END_OF_LIST,
+        "if not is_same or end < self._end_position:",
+        "if not is_same:",
         _in(
             "tests/tail/test_end_of_list.py",
             "test_what_was_looked_for_below_the_end_is_void_once_rows_were_deleted_above_it",
         ),
     ),
     Mutant(
-        "pages cut after so many rows end a list",
+        "a list that hides some rows ends above them",
         _END_OF_LIST,
-        "len(self._page_sizes) > 1 or self._end_position <= 2",
-        "True",
+        "if self._total is not None and not (self.distrusts_total and self._is_empty_at_total):",
+        "if self._total is not None and not self.distrusts_total:",
         _in(
             "tests/tail/test_end_of_list.py",
-            "test_pages_that_are_all_cut_after_so_many_rows_are_no_end",
+            "test_a_list_that_hides_some_rows_does_not_end_above_them",
         ),
     ),
     Mutant(

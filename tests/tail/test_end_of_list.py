@@ -102,21 +102,6 @@ def test_no_page_is_taken_for_the_last_one_that_has_rows_below_it(
             return
 
 
-def test_pages_that_are_all_cut_after_so_many_rows_are_no_end() -> None:
-    pbx = OddPBX(120, more=None, most=15)
-    ending = after_a_poll_gave_up()
-    read(ending, pbx, 4, 30)
-    read(ending, pbx, 4, 30)
-    newest = {row_id: pbx.rows[row_id] for row_id in range(106, 121)}
-    pbx.delete(*newest)
-    nothing = read(ending, pbx, 106, 1)
-    pbx.rows.update(newest)
-    last = read(ending, pbx, 4, 30)
-
-    assert nothing.size == 0
-    assert (last.lowest, last.is_last) == (16, False)
-
-
 def test_two_pages_that_end_with_the_same_row_are_no_end_where_nobody_looked_below_it() -> None:
     pbx = OddPBX(60, more=None, stop=46)
     ending = after_a_poll_gave_up()
