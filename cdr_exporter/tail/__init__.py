@@ -40,7 +40,8 @@ read so far; else the number of remembered rows above the range is taken for it;
 binary search, with single rows. Then `page_size` chooses the page that brings the most new rows for
 what it costs the PBX. When two reads of a range brought nothing, the positions are forgotten and
 it is searched for anew: a range to be rechecked at once, an unread one in the next poll, which
-fails as `garbled` if that brings nothing either.
+fails as `garbled` if that brings nothing either. By time, so does one in which a range to be
+rechecked is given up again: its calls may be in a second of which no page holds all.
 
 Rows that are too large
 -----------------------

@@ -149,7 +149,11 @@ class RangeReader:
             if tries == _MAX_TRIES:
                 # There are rows above it that we do not remember, so the position was wrong. It is
                 # searched for anew once a poll; the second time it is left to the next poll.
-                given_up |= {wanted} & self.plan.misplaced
+                if wanted in self.plan.misplaced:
+                    given_up.add(wanted)
+                    if self.plan.order.by_time:
+                        # Calls may have turned up in a second of which no page holds all.
+                        self._leave_to_next_poll(wanted)
                 self.plan.search_anew(wanted)
                 tries = 0
             elif wanted not in due:

@@ -70,8 +70,8 @@ class ReadPlan:
         """How many new rows the growth of the total still promises; None where it says nothing."""
         self.misplaced: set[Range] = set()
         """Ranges that are not at the position that the remembered rows above them suggest."""
-        self._given_up: Range | None = None
-        """The unread range that was last left to the next poll."""
+        self._given_up: set[Range] = set()
+        """Ranges that were left to the next poll."""
 
     def mark_if_last(self, page: Page) -> Page:
         """Return *page*, marked as the last one where several reads together have proved it."""
@@ -188,14 +188,16 @@ class ReadPlan:
         self.misplaced.add(wanted)
 
     def give_up(self, wanted: Range) -> bool:
-        """Leave the unread range *wanted* to the next poll; say whether it is the first time."""
+        """Leave the range *wanted* to the next poll; say whether it is the first time."""
         self.search_anew(wanted)
-        before, self._given_up = self._given_up, wanted
-        return before != wanted
+        is_first = wanted not in self._given_up
+        self._given_up.add(wanted)
+        return is_first
 
     def forget_misplaced(self, looked_for: Collection[Range]) -> None:
-        """Forget that ranges are misplaced which are not *looked_for* any more."""
+        """Forget that ranges are misplaced, or given up, which are not *looked_for* any more."""
         self.misplaced &= set(looked_for)
+        self._given_up &= set(looked_for)
 
     def next_query(self, wanted: Range, position: int, *, rereading: bool = False) -> CDRQuery:
         """Return the query to read *wanted* with, which begins at *position*.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
 from random import Random
@@ -291,6 +292,25 @@ def test_a_second_with_more_calls_than_the_largest_page_fails_the_poll(
     assert it.gauge("cdr_exporter_backlog") > 0
     assert pbx.requests - before < 5 * 60
 
+
+@pytest.mark.fault("C17")
+def test_calls_that_turn_up_in_a_second_that_no_page_holds_any_more_fail_the_poll(
+    make_harness: MakeHarness,
+) -> None:
+    pbx = FakePBX()
+    pbx.shuffle = Random(1)
+    end(pbx, 100)
+    it = make_harness(pbx, start="all")
+    poll(it, 2)
+    crowd(pbx, 100)
+    end(pbx, 30)
+    poll(it, 2)
+    second = Counter(row.started_at for row in pbx.rows.values()).most_common(1)[0][0]
+    pbx.call_without_id(500, started_at=second)
+    poll(it, 15)
+
+    assert it.gauge("cdr_up") == 0
+    assert it.own("cdr_exporter_poll_failures_total", "garbled") >= 1
 
 
 def test_rows_without_new_id_differ_by_the_rest_of_their_content(
