@@ -50,7 +50,7 @@ page that is too large is read in parts around the row, and the row is rejected:
 `oversized_rows`. Nothing but `page_reader` knows of it; to all others it is one page.
 
     tail            the steps of one poll, and the first start
-    followed_list   1 to 3, 9: which list shows every row, and from when on it is followed
+    followed_list   1 to 5, 9: is it our table, and which of its lists is followed from when on?
     missing_ids     2, 9: are there rows that the list does not show?
     lineage         5: is it the table we know? Reads through `anchor_search`
     anchor_search   5: where is the nearest row that we remember?
@@ -65,14 +65,14 @@ page that is too large is read in parts around the row, and the row is rejected:
 
 What may be forgotten
 ---------------------
-Everything here is forgotten with the process, and no row is counted twice for it. `ReadPlan`,
-`EndOfList`, `UnseenRows` and `OversizedPlaces` (positions, sizes, totals) may be forgotten at any
-time: that costs requests. Without the first sight of another table (`LineageCheck`) it takes two
-polls more to be confirmed. Two things are wanted once, and better not forgotten before: when a look
-last showed ids only (`MissingIdDetector.all_had_ids_at`, and `all_shown_at` for the new table),
-without which rows without id may be looked for less far back where a clock was wrong; and that the
-list was seen empty before the first row (`FollowedList`), without which the first rows with
-`start: now` count as there before.
+Everything here is forgotten with the process, and no row is counted twice for it. `ReadPlan`, with
+its `EndOfList` and `UnseenRows`, and `OversizedPlaces` (positions, sizes, totals) may be forgotten
+at any time: that costs requests. Without the first sight of another table (`LineageCheck`) it takes
+two polls more to be confirmed. Two things are wanted once, and better not forgotten before: when a
+look last showed ids only (`MissingIdDetector.all_had_ids_at`, and `all_shown_at` for the new
+table), without which rows without id may be looked for less far back where a clock was wrong; and
+that the list was seen empty before the first row (`FollowedList`), without which the first rows
+with `start: now` count as there before.
 
 What must not be forgotten is in the ledger, which is committed with the counts: which rows are
 processed, and what is unread. No ledger may take its place but one that `Ledger.judge`,

@@ -1,7 +1,8 @@
-"""Which of the PBX's lists shows every row, and by which order it is to be followed.
+"""Whether this is our table, and which of its lists shows every row and is to be followed.
 
 A PBX has one list by id, one by time, and perhaps a new table that only `from=new` shows. The
-ledger says which was followed until now. `MissingIdDetector` says when another one shows more.
+ledger says which was followed until now. `MissingIdDetector` says when another one shows more, and
+`LineageCheck` whether its first page is of the table we know.
 
 Leaving the new table
 ---------------------
@@ -32,9 +33,12 @@ from ..ledger import (
 from ..ledger.order import BY_ID, BY_TIME, NEW_BY_TIME, Order
 from ..ledger.page import FIRST_PAGE_ROWS, Page, query
 from ..logs import for_pbx
+from ..metrics.self_metrics import SelfMetrics
 from ..settings import PBX
+from .lineage import Identified, LineageCheck
 from .missing_ids import MissingIdDetector, is_refusal
 from .page_reader import PageReader
+from .read_plan import ReadPlan
 
 START_PAGE_ROWS = 200
 """How many rows are remembered at the very first start: more than a first page has, so that some
@@ -57,11 +61,14 @@ class FirstPage(NamedTuple):
 class FollowedList:
     """Finds the list of one PBX that shows every row; remembers from poll to poll what it saw."""
 
-    def __init__(self, pbx: PBX, reader: PageReader, clock: Clock) -> None:
+    def __init__(
+        self, pbx: PBX, reader: PageReader, self_metrics: SelfMetrics, clock: Clock
+    ) -> None:
         self._logger = for_pbx(_LOG, pbx.name)
         self._reader = reader
         self._clock = clock
         self._missing_ids = MissingIdDetector(pbx, reader, clock)
+        self._lineage = LineageCheck(pbx, reader, self_metrics)
         self._empty_since: float | None = None
         """When the list was first seen empty (epoch seconds), before any row was seen."""
         self._new_table_is_gone = False
@@ -92,8 +99,16 @@ class FollowedList:
             started = replace(started, id_ledger=other)
         return FirstPage(page, started)
 
+    def identify(self, page: Page, ledger: Ledger, plan: ReadPlan) -> Identified | None:
+        """Return what to judge the first *page* by; None while it may be of another table.
+
+        Reads more pages where that is in doubt. Raises `PBXError`, `Stopped`.
+        """
+        return self._lineage.identify(page, ledger, plan)
+
     def note_empty(self, state: PBXState) -> None:
-        """Note that the list is empty, if no row was ever seen."""
+        """Note that the list is empty: it is of no other table. And since when, before any row."""
+        self._lineage.forget()
         if state.ledger is None:
             self._empty_since = self._empty_since or self._clock.now().wall
 

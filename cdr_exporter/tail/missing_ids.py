@@ -49,9 +49,6 @@ _LOOK_INTERVAL = 3600.0
 _IDLE = 600.0
 """Seconds without a new row after which one may be where we do not look."""
 
-_SEARCH_PAGES = 10
-"""In how many pages of `LARGEST_PAGE` rows a row of the new table is searched for."""
-
 _LOG = logging.getLogger(__name__)
 
 
@@ -142,10 +139,10 @@ class MissingIdDetector:
             return min(ledger.watermark.newest_end, int(now))
         return max((row.ended_at for row in first_page.rows if row.ended_at <= now), default=None)
 
-    def _page_by_time(self, rows: int, number: int = 1) -> Page | None:
-        """Return page *number* of *rows* rows by time; None where the PBX does not sort by time."""
+    def _page_by_time(self, rows: int) -> Page | None:
+        """Return the *rows* newest rows by time; None where the PBX does not sort by time."""
         try:
-            return self._reader.read(query(number, rows, BY_TIME))
+            return self._reader.read(query(1, rows, BY_TIME))
         except TryAgain as error:
             if error.reason != "garbled":
                 raise
@@ -207,9 +204,8 @@ class MissingIdDetector:
     def _list_shows(self, row: Record) -> bool | None:
         """Say whether the list by time without `from` shows *row*; None where that is unclear."""
         # Mostly the first few rows tell: where new rows are hidden, those shown are all older.
-        pages = ((LARGEST_PAGE, number) for number in range(1, _SEARCH_PAGES + 1))
-        for rows, number in ((FIRST_PAGE_ROWS, 1), *pages):
-            page = self._page_by_time(rows, number)
+        for rows in (FIRST_PAGE_ROWS, LARGEST_PAGE):
+            page = self._page_by_time(rows)
             if page is None:
                 return None
             if any(each.fingerprint == row.fingerprint for each in page.rows):

@@ -23,7 +23,6 @@ from ..settings import PBX
 from .followed_list import order_of
 from .page_reader import PageReader
 from .read_plan import ReadPlan
-from .unseen_rows import UnseenRows
 
 _MAX_TRIES = 2
 """How often a range is read in vain before its position is forgotten and searched for anew."""
@@ -52,7 +51,6 @@ class RangeReader:
 
     def __init__(self, pbx: PBX, reader: PageReader, following: Following, clock: Clock) -> None:
         self.plan = ReadPlan()
-        self.unseen = UnseenRows()
         self._logger = for_pbx(_LOG, pbx.name)
         self._reader = reader
         self._following = following
@@ -79,7 +77,7 @@ class RangeReader:
         verdict = table.judge(page, self._clock.now().wall, self._state.rules.limits)
         yield JudgedPage(page, verdict, self._reader.clock_offset)
         self.plan.record_page(page, len(verdict.counted), self._state.unread, self._due)
-        self.unseen.record_page(page, verdict.new_rows)
+        self.plan.unseen.record_page(page, verdict.new_rows)
 
     def remember(
         self, first_page: Page, old: Sequence[Record], new: Sequence[Record]
@@ -181,7 +179,7 @@ class RangeReader:
         if self._sweep is None or ledger is None:
             return self._state.due(now)
         lowest, since = self._sweep
-        if not lowest and not self.unseen.are_there(now.steady):
+        if not lowest and not self.plan.unseen.are_there(now.steady):
             return ()
         return ledger.not_read_since(lowest, since, now.wall)
 

@@ -28,6 +28,7 @@ from .page_size import (
     query_from,
     query_from_another_row,
 )
+from .unseen_rows import UnseenRows
 
 _SPARE_ROWS = 4
 """How many rows more than estimated are asked for, by time, where a range is read again."""
@@ -51,6 +52,7 @@ class ReadPlan:
         """In the last page; guesses how many rows a range has."""
         self._max_rows = LARGEST_PAGE
         """The most rows to ask for, by how quickly and completely the PBX answers."""
+        self.unseen = UnseenRows()
         self._end_of_list = EndOfList()
         self._tops: dict[int, int] = {}
         """By the key right below a range: its position, where a page began with it."""

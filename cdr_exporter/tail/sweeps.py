@@ -38,11 +38,11 @@ class Sweeps:
         """Read what has to be read again now, until *deadline* (steady clock)."""
         yield from self._sweep_for_calls(deadline)
         yield from self._sweep_for_unseen_rows(deadline)
-        self._ranges.unseen.end_poll()
+        self._ranges.plan.unseen.end_poll()
 
     def _sweep_for_unseen_rows(self, deadline: float) -> Pages[None]:
         """Read down until the rows are found that `total_number` counts and no page has shown."""
-        unseen = self._ranges.unseen
+        unseen = self._ranges.plan.unseen
         if unseen.are_there(self._clock.now().steady):
             yield from self._reread_from(0, deadline)
             unseen.end_search(self._clock.now().steady)

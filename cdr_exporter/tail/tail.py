@@ -2,7 +2,7 @@
 
     follow
       first_page           in the order that shows every row        FollowedList
-      begin, or identify   is it the table we know?                 LineageCheck
+      begin, or identify   is it the table we know?                 FollowedList
       read_unread          newest range first                       RangeReader, ReadPlan
       sweep                by time: for unseen rows, for calls      Sweeps
       recheck_due          ranges that may bring late rows          RangeReader, ReadPlan
@@ -23,7 +23,6 @@ from ..ledger.page import Page
 from ..metrics.self_metrics import SelfMetrics
 from ..settings import PBX
 from .followed_list import FirstPage, FollowedList
-from .lineage import LineageCheck
 from .page_reader import PageReader
 from .range_reader import Following, Pages, RangeReader
 from .sweeps import Sweeps
@@ -46,8 +45,7 @@ class Tail:
         self._request_timeout = pbx.request_timeout
         self._following = following
         self._clock = clock
-        self._list = FollowedList(pbx, reader, clock)
-        self._lineage = LineageCheck(pbx, reader, self_metrics)
+        self._list = FollowedList(pbx, reader, self_metrics, clock)
         self._ranges = RangeReader(pbx, reader, following, clock)
         self._sweeps = Sweeps(self._ranges, following, clock)
 
@@ -65,7 +63,6 @@ class Tail:
             if not (yield from self._count_first_page(first)):
                 return
         else:
-            self._lineage.forget()
             self._list.note_empty(self._following.state)
             yield EmptyList()
             if not self._list.new_table_waits(first.page, self._following.state):
@@ -88,7 +85,7 @@ class Tail:
         if first.ledger is None:
             yield from self._begin(first.page)
             return True
-        found = self._lineage.identify(first.page, first.ledger, self._ranges.plan)
+        found = self._list.identify(first.page, first.ledger, self._ranges.plan)
         if found is None:
             return False
         yield from self._ranges.count(first.page, found.table)
