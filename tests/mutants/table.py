@@ -523,6 +523,26 @@ THE_LIST_ENDS = (
         ),
     ),
     Mutant(
+        "of a second that a page splits, no more is asked for",
+        "cdr_exporter/tail/read_plan.py",
+        "if special is None and highest == self._split_second:",
+        "if special is None and not highest:",
+        _in(
+            "tests/tail/test_by_time.py",
+            "test_a_second_with_many_calls_is_read_in_one_answer",
+        ),
+    ),
+    Mutant(
+        "a second that no page holds any more is given up without a word",
+        "cdr_exporter/tail/range_reader.py",
+        "if self.plan.order.by_time:",
+        "if not wanted:",
+        _in(
+            "tests/tail/test_by_time.py",
+            "test_calls_that_turn_up_in_a_second_that_no_page_holds_any_more_fail_the_poll",
+        ),
+    ),
+    Mutant(
         "a total that is too large keeps a first read going for ever",
         "cdr_exporter/tail/read_plan.py",
         "self._end_of_list.distrusts_total = True",
@@ -1070,7 +1090,7 @@ ROWS_ARE_READ_AROUND_ONE = (
     Mutant(
         "a page of rejected rows alone starts the proof of the end anew",
         _END_OF_LIST,
-        " and (page.highest or end != self._end_position)",
+        " or (not page.highest and end == self._end_position)",
         "",
         _in(
             _OVERSIZED_TESTS,
