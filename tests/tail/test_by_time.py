@@ -1,4 +1,4 @@
-"""A PBX whose firmware gives rows no id: from the start, from one day on, or now and then."""
+"""A PBX whose firmware gives rows no id: from the start, or from one day on."""
 
 from __future__ import annotations
 
