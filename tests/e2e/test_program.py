@@ -383,7 +383,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-m", "cdr_exporter", *arguments],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
 
@@ -541,10 +541,10 @@ def test_a_check_of_a_silent_pbx_can_be_ended(tmp_path: Path, number: int) -> No
         path = write_config(tmp_path, f"http://127.0.0.1:{silent.getsockname()[1]}")
         command = (sys.executable, "-m", "cdr_exporter", "check", "--connect")
         with Process(*command, "--config.file", str(path)) as checking:
-            silent.settimeout(20)
+            silent.settimeout(60)
             with silent.accept()[0]:
                 checking.signal(number)
-                code = checking.ended(15)
+                code = checking.ended()
 
     assert code != 0
     assert "Traceback" not in "\n".join(checking.output)
