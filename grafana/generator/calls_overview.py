@@ -27,9 +27,11 @@ from .panels import (
 from .promql import (
     BAR,
     CHOSEN,
+    COLUMN,
     INBOUND,
     NOT_BLOCKED,
     PBX,
+    POINT,
     QUARTER,
     TIME_RANGE,
     Histogram,
@@ -218,8 +220,7 @@ OVER_TIME = panel_row(
     bars(
         "Calls by outcome",
         f"Calls that ended, by what became of them. {BAR_WIDTHS} A call counts once, however many "
-        "phones rang. The first bar may begin before the time shown, so that the totals are a "
-        "little above those of the numbers above.",
+        "phones rang. A total is that of the time shown.",
         {"{{outcome}}": total(increase(CALLS, BAR, CHOSEN), "outcome")},
         styles=OUTCOME_STYLES,
     ),
@@ -227,7 +228,7 @@ OVER_TIME = panel_row(
         "Inbound answered and in time",
         "Of all who called, how many spoke to a person; and the service level. A point is "
         "of the hour after it, of a week of six hours. No point where fewer than five called.",
-        {ANSWERED_SHARE: answered(BAR), IN_TIME_SHARE: in_time(BAR)},
+        {ANSWERED_SHARE: answered(POINT), IN_TIME_SHARE: in_time(POINT)},
         styles=SHARE_STYLES,
     ),
     widths=(16, 8),
@@ -251,8 +252,8 @@ MISSED_AND_WEEKS = panel_row(
         "All calls, and those of the same local time a week before. A point is of the hour before "
         "it, of a day of ten minutes. Needs that much history in Prometheus.",
         {
-            BEFORE: a_week_before(CALLS, BAR.width, CHOSEN),
-            NOW: total(increase(CALLS, BAR.width, CHOSEN)),
+            BEFORE: a_week_before(CALLS, "${__interval}", CHOSEN),
+            NOW: total(increase(CALLS, COLUMN, CHOSEN)),
         },
         styles=WEEK_STYLES,
         resolution=BARS,

@@ -11,14 +11,12 @@ the rate per second.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
-TIME_RANGE = "$__range"
-"""The window of a panel that shows one number: the whole time range of the dashboard."""
-
-HOUR, DAY = "1h", "1d"
+TIME_RANGE_SECONDS = "$__range_s"
 
 LONGEST_GAP = "1d"
-"""How long a PBX may be out of reach so that what it counts afterwards shows in a bar."""
+"""How long a PBX may be out of reach so that what it counts afterwards shows."""
 
 ENOUGH = 5
 """A point of a line of shares or means is of at least so many calls or rows."""
@@ -32,49 +30,102 @@ NOT_BLOCKED = 'outcome!="blocked"'
 """Whom the PBX turns away by its blacklist is left out of every share."""
 ON_A_TRUNK = 'trunk!="none"'
 
-SECONDS_OF_DAY = 86_400
+SECONDS_OF_HOUR, SECONDS_OF_DAY = 3_600, 86_400
+
+
+class Shown(NamedTuple):
+    """The beginning and the end of the time shown: as times, and as places of a selector.
+
+    A time is an expression of one number in seconds since 1970.
+    """
+
+    begin: str
+    end: str
+    at_begin: str
+    at_end: str
+
+
+_FROM, _TO = "${__from:date:seconds}", "${__to:date:seconds}"
+_EVALUATED = "last_over_time(vector(time())[1s:1s] @ end())"
+
+SHOWN_OVER_TIME = Shown(f"vector({_FROM})", f"vector({_TO})", f"@ {_FROM}", f"@ {_TO}")
+"""Of a query over time: `end()` is the last step, which may begin long before the end."""
+
+SHOWN_AT_ONCE = Shown(
+    f"({_EVALUATED} - {TIME_RANGE_SECONDS})", _EVALUATED, "@ end() offset $__range", "@ end()"
+)
+"""Of a query that is asked once. A panel may show another time than its dashboard."""
 
 
 @dataclass(frozen=True)
-class Bar:
-    """One of many windows side by side, *width* wide: it begins at its timestamp, or *ended* there.
+class Window:
+    """A time *width* wide that ends at the timestamp, or begins there where it is not *ended*.
 
-    What rose in it is the difference of two samples, and nothing is estimated: bars are whole
-    numbers that add up to what was counted, with the calls that a PBX shows when it is reached
-    again, and also where the newest bar is not over yet. (`increase()` of each bar loses what rises
-    between two of them, and does not see what was counted while a series was hidden.)
+    Where it is given, what is outside of the time *shown* is left out. Such a window begins at the
+    timestamp and is *seconds* long, an expression. A window that is *ended* may lie further back,
+    so many seconds *ago*.
+
+    What rose in it is the difference of two samples, and nothing is estimated: counts are whole
+    numbers, those of windows side by side add up to that of all, the calls that a PBX shows when it
+    is reached again are in it, and so is the newest window that is not over yet. (`increase()`
+    loses what rises between two windows, makes up for it by a guess, and does not see what was
+    counted while a series was hidden. It is asked only where a counter began again at 0, as after
+    the loss of a state, or where `history` wrote what was before.)
     """
 
     width: str
-    ended: bool = False
+    ended: bool = True
+    shown: Shown | None = None
+    seconds: str = ""
+    ago: int = 0
 
     def rise(self, series: str) -> str:
-        """Return by how much each of *series*, a selector, rose in the bar.
+        """Return by how much each of *series*, a selector, rose in the window.
 
-        From the last sample before the bar, or from the first in it where a series is new. A
-        counter that fell began at 0 again.
+        From the last sample before it, or from the first in it where a series is new.
         """
-        within, before = ("", f" offset {self.width}") if self.ended else self._ahead
-        newest = f"last_over_time({series}[{self.width}]{within})"
-        oldest = (
-            f"(last_over_time({series}[{LONGEST_GAP}]{before})"
-            f" or min_over_time({series}[{self.width}]{within}))"
-        )
-        return f"({newest} - {oldest} >= 0 or {newest})"
+        within, before = self._back if self.ended else (f" offset -{self.width}", "")
+        window = f"{series}[{self.width}]{within}"
+        least = f"min_over_time({window})"
+        newest = f"last_over_time({window})"
+        oldest = f"(last_over_time({series}[{LONGEST_GAP}]{before}) <= {least} or {least})"
+        if self.shown:
+            is_last = f"vector(time() + {self.seconds}) > {self.shown.end}"
+            is_first = f"vector(time()) < {self.shown.begin}"
+            newest = _where(is_last, f"{series}[{LONGEST_GAP}] {self.shown.at_end}", newest)
+            oldest = _where(is_first, f"{series}[{LONGEST_GAP}] {self.shown.at_begin}", oldest)
+        return f"({newest} - {oldest} unless resets({window}) > 0 or increase({window}))"
 
     @property
-    def _ahead(self) -> tuple[str, str]:
-        return f" offset -{self.width}", ""
+    def _back(self) -> tuple[str, str]:
+        if not self.ago:
+            return "", f" offset {self.width}"
+        # PromQL adds up `1h` and `604800s` in one duration, where seconds come last.
+        return f" offset {self.ago}s", f" offset {self.width}{self.ago}s"
 
 
-Window = str | Bar
-"""A duration of PromQL that ends at the timestamp, or a bar."""
+def _where(condition: str, samples: str, otherwise: str) -> str:
+    """Return the last of *samples* where a *condition* holds."""
+    return f"(last_over_time({samples}) and on () ({condition}) or {otherwise})"
 
-BAR = Bar("$__interval")
-COLUMN = Bar("$__interval", ended=True)
+
+TIME_RANGE = Window("$__range")
+"""The window of a panel that shows one number: the whole time range of the dashboard."""
+
+HOUR, DAY = Window("1h"), Window("1d")
+
+BAR = Window("$__interval", False, SHOWN_OVER_TIME, "$__interval_ms / 1000")
+"""A bar, which is drawn after its timestamp. Grafana asks for whole steps, of which the first and
+the last reach beyond the time shown: they are cut, so that a legend's total is of the time shown.
+"""
+
+POINT = Window("$__interval", ended=False)
+"""A point of a line of shares or means, which stands at the beginning of its time."""
+
+COLUMN = Window("$__interval")
 """A column of a heat map, which Grafana draws to the left of its timestamp."""
 
-QUARTER = Bar("15m")
+QUARTER = Window("15m", False, SHOWN_AT_ONCE, "900")
 """Time zones differ by whole quarters of an hour, so none of these is of two local hours or days.
 """
 
@@ -105,9 +156,9 @@ class Histogram:
         return quotient(seconds, self.count(window, *labels), least=_least(window))
 
     def quantile(self, share: float) -> str:
-        """Return the value that a *share* (0 to 1) of the values in a bar do not exceed."""
-        enough = f"{self.count(BAR)} >= {ENOUGH}"
-        return f"histogram_quantile({share}, {self.buckets(BAR)}) and on () ({enough})"
+        """Return the value that a *share* (0 to 1) of the values in a point do not exceed."""
+        enough = f"{self.count(POINT)} >= {ENOUGH}"
+        return f"histogram_quantile({share}, {self.buckets(POINT)}) and on () ({enough})"
 
     def columns(self) -> str:
         """Return the buckets of each column of a heat map.
@@ -121,13 +172,7 @@ class Histogram:
 
 def increase(metric: str, window: Window, matchers: str) -> str:
     """Return by how much each series rose in *window*."""
-    series = f"{metric}{{{matchers}}}"
-    return window.rise(series) if isinstance(window, Bar) else f"increase({series}[{window}])"
-
-
-def rate(metric: str, window: str, matchers: str) -> str:
-    """Return by how much each series rose per second, on average in *window*."""
-    return f"rate({metric}{{{matchers}}}[{window}])"
+    return window.rise(f"{metric}{{{matchers}}}")
 
 
 def total(expression: str, *labels: str) -> str:
@@ -175,7 +220,7 @@ def only_seen(bars: str, metric: str, label: str) -> str:
     So a legend names what happened, and not each of the many things that may happen. The newest bar
     goes beyond the last step, at which it begins.
     """
-    to_the_end = f"[{TIME_RANGE}] @ end() offset -{BAR.width}"
+    to_the_end = f"[{TIME_RANGE.width}] @ end() offset -{BAR.width}"
     rose = total(f"increase({metric}{{{PBX}}}{to_the_end})", label)
     return f"{bars} and on ({label}) ({rose} > 0)"
 
@@ -184,17 +229,16 @@ def by_local_time(label: str, part: str, calls: str) -> str:
     """Return *calls* of each PBX and `QUARTER`, summed by a part of the local time of their PBX.
 
     *part* is an expression of the local time, which stands in it as `{}`, in seconds since 1970;
-    its value becomes the value of *label*. The second of offset keeps a quarter out that begins
-    where the time shown ends: before Prometheus 3 a range has both of its ends. The offset from UTC
-    is that at the end of the quarter, for the exporter may have started in it.
+    its value becomes the value of *label*. A quarter is looked at which may begin before the time
+    shown; the second of offset keeps that out which begins where the time shown ends: before
+    Prometheus 3 a range has both of its ends. The offset from UTC is that at the end of the
+    quarter, for the exporter may have started in it.
     """
     offset = f"last_over_time(cdr_utc_offset_seconds{{{PBX}}}[{QUARTER.width}]"
     local = f"(max by (pbx) ({offset} offset -{QUARTER.width})) + time())"
     clock = f'count_values by (pbx) ("{label}", {part.format(local)})'
-    return (
-        f"sum by ({label}) (sum_over_time("
-        f"({clock} * on (pbx) group_left () {calls})[{TIME_RANGE}:{QUARTER.width}] offset 1s))"
-    )
+    quarters = f"[{QUARTER.width}{TIME_RANGE.width}:{QUARTER.width}] offset 1s"
+    return f"sum by ({label}) (sum_over_time(({clock} * on (pbx) group_left () {calls}){quarters}))"
 
 
 def by_local_hour(calls: str) -> str:
@@ -221,20 +265,21 @@ def by_local_day(calls: str) -> str:
 
 
 def a_week_before(metric: str, width: str, matchers: str) -> str:
-    """Return how many there were in the same local time a week before, *width* wide.
+    """Return how many there were in the same local time a week before, in a window *width* wide.
 
-    Between the two the clocks may have gone forward or back by an hour.
+    Between the two the clocks may have gone forward or back by an hour. The *width* is not in
+    seconds.
     """
     offset = f"max by (pbx) (cdr_utc_offset_seconds{{{PBX}}}"
     forward = f"{offset}) - {offset} offset 7d)"
 
-    def hours_ago(hours: int, moved: int) -> str:
-        rose = f"increase({metric}{{{matchers}}}[{width}] offset {hours}h)"
-        return f"{total(rose, 'pbx')} and on (pbx) ({forward} == {moved})"
+    def ago(hours: int, moved: int) -> str:
+        window = Window(width, ago=hours * SECONDS_OF_HOUR)
+        rose = total(increase(metric, window, matchers), "pbx")
+        return f"{rose} and on (pbx) ({forward} == {moved})"
 
-    same = f"{hours_ago(168, 0)} or {hours_ago(167, 3600)} or {hours_ago(169, -3600)}"
-    return total(same)
+    return total(f"{ago(168, 0)} or {ago(167, 3600)} or {ago(169, -3600)}")
 
 
 def _least(window: Window) -> int:
-    return ENOUGH if isinstance(window, Bar) else 0
+    return ENOUGH if window in (POINT, COLUMN) else 0

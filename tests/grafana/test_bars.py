@@ -11,14 +11,16 @@ import pytest
 from grafana.generator.promql import (
     BAR,
     COLUMN,
+    POINT,
     QUARTER,
+    Window,
     a_week_before,
     by_local_day,
     increase,
     total,
 )
 
-from ..support.dashboards import filled_in
+from ..support.dashboards import filled_in, macros
 from ..support.programs import require
 
 pytestmark = pytest.mark.e2e
@@ -64,7 +66,7 @@ def rises(samples: str, *minutes: int, ended: bool = False, width: str = "60m") 
 
     There is no number where there is no bar.
     """
-    bar = COLUMN if ended else BAR
+    bar = COLUMN if ended else POINT
     expression = filled_in(increase("calls", bar, 'pbx="hq"'), {"$__interval": width})
     return [value for _, value in answers(expression, *minutes, calls=samples)]
 
@@ -120,6 +122,39 @@ def test_bars_of_any_width_add_up_to_the_whole(width: int) -> None:
     assert sum(rises(samples, *range(0, 500, width), width=f"{width}m")) == 1100
 
 
+@pytest.mark.parametrize(
+    ("bar", "rose"),
+    [(0, 0), (60, 20), (120, 60), (180, 45), (240, 0)],
+    ids=["before", "the first", "in between", "the last", "after"],
+)
+def test_of_a_bar_that_reaches_beyond_the_time_shown_only_the_rest_counts(
+    bar: int, rose: float
+) -> None:
+    """The counter rises by 1 a minute; from minute 100 to 225 is shown."""
+    values = macros(60 * 60, 125 * 60, 225 * 60)
+    expression = filled_in(increase("calls", BAR, 'pbx="hq"'), values)
+
+    found = answers(expression, bar, calls="0+1x600")
+
+    assert [value for _, value in found if value > 0] == [rose] * bool(rose)
+
+
+@pytest.mark.parametrize(
+    ("samples", "rose_before"),
+    [
+        pytest.param("5+0x29 stale _x59 0+1x600", 0, id="while it was hidden"),
+        pytest.param("5+1x59 0+0x28 0+1x600", 14, id="within the window"),
+    ],
+)
+def test_a_counter_that_began_again_is_not_taken_for_the_old_one(
+    samples: str, rose_before: int
+) -> None:
+    """The window begins at minute 45. The counter is 0 again at 90 at last, and ends far above."""
+    (found,) = answers(increase("calls", Window("7h"), 'pbx="hq"'), 45 + 7 * HOUR, calls=samples)
+
+    assert found[1] == pytest.approx(rose_before + 45 + 7 * HOUR - 90, abs=2)
+
+
 ACROSS_THE_CHANGE = 8 * DAY + 9 * HOUR
 
 
@@ -148,7 +183,7 @@ def test_a_day_begins_at_midnight_also_where_clocks_differ_by_quarters() -> None
     midnight = 18 * HOUR + 15
     calls = f"0+0x{midnight - 4} 1+0x9 3+0x{2 * DAY}"
     quarters = total(increase("calls", QUARTER, 'pbx="hq"'), "pbx")
-    expression = filled_in(by_local_day(quarters), {"$__range": "1d"})
+    expression = filled_in(by_local_day(quarters), macros(HOUR * 60, DAY * 60, DAY * 60))
 
     found = answers(
         expression, DAY, calls=calls, cdr_utc_offset_seconds=f"{5 * 3600 + 45 * 60}+0x{2 * DAY}"

@@ -3,7 +3,7 @@
 Rules of the linter that are left out:
 - template-job/instance, target-job/instance: our series differ in `pbx`, which is unique within
   one exporter, and a person looks for a PBX, not for the process that polled it.
-- target-rate-interval: what rose in a bar is the difference of two samples (`promql.Bar`), and
+- target-rate-interval: what rose in a bar is the difference of two samples (`promql.Window`), and
   `WINDOWS` says why others have windows of their own.
 """
 
@@ -22,10 +22,11 @@ from cdr_exporter.cdr.contract import CALL_TYPES
 from cdr_exporter.cdr.labels import NO_TRUNK
 from cdr_exporter.history.grid import OLDER_STEP
 from cdr_exporter.metrics.catalogue import ALL_DISPOSITIONS, FAMILIES
+from grafana.generator import promql
 from grafana.generator.__main__ import FILES
 from grafana.generator.dashboard import panel_row
 from grafana.generator.panels import JSON
-from grafana.generator.promql import BAR, COLUMN, LONGEST_GAP, QUARTER
+from grafana.generator.promql import BAR, COLUMN, LONGEST_GAP, POINT, QUARTER, TIME_RANGE
 
 from ..support.dashboards import (
     DASHBOARDS,
@@ -52,9 +53,16 @@ DATA_SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 # Those in use, of packages/grafana-data/src/valueFormats/categories.ts in Grafana.
 UNITS = {"locale", "dthms", "s", "percentunit", "dateTimeFromNow", "none"}
 
-SUBQUERIES = {"$__range:15m", "$__range:5m", "1d:1h"}
+SUBQUERIES = {"15m$__range:15m", "$__range:5m", "1d:1h", "1s:1s"}
 """Windows over the results of a query."""
 
+A_WEEK_AGO = [promql.Window("${__interval}", ago=hours * 3600) for hours in (167, 168, 169)]
+ALL_WINDOWS = (
+    *(TIME_RANGE, promql.HOUR, promql.DAY, BAR, POINT, COLUMN, QUARTER),
+    *A_WEEK_AGO,
+)
+
+OF_THE_WHOLE = {TIME_RANGE.width, LONGEST_GAP}
 OF_BARS = {BAR.width, LONGEST_GAP}
 OF_QUARTERS = {QUARTER.width, LONGEST_GAP}
 
@@ -62,6 +70,7 @@ WINDOWS: dict[str, tuple[set[str], str]] = {
     "Busiest hours": (OF_QUARTERS, "the local time is computed quarter by quarter"),
     "Busiest weekdays": (OF_QUARTERS, "the local time is computed quarter by quarter"),
     "Calls by day": (OF_QUARTERS, "the local time is computed quarter by quarter"),
+    "Against a week before": ({A_WEEK_AGO[0].width}, "a name of $__interval that can be added to"),
     "Traffic (erlangs)": ({"1h"}, "a call counts at its end, so traffic is of an hour or more"),
     "Trunks side by side": ({"1h", "1d", "15m"}, "its headings say so; 15m to see when one rose"),
     "PBXs side by side": ({"1h"}, "its description says so"),
@@ -321,13 +330,13 @@ def test_a_query_uses_every_variable_that_applies_to_it(panel: JSON, target: JSO
         assert SAMPLES[metric] & set(CHOICES) <= labels, metric
 
 
-def without_bars(expression: str, metric: str) -> str:
-    """Return an expression without the parts that count what rose of a *metric* in a bar."""
+def without_windows(expression: str, metric: str) -> str:
+    """Return an expression without the parts that count what rose of a *metric* in a window."""
     for series in set(re.findall(rf"{metric}\{{[^}}]*\}}", expression)):
-        for bar in (BAR, COLUMN, QUARTER):
-            expression = expression.replace(bar.rise(series), "")
+        for window in ALL_WINDOWS:
+            expression = expression.replace(window.rise(series), "")
         # The empty column of a heat map.
-        known = f"last_over_time({series}[{BAR.width}] offset -{BAR.width})"
+        known = f"last_over_time({series}[{COLUMN.width}] offset -{COLUMN.width})"
         expression = expression.replace(f"0 * sum by (le) ({known})", "")
     return expression
 
@@ -337,15 +346,15 @@ def test_of_a_counter_only_is_shown_how_much_it_rose(panel: JSON, target: JSON) 
     counters = {family.name for family in FAMILIES if family.kind == "counter"}
     for metric in metrics_in(target["expr"]):
         if metric in counters or re.search(r"_(bucket|sum|count)$", metric):
-            rest = without_bars(target["expr"], metric)
-            bare = re.sub(rf"\b(rate|increase)\({metric}\b", "", rest)
+            rest = without_windows(target["expr"], metric)
+            bare = re.sub(rf"\bincrease\({metric}\b", "", rest)
             assert not re.search(rf"\b{metric}\b", bare), metric
 
 
 @every_target
 def test_a_window_is_the_time_shown_or_a_bar_of_it(panel: JSON, target: JSON) -> None:
     windows = set(re.findall(r"\[([^\]]+)\](?! @ end)", target["expr"])) - SUBQUERIES
-    usual = {"$__range"} if target["instant"] else OF_BARS
+    usual = OF_THE_WHOLE if target["instant"] else OF_BARS
     others, _ = WINDOWS.get(panel["title"], (set(), ""))
 
     assert windows <= usual | others
@@ -374,9 +383,12 @@ def test_what_is_drawn_after_its_timestamp_counts_what_came_after_it(panel: JSON
 @every_target
 def test_a_point_of_a_line_is_not_made_of_fewer_than_five(panel: JSON, target: JSON) -> None:
     over_time = target["range"] and BAR.width in target["expr"]
-    if over_time and re.search(r" / \(|histogram_quantile", target["expr"]):
-        assert ">= 5" in target["expr"]
-        assert "> 0" not in target["expr"]
+    rest = target["expr"]
+    for metric in metrics_in(rest):
+        rest = without_windows(rest, metric)
+    if over_time and re.search(r" / \(|histogram_quantile", rest):
+        assert ">= 5" in rest
+        assert "> 0" not in rest
 
 
 def test_a_window_of_its_own_holds_three_samples_of_the_past_that_history_writes() -> None:

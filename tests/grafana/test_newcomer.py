@@ -15,10 +15,10 @@ from cdr_exporter.calls import OUTCOMES, QUEUE_OUTCOMES
 from cdr_exporter.metrics.catalogue import FAMILIES, GAUGE, HISTOGRAM
 from grafana.generator.panels import JSON
 
-from ..support.dashboards import DASHBOARDS, filled_in, panels, shown_by, step_of, targets
-from ..support.fifteen_days import promtool
+from ..support.dashboards import DASHBOARDS, filled_in, macros, panels, shown_by, step_of, targets
 from ..support.processes import Prometheus
 from ..support.programs import require
+from ..support.recorded_rules import promtool
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -87,12 +87,12 @@ def seen(prometheus: Prometheus, dashboard: JSON, panel: JSON) -> list[list[dict
     """Return the series of each query of a panel at its default range."""
     shown = shown_by(dashboard, panel)
     step = step_of(panel, shown)
-    macros = {"$__interval": f"{step}s", "$__range": f"{shown}s"}
+    values = macros(step, shown, NOW)
     first, last = (NOW - shown) // step * step, NOW // step * step
     return [
-        prometheus.query(filled_in(query["expr"], macros), time=NOW)
+        prometheus.query(filled_in(query["expr"], values), time=NOW)
         if query["instant"]
-        else prometheus.query_range(filled_in(query["expr"], macros), first, last, step)
+        else prometheus.query_range(filled_in(query["expr"], values), first, last, step)
         for query in targets(panel)
     ]
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, time, timedelta
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
@@ -26,19 +25,16 @@ from ..support.dashboards import (
     targets,
 )
 from ..support.fifteen_days import BEGIN, DAY, DOWN, END, HOUR, MINUTE, ZONES, Past
+from ..support.panel_queries import ALL, Series, ask_panel, by_label, numbers, the
 from ..support.processes import Prometheus
 from ..support.programs import require
 from ..support.prometheus_rules import FOLDER as PROMETHEUS
 from ..support.prometheus_rules import metrics_in
 
-Series = Sequence[Mapping[str, Any]]
-"""The result of a query, as Prometheus' HTTP API returns it."""
-
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 ONE_DAY = timedelta(days=1)
 
-ALL: Mapping[str, str] = {}
 ONE: Mapping[str, str] = {
     "pbx": "hq",
     "trunk": "SIP-Provider",
@@ -84,11 +80,6 @@ def prometheus(past: Past) -> Iterator[Prometheus]:
         yield running
 
 
-def macros(panel: JSON, shown: int) -> dict[str, str]:
-    """Return the values of Grafana's macros, if *shown* seconds are shown."""
-    return {"$__interval": f"{step_of(panel, shown)}s", "$__range": f"{shown}s"}
-
-
 def asked(
     prometheus: Prometheus,
     panel: JSON,
@@ -97,23 +88,8 @@ def asked(
     chosen: Mapping[str, str] = ALL,
     at: float = END,
 ) -> Series:
-    """Return the series that a panel gets which shows *shown* seconds up to *at*."""
-    expression = filled_in(query["expr"], macros(panel, shown), chosen)
-    if query["instant"]:
-        return prometheus.query(expression, time=at)
-    step = step_of(panel, shown)
-    first, last = (at - shown) // step * step, at // step * step
-    return prometheus.query_range(expression, first, last, step)
-
-
-def numbers(result: Series) -> list[float]:
-    """Return the numbers of all series."""
-    found = [
-        float(value)
-        for series in result
-        for _, value in (series.get("values") or [series["value"]])
-    ]
-    return [number for number in found if not math.isnan(number)]
+    """Return the series that a panel gets which shows *shown* seconds, up to the end or *at*."""
+    return ask_panel(prometheus, panel, query, shown, chosen, at)
 
 
 def found_by(
@@ -190,20 +166,6 @@ def test_a_variable_offers_what_there_is(
     assert set(offered) == OFFERED[variable["name"]]
 
 
-def the(title: str, heading: str = "", ref: str = "A") -> tuple[JSON, JSON]:
-    """Return a panel by its title, and its query by *ref* or the column's *heading*."""
-    (panel,) = (
-        one
-        for dashboard in DASHBOARDS.values()
-        for one in panels(dashboard)
-        if one["title"] == title
-    )
-    for query in targets(panel):
-        if heading in (query["legendFormat"], "") and (heading or query["refId"] == ref):
-            return panel, query
-    raise LookupError(f"{title}: no query {heading or ref}")
-
-
 def at_one_moment(title: str) -> tuple[JSON, JSON]:
     """Return a panel over time and its query, as one that is asked for the end only."""
     panel, query = the(title)
@@ -269,26 +231,6 @@ def test_a_dashboard_says_what_the_rules_record(
     assert sorted(said) == pytest.approx(sorted(kept), rel=1e-6)
 
 
-def truth(past: Past, name: str, **wanted: str) -> int:
-    """Return how many calls one simulated PBX made, by its own count."""
-    return sum(
-        int(each["count"])
-        for each in past.state(name)["calls"]
-        if all(each[key] == value for key, value in wanted.items())
-    )
-
-
-def test_the_share_answered_is_that_of_the_calls_that_were_made(
-    past: Past, prometheus: Prometheus
-) -> None:
-    made = truth(past, "hq", call_type="Inbound")
-    answered = truth(past, "hq", call_type="Inbound", outcome="answered")
-    (share,) = numbers(asked(prometheus, *the("Inbound answered"), 15 * DAY, {"pbx": "hq"}))
-
-    assert made > 500
-    assert share == pytest.approx(answered / made, abs=0.01)
-
-
 def counted(prometheus: Prometheus, name: str, begin: float, end: float) -> int:
     """Return how many calls of one PBX were counted between two moments, by its counters."""
     at = {
@@ -311,21 +253,6 @@ def test_bars_are_whole_calls_and_add_up_to_those_that_were_counted(
     assert sum(bars) == sum(counted(prometheus, name, begin, END) for name in OFFERED["pbx"])
 
 
-def test_bars_add_up_to_the_calls_that_were_made(past: Past, prometheus: Prometheus) -> None:
-    made = sum(truth(past, name) for name in OFFERED["pbx"])
-    in_bars = sum(numbers(asked(prometheus, *the("Calls by outcome"), 15 * DAY)))
-
-    # The last ones are not counted yet.
-    assert made - 10 <= in_bars <= made
-
-
-def test_a_legend_totals_what_the_tile_says(prometheus: Prometheus) -> None:
-    (tile,) = numbers(asked(prometheus, *the("Calls"), 7 * DAY))
-    legend = sum(numbers(asked(prometheus, *the("Calls by outcome"), 7 * DAY)))
-
-    assert tile == pytest.approx(legend, rel=0.003)
-
-
 def test_the_buckets_of_a_heat_map_hold_each_call_once(prometheus: Prometheus) -> None:
     panel, query = the("Wait until answered, call by call")
     result = asked(prometheus, panel, query, 7 * DAY)
@@ -340,10 +267,6 @@ def test_the_buckets_of_a_heat_map_hold_each_call_once(prometheus: Prometheus) -
     assert sum(columns["+Inf"]) == answered
     for narrow, wide in pairwise(sorted(columns, key=float)):
         assert all(a <= b for a, b in zip(columns[narrow], columns[wide], strict=True))
-
-
-def by_label(result: Series, label: str) -> dict[str, float]:
-    return {series["metric"][label]: float(series["value"][1]) for series in result}
 
 
 @pytest.mark.parametrize("name", ["hq", "branch"])
@@ -369,10 +292,8 @@ def test_calls_by_local_time_are_all_calls_in_the_time_shown_and_no_others(
     # In the middle of a working day, so that a quarter too many would have calls.
     at = END - 14 * HOUR + late
     found = by_label(asked(prometheus, *the(title), 7 * DAY, {"pbx": "hq"}, at), label)
-    quarter = 15 * MINUTE
-    begin, end = (-(-moment // quarter) * quarter for moment in (at - 7 * DAY, at))
 
-    assert sum(found.values()) == counted(prometheus, "hq", begin, end)
+    assert sum(found.values()) == counted(prometheus, "hq", at - 7 * DAY, at)
 
 
 def test_an_hour_without_calls_has_its_place(prometheus: Prometheus) -> None:
@@ -428,7 +349,9 @@ def test_a_mean_of_erlangs_is_not_above_the_busiest_hour(
     def by_trunk(heading: str) -> dict[tuple[str, str], float]:
         return {
             (series["metric"]["pbx"], series["metric"]["trunk"]): float(series["value"][1])
-            for series in asked(prometheus, *the("Trunks side by side", heading), shown)
+            for series in asked(
+                prometheus, *the("Trunks side by side", heading), shown, at=END - 14 * HOUR
+            )
         }
 
     mean, highest = by_trunk("Erlangs"), by_trunk("Busiest hour")

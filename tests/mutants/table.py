@@ -1115,9 +1115,46 @@ BARS_ADD_UP = (
     Mutant(
         "the first bar has all that was there before",
         _BARS,
-        " or min_over_time(",
-        " or 0 * min_over_time(",
+        "<= {least} or {least})",
+        "<= {least} or 0 * {least})",
         _in("tests/grafana/test_bars.py", "test_a_new_series_counts_from_its_first_sample"),
+    ),
+    Mutant(
+        "a legend totals what is outside of the time shown",
+        _BARS,
+        "        if self.shown:\n",
+        "        if not self.shown:\n",
+        _in(
+            "tests/grafana/test_bars.py",
+            "test_of_a_bar_that_reaches_beyond_the_time_shown_only_the_rest_counts",
+        ),
+    ),
+    Mutant(
+        "a counter that began again while it was hidden is taken for the old one",
+        _BARS,
+        " <= {least} or {least})",
+        " or {least})",
+        _in(
+            "tests/grafana/test_bars.py",
+            "test_a_counter_that_began_again_is_not_taken_for_the_old_one",
+        ),
+    ),
+    Mutant(
+        "a counter that began again in a window is taken for the old one",
+        _BARS,
+        " unless resets({window}) > 0 or increase({window}))",
+        ")",
+        _in(
+            "tests/grafana/test_bars.py",
+            "test_a_counter_that_began_again_is_not_taken_for_the_old_one",
+        ),
+    ),
+    Mutant(
+        "a week before is an hour off where the clocks went forward",
+        _BARS,
+        "ago(167, 3600)",
+        "ago(168, 3600)",
+        _in("tests/grafana/test_bars.py", "test_a_week_before_is_the_same_hour_by_the_clock"),
     ),
 )
 

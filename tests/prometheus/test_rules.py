@@ -363,12 +363,19 @@ def test_a_kpi_uses_only_what_is_recorded_above_it_in_its_group(name: str) -> No
 
 
 def test_the_day_has_the_formulas_of_the_hour() -> None:
-    def of_a_day(rule: Rule) -> Rule:
-        return {key: text.replace("1h", "1d") for key, text in rule.items()}
+    def unbroken(text: str) -> str:
+        return re.sub(r"\s", "", text)
+
+    def of_a_day(text: str) -> str:
+        """An hour before the window is looked at for the last sample, and for a fall, in both."""
+        newest = re.sub(r"(last_over_time\([^\[]*)\[1h\]", r"\1[an hour]", text)
+        return newest.replace("[2h]", "[25h]").replace("1h", "1d").replace("[an hour]", "[1h]")
 
     hour, day = (KPI_GROUPS[f"cdr-kpis.{window}"]["rules"] for window in ("hour", "day"))
 
-    assert [of_a_day(rule) for rule in hour] == day
+    assert [{key: of_a_day(unbroken(text)) for key, text in rule.items()} for rule in hour] == [
+        {key: unbroken(text) for key, text in rule.items()} for rule in day
+    ]
 
 
 @every(name for name in KPIS if name not in COUNTS and not name.endswith(("ratio1d", "mean1d")))

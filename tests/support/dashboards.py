@@ -21,10 +21,6 @@ DASHBOARDS: dict[str, Dashboard] = {
     path.name: json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))
 }
 
-MACROS = {
-    "$__interval": "5m",
-    "$__range": "1h",
-}
 
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
 STEPS = (
@@ -78,6 +74,28 @@ def variables(dashboard: Dashboard) -> list[JSON]:
     found: list[JSON] = dashboard["templating"]["list"][1:]
     return found
 
+
+def duration(step: int) -> str:
+    """Return a step in seconds as Grafana writes it, such as `1h`."""
+    units = (("d", DAY), ("h", HOUR), ("m", MINUTE), ("s", 1))
+    return next(f"{step // each}{unit}" for unit, each in units if step % each == 0)
+
+
+def macros(step: int, shown: int, until: int) -> dict[str, str]:
+    """Return the values of Grafana's macros where *shown* seconds are shown up to *until*."""
+    interval = duration(step)
+    return {
+        "${__interval}": interval,
+        "${__from:date:seconds}": str(until - shown),
+        "${__to:date:seconds}": str(until),
+        "$__interval_ms": str(step * 1000),
+        "$__interval": interval,
+        "$__range_s": str(shown),
+        "$__range": f"{shown}s",
+    }
+
+
+MACROS = macros(5 * MINUTE, HOUR, HOUR)
 
 PANELS = [
     pytest.param(panel, id=f"{name}: {panel['title']}")

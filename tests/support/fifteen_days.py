@@ -9,15 +9,10 @@ Bounds are fewer than usual, and only what the dashboards ask for is kept: it is
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
-
-import yaml
 
 from cdr_exporter.errors import TryAgain
 from cdr_exporter.exposition import Exposition
@@ -35,7 +30,7 @@ from pbx_simulator.directory import BERLIN
 from .fake_clock import FakeClock
 from .in_process_cdr_list import InProcessCDRList
 from .processes import Prometheus
-from .programs import require
+from .recorded_rules import promtool, record, rules_in
 
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
 
@@ -130,10 +125,6 @@ class Past:
             for exporter in self._exporters:
                 exporter.store.close()
 
-    def state(self, name: str) -> dict[str, Any]:
-        """Return what became of the calls of one PBX, by itself."""
-        return dict(zip(ZONES, self._exporters, strict=True))[name].pbx.state()
-
     def _pass(self) -> None:
         path = self._directory / "past.om"
         with path.open("wb") as file:
@@ -178,56 +169,5 @@ class Past:
         return Prometheus(self._directory, "", *flags)
 
     def record(self, path: Path, wanted: Collection[str]) -> None:
-        """Add what the rules at *path* would have recorded at the end under the *wanted* names.
-
-        promtool sees only what was there before; so it is asked once for the rules that read the
-        counters, then for those that build upon these, and so on. All are evaluated at the same
-        moment, which depends on the names of the group and its file.
-        """
-        rules = _needed(_rules_of(path), wanted)
-        while rules:
-            ready = {name: rule for name, rule in rules.items() if not _reads(rule) & rules.keys()}
-            rules = {name: rule for name, rule in rules.items() if name not in ready}
-            self._record(list(ready.values()))
-
-    def _record(self, rules: list[dict[str, str]]) -> None:
-        path = self._directory / "rules.yml"
-        path.write_text(json.dumps({"groups": [{"name": "recorded", "rules": rules}]}))
-        with self.prometheus() as prometheus:
-            promtool(
-                "rules",
-                f"--url={prometheus.url}",
-                f"--start={END - SCRAPE_INTERVAL}",
-                f"--end={END}",
-                f"--eval-interval={SCRAPE_INTERVAL}s",
-                f"--output-dir={self._directory / 'data'}",
-                path,
-            )
-            prometheus.stop()
-
-
-def _rules_of(path: Path) -> dict[str, dict[str, str]]:
-    groups = yaml.safe_load(path.read_text())["groups"]
-    return {rule["record"]: rule for group in groups for rule in group["rules"]}
-
-
-def _reads(rule: Mapping[str, str]) -> set[str]:
-    """Return the names of recorded metrics, `level:metric:operation`, in an expression."""
-    return set(re.findall(r"\w+:\w+:\w+", rule["expr"]))
-
-
-def _needed(
-    rules: Mapping[str, dict[str, str]], wanted: Collection[str]
-) -> dict[str, dict[str, str]]:
-    """Return the rules of the *wanted* names, and those that they read."""
-    if not wanted:
-        return {}
-    found = {name: rules[name] for name in wanted}
-    return _needed(rules, set().union(*map(_reads, found.values()))) | found
-
-
-def promtool(kind: str, *arguments: str | Path) -> None:
-    """Let promtool make blocks of samples from a file of one *kind*."""
-    command = [require("promtool"), "tsdb", "create-blocks-from", kind, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+        """Add what the rules at *path* would have recorded at the end under the *wanted* names."""
+        record(self._directory, self.prometheus, rules_in(path, wanted), [END])
