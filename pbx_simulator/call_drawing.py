@@ -41,11 +41,14 @@ class Parties(NamedTuple):
 
 
 class UnplacedCall(NamedTuple):
-    """A call without its place in time: *legs* are seconds after its start and fields."""
+    """A call without its place in time: *legs* are seconds after its start and fields.
+
+    *instants*, in seconds after its start, are where its phases meet.
+    """
 
     scenario: str
     truth: CallTruth
-    duration: int
+    instants: list[int]
     legs: list[tuple[int, Row]]
 
 
@@ -160,7 +163,7 @@ class CallDrawing:
             (instants[leg.began], _fields(scenario, leg, parties, instants, rng))
             for leg in scenario.legs
         ]
-        return UnplacedCall(name, _truth(scenario, parties), instants[-1], legs)
+        return UnplacedCall(name, _truth(scenario, parties), instants, legs)
 
     def _draw_parties(self, rng: Random) -> Parties:
         office = self._office
@@ -194,8 +197,10 @@ def place_call(
         make_row(_moment(fields, started + after, utc_offset_seconds) | {"uid": uid})
         for after, fields in drawn.legs
     )
-    ended = started + drawn.duration
-    return SimulatedCall(drawn.scenario, uid, drawn.truth, started, ended, tuple(legs))
+    instants = tuple(started + after for after in drawn.instants)
+    return SimulatedCall(
+        drawn.scenario, uid, drawn.truth, started, instants[-1], tuple(legs), instants
+    )
 
 
 def _fields(

@@ -153,7 +153,7 @@ class Traffic:
         for number in range(count):
             call = self._drawing.draw(rng, scenario(rng))
             ended = int(until - over * (count - 1 - number) / count)
-            yield self._placed(call, ended - call.duration, nth(_SAMPLE_TAILS, serial + number))
+            yield self._placed(call, ended - call.instants[-1], nth(_SAMPLE_TAILS, serial + number))
 
     def begun(self, serial: int, at: float, scenario: DrawName) -> SimulatedCall:
         """Return a call as `sample` makes them, that begins at *at*."""

@@ -47,7 +47,8 @@ class SimulatedCall(NamedTuple):
     """A call: the rows of its legs in the order of their starts, and its truth.
 
     *uid* is what the rows share, *scenario* the name of what happened, *started* and *ended*
-    when its first leg began and its last one ended (UTC epoch seconds).
+    when its first leg began and its last one ended (UTC epoch seconds). *instants* are where the
+    phases of its scenario meet.
     """
 
     scenario: str
@@ -56,6 +57,7 @@ class SimulatedCall(NamedTuple):
     started: int
     ended: int
     legs: tuple[Row, ...]
+    instants: tuple[int, ...]
 
 
 def end(leg: Row) -> int:
@@ -72,6 +74,7 @@ def moved(call: SimulatedCall, seconds: int, utc_offset_seconds: int) -> Simulat
         started=call.started + seconds,
         ended=call.ended + seconds,
         legs=legs,
+        instants=tuple(instant + seconds for instant in call.instants),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -41,6 +41,8 @@ class PollerHarness:
         pbx: FakePBX | None = None,
         *,
         cdr_list: TimedCDRList | None = None,
+        name: str = "hq",
+        bounds: Mapping[str, tuple[int, ...]] = BOUNDS,
         **settings: Any,
     ) -> None:
         self.pbx = pbx or FakePBX()
@@ -48,20 +50,22 @@ class PollerHarness:
         self.clock = self.cdr_list.clock
         self.shown: list[Snapshot] = []
         self.settings = PBX(
-            name="hq",
+            name=name,
             base_url="http://127.0.0.1",
             client_id="me",
             secret=SecretSource(env="X"),
             **settings,
         )
         self.state_dir = state_dir
+        self.bounds = bounds
         self.call_rules = call_rules_of(self.settings)
         self._start()
 
     def _start(self) -> None:
-        self.store = FileStore(self.state_dir, "hq", "me", BOUNDS, number_zeros(self.call_rules))
-        rules = counting_rules_of(self.settings, self.call_rules, BOUNDS)
-        self.self_metrics = SelfMetrics(BOUNDS)
+        zeros = number_zeros(self.call_rules)
+        self.store = FileStore(self.state_dir, self.settings.name, "me", self.bounds, zeros)
+        rules = counting_rules_of(self.settings, self.call_rules, self.bounds)
+        self.self_metrics = SelfMetrics(self.bounds)
         self.poller = Poller(
             self.settings,
             PageReader(self.cdr_list, self.self_metrics, self.clock),
