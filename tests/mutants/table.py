@@ -1475,6 +1475,49 @@ REQUESTS_ARE_SENT_ONCE_AND_IN_TIME = (
     ),
 )
 
+_THRESHOLDS = "prometheus/rules/cdr-thresholds.yml"
+_TROUBLES = "tests/prometheus/test_troubles.py"
+_IN_TIME = f"{_TROUBLES}::test_troubles_are_told_in_time_until_they_are_over"
+_SILENT = f"{_TROUBLES}::test_a_month_without_troubles_has_one_false_alarm_at_most"
+
+TROUBLES_ARE_TOLD = (
+    Mutant(
+        "a dead trunk is told after fifty refused calls",
+        _THRESHOLDS,
+        "failed_records\n        expr: 5",
+        "failed_records\n        expr: 50",
+        (f"{_IN_TIME}[20-1]", f"{_IN_TIME}[250-1]"),
+    ),
+    Mutant(
+        "an office is open on a public holiday when one person is there",
+        _THRESHOLDS,
+        "open_ratio\n        expr: 0.35",
+        "open_ratio\n        expr: 0",
+        (f"{_SILENT}[250-1]",),
+    ),
+    Mutant(
+        "half a standard deviation is no chance",
+        _THRESHOLDS,
+        ":deviations\n        expr: 3.5",
+        ":deviations\n        expr: 0.5",
+        (f"{_SILENT}[250-1]",),
+    ),
+    Mutant(
+        "fraud by night is told only of calls of an hour",
+        _THRESHOLDS,
+        "long_talk_seconds\n        expr: 300",
+        "long_talk_seconds\n        expr: 3000",
+        (f"{_IN_TIME}[250-1]",),
+    ),
+    Mutant(
+        "what is over goes on for eight hours",
+        "prometheus/rules/cdr-telephony.yml",
+        'outcome!="answered", window=~"1h|2h|4h|8h"',
+        'outcome!="answered", window=~"8h"',
+        (f"{_IN_TIME}[250-1]",),
+    ),
+)
+
 MUTANTS: tuple[Mutant, ...] = (
     *EACH_ROW_COUNTS_ONCE,
     *LINEAGE,
@@ -1491,4 +1534,5 @@ MUTANTS: tuple[Mutant, ...] = (
     *OTHER_PROGRAMS,
     *SETTINGS,
     *REQUESTS_ARE_SENT_ONCE_AND_IN_TIME,
+    *TROUBLES_ARE_TOLD,
 )

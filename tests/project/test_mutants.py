@@ -27,7 +27,8 @@ def wrong_with(mutant: Mutant, root: Path) -> Iterator[str]:
     try:
         text = (root / mutant.file).read_text()
         mutated = mutant.applied(text)
-        ast.parse(mutated)
+        if mutant.file.endswith(".py"):
+            ast.parse(mutated)
     except (OSError, LookupError, SyntaxError) as error:
         yield str(error)
     else:
@@ -38,7 +39,7 @@ def wrong_with(mutant: Mutant, root: Path) -> Iterator[str]:
     for test in mutant.tests:
         file, _, name = test.partition("::")
         names = names_in(root / file) if (root / file).is_file() else ()
-        if not names or (name and name not in names):
+        if not names or (name and name.partition("[")[0] not in names):
             yield f"there is no {test}"
 
 

@@ -1,378 +1,467 @@
-"""Offices of random calls, each with a trouble, and what the rules say of them by promtool.
+"""Offices that telephone by chance for seven weeks, and what goes wrong in the last of them.
 
 `alert_scenarios` has offices without chance, in which each alert is seen by itself. Here calls come
-as they do in life: few in an hour, tried again when they fail, some late in the evening, one in
-fifty long. So it is seen how soon a trouble is told, when the alert ends, and what fires without.
+as they do in life: most on Monday and before noon, few at lunch, tried again when nobody answers,
+in bursts, some late in the evening, one in fifty long. So it is seen how soon a trouble is told,
+when the alert ends, and what fires without. What an office writes are rows of a PBX, which
+`counted_office` counts.
 
-Time is in minutes since Thursday, 1970-01-01, 00:00 UTC, where promtool begins.
+    week 0, 1    the past that is compared with
+    week 2 to 5  a month in which nothing is to be told: two public holidays, a restart, a PBX that
+                 cannot be reached for an hour, and a change of the clocks at the end of week 4
+    week 6       the troubles
+
+Times are seconds of the office's own clock since the Monday on which week 0 begins.
 """
 
 from __future__ import annotations
 
-import json
-import random
-import re
-import subprocess
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import accumulate, groupby
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
 
-import yaml
+MINUTE, HOUR, DAY, WEEK = 60, 3_600, 86_400, 604_800
 
-from .alert_scenarios import DAY, RULES, labelled
-from .alert_scenarios import rows as rows_series
-from .programs import require
-from .prometheus_rules import metrics_in
+WEEKS, QUIET_FROM, TROUBLES_FROM = 7, 2 * WEEK, 6 * WEEK
 
-STEP = 5
-"""Minutes from scrape to scrape, as far apart as Prometheus looks back."""
+BEGIN = 1_771_804_800
+"""Monday, 2026-02-23, 00:00 UTC."""
 
-EVALUATION = 15
-"""Minutes from evaluation to evaluation. An alert, whose `for` takes one more of them, is so seen
-up to half an hour later than it would be told."""
+CLOCKS_CHANGE = 5 * WEEK - DAY + 2 * HOUR
+"""On the Sunday of week 4; by the clock of before."""
 
-HOUR = 60
-MINUTES_OF_DAY = DAY * HOUR
-MONDAY = 4 * MINUTES_OF_DAY
-WEEK = 7 * MINUTES_OF_DAY
+HOLIDAYS = (3 * WEEK + 3 * DAY, 5 * WEEK + 4 * DAY)
+"""The midnights of a Thursday and a Friday."""
 
-Events = Counter[tuple[str, int]]
-"""By how much a series rises at a step."""
+RESTART = 2 * WEEK + DAY + 10 * HOUR + 30 * MINUTE, 7 * MINUTE
+AWAY = 5 * WEEK + 2 * DAY + 14 * HOUR, HOUR
+"""Begin and length: nothing is scraped; the PBX does not answer."""
 
+BY_WEEKDAY = (1.3, 1.05, 1.0, 0.95, 0.8)
+"""How busy an office is, Monday to Friday."""
 
-@dataclass(frozen=True)
-class Office:
-    """What telephones: *calls* on a working day, of which *answered* is the share of inbound ones
-    that a person takes in the open hours."""
+BY_HOUR = dict(
+    enumerate((0.2, 1, 1.6, 1.8, 1.4, 0.5, 0.7, 1.5, 1.6, 1.2, 0.5, 0.15, 0.05), start=7)
+)
+"""How busy each hour of a working day is, from seven to eight in the evening."""
 
-    calls: int = 250
-    answered: float = 0.75
+TRUNKS = {"provider": 0.6, "second": 0.3, "mobile": 0.1}
+
+Row = dict[str, Any]
+"""A row as the PBX sends it."""
+
+Spoilt = Callable[["Diary", float], bool]
+"""What a trouble does to a call that begins: writes what comes of it and says so, or leaves it."""
 
 
 @dataclass
-class Day:
-    """One day of an office, as the troubles change it."""
+class Diary:
+    """Writes down the calls of one office of *size* calls a day."""
 
-    office: Office
-    begin: int
-    chance: random.Random
-    events: Events
+    size: int
+    chance: Random
+    spring: bool = True
+    rows: list[Row] = field(default_factory=list)
+    number: int = 0
 
-    def count(self, series: str, minute: float, by: float = 1) -> None:
-        self.events[series, int(minute // STEP) + 1] += by  # type: ignore[assignment]
+    @property
+    def offsets(self) -> tuple[int, int]:
+        """The seconds east of UTC before and after the change of the clocks."""
+        return (HOUR, 2 * HOUR) if self.spring else (2 * HOUR, HOUR)
 
-    def row(self, minute: float, disposition: str, kind: str, trunk: str, talk: float = 0) -> None:
-        """Count a row that ends at *minute*, and its *talk* in seconds."""
-        self.count(rows_series(disposition, kind, trunk), minute)
-        if disposition == "ANSWERED" and kind == "Outbound":
-            inner = f'disposition="ANSWERED",call_type="Outbound",trunk="{trunk}"'
-            name = "cdr_talk_duration_seconds"
-            self.count(f"{name}_sum{{{inner}}}", minute, round(talk))
-            self.count(f"{name}_count{{{inner}}}", minute)
-            for bound in ("1.0", "60.0", "180.0", "+Inf"):
-                if talk <= float(bound):
-                    self.count(f'{name}_bucket{{le="{bound}",{inner}}}', minute)
+    @property
+    def change(self) -> int:
+        """Return when the clocks change, in epoch seconds."""
+        return BEGIN + CLOCKS_CHANGE - self.offsets[0]
 
-    def destination(self, minute: float, name: str, talk: float) -> None:
-        self.count(f'cdr_destination_calls_total{{destination="{name}"}}', minute)
-        self.count(
-            f'cdr_destination_talk_seconds_total{{destination="{name}"}}', minute, round(talk)
-        )
+    def epoch(self, local: float) -> int:
+        """Return the epoch seconds of a time of the office."""
+        return BEGIN + int(local) - self.offsets[local >= CLOCKS_CHANGE]
 
-    def talk_seconds(self) -> float:
+    def call(self, *legs: tuple[float, str, int, int, str, dict[str, str]]) -> None:
+        """Write the legs of a call: (begin, disposition, ring, talk, to whom, other fields)."""
+        self.number += 1
+        for begin, disposition, ring, talk, callee, others in legs:
+            self.rows.append(
+                {
+                    "timestamp": self.epoch(begin),
+                    "uid": f"call-{self.number}",
+                    "call_from": "0301234567",
+                    "call_to": callee,
+                    "duration": ring + talk,
+                    "ring_duration": ring,
+                    "talk_duration": talk,
+                    "disposition": disposition,
+                    **others,
+                }
+            )
+
+    def trunk(self) -> str:
+        return self.chance.choices(list(TRUNKS), list(TRUNKS.values()))[0]
+
+    def chosen(self, **weights: float) -> str:
+        return self.chance.choices(list(weights), list(weights.values()))[0]
+
+    def talk(self) -> int:
         """Draw how long people talk: one call in fifty from half an hour to two hours."""
         if self.chance.random() < 0.02:
-            return self.chance.uniform(1800, 7200)
-        return min(self.chance.lognormvariate(4.6, 0.9), 1800)
+            return int(self.chance.uniform(1800, 7200))
+        return int(min(self.chance.lognormvariate(4.6, 0.9), 1800)) + 1
+
+    def times(self, number: float) -> int:
+        """Draw how many there are where *number* are usual."""
+        whole = int(number)
+        return round(self.chance.gauss(number, number**0.5)) if whole > 20 else self._few(number)
+
+    def _few(self, number: float) -> int:
+        found, passed = 0, self.chance.expovariate(1)
+        while passed < number:
+            found, passed = found + 1, passed + self.chance.expovariate(1)
+        return found
 
 
-Change = Callable[[Day, float], bool]
-"""What a trouble does to a call at a minute: count it in its own way and say so, or leave it."""
+# --- Calls ----------------------------------------------------------------------------------------
+
+INBOUND, INTERNAL = {"call_type": "Inbound"}, {"call_type": "Internal"}
+PHONES = [f"Person {n}<{1000 + n}>" for n in range(20)]
 
 
-def leave(_day: Day, _minute: float) -> bool:
+def inbound(diary: Diary, begin: float, outcome: str, wait: int = 10) -> float:
+    """Write an inbound call with *outcome*, half of them through a menu; return when it ends."""
+    fields = {**INBOUND, "src_trunk": diary.trunk(), "did_number": "+49305550"}
+    phone = diary.chance.choice(PHONES)
+    menu = int(diary.chance.uniform(5, 30))
+    first = [(begin, "ANSWERED", 0, menu, "IVR Main<6200>", fields)]
+    if outcome == "machine":
+        diary.call(*first)
+        return begin + menu
+    through = diary.chance.random() < 0.5
+    at = begin + menu if through else begin
+    talk = diary.talk() if outcome == "answered" else 0
+    if outcome == "voicemail":
+        wait, talk = 20, int(diary.chance.uniform(5, 60))
+    disposition = {"answered": "ANSWERED", "voicemail": "VOICEMAIL"}.get(outcome, "NO ANSWER")
+    diary.call(*(first if through else []), (at, disposition, wait, talk, phone, fields))
+    return at + wait + talk
+
+
+def people(diary: Diary, begin: float, answered: float, mean_wait: float) -> None:
+    """Write a call to people of whom *answered* take it; who gets none tries again."""
+    others = 1 - answered
+    for _ in range(3):
+        outcome = diary.chosen(
+            answered=answered, no_answer=0.5 * others, voicemail=0.3 * others, machine=0.2 * others
+        )
+        end = inbound(diary, begin, outcome, 2 + int(diary.chance.expovariate(1 / mean_wait)))
+        if outcome != "no_answer" or diary.chance.random() < 0.5:
+            return
+        begin = end + diary.chance.uniform(2, 10) * MINUTE
+
+
+def closed(diary: Diary, begin: float) -> None:
+    """Write a call to an office in which nobody is."""
+    inbound(diary, begin, diary.chosen(machine=1, voicemail=1, no_answer=1), 30)
+
+
+def attempt(
+    diary: Diary, begin: float, trunk: str, disposition: str, talk: int = 0, **others: str
+) -> float:
+    """Write a row by which a call leaves; return when it ends."""
+    ring = 0 if disposition == "FAILED" else int(diary.chance.uniform(3, 30))
+    fields = {"call_type": "Outbound", "dst_trunk": trunk, **others}
+    diary.call((begin, disposition, ring, talk, "0401234567", fields))
+    return begin + ring + talk
+
+
+def outbound(diary: Diary, begin: float, trunk: str = "") -> None:
+    """Try a number up to three times; one in fifty is wrong and fails each time."""
+    trunk = trunk or diary.trunk()
+    wrong = diary.chance.random() < 0.02
+    for _ in range(3):
+        disposition = diary.chance.choices(
+            ["ANSWERED", "NO ANSWER", "BUSY", "FAILED"], [70, 18, 9, 3]
+        )[0]
+        if wrong:
+            disposition = "FAILED"
+        end = attempt(diary, begin, trunk, disposition, diary.talk() * (disposition == "ANSWERED"))
+        if disposition == "ANSWERED":
+            return
+        begin = end + diary.chance.uniform(0.2, 5) * MINUTE
+
+
+def internal(diary: Diary, begin: float) -> None:
+    phone = diary.chance.choice(PHONES)
+    diary.call((begin, "ANSWERED", 4, min(diary.talk(), 600), phone, INTERNAL))
+
+
+# --- A usual day ----------------------------------------------------------------------------------
+
+
+def leave(_diary: Diary, _begin: float) -> bool:
     return False
 
 
 @dataclass(frozen=True)
 class Trouble:
-    """What happens from *begin* to *end*, minutes of the week of trouble (0 is Monday, 00:00)."""
+    """What happens from *begin* to *end*, to calls of each kind, and *more* calls beside them.
 
-    begin: float = 0
+    What has no end is over at once.
+    """
+
+    name: str
+    begin: float
     end: float = 0
-    inbound: Change = leave
-    outbound: Change = leave
-    internal: Change = leave
-    more: Callable[[Day, float, float], None] = lambda _day, _begin, _end: None
-    """What is added once, from the one minute to the other."""
+    inbound: Spoilt = leave
+    outbound: Spoilt = leave
+    more: Callable[[Diary, float, float], None] = lambda _diary, _begin, _end: None
+
+    def spoils(self, diary: Diary, kind: str, begin: float) -> bool:
+        if not self.begin <= begin < self.end:
+            return False
+        return {"inbound": self.inbound, "outbound": self.outbound}[kind](diary, begin)
 
 
-def inbound_call(day: Day, minute: float, outcome: str) -> None:
-    """Count an inbound call with *outcome* that begins at *minute*."""
-    talk = day.talk_seconds() if outcome == "answered" else 0
-    wait = day.chance.expovariate(1 / 15)
-    end = minute + (wait + talk + 90) / 60
-    trunk = "a" if day.chance.random() < 0.7 else "b"
-    disposition = {"answered": "ANSWERED", "voicemail": "VOICEMAIL", "machine": "ANSWERED"}
-    day.row(end, disposition.get(outcome, "NO ANSWER"), "Inbound", trunk)
-    day.count(f'cdr_calls_total{{outcome="{outcome}",call_type="Inbound",trunk="{trunk}"}}', end)
-    inner = f'call_type="Inbound",trunk="{trunk}"}}'
-    if outcome == "answered":
-        day.count(f'cdr_call_wait_seconds_bucket{{le="+Inf",{inner}', end)
-        if wait <= 20:
-            day.count(f'cdr_call_wait_seconds_bucket{{le="20.0",{inner}', end)
-    if outcome == "no_answer":
-        day.count(f"cdr_call_abandon_seconds_count{{{inner}", end)
-        if wait <= 5:
-            day.count(f'cdr_call_abandon_seconds_bucket{{le="5.0",{inner}', end)
+def working_day(diary: Diary, midnight: float, troubles: Sequence[Trouble]) -> None:
+    """Write the calls of a day from Monday to Friday."""
+    chance = diary.chance
+    busy = BY_WEEKDAY[int(midnight // DAY % 7)] * chance.lognormvariate(0, 0.15)
+    total = sum(BY_HOUR.values())
+    for hour, weight in BY_HOUR.items():
+        share = diary.size * busy * weight / total
+        in_a_meeting = chance.random() < 0.05
+        answered = 0.45 if in_a_meeting else chance.uniform(0.65, 0.85)
+        wait = 40 if in_a_meeting else chance.uniform(8, 20)
+        spread(
+            diary,
+            midnight + hour * HOUR,
+            0.5 * share,
+            lambda diary, at: people(diary, at, answered, wait),  # noqa: B023 (called at once)
+            "inbound",
+            troubles,
+        )
+        spread(diary, midnight + hour * HOUR, 0.22 * share, outbound, "outbound", troubles)
+        spread(diary, midnight + hour * HOUR, 0.18 * share, internal, "", ())
+    if chance.random() < 0.1:
+        burst(diary, midnight, troubles)
+    evening(diary, midnight)
 
 
-def usual_inbound(day: Day, minute: float) -> None:
-    others = (1 - day.office.answered) / 10
-    weights = {
-        "answered": day.office.answered,
-        "no_answer": 5 * others,
-        "voicemail": 3 * others,
-        "machine": 2 * others,
-    }
-    inbound_call(day, minute, day.chance.choices(list(weights), list(weights.values()))[0])
+def spread(
+    diary: Diary,
+    begin: float,
+    number: float,
+    write: Callable[[Diary, float], None],
+    kind: str,
+    troubles: Sequence[Trouble],
+) -> None:
+    """Write about *number* calls that begin in the hour after *begin*."""
+    for _ in range(diary.times(number)):
+        at = begin + diary.chance.uniform(0, HOUR)
+        if not any(trouble.spoils(diary, kind, at) for trouble in troubles):
+            write(diary, at)
 
 
-def closed_inbound(day: Day, minute: float) -> None:
-    inbound_call(day, minute, day.chance.choice(["machine", "voicemail", "no_answer"]))
+def burst(diary: Diary, midnight: float, troubles: Sequence[Trouble]) -> None:
+    """Somebody works off a list of numbers."""
+    begin = midnight + diary.chance.uniform(9, 15) * HOUR
+    for _ in range(diary.times(3 + diary.size * 0.1)):
+        at = begin + diary.chance.uniform(0, 1.5) * HOUR
+        if not any(trouble.spoils(diary, "outbound", at) for trouble in troubles):
+            outbound(diary, at)
 
 
-def usual_outbound(day: Day, minute: float, trunk: str = "") -> None:
-    """Try a number up to three times, by *trunk* or by either."""
-    trunk = trunk or ("a" if day.chance.random() < 0.7 else "b")
-    for attempt in range(3):
-        disposition = day.chance.choices(
-            ["ANSWERED", "NO ANSWER", "BUSY", "FAILED"], [70, 18, 8, 4]
-        )[0]
-        talk = day.talk_seconds() if disposition == "ANSWERED" else 0
-        at = minute + 2 * attempt + (talk + 30) / 60
-        day.row(at, disposition, "Outbound", trunk, talk)
-        abroad = day.chance.random() < 0.05
-        day.destination(at, "international" if abroad else "other", talk)
-        if disposition == "ANSWERED":
-            return
+def evening(diary: Diary, midnight: float) -> None:
+    """Calls after hours, somebody who stays longer, and a long call past eight."""
+    chance = diary.chance
+    for _ in range(diary.times(diary.size * 0.04)):
+        closed(diary, midnight + chance.uniform(18, 31) * HOUR)
+    if chance.random() < 0.15:
+        for _ in range(chance.randint(1, 3)):
+            outbound(diary, midnight + chance.uniform(18.5, 21.5) * HOUR)
+    if chance.random() < (0.1 if diary.size > 100 else 0.03):
+        begin = midnight + chance.uniform(18.5, 19.75) * HOUR
+        attempt(diary, begin, diary.trunk(), "ANSWERED", int(chance.uniform(3600, 7200)))
 
 
-def usual_internal(day: Day, minute: float) -> None:
-    day.row(minute + 1, "ANSWERED", "Internal", "none")
+def free_day(diary: Diary, midnight: float, *, somebody: float) -> None:
+    """Write a day of a weekend or a holiday, on which *somebody* works with that probability."""
+    chance = diary.chance
+    for _ in range(diary.times(diary.size * 0.05)):
+        closed(diary, midnight + chance.uniform(8, 20) * HOUR)
+    if chance.random() < somebody:
+        begin = midnight + chance.uniform(8, 14) * HOUR
+        for _ in range(chance.randint(2, 6)):
+            outbound(diary, begin + chance.uniform(0, 3) * HOUR)
 
 
-def refused(trunk: str | None) -> Change:
-    """Let outbound calls by *trunk*, or by any, fail three times."""
+# --- Troubles -------------------------------------------------------------------------------------
 
-    def change(day: Day, minute: float) -> bool:
-        if trunk is not None and (day.chance.random() >= 0.7):
-            usual_outbound(day, minute, "b")
+
+def refused(trunk: str) -> Spoilt:
+    """Let each outbound call by *trunk* fail: three times at once, and half of them later again."""
+
+    def change(diary: Diary, begin: float) -> bool:
+        if diary.trunk() != trunk:
+            outbound(diary, begin, "second" if trunk != "second" else "mobile")
             return True
-        for attempt in range(3):
-            day.row(minute + 2 * attempt, "FAILED", "Outbound", trunk or "a")
+        again = diary.chance.random() < 0.5
+        for at in (0, 40, 100, *((1500, 1560) if again else ())):
+            attempt(diary, begin + at, trunk, "FAILED")
         return True
 
     return change
 
 
-def all_to(outcome: str) -> Change:
-    def change(day: Day, minute: float) -> bool:
-        inbound_call(day, minute, outcome)
+def all_to(outcome: str) -> Spoilt:
+    """Let each inbound call end with *outcome*; half of the callers try again."""
+
+    def change(diary: Diary, begin: float) -> bool:
+        for _ in range(2):
+            end = inbound(diary, begin, outcome, 45)
+            if diary.chance.random() < 0.5:
+                break
+            begin = end + diary.chance.uniform(1, 10) * MINUTE
         return True
 
     return change
+
+
+def nothing(_diary: Diary, _begin: float) -> bool:
+    return True
+
+
+Talking = Callable[[Diary, float, int], float]
+
+
+def dialled(diary: Diary, begin: float, talk: int) -> float:
+    return attempt(diary, begin, "provider", "ANSWERED", talk)
+
+
+def forwarded(diary: Diary, begin: float, talk: int) -> float:
+    """Write a call that comes in by a trunk and leaves by another; it is one row."""
+    return attempt(diary, begin, "second", "ANSWERED", talk, src_trunk="provider")
+
+
+def through_disa(diary: Diary, begin: float, talk: int) -> float:
+    """Write a call that comes in and dials on from within."""
+    came = {**INBOUND, "src_trunk": "provider"}
+    left = {"call_type": "Outbound", "src_trunk": "provider", "dst_trunk": "second"}
+    diary.call(
+        (begin, "ANSWERED", 0, 15, "DISA<6700>", came),
+        (begin + 15, "ANSWERED", 10, talk, "0088123456", left),
+    )
+    return begin + 25 + talk
 
 
 def telephoning(
-    lines: int, seconds: float, pause: float, destination: str = "other"
-) -> Callable[[Day, float, float], None]:
-    """Return what adds calls by *lines* at once, of about *seconds* and with a *pause* between."""
+    lines: int, talk: int, pause: int, how: Talking = dialled
+) -> Callable[[Diary, float, float], None]:
+    """Return what adds calls on *lines* at once, of about *talk* seconds, *pause* seconds apart."""
 
-    def more(day: Day, begin: float, end: float) -> None:
+    def more(diary: Diary, begin: float, end: float) -> None:
         for _ in range(lines):
-            now = begin
+            now = begin + diary.chance.uniform(0, pause)
             while now < end:
-                talk = seconds * day.chance.uniform(0.7, 1.3)
-                now += (talk + pause) / 60
-                day.row(now, "ANSWERED", "Outbound", "a", talk)
-                day.destination(now, destination, talk)
+                now = how(diary, now, int(talk * diary.chance.uniform(0.7, 1.3))) + pause
 
     return more
 
 
-def open_minutes(chance: random.Random, calls: float) -> Iterator[float]:
-    """Yield the minutes of the day at which calls begin: from 8 to 18, most at 10 and 15."""
-    for _ in range(round(chance.gauss(calls, calls**0.5))):
-        peak = chance.choice([10, 15])
-        yield (
-            8 + 10 * chance.betavariate(2, 2.2)
-            if chance.random() < 0.6
-            else min(max(chance.gauss(peak, 1.2), 8), 17.9)
-        ) * HOUR
+def emergency(diary: Diary, begin: float, _end: float) -> None:
+    fields = {"call_type": "Outbound", "dst_trunk": "provider"}
+    diary.call((begin, "ANSWERED", 3, 90, "112", fields))
 
 
-def telephone(day: Day, trouble: Trouble, trouble_week: int) -> None:
-    weekday = (day.begin // MINUTES_OF_DAY + 3) % 7
-    calls = day.office.calls if weekday < 5 else 0
-    begin, end = trouble_week + trouble.begin, trouble_week + trouble.end
-    kinds = (
-        (0.55, usual_inbound, trouble.inbound),
-        (0.27, usual_outbound, trouble.outbound),
-        (0.18, usual_internal, trouble.internal),
+def troubles(chance: Random) -> list[Trouble]:
+    """Return the troubles of the last week; when they begin is drawn."""
+    monday, tuesday, wednesday, thursday, friday, saturday, sunday = (
+        TROUBLES_FROM + day * DAY for day in range(7)
     )
-    for share, usual, change in kinds:
-        for minute in open_minutes(day.chance, calls * share):
-            now = day.begin + minute
-            if not (begin <= now < end and change(day, now)):
-                usual(day, now)
-    evening = day.office.calls * (0.04 if weekday < 5 else 0.06)
-    for _ in range(round(day.chance.expovariate(1 / evening))):
-        closed_inbound(day, day.begin + day.chance.uniform(18, 22) * HOUR)
-    if day.begin <= begin < day.begin + MINUTES_OF_DAY:
-        trouble.more(day, begin, end)
 
+    def between(day: float, first: float, last: float) -> float:
+        return day + chance.uniform(first, last) * HOUR
 
-def series_of(
-    pbx: str, office: Office, trouble: Trouble, seed: str, weeks: int
-) -> Iterator[dict[str, str]]:
-    """Yield the input series of an office; the trouble is in the last of *weeks*."""
-    chance, events = random.Random(seed), Events()
-    last = MONDAY + (weeks - 1) * WEEK
-    steps = (MONDAY + weeks * WEEK) // STEP
-    for begin in range(0, MONDAY + weeks * WEEK, MINUTES_OF_DAY):
-        telephone(Day(office, begin, chance, events), trouble, last)
-    by_series: dict[str, dict[int, float]] = defaultdict(dict)
-    for name in always_there():
-        by_series[name] = {}
-    for (name, step), rise in events.items():
-        by_series[name][step] = by_series[name].get(step, 0) + rise
-    for name, rises in by_series.items():
-        totals = accumulate(rises.get(step, 0) for step in range(steps))
-        yield {"series": labelled(name, pbx), "values": runs(totals)}
-    for name, value in (("cdr_up", 1), ("cdr_exporter_backlog", 0), ("cdr_utc_offset_seconds", 0)):
-        yield {"series": labelled(name, pbx), "values": f"{value}x{steps}"}
-
-
-def always_there() -> Iterator[str]:
-    """Yield what the exporter shows at 0 before the first call."""
-    yield "cdr_emergency_calls_total"
-    for trunk in ("a", "b"):
-        for kind in ("Inbound", "Outbound"):
-            for disposition in ("ANSWERED", "NO ANSWER", "BUSY", "FAILED", "VOICEMAIL"):
-                yield rows_series(disposition, kind, trunk)
-        for outcome in ("answered", "no_answer", "voicemail", "machine"):
-            yield f'cdr_calls_total{{outcome="{outcome}",call_type="Inbound",trunk="{trunk}"}}'
-
-
-def runs(values: Iterator[float]) -> str:
-    return " ".join(f"{value:g}x{len(list(same)) - 1}" for value, same in groupby(values))
-
-
-Told = dict[tuple[str, str], list[int]]
-"""PBX and alert → the minutes of the last week (0 is its Monday) at which it fires."""
-
-
-def firing(
-    offices: Mapping[str, tuple[Office, Trouble]],
-    seed: int,
-    directory: Path,
-    weeks: int = 3,
-    judged: range | None = None,
-) -> Told:
-    """Return what fires in the *judged* minutes of the last of *weeks*."""
-    last = MONDAY + (weeks - 1) * WEEK
-    minutes = judged or range(0, 7 * MINUTES_OF_DAY, EVALUATION)
-    document = {
-        "rule_files": [str(_needed_rules(directory))],
-        "evaluation_interval": f"{EVALUATION}m",
-        "group_eval_order": [
-            *("cdr-thresholds.exporter", "cdr-thresholds.telephony", "cdr-thresholds.fraud"),
-            *("cdr-kpis.hour", "cdr-kpis.day"),
-            *("cdr-telephony.windows", "cdr-telephony.past", "cdr-fraud.past"),
-            *("cdr-telephony.trunks", "cdr-telephony.service"),
-            *("cdr-fraud.hours", "cdr-fraud.bursts", "cdr-fraud.destinations"),
-        ],
-        "tests": [
-            {
-                "interval": f"{STEP}m",
-                "input_series": [
-                    series
-                    for name, (office, trouble) in offices.items()
-                    for series in series_of(name, office, trouble, f"{seed}-{name}", weeks)
-                ],
-                "promql_expr_test": [
-                    {
-                        "expr": 'ALERTS{alertstate="firing"}',
-                        "eval_time": f"{last + minute}m",
-                        "exp_samples": [],
-                    }
-                    for minute in minutes
-                ],
-            }
-        ],
-    }
-    path = directory / f"offices-{seed}.yml"
-    path.write_text(json.dumps(document))
-    done = subprocess.run(
-        [require("promtool"), "test", "rules", str(path)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return _told(done.stdout + done.stderr, last)
-
-
-def _needed_rules(directory: Path) -> Path:
-    """Write the rules about calls and fraud, and of those they read only what they read: the others
-    cost minutes."""
-    groups = [
-        group
-        for name in ("thresholds", "kpis", "telephony", "fraud")
-        for group in yaml.safe_load((RULES / f"cdr-{name}.yml").read_text())["groups"]
+    return [
+        Trouble(
+            "dead trunk", between(monday, 8, 12), monday + 17 * HOUR, outbound=refused("provider")
+        ),
+        Trouble(
+            "fraud by night",
+            between(monday, 21.5, 25),
+            tuesday + 5.5 * HOUR,
+            more=telephoning(3, 1200, 30),
+        ),
+        Trouble("menu", between(tuesday, 9, 10.5), tuesday + 16 * HOUR, inbound=all_to("machine")),
+        Trouble(
+            "forwarding by night",
+            between(tuesday, 21.5, 25),
+            wednesday + 5 * HOUR,
+            more=telephoning(2, 900, 30, forwarded),
+        ),
+        Trouble(
+            "forwarding by day",
+            between(monday, 9, 12),
+            monday + 17 * HOUR,
+            more=telephoning(3, 900, 30, forwarded),
+        ),
+        Trouble("no inbound", wednesday + 7 * HOUR, wednesday + 18 * HOUR, inbound=nothing),
+        Trouble(
+            "DISA by night",
+            between(wednesday, 21.5, 26),
+            thursday + 5 * HOUR,
+            more=telephoning(2, 600, 60, through_disa),
+        ),
+        Trouble(
+            "nobody answers",
+            between(thursday, 8, 9.5),
+            thursday + 17 * HOUR,
+            inbound=all_to("no_answer"),
+        ),
+        Trouble("emergency", between(thursday, 0, 24), more=emergency),
+        Trouble(
+            "voicemail", between(friday, 8, 9.5), friday + 17 * HOUR, inbound=all_to("voicemail")
+        ),
+        Trouble(
+            "dialler",
+            between(thursday, 11, 15),
+            thursday + 17 * HOUR,
+            more=telephoning(2, 1, 20),
+        ),
+        Trouble(
+            "fraud on a weekend",
+            between(saturday, 9, 16),
+            saturday + 20 * HOUR,
+            more=telephoning(3, 1200, 60),
+        ),
+        Trouble(
+            "forwarding on a weekend",
+            between(sunday, 10, 14),
+            sunday + 20 * HOUR,
+            more=telephoning(1, 1500, 30, forwarded),
+        ),
     ]
-    rules = [rule for group in groups for rule in group["rules"]]
-    needed: set[str] = set()
-    for rule in reversed(rules):
-        if "alert" in rule or rule["record"] in needed:
-            needed |= metrics_in(rule["expr"]).keys()
-    path = directory / "rules.yml"
-    kept = [
-        {
-            **group,
-            "rules": [each for each in group["rules"] if each.get("record", "") in {"", *needed}],
-        }
-        for group in groups
-    ]
-    path.write_text(json.dumps({"groups": [group for group in kept if group["rules"]]}))
-    return path
 
 
-def _told(output: str, last: int) -> Told:
-    """Read what promtool found where it was told to expect nothing."""
-    told: Told = defaultdict(list)
-    for block in re.split(r"expr: ", output)[1:]:
-        time = re.search(r"time: ((?:\d+[wdhms])+)", block)
-        assert time, block
-        parts = re.findall(r"(\d+)([wdhm])", time[1])
-        minute = (
-            sum(int(n) * {"w": 10080, "d": 1440, "h": 60, "m": 1}[unit] for n, unit in parts) - last
-        )
-        for labels in re.findall(r"\{([^}]*)\}", block):
-            found = dict(re.findall(r'(\w+)="([^"]*)"', labels))
-            if "pbx" in found:  # the query itself has none
-                told[found["pbx"], found["alertname"]].append(minute)
-    return told
-
-
-def spells(minutes: Sequence[int]) -> list[tuple[int, int]]:
-    """Return begin and end of each time without a break."""
-    found: list[tuple[int, int]] = []
-    for minute in sorted(set(minutes)):
-        if found and minute - found[-1][1] <= EVALUATION:
-            found[-1] = (found[-1][0], minute)
+def written(size: int, seed: int, weeks: int = WEEKS) -> tuple[Diary, list[Trouble]]:
+    """Return what an office wrote, and the troubles it had."""
+    diary = Diary(size, Random(f"{size}-{seed}"), spring=bool(seed % 2))
+    planned = troubles(diary.chance)
+    for day in range(weeks * 7):
+        midnight = day * DAY
+        if midnight in HOLIDAYS:
+            free_day(diary, midnight, somebody=0.5)
+        elif day % 7 < 5:
+            working_day(diary, midnight, planned)
         else:
-            found.append((minute, minute))
-    return found
+            free_day(diary, midnight, somebody=0.15)
+    for trouble in planned:
+        if trouble.begin < weeks * WEEK:
+            trouble.more(diary, trouble.begin, trouble.end)
+    return diary, planned
+
+
+def unreached(diary: Diary) -> Iterator[tuple[int, int, bool]]:
+    """Yield from when to when (epoch seconds) nothing is counted, and whether we still run."""
+    for (begin, length), running in ((RESTART, False), (AWAY, True)):
+        yield diary.epoch(begin), diary.epoch(begin) + length, running
