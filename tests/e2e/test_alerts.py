@@ -141,7 +141,7 @@ def test_a_failing_trunk_and_a_dead_pbx_are_reported_and_then_that_they_are_well
             "description": alert["annotations"]["description"]
         }
         assert (
-            "% of the outbound calls by SIP-Provider of hq failed in the last 15 minutes,"
+            "% of the outbound calls by SIP-Provider of hq failed in the last 45 minutes,"
             in alert["annotations"]["description"]
         )
 

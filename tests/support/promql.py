@@ -440,15 +440,8 @@ def _increase(data: Data, selector: Selector, *, per_second: bool = False) -> Ve
 
 def _extrapolated(grid: Grid, values: Array, window: int, delay: int) -> Array:
     """Return what `extrapolatedRate` of Prometheus says of a counter, in each minute."""
-    size = len(values)
-    there = ~np.isnan(values)
-    places = np.arange(size)
-    last = np.maximum.accumulate(np.where(there, places, -1))
-    following = np.minimum.accumulate(np.where(there, places, size)[::-1])[::-1]
-    earliest = np.maximum(places - grid.reach(window, delay), 0)
-    first = np.minimum(following[earliest], size - 1)
-    number = np.concatenate([[0], np.cumsum(there)])
-    samples = number[places + 1] - number[earliest]
+    places = np.arange(len(values))
+    first, last, samples = _in_window(grid, values, window, delay)
     risen = _without_resets(values)
     result = risen[last] - risen[first]
     sampled = (last - first) * float(grid.step)
@@ -462,6 +455,42 @@ def _extrapolated(grid: Grid, values: Array, window: int, delay: int) -> Array:
     reached = reached + np.where(to_end < limit, to_end, average / 2)
     enough = samples >= 2
     return np.where(enough, result * reached / np.where(enough, sampled, 1), np.nan)
+
+
+Places = NDArray[np.intp]
+
+
+def _in_window(grid: Grid, values: Array, window: int, delay: int) -> tuple[Places, Places, Places]:
+    """Return the places of the first and the last sample in each window, and how many it has."""
+    size = len(values)
+    there = ~np.isnan(values)
+    places = np.arange(size)
+    last = np.maximum.accumulate(np.where(there, places, -1))
+    following = np.minimum.accumulate(np.where(there, places, size)[::-1])[::-1]
+    earliest = np.maximum(places - grid.reach(window, delay), 0)
+    first = np.minimum(following[earliest], size - 1)
+    number = np.concatenate([[0], np.cumsum(there)])
+    return first, last, number[places + 1] - number[earliest]
+
+
+def _resets(data: Data, selector: Selector) -> Vector:
+    found = data.series(selector.name, selector.matchers)
+    delay = data.delay_of(selector.name)
+    return {
+        labels: data.grid.shifted(
+            _falls(data.grid, values, selector.window, delay), selector.offset
+        )
+        for labels, values in found.items()
+    }
+
+
+def _falls(grid: Grid, values: Array, window: int, delay: int) -> Array:
+    """Return how often a counter fell from one sample to the next, within each window."""
+    first, last, samples = _in_window(grid, values, window, delay)
+    there = np.flatnonzero(~np.isnan(values))
+    fallen = np.zeros(len(values))
+    fallen[there] = np.cumsum(np.diff(values[there], prepend=0.0) < 0)
+    return np.where(samples > 0, fallen[last] - fallen[first], np.nan)
 
 
 def _without_resets(values: Array) -> Array:
@@ -578,6 +607,7 @@ def _quantile_of(fraction: float, buckets: Mapping[float, Array]) -> Array:
 
 _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "increase": _increase,
+    "resets": _resets,
     "rate": lambda data, selector: _increase(data, selector, per_second=True),
     "sum_over_time": _over_time("sum"),
     "avg_over_time": _over_time("avg"),
