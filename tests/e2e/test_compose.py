@@ -14,7 +14,7 @@ import pytest
 from grafana.generator.panels import JSON, NONE_SEEN
 
 from ..support.compose import SERVICES, Stack, image_of
-from ..support.dashboards import DASHBOARDS, filled_in, panels, shown_by, step_of, targets
+from ..support.dashboards import DASHBOARDS, filled_in, macros, panels, shown_by, step_of, targets
 from ..support.processes import eventually, get
 from ..support.programs import require
 
@@ -61,7 +61,7 @@ def silent_panels(stack: Stack) -> list[str]:
 def found(stack: Stack, dashboard: JSON, panel: JSON, query: JSON) -> list[dict[str, Any]]:
     shown = shown_by(dashboard, panel)
     step, now = step_of(panel, shown), int(time.time())
-    expression = filled_in(query["expr"], {"$__interval": f"{step}s", "$__range": f"{shown}s"})
+    expression = filled_in(query["expr"], macros(step, shown, now))
     if query["instant"]:
         return ask(stack, "query", query=expression)
     return ask(stack, "query_range", query=expression, start=now - shown, end=now, step=step)
