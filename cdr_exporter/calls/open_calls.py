@@ -257,7 +257,7 @@ class TrackedCalls:
 
     def after(self, change: CallChange) -> TrackedCalls:
         """Return the calls once *change* is made."""
-        if change is NO_CHANGE:
+        if not any(change):
             return self
         opened, closed = dict(self.open), dict(self.closed)
         for uid in (*change.closed, *change.forgotten):

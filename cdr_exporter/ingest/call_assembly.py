@@ -21,6 +21,7 @@ from ..calls import (
     CallVerdict,
     Leg,
     LegClassifier,
+    LegLike,
     LegTimes,
     Moment,
     ReachableTime,
@@ -176,24 +177,29 @@ class CallAssembler:
         unread = UNREAD_LEGS_UNKNOWN if shown else unread_below(page, verdict.ledger, self.rules)
         at = times.moment(verdict.ledger, now, self.rules, catching_up=not shown, unread=unread)
         new_in_poll = _uids_added_during_poll(page, verdict, newest_key)
-        special = {"", *left_out, *new_in_poll, *calls.open, *calls.closed}
-        found = self._legs_of(groups, special, at.ends_over_at_once(self.rules))
+        uids = [row.uid for _, rows in groups for row in rows]
+        known = ({""}, left_out, new_in_poll, calls.open, calls.closed)
+        several = {
+            uid
+            for uid, rows in Counter(uids).items()
+            if rows > 1 or any(uid in each for each in known)
+        }
+        found = self._legs_of(groups, several, at.ends_over_at_once(self.rules))
         judged = calls.judge(found.legs, left_out, at, self.rules, new_in_poll)
         finished = [*judged.finished, *found.lone]
         return PageCalls(judged._replace(finished=finished), found.doubts)
 
     def _legs_of(
-        self, groups: Sequence[LabelledRows], special: Collection[str], ends: tuple[float, float]
+        self, groups: Sequence[LabelledRows], several: Collection[str], ends: tuple[float, float]
     ) -> _PageLegs:
         """Return the legs of *groups*; those that are a call each and over at once, in groups.
 
-        That is a leg with a uid that no other row has, not in *special*, and with an end between
-        the two *ends*. What such calls are is what they would be one by one.
+        That is a leg with an end between the two *ends*, and not of one of the calls *several*,
+        which may have other legs. What such calls are is what they would be one by one.
         """
         after, before = ends
-        times = Counter([row.uid for _, rows in groups for row in rows])
-        several = {uid for uid, number in times.items() if number > 1}.union(special)
-        alike: dict[int, tuple[Leg, list[Record]]] = {}
+        # By identity, since that is quicker; each is kept here, so no other can get its number.
+        alike: dict[int, tuple[LegLike, list[Record]]] = {}
         legs: list[tuple[str, Leg]] = []
         doubts: Counter[str] = Counter()
         for labels, rows in groups:
@@ -205,10 +211,10 @@ class CallAssembler:
                 if is_over and id(like) in alike:
                     alike[id(like)][1].append(row)
                 elif is_over and is_plain(like.leg):
-                    alike[id(like)] = like.leg, [row]
+                    alike[id(like)] = like, [row]
                 else:
                     legs.append((row.uid, with_times_of(row, like.leg)))
-        lone = [group_of_lone_legs(leg, _times_of(rows)) for leg, rows in alike.values()]
+        lone = [group_of_lone_legs(like.leg, _times_of(rows)) for like, rows in alike.values()]
         return _PageLegs(legs, lone, doubts)
 
     def after_all_was_read(

@@ -66,7 +66,7 @@ class RangeReader:
     def _steady(self) -> float:
         return self._clock.now().steady
 
-    def begin_poll(self, first_page: Page) -> None:
+    def note_order(self, first_page: Page) -> None:
         """Note the order of *first_page*: all that is known of positions in another one is void."""
         if self.plan.order is not first_page.order:
             self.plan = ReadPlan(first_page.order)

@@ -58,7 +58,7 @@ class Tail:
         self.has_more = False
         self._sweeps.begin_poll()
         first = self._list.first_page(self._following.state)
-        self._ranges.begin_poll(first.page)
+        self._ranges.note_order(first.page)
         if first.page.size:
             if not (yield from self._count_first_page(first)):
                 return
@@ -124,7 +124,7 @@ class Tail:
         first = self._list.change_to_new_table(self._following.state)
         if first is None or first.ledger is None:
             return False
-        self._ranges.begin_poll(first.page)
+        self._ranges.note_order(first.page)
         # No row of the table is known yet, so there is nothing to recognise it by.
         yield from self._ranges.count(first.page, KnownTable(first.ledger))
         return (yield from self._read_ranges(deadline))
