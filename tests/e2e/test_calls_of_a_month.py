@@ -11,19 +11,17 @@ from typing import Any
 
 import pytest
 
-from cdr_exporter.ingest import PBXState, StateChange, call_rules_of, counting_rules_of
+from cdr_exporter.ingest import StateChange, call_rules_of
 from cdr_exporter.metrics.call_metrics import number_zeros
-from cdr_exporter.metrics.self_metrics import SelfMetrics
-from cdr_exporter.poller.poller import Poller
 from cdr_exporter.settings import PBX, SecretSource
 from cdr_exporter.store import FileStore
-from cdr_exporter.tail.page_reader import PageReader
 from pbx_simulator import OfficeSettings, SimulatedPBX
 from pbx_simulator.directory import BERLIN
 
 from ..support.counts import all_quarters
 from ..support.fake_clock import FakeClock
 from ..support.in_process_cdr_list import InProcessCDRList
+from ..support.poller_harness import poller_of
 from ..support.rows import BOUNDS
 
 DAY, MINUTE = 86_400, 60
@@ -93,17 +91,7 @@ class Month:
         call_rules = call_rules_of(self.settings)
         self.store = KilledStore(self._state_dir, "hq", "me", BOUNDS, number_zeros(call_rules))
         self.store.kill = self.kill
-        self_metrics = SelfMetrics(BOUNDS)
-        self._poller = Poller(
-            self.settings,
-            PageReader(self._list, self_metrics, self.clock),
-            self.store,
-            PBXState.of(self.store.load(), counting_rules_of(self.settings, call_rules, BOUNDS)),
-            self_metrics=self_metrics,
-            clock=self.clock,
-            publish=lambda _: None,
-            random_fraction=lambda: 0.5,
-        )
+        self._poller = poller_of(self.settings, self._list, self.store, self.clock, lambda _: None)
 
     def poll(self) -> None:
         try:

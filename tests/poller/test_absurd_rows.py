@@ -22,20 +22,15 @@ from cdr_exporter.errors import TryAgain
 from cdr_exporter.ingest import (
     Event,
     JudgedPage,
-    PBXState,
     StateChange,
-    call_rules_of,
-    counting_rules_of,
 )
 from cdr_exporter.ledger.page import HALF_A_FIRST_PAGE
-from cdr_exporter.metrics.self_metrics import SelfMetrics
-from cdr_exporter.poller.poller import Poller
 from cdr_exporter.settings import PBX, SecretSource
-from cdr_exporter.tail.page_reader import PageReader
 
 from ..support.fake_pbx import FIRMWARES, OLD, Backup, FakePBX
 from ..support.memory_store import MemoryStore
-from ..support.rows import BOUNDS, record
+from ..support.poller_harness import poller_of
+from ..support.rows import record
 
 FIRST_ID = 1_000
 """The first id of a table, so that an absurd one may lie below it."""
@@ -143,17 +138,8 @@ class Days:
         self.restart()
 
     def restart(self) -> None:
-        self_metrics = SelfMetrics(BOUNDS)
-        rules = counting_rules_of(self.settings, call_rules_of(self.settings), BOUNDS)
-        self.poller = Poller(
-            self.settings,
-            PageReader(self.pbx, self_metrics, self.pbx.clock),
-            self.store,
-            PBXState.of(self.store.load(), rules),
-            self_metrics=self_metrics,
-            clock=self.pbx.clock,
-            publish=lambda snapshot: None,
-            random_fraction=lambda: 0.5,
+        self.poller = poller_of(
+            self.settings, self.pbx, self.store, self.pbx.clock, lambda snapshot: None
         )
         take = self.poller._take
 

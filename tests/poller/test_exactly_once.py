@@ -26,26 +26,21 @@ from cdr_exporter.errors import StateNotWritten, TryAgain
 from cdr_exporter.ingest import (
     Event,
     JudgedPage,
-    PBXState,
     StateChange,
-    call_rules_of,
-    counting_rules_of,
 )
 from cdr_exporter.ledger import PageVerdict
 from cdr_exporter.ledger import ledger as ledger_module
 from cdr_exporter.ledger.page import HALF_A_FIRST_PAGE
-from cdr_exporter.metrics.self_metrics import SelfMetrics
 from cdr_exporter.metrics.snapshot import Snapshot
-from cdr_exporter.poller.poller import Poller
 from cdr_exporter.settings import PBX, SecretSource
 from cdr_exporter.store import FileStore
 from cdr_exporter.tail import anchor_search as anchor_search
-from cdr_exporter.tail.page_reader import PageReader
 
 from ..support.counts import calls_in_charts, counted, observed
 from ..support.fake_pbx import Backup, FakePBX
 from ..support.memory_store import MemoryStore
 from ..support.oversized import OVERSIZED, refuse_oversized
+from ..support.poller_harness import poller_of
 from ..support.rows import BOUNDS
 
 LATE_WINDOW = 600.0
@@ -137,20 +132,8 @@ class ExactlyOnce(RuleBasedStateMachine):
             self.store = FileStore(Path(self.directory.name), "hq", "me", BOUNDS)
         else:
             self.store = self.memory
-        rules = counting_rules_of(self.settings, call_rules_of(self.settings), BOUNDS)
-        state = PBXState.of(self.store.load(), rules)
         self._spy_on_commits()
-        self_metrics = SelfMetrics(BOUNDS)
-        self.poller = Poller(
-            self.settings,
-            PageReader(self.pbx, self_metrics, self.clock),
-            self.store,
-            state,
-            self_metrics=self_metrics,
-            clock=self.clock,
-            publish=self.publish,
-            random_fraction=lambda: 0.5,
-        )
+        self.poller = poller_of(self.settings, self.pbx, self.store, self.clock, self.publish)
         self._spy_on_pages()
         self.poller.publish()
 

@@ -16,19 +16,17 @@ from zoneinfo import ZoneInfo
 
 from cdr_exporter.errors import TryAgain
 from cdr_exporter.exposition import Exposition
-from cdr_exporter.ingest import PBXState, call_rules_of, counting_rules_of
+from cdr_exporter.ingest import call_rules_of
 from cdr_exporter.metrics.call_metrics import number_zeros
-from cdr_exporter.metrics.self_metrics import SelfMetrics
 from cdr_exporter.metrics.snapshot import Snapshot
-from cdr_exporter.poller.poller import Poller
 from cdr_exporter.settings import PBX, SecretSource
 from cdr_exporter.store import FileStore
-from cdr_exporter.tail.page_reader import PageReader
 from pbx_simulator import OfficeSettings, SimulatedPBX
 from pbx_simulator.directory import BERLIN
 
 from .fake_clock import FakeClock
 from .in_process_cdr_list import InProcessCDRList
+from .poller_harness import poller_of
 from .processes import Prometheus
 from .recorded_rules import promtool, record, rules_in
 
@@ -79,24 +77,14 @@ class Exporter:
             destinations={"international": ("00",), "national": ("0",)},
         )
         call_rules = call_rules_of(settings)
-        self_metrics = SelfMetrics(BOUNDS)
 
         def refuse_when_down() -> None:
             if name == "branch" and clock.wall in DOWN:
                 raise TryAgain("refused", reason="connect")
 
         self.store = FileStore(state_dir, name, "me", BOUNDS, number_zeros(call_rules))
-        rules = counting_rules_of(settings, call_rules, BOUNDS)
-        self._poller = Poller(
-            settings,
-            PageReader(InProcessCDRList(self.pbx, refuse_when_down), self_metrics, clock),
-            self.store,
-            PBXState.of(self.store.load(), rules),
-            self_metrics=self_metrics,
-            clock=clock,
-            publish=self._keep,
-            random_fraction=lambda: 0.5,
-        )
+        cdr_list = InProcessCDRList(self.pbx, refuse_when_down)
+        self._poller = poller_of(settings, cdr_list, self.store, clock, self._keep, BOUNDS)
 
     def _keep(self, snapshot: Snapshot) -> None:
         self.last = snapshot

@@ -20,20 +20,18 @@ from zoneinfo import ZoneInfo
 from cdr_exporter.exposition import Exposition
 from cdr_exporter.history import Asked, Machine, Result, write_past
 from cdr_exporter.history.text import target_labels
-from cdr_exporter.ingest import PBXState, call_rules_of, counting_rules_of
+from cdr_exporter.ingest import call_rules_of
 from cdr_exporter.metrics.call_metrics import number_zeros
-from cdr_exporter.metrics.self_metrics import SelfMetrics
 from cdr_exporter.metrics.snapshot import Snapshot
-from cdr_exporter.poller.poller import Poller
 from cdr_exporter.settings import PBX, SecretSource, Settings
 from cdr_exporter.store import FileStore
-from cdr_exporter.tail.page_reader import PageReader
 from pbx_simulator import OfficeSettings, SimulatedPBX
 from pbx_simulator.directory import BERLIN as OFFICE
 from pbx_simulator.firmware import Upgrade
 
 from .fake_clock import FakeClock
 from .in_process_cdr_list import InProcessCDRList
+from .poller_harness import poller_of
 from .processes import Prometheus
 from .programs import require
 
@@ -116,20 +114,12 @@ class Live:
         self._labels = target_labels(labels)
         [pbx] = settings.pbxs
         call_rules = call_rules_of(pbx)
-        self_metrics = SelfMetrics(BOUNDS)
         self.store = FileStore(
             settings.state_dir, pbx.name, pbx.client_id, BOUNDS, number_zeros(call_rules)
         )
         self._exposition = Exposition(BOUNDS, "1.2.3", {pbx.name: BERLIN})
-        self._poller = Poller(
-            pbx,
-            PageReader(office.cdr_list(), self_metrics, office.clock),
-            self.store,
-            PBXState.of(self.store.load(), counting_rules_of(pbx, call_rules, BOUNDS)),
-            self_metrics=self_metrics,
-            clock=office.clock,
-            publish=self._keep,
-            random_fraction=lambda: 0.5,
+        self._poller = poller_of(
+            pbx, office.cdr_list(), self.store, office.clock, self._keep, BOUNDS
         )
 
     def _keep(self, snapshot: Snapshot) -> None:

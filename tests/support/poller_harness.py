@@ -7,14 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from cdr_exporter.clock import Clock
 from cdr_exporter.ingest import PBXState, call_rules_of, counting_rules_of
 from cdr_exporter.metrics.call_metrics import number_zeros
 from cdr_exporter.metrics.self_metrics import SelfMetrics
 from cdr_exporter.metrics.snapshot import Snapshot
-from cdr_exporter.metrics.totals import Series
+from cdr_exporter.metrics.totals import Bounds, Series
 from cdr_exporter.poller.poller import Poller
 from cdr_exporter.settings import PBX, SecretSource
-from cdr_exporter.store import FileStore
+from cdr_exporter.store import FileStore, Store
 from cdr_exporter.tail.page_reader import CDRList, PageReader
 
 from .counts import records
@@ -27,6 +28,32 @@ class TimedCDRList(CDRList, Protocol):
     """A CDR list with a clock, which is then the poller's too."""
 
     clock: FakeClock
+
+
+def poller_of(
+    settings: PBX,
+    cdr_list: CDRList,
+    store: Store,
+    clock: Clock,
+    publish: Callable[[Snapshot], None],
+    bounds: Bounds = BOUNDS,
+) -> Poller:
+    """Return a poller of *cdr_list* that goes on from what *store* has; its waits are not random.
+
+    What it publishes goes to *publish*.
+    """
+    self_metrics = SelfMetrics(bounds)
+    rules = counting_rules_of(settings, call_rules_of(settings), bounds)
+    return Poller(
+        settings,
+        PageReader(cdr_list, self_metrics, clock),
+        store,
+        PBXState.of(store.load(), rules),
+        self_metrics=self_metrics,
+        clock=clock,
+        publish=publish,
+        random_fraction=lambda: 0.5,
+    )
 
 
 class PollerHarness:
@@ -64,17 +91,8 @@ class PollerHarness:
     def _start(self) -> None:
         zeros = number_zeros(self.call_rules)
         self.store = FileStore(self.state_dir, self.settings.name, "me", self.bounds, zeros)
-        rules = counting_rules_of(self.settings, self.call_rules, self.bounds)
-        self.self_metrics = SelfMetrics(self.bounds)
-        self.poller = Poller(
-            self.settings,
-            PageReader(self.cdr_list, self.self_metrics, self.clock),
-            self.store,
-            PBXState.of(self.store.load(), rules),
-            self_metrics=self.self_metrics,
-            clock=self.clock,
-            publish=self.shown.append,
-            random_fraction=lambda: 0.5,
+        self.poller = poller_of(
+            self.settings, self.cdr_list, self.store, self.clock, self.shown.append, self.bounds
         )
 
     def restart(self) -> None:
