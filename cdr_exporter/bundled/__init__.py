@@ -24,6 +24,8 @@ CHECKOUT_PATTERNS: Mapping[str, Sequence[str]] = {
 }
 """For each pattern of files below this directory, the patterns below the root of a checkout."""
 
+_RUNBOOK_PATH = b"runbook_url: prometheus/RUNBOOK.md#"
+
 _PACKAGE = Path(__file__).parent
 _ROOT = _PACKAGE.parent.parent
 
@@ -39,9 +41,19 @@ def dashboards() -> Mapping[str, bytes]:
 
 
 @cache
-def rules() -> Mapping[str, bytes]:
-    """Return the text of each rule file, by file name."""
-    return _read("rules/*.yml", _PACKAGE, _ROOT)
+def rules(external_url: str | None = None) -> Mapping[str, bytes]:
+    """Return the text of each rule file, by file name.
+
+    Where the exporter is reached at *external_url*, each `runbook_url` is the heading of its alert
+    on the exporter's own `/runbook`; else it is a path in this project.
+    """
+    files = _read("rules/*.yml", _PACKAGE, _ROOT)
+    if external_url is None:
+        return files
+    link = b"runbook_url: %s/runbook#" % external_url.rstrip("/").encode()
+    return MappingProxyType(
+        {name: text.replace(_RUNBOOK_PATH, link) for name, text in files.items()}
+    )
 
 
 @cache
@@ -50,14 +62,17 @@ def runbook() -> str:
     return _read("RUNBOOK.md", _PACKAGE, _ROOT)["RUNBOOK.md"].decode()
 
 
-def write_files(directory: Path) -> list[Path]:
+def write_files(directory: Path, external_url: str | None = None) -> list[Path]:
     """Write all bundled files into *directory* and return their paths.
+
+    The links of the rules lead to the exporter at *external_url*, see `rules`.
 
     They are in the same subdirectories as in the wheel. Missing directories are created, existing
     files of the same name are replaced, and other files are left alone. Raises `FileWriteError`.
     """
+    with_links = rules(external_url)
     return [
-        _write(directory / Path(pattern).parent / name, content)
+        _write(directory / Path(pattern).parent / name, with_links.get(name, content))
         for pattern in CHECKOUT_PATTERNS
         for name, content in _read(pattern, _PACKAGE, _ROOT).items()
     ]

@@ -7,11 +7,12 @@ import threading
 from pathlib import Path
 
 from .. import bundled
+from ..web import check_external_url
 from .stdout import write_stdout
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the flag of `dashboards`."""
+    """Add the flags of `dashboards`."""
     parser.add_argument(
         "--output",
         type=Path,
@@ -19,10 +20,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="directory to write to; created if missing, files of the same name are replaced",
     )
+    parser.add_argument(
+        "--external-url",
+        dest="external_url",
+        metavar="URL",
+        help="where a browser reaches the exporter: then the runbook links of the rules open its "
+        "/runbook at their alert (without it they are paths in the project)",
+    )
 
 
 def run(args: argparse.Namespace, _stop: threading.Event) -> int:
-    """Write the files and print the path of each; raises `FileWriteError` and `StdoutError`."""
-    for path in bundled.write_files(args.output):
+    """Write the files and print the path of each.
+
+    Raises `ConfigError` where the URL is none, `FileWriteError` and `StdoutError`.
+    """
+    if args.external_url is not None:
+        check_external_url(args.external_url, "--external-url")
+    for path in bundled.write_files(args.output, args.external_url):
         write_stdout(f"{path}\n")
     return 0

@@ -124,7 +124,7 @@ def graph_url(base: str) -> str:
 def prepare(it: Scraped) -> None:
     """Write the configuration and the rules; raises `ExporterError`."""
     files = {"prometheus.yml": config_text(it.target).encode()}
-    files |= {f"rules/{name}": text for name, text in bundled.rules().items()}
+    files |= {f"rules/{name}": text for name, text in bundled.rules(f"http://{it.target}").items()}
     try:
         (it.directory / "rules").mkdir(parents=True)
         for name, text in files.items():

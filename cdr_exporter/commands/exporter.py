@@ -77,7 +77,7 @@ class Exporter:
             alive=lambda: all(supervisor.alive for supervisor in self._supervisors),
             version=VERSION,
             dashboards=bundled.dashboards(),
-            rules=bundled.rules(),
+            rules=bundled.rules(external_url),
             runbook=bundled.runbook(),
             zones=time_zones(settings),
             external_url=external_url,

@@ -27,7 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--web.external-url",
         dest="external_url",
         metavar="URL",
-        help="URL at which Prometheus reaches it, for /sd (default: from the Host header)",
+        help="URL at which Prometheus and browsers reach it, for /sd and the links of /rules/ "
+        "(default: from the Host header, and none)",
     )
     flags.add_log(parser)
 

@@ -24,7 +24,15 @@ part of a page.
 """
 
 from .app import App
+from .discovery import check_external_url
 from .listen import ListenAddress, ListenError, parse_listen_address
 from .server import Server
 
-__all__ = ["App", "ListenAddress", "ListenError", "Server", "parse_listen_address"]
+__all__ = [
+    "App",
+    "ListenAddress",
+    "ListenError",
+    "Server",
+    "check_external_url",
+    "parse_listen_address",
+]

@@ -34,17 +34,22 @@ def address_from_host(host: str) -> ScrapeAddress | None:
     return ScrapeAddress(host) if _is_address(host) else None
 
 
-def address_from_url(url: str) -> ScrapeAddress:
-    """Return the address in `--web.external-url`; raises `ConfigError`."""
+def address_from_url(url: str, flag: str = "--web.external-url") -> ScrapeAddress:
+    """Return the address in the URL that was given as *flag*; raises `ConfigError`."""
     try:
         parts = urlsplit(url)
     except ValueError:
-        raise _bad_url() from None
+        raise _bad_url(flag) from None
     plain = parts.scheme in ("http", "https") and not parts.query and not parts.fragment
     if not (plain and _is_address(parts.netloc) and _PATH.fullmatch(parts.path)):
-        raise _bad_url()
+        raise _bad_url(flag)
     metrics = f"{parts.path.rstrip('/')}/metrics"
     return ScrapeAddress(parts.netloc, {"__scheme__": parts.scheme, "__metrics_path__": metrics})
+
+
+def check_external_url(url: str, flag: str) -> None:
+    """Raise `ConfigError` where *url*, which was given as *flag*, is no address of an exporter."""
+    address_from_url(url, flag)
 
 
 def targets_json(names: Iterable[str], address: ScrapeAddress) -> bytes:
@@ -65,5 +70,5 @@ def _is_address(text: str) -> bool:
     return match is not None and 0 < int(match["port"] or 80) <= _MAX_PORT
 
 
-def _bad_url() -> ConfigError:
-    return ConfigError("--web.external-url: not of the form http[s]://host[:port][/path]")
+def _bad_url(flag: str) -> ConfigError:
+    return ConfigError(f"{flag}: not of the form http[s]://host[:port][/path]")

@@ -12,8 +12,9 @@ from typing import cast
 import pytest
 import yaml
 
-from cdr_exporter import bundled
+from cdr_exporter import bundled, cli
 from cdr_exporter.errors import ExporterError
+from cdr_exporter.web.runbook import runbook_page
 
 from ..support.paths import ROOT
 from ..support.processes import Exporter
@@ -82,6 +83,49 @@ def test_writing_creates_the_directories_and_returns_the_paths(tmp_path: Path) -
         "examples/alertmanager.yml": (ROOT / "prometheus/alertmanager.yml").read_bytes(),
     }
     assert {str(path.relative_to(place)): path.read_bytes() for path in written} == expected
+
+
+RUNBOOK_URL = re.compile(rb"runbook_url: (\S+)")
+
+
+def test_the_links_of_the_rules_open_the_runbook_of_the_exporter_at_their_alert() -> None:
+    found = b"".join(bundled.rules("https://mon.example/cdr/").values())
+    page = runbook_page(bundled.runbook())
+    links = {link.decode() for link in RUNBOOK_URL.findall(found)}
+
+    assert len(links) > 30
+    for link in links:
+        place, _, anchor = link.partition("#")
+        assert place == "https://mon.example/cdr/runbook"
+        assert f' id="{anchor}">' in page
+
+
+def test_but_for_their_links_the_rules_stay_as_they_are() -> None:
+    with_links, as_they_are = bundled.rules("http://mon:10088"), bundled.rules()
+
+    assert with_links.keys() == as_they_are.keys()
+    for name, text in with_links.items():
+        assert RUNBOOK_URL.sub(b"", text) == RUNBOOK_URL.sub(b"", as_they_are[name])
+
+
+def test_the_command_writes_rules_with_the_links_that_are_asked_for(tmp_path: Path) -> None:
+    url = "http://mon:10088"
+
+    assert cli.main(["dashboards", "--output", str(tmp_path), "--external-url", url]) == 0
+
+    written = {path.name: path.read_bytes() for path in (tmp_path / "rules").iterdir()}
+    assert written == bundled.rules(url)
+
+
+def test_an_address_that_is_none_writes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["dashboards", "--output", str(tmp_path), "--external-url", "mon:10088"]
+
+    assert cli.main(arguments) == 2
+
+    assert capsys.readouterr().err.startswith("cdr-exporter: --external-url: not of the form http")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_writing_again_replaces_its_own_files_and_leaves_others(tmp_path: Path) -> None:
