@@ -1,21 +1,28 @@
 # Build the wheel apart, so that the image has no compiler, no pip cache and no source tree.
 FROM python:3.13-slim AS build
 WORKDIR /src
+# The commit, shown by cdr_exporter_build_info: --build-arg REVISION=$(git rev-parse HEAD)
+ARG REVISION=unknown
+COPY deploy/revision_hook.py deploy/
 COPY pyproject.toml README.md LICENSE exporter.yml ./
 COPY cdr_exporter cdr_exporter
 COPY pbx_simulator pbx_simulator
 COPY grafana/dashboards grafana/dashboards
 COPY prometheus prometheus
 RUN pip install --no-cache-dir build==1.3.0 \
- && python -m build --wheel --outdir /wheel \
+ && CDR_EXPORTER_REVISION=$REVISION python -m build --wheel --outdir /wheel \
  && python -m venv /opt/cdr-exporter \
  && /opt/cdr-exporter/bin/pip install --no-cache-dir --no-compile /wheel/*.whl \
  && /opt/cdr-exporter/bin/pip uninstall --yes pip
 
 FROM python:3.13-slim
+ARG REVISION=unknown
+ARG VERSION=unknown
 LABEL org.opencontainers.image.title="cdr-exporter" \
       org.opencontainers.image.description="Prometheus exporter for the call detail records of Yeastar P-Series PBXs" \
-      org.opencontainers.image.licenses="MIT"
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.version="$VERSION" \
+      org.opencontainers.image.revision="$REVISION"
 COPY --from=build /opt/cdr-exporter /opt/cdr-exporter
 # A fixed user, so that a volume's owner is known beforehand: chown 10088:10088.
 RUN groupadd --system --gid 10088 cdr \

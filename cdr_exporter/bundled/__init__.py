@@ -62,6 +62,13 @@ def runbook() -> str:
     return _read("RUNBOOK.md", _PACKAGE, _ROOT)["RUNBOOK.md"].decode()
 
 
+@cache
+def revision() -> str:
+    """Return the commit that the wheel was built from; `unknown` in a checkout."""
+    path = _PACKAGE / "REVISION"
+    return path.read_text().strip() if path.exists() else "unknown"
+
+
 def write_files(directory: Path, external_url: str | None = None) -> list[Path]:
     """Write all bundled files into *directory* and return their paths.
 

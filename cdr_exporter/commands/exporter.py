@@ -72,7 +72,13 @@ class Exporter:
         ]
         app = App(
             snapshots=board.snapshots,
-            exposition=Exposition(bounds, VERSION, time_zones(settings), settings.hide_families),
+            exposition=Exposition(
+                bounds,
+                VERSION,
+                time_zones(settings),
+                settings.hide_families,
+                bundled.revision(),
+            ),
             now=clock.now,
             alive=lambda: all(supervisor.alive for supervisor in self._supervisors),
             version=VERSION,

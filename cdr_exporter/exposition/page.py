@@ -36,9 +36,9 @@ _render_openmetrics: Callable[[CollectorRegistry], bytes] = openmetrics_format.g
 class Exposition:
     """Renders snapshots; any number of threads may call it.
 
-    *bounds* are the bucket bounds of the histograms by the name of their setting, *version* is
-    that of this program, *zones* are the time zones by the name of the PBX. *hidden* are names of
-    families in `TRAFFIC_FAMILIES` that are left out.
+    *bounds* are the bucket bounds of the histograms by the name of their setting, *version* and
+    *revision* are those of this program, *zones* are the time zones by the name of the PBX.
+    *hidden* are names of families in `TRAFFIC_FAMILIES` that are left out.
 
     One thread at a time renders. Meanwhile other threads get the previous page, if it is recent.
     """
@@ -49,6 +49,7 @@ class Exposition:
         version: str,
         zones: Mapping[str, tzinfo] | None = None,
         hidden: Collection[str] = (),
+        revision: str = "unknown",
     ) -> None:
         self._writers = {family.name: writer(family, bounds) for family in FAMILIES}
         self._zones = zones or {}
@@ -56,7 +57,7 @@ class Exposition:
         self._pbxs: dict[str, PBXText] = {}
         self._pages: dict[str | None, _CachedPage] = {}
         self._lock = threading.Lock()
-        labels = (version, platform.python_version())
+        labels = (version, revision, platform.python_version())
         self._build_info = writer(BUILD_INFO, bounds)("", Series(BUILD_INFO.name, labels), (1,))
         self._process = CollectorRegistry()
         ProcessCollector(registry=self._process)

@@ -242,8 +242,8 @@ UTC_OFFSET = Family("cdr_utc_offset_seconds", GAUGE, "UTC offset of the PBX's ti
 BUILD_INFO = Family(
     "cdr_exporter_build_info",
     GAUGE,
-    "Always 1; the labels are the versions of the exporter and of Python.",
-    ("version", "python"),
+    "Always 1; the labels are the versions of the exporter and of Python, and the commit.",
+    ("version", "revision", "python"),
     process_wide=True,
 )
 POLLS = Family("cdr_exporter_polls_total", COUNTER, "Polls of the PBX that were begun.")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import platform
 import re
 import subprocess
 import threading
@@ -335,6 +336,16 @@ def test_prometheus_clients_parser_reads_what_was_put_in(openmetrics: bool) -> N
     assert read["cdr_pbx_records", frozenset({("pbx", "Branch.2")})] == 2579
     assert read["cdr_exporter_build_info", frozenset(build_labels(text))] == 1
     assert len(read) == sum(not line.startswith("#") for line in text.splitlines())
+
+
+def test_the_build_is_told_by_version_commit_and_python() -> None:
+    page = Exposition(BOUNDS, "1.2.3", revision="0a1b2c").all_pbxs([], NOW, openmetrics=False)
+
+    assert dict(build_labels(page.plain.decode())) == {
+        "version": "1.2.3",
+        "revision": "0a1b2c",
+        "python": platform.python_version(),
+    }
 
 
 def build_labels(text: str) -> list[tuple[str, str]]:

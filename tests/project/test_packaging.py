@@ -8,6 +8,8 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -45,6 +47,32 @@ def test_the_health_check_of_the_image_follows_its_variable(alive: bool) -> None
 
 def test_the_image_asks_the_usual_port_unless_told_otherwise() -> None:
     assert "CDR_EXPORTER_HEALTH_URL=http://127.0.0.1:10088/-/healthy\n" in DOCKERFILE
+
+
+def test_the_image_is_built_with_all_that_the_wheel_is_made_of() -> None:
+    build, _ = DOCKERFILE.rsplit("\nFROM ", 1)
+    copied = [
+        path
+        for line in re.findall(r"^COPY (.+) \S+$", build, re.MULTILINE)
+        for path in line.split()
+    ]
+    let_in = {
+        line.removeprefix("!")
+        for line in (ROOT / ".dockerignore").read_text().splitlines()
+        if line.startswith("!")
+    }
+    hatch = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
+    wheel = hatch["targets"]["wheel"]
+    needed = {*wheel["packages"], *wheel["force-include"], hatch["hooks"]["custom"]["path"]}
+
+    assert {path for path in needed if not is_in(path, copied)} == set()
+    assert {path for path in copied if not is_in(path, let_in)} == set()
+    assert all((ROOT / path).exists() for path in copied)
+
+
+def is_in(path: str, folders: Iterable[str]) -> bool:
+    """Say whether *path* is one of *folders*, or is in one."""
+    return any(path == folder or path.startswith(f"{folder}/") for folder in folders)
 
 
 @pytest.mark.parametrize("missing", ["make", "python3"])

@@ -57,6 +57,15 @@ def test_runbook_and_examples_are_in_the_wheel(names: list[str]) -> None:
     }
 
 
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="this is no checkout, so has no commit")
+def test_the_wheel_knows_the_commit_that_it_was_built_from(wheel: Path) -> None:
+    command = ["git", "-C", str(ROOT), "rev-parse", "HEAD"]
+    commit = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+    with zipfile.ZipFile(wheel) as opened:
+        assert opened.read("cdr_exporter/bundled/REVISION").decode() == commit
+
+
 def test_the_program_finds_its_files_in_the_wheel(wheel: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as opened:
         opened.extractall(tmp_path / "installed")
