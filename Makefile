@@ -15,7 +15,7 @@ PYTEST = $(if $(SHM),TMPDIR=$(SHM)) $(BIN)/pytest --numprocesses $(WORKERS) \
 # Without its bytecode each worker would compile every test, and each process that a test starts us.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo check test test-long mutants lint types format dashboards settings pictures bench clean
+.PHONY: demo check test test-long mutants lint types format dashboards settings kubernetes pictures bench clean
 
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -59,6 +59,10 @@ format: $(STAMP)
 # What exporter.yml and the docs say of each setting, from its declaration.
 settings: $(STAMP)
 	$(BIN)/python -m docs.write_settings
+
+# The rules as objects for the Prometheus operator; EXTERNAL_URL is where the exporter is reached.
+kubernetes: $(STAMP)
+	$(BIN)/python -m deploy.kubernetes.write_rules $(EXTERNAL_URL)
 
 pictures: $(STAMP)
 	$(BIN)/python docs/take_pictures.py
