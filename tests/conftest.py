@@ -18,6 +18,10 @@ settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.register_profile("random", deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
+# promtool and Prometheus, which are written in Go, spend a sixth less of processor time so: they
+# collect what they no longer need less often, and use more memory, some 400 MB at most.
+os.environ.setdefault("GOGC", "400")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Start the modules that take or wait longest first, so that no worker is left alone with one.
