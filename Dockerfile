@@ -24,15 +24,18 @@ LABEL org.opencontainers.image.title="cdr-exporter" \
       org.opencontainers.image.version="$VERSION" \
       org.opencontainers.image.revision="$REVISION"
 COPY --from=build /opt/cdr-exporter /opt/cdr-exporter
+COPY deploy/healthcheck.sh /opt/cdr-exporter/bin/
 # A fixed user, so that a volume's owner is known beforehand: chown 10088:10088.
 RUN groupadd --system --gid 10088 cdr \
  && useradd --system --uid 10088 --gid cdr --no-create-home --home-dir /state --shell /usr/sbin/nologin cdr \
  && install -d -o cdr -g cdr -m 0700 /state
-# Nothing is written but /state, so that `docker run --read-only` works.
+# Nothing is written but /state, so that `docker run --read-only` works; temporary files go there too.
 ENV PATH=/opt/cdr-exporter/bin:$PATH \
+    TMPDIR=/state \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
-    CDR_EXPORTER_HEALTH_URL=http://127.0.0.1:10088/-/healthy
+    CDR_EXPORTER_HEALTH_URL=http://127.0.0.1:10088/-/healthy \
+    CDR_EXPORTER_DEMO_LISTEN_ADDRESS=:10088
 USER 10088:10088
 WORKDIR /state
 VOLUME /state
@@ -40,7 +43,8 @@ EXPOSE 10088
 STOPSIGNAL SIGTERM
 # Who gives another --web.listen-address sets CDR_EXPORTER_HEALTH_URL to it as well.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=10s \
-  CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(os.environ['CDR_EXPORTER_HEALTH_URL'], timeout=4)"]
+  CMD ["healthcheck.sh"]
+# To look at it: docker run --rm -p 10088:10088 IMAGE demo
 # Configure with: -v ./exporter.yml:/etc/cdr-exporter/exporter.yml:ro, and `state_dir: /state` in it.
 ENTRYPOINT ["cdr-exporter"]
 CMD ["run", "--config.file", "/etc/cdr-exporter/exporter.yml"]

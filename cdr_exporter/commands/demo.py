@@ -4,17 +4,19 @@ They are those of a small company with an office in Berlin and a call centre in 
 hours, trunks, numbers and time zones.
 
 Rule: it leaves nothing behind. All files are in a temporary directory, and everything listens on
-the loopback interface only.
+the loopback interface only; but for the exporter where it is told to listen elsewhere, by the flag
+or, in a container, by an environment variable.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -40,6 +42,10 @@ from .stdout import write_stdout
 DAYS, CALLS_PER_MINUTE = 30, 2.0
 PREFERRED_ADDRESS = ListenAddress("127.0.0.1", 10088)
 FREE_PORT_ADDRESS = ListenAddress("127.0.0.1", 0)
+
+LISTEN_VARIABLE = "CDR_EXPORTER_DEMO_LISTEN_ADDRESS"
+"""The environment variable with the default of `--web.listen-address`. The image sets it: nobody
+outside of a container reaches what listens on its loopback interface."""
 
 _PAGES = """
 {rows} CDRs of {days} days are on the two simulated PBXs, {names}, and new ones come.
@@ -106,7 +112,9 @@ SITES = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `demo`."""
     flags.add_listen_address(
-        parser, f"address to listen on (default {PREFERRED_ADDRESS}, or a free port)"
+        parser,
+        f"address to listen on (default ${LISTEN_VARIABLE}; without it {PREFERRED_ADDRESS}, or a "
+        "free port)",
     )
     parser.add_argument(
         "--prometheus",
@@ -119,8 +127,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, stop: threading.Event) -> int:
     """Run the demo until *stop* is set; raises `ExporterError`."""
     logs.setup(args.log_level, args.log_format, sys.stderr)
-    listen = [parse_listen_address(text) for text in args.listen_address or ()]
+    listen = listen_addresses(args.listen_address or (), os.environ)
     return run_demo(listen, stop, demo_prometheus.find() if args.prometheus else None)
+
+
+def listen_addresses(
+    asked: Sequence[str], environment: Mapping[str, str]
+) -> Sequence[ListenAddress]:
+    """Return the addresses *asked* for, else those of the environment, else none.
+
+    Raises `ConfigError` for what is no address.
+    """
+    return [
+        parse_listen_address(each) for each in asked or environment.get(LISTEN_VARIABLE, "").split()
+    ]
 
 
 def run_demo(

@@ -1,52 +1,19 @@
-"""What surrounds the program: the image's health check, the script of a newcomer's machine."""
+"""What surrounds the program: what goes into the image, the script of a newcomer's machine."""
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import shutil
 import subprocess
-import sys
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
-from cdr_exporter.web import ListenAddress, Server
-
 from ..support.paths import ROOT
-from ..support.web import app, snapshot
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
-
-
-def health(url: str) -> int:
-    """Run the image's health check against *url* and return its exit code."""
-    command = re.search(r"^HEALTHCHECK .*\\\n\s*CMD (\[.*\])$", DOCKERFILE, re.MULTILINE)
-    assert command is not None
-    _, *arguments = json.loads(command[1])
-    env = {**os.environ, "CDR_EXPORTER_HEALTH_URL": url, "no_proxy": "*"}
-    return subprocess.run(
-        [sys.executable, *arguments], env=env, stderr=subprocess.DEVNULL, timeout=60, check=False
-    ).returncode
-
-
-@pytest.mark.parametrize("alive", [True, False], ids=["alive", "ended"])
-def test_the_health_check_of_the_image_follows_its_variable(alive: bool) -> None:
-    server = Server(app(snapshot(), alive=lambda: alive), [ListenAddress("127.0.0.1", 0)])
-    server.start()
-    try:
-        code = health(f"{server.addresses[0].url}-/healthy")
-    finally:
-        server.stop()
-
-    assert (code == 0) is alive
-
-
-def test_the_image_asks_the_usual_port_unless_told_otherwise() -> None:
-    assert "CDR_EXPORTER_HEALTH_URL=http://127.0.0.1:10088/-/healthy\n" in DOCKERFILE
 
 
 def test_the_image_is_built_with_all_that_the_wheel_is_made_of() -> None:
