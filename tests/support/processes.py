@@ -183,10 +183,17 @@ class Prometheus(Process):
     """A real Prometheus that scrapes *target* every second.
 
     Without a target it has what lies in `data` of its directory, however old. *text* is a
-    configuration of another kind, that scrapes *target*.
+    configuration of another kind, that scrapes *target*; *program* the path of another version.
     """
 
-    def __init__(self, directory: Path, target: str = "", *flags: str, text: str = "") -> None:
+    def __init__(
+        self,
+        directory: Path,
+        target: str = "",
+        *flags: str,
+        text: str = "",
+        program: str | None = None,
+    ) -> None:
         config = directory / "prometheus.yml"
         config.write_text(
             text
@@ -198,7 +205,7 @@ class Prometheus(Process):
         )
         self.url = f"http://127.0.0.1:{free_port()}"
         super().__init__(
-            require("prometheus"),
+            program or require("prometheus"),
             f"--config.file={config}",
             f"--storage.tsdb.path={directory / 'data'}",
             f"--web.listen-address={self.url.removeprefix('http://')}",
