@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from .commands import check, dashboards, demo, history, run, simulate
+from .commands import check, completion, dashboards, demo, flags, history, run, simulate
 from .commands.exporter import VERSION
 from .commands.stdout import write_stdout
 from .errors import ConfigError, ExporterError, StateInUse
@@ -69,8 +69,29 @@ COMMANDS = {
         dashboards.add_arguments,
         dashboards.run,
     ),
+    "completion": Command(
+        "write a script that completes commands and flags in a shell",
+        completion.add_arguments,
+        completion.run,
+    ),
 }
 _DEFAULT = "run"
+_HELP = "help"
+_MANUAL = """\
+Without a command it is `run`. `cdr-exporter help COMMAND` says all about one.
+
+Exit codes:
+  0    done; also ended by SIGTERM or SIGINT
+  1    failed: an address is taken, a PBX did not answer, something cannot be written
+  2    bad configuration or arguments; unusable state_dir, CA file or secret
+  3    the state is in use by another process
+  130  interrupted by SIGINT where there is nothing to clean up
+
+Examples:
+  cdr-exporter demo
+  cdr-exporter check --config.file exporter.yml --connect
+  cdr-exporter --config.file exporter.yml
+"""
 _WITHOUT_COMMAND = ("-h", "--help", "--version")
 
 
@@ -105,6 +126,8 @@ def _report(error: ExporterError, code: int) -> int:
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    if arguments and arguments[0] == _HELP:
+        arguments = [*arguments[1:], "--help"]
     first = arguments[0] if arguments else ""
     if not first or (first.startswith("-") and first not in _WITHOUT_COMMAND):
         arguments = [_DEFAULT, *arguments]
@@ -131,8 +154,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="cdr-exporter",
         description="Prometheus exporter for the call detail records of Yeastar P-Series PBXs.",
-        epilog="Without a command it is `run`: cdr-exporter --config.file exporter.yml",
     )
+    flags.add_manual(parser, _MANUAL)
+    parser.set_defaults(parser=parser)
     parser.add_argument("--version", action="version", version=f"cdr-exporter {VERSION}")
     parsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, command in COMMANDS.items():

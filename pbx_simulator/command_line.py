@@ -72,6 +72,15 @@ it happens by itself but the clean-up, with --limit, and the upgrade, with --fir
 The scenarios of whole-calls, begin-call and hold-back:
 {_listed(SCENARIOS)}
 
+Exit codes:
+  0  ended by SIGTERM or SIGINT
+  1  the address cannot be listened on
+  2  bad arguments; a certificate or secret that cannot be used
+
+Examples:
+  cdr-exporter simulate --days 7 --min-calls-per-minute 4
+  cdr-exporter simulate --listen 0.0.0.0:8088 --seed 2 --utc-offset -5 --control
+
 The same --seed makes the same calls at the same instants, as long as --rate, --utc-offset and,
 for live calls, --min-calls-per-minute stay the same.
 """

@@ -6,6 +6,7 @@ import argparse
 import io
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -152,6 +153,46 @@ def test_an_abbreviated_flag_is_unknown(arguments: tuple[str, ...]) -> None:
 
     assert ended.value.code == 2
     assert "unrecognized arguments" in said.getvalue() or "are required" in said.getvalue()
+
+
+def help_of(*arguments: str, capsys: pytest.CaptureFixture[str]) -> str:
+    """Return what the program prints, which has to end well."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+    assert ended.value.code == 0
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["", *cli.COMMANDS])
+def test_help_says_how_it_ends_and_has_examples_that_are_understood(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = help_of(*name.split(), "--help", capsys=capsys)
+    _, _, codes = text.partition("\nExit codes:\n")
+    _, _, examples = text.partition("\nExamples:\n")
+    lines = re.findall(r"^  cdr-exporter (.*)$", examples, re.MULTILINE)
+
+    assert re.match(r"  0 +\S.*\n  1 +\S", codes)
+    assert len(lines) >= 2
+    for line in lines:
+        command = cli._parse(line.partition(" > ")[0].split()).command
+        assert not name or command is cli.COMMANDS[name]
+
+
+@pytest.mark.parametrize("name", ["", *cli.COMMANDS])
+def test_help_is_a_command_too(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = help_of("help", *name.split(), capsys=capsys)
+
+    assert asked == help_of(*name.split(), "--help", capsys=capsys)
+
+
+def test_help_about_what_there_is_not_is_a_mistake() -> None:
+    said = io.StringIO()
+    with pytest.raises(SystemExit) as ended, redirect_stderr(said):
+        cli.main(["help", "nonsense"])
+
+    assert ended.value.code == 2
+    assert "invalid choice: 'nonsense'" in said.getvalue()
 
 
 def options(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:

@@ -6,6 +6,7 @@
     demo         run a simulated PBX and an exporter that polls it
     simulate     run the simulated PBX alone
     dashboards   write the bundled files into a directory
+    completion   write a script that completes commands in a shell
 
     exporter     the exporter with all its parts, for `run` and `demo`
     preflight    checks of the machine before anything starts, for `run`, `check` and `demo`

@@ -29,6 +29,21 @@ from .preview import preview_of
 from .preview_text import preview_text
 from .stdout import write_stdout
 
+MANUAL = """\
+Without --connect nothing is changed, and no PBX is asked. With it, run it as the exporter's user,
+also while the exporter runs: both keep the token of a PBX in state_dir. Names and numbers of
+people are not shown.
+
+Exit codes:
+  0  valid; with --connect, each PBX answered
+  1  a PBX did not answer, or refused; standard output cannot be written
+  2  bad configuration or arguments; a secret, a CA file or state_dir that cannot be used
+
+Examples:
+  cdr-exporter check --config.file exporter.yml
+  cdr-exporter check --config.file exporter.yml --connect
+"""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `check`."""
@@ -38,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="log in to each PBX and say how its newest 200 rows would be counted",
     )
+    flags.add_manual(parser, MANUAL)
 
 
 def run(args: argparse.Namespace, _stop: threading.Event) -> int:

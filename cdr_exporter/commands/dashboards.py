@@ -8,7 +8,27 @@ from pathlib import Path
 
 from .. import bundled
 from ..web import check_external_url
+from . import flags
 from .stdout import write_stdout
+
+MANUAL = """\
+A running exporter serves the same files at /dashboards/, /rules/ and /runbook.
+
+Files:
+  DIR/dashboards/*.json   for Grafana: import them, or provision the directory
+  DIR/rules/*.yml         for rule_files of Prometheus
+  DIR/RUNBOOK.md          what to do about each alert
+  DIR/examples/*.yml      exporter.yml with all settings, prometheus.yml, alertmanager.yml
+
+Exit codes:
+  0  written
+  1  a file, or standard output, cannot be written
+  2  bad arguments
+
+Examples:
+  cdr-exporter dashboards --output /var/lib/cdr-exporter
+  cdr-exporter dashboards --output . --external-url http://exporter.example.org:10088
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where a browser reaches the exporter: then the runbook links of the rules open its "
         "/runbook at their alert (without it they are paths in the project)",
     )
+    flags.add_manual(parser, MANUAL)
 
 
 def run(args: argparse.Namespace, _stop: threading.Event) -> int:

@@ -47,6 +47,24 @@ LISTEN_VARIABLE = "CDR_EXPORTER_DEMO_LISTEN_ADDRESS"
 """The environment variable with the default of `--web.listen-address`. The image sets it: nobody
 outside of a container reaches what listens on its loopback interface."""
 
+MANUAL = f"""\
+Everybody and every number in it is made up. All its files are in a temporary directory (TMPDIR),
+some 20 MB, 700 with --prometheus, and are removed at the end. Ctrl-C ends it.
+
+Environment:
+  {LISTEN_VARIABLE}   where to listen, unless a flag says it; in a container
+                                     :10088, so that it is reached from outside
+
+Exit codes:
+  0  ended by SIGTERM or SIGINT
+  1  an address cannot be listened on; no room for its files; --prometheus without Prometheus
+  2  bad arguments
+
+Examples:
+  cdr-exporter demo
+  cdr-exporter demo --web.listen-address 127.0.0.1:10099 --prometheus
+"""
+
 _PAGES = """
 {rows} CDRs of {days} days are on the two simulated PBXs, {names}, and new ones come.
 Their exporter counts them; open
@@ -122,6 +140,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="run a Prometheus too, with the past and the rules; needs prometheus and promtool",
     )
     flags.add_log(parser, level="warn")
+    flags.add_manual(parser, MANUAL)
 
 
 def run(args: argparse.Namespace, stop: threading.Event) -> int:

@@ -29,19 +29,25 @@ def add_listen_address(parser: argparse.ArgumentParser, text: str) -> None:
     )
 
 
+def add_manual(parser: argparse.ArgumentParser, text: str) -> None:
+    """Let the help end with *text*, in its own lines: files, exit codes, examples."""
+    parser.epilog = text
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+
+
 def add_log(parser: argparse.ArgumentParser, level: str = "info") -> None:
     """Add `--log.level`, whose default is *level*, and `--log.format`."""
     parser.add_argument(
         "--log.level",
         dest="log_level",
-        choices=sorted(logs.LEVELS),
+        choices=tuple(logs.LEVELS),
         default=level,
         help="log events of this level and above (%(default)s)",
     )
     parser.add_argument(
         "--log.format",
         dest="log_format",
-        choices=sorted(logs.FORMATS),
+        choices=tuple(logs.FORMATS),
         default="logfmt",
         help="format of the log lines (%(default)s)",
     )

@@ -43,6 +43,30 @@ promtool is not installed, or --text was given: these are text files. Make block
 """
 
 
+MANUAL = """\
+A sample a minute of what the exporter would have shown. It ends before the first sample that the
+exporter showed, so that no series has two sources. docs/history.md of the project says how the
+blocks get into Prometheus, and how out of it again: raise its retention time first.
+
+Files:
+  DIR                 the blocks; what is kept to go on with after an interruption is removed
+                      at the end
+  state_dir/NAME.db   of the exporter: when its first sample was. Only read
+  promtool            on the PATH, makes the blocks; without it text files are written
+
+Exit codes:
+  0  written
+  1  a PBX did not answer, promtool failed, or DIR cannot be written; also ended by SIGTERM or
+     SIGINT: the same command goes on
+  2  bad configuration or arguments; DIR holds blocks
+  3  another process writes to DIR
+
+Examples:
+  cdr-exporter history --config.file exporter.yml --output /var/tmp/past
+  cdr-exporter history --output /var/tmp/past --days 7 --label instance=pbx.example.org:10088
+"""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `history`."""
     flags.add_config(parser)
@@ -99,6 +123,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--text", action="store_true", help="write text, also where promtool is installed")
     flags.add_log(parser, level="warn")
+    flags.add_manual(parser, MANUAL)
 
 
 def run(args: argparse.Namespace, stop: threading.Event) -> int:

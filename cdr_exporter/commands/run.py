@@ -14,6 +14,27 @@ from .exporter import VERSION, Exporter
 
 DEFAULT_LISTEN = ":10088"
 
+MANUAL = """\
+Files:
+  exporter.yml        the configuration: the PBXs, and settings that all have a default;
+                      `cdr-exporter dashboards` writes an example with all of them
+  state_dir/NAME.db   what has been counted of the PBX NAME, so that nothing counts twice; beside
+                      it its token and a lock. Default ./state, only for this user
+
+SIGTERM and SIGINT end it within 5 seconds. Where to look at what it does: the log on standard
+error, and the pages at the address that its first lines name.
+
+Exit codes:
+  0  ended by SIGTERM or SIGINT
+  1  an address cannot be listened on
+  2  bad configuration or arguments; unusable state_dir or CA file
+  3  the state is in use by another process
+
+Examples:
+  cdr-exporter --config.file /etc/cdr-exporter/exporter.yml
+  cdr-exporter run --web.listen-address 127.0.0.1:10088 --log.format json
+"""
+
 _log = logging.getLogger(__name__)
 
 
@@ -31,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(default: from the Host header, and none)",
     )
     flags.add_log(parser)
+    flags.add_manual(parser, MANUAL)
 
 
 def run(args: argparse.Namespace, stop: threading.Event) -> int:

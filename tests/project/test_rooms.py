@@ -21,6 +21,7 @@ LIBRARIES = {
     "urllib3",
     "yaml",
     "prometheus_client",
+    "shtab",
     "sqlite3",
     "subprocess",
     "waitress",
