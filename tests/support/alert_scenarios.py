@@ -656,6 +656,9 @@ ON_A_HOLIDAY = Firing(
 )
 """The one alert that may speak on a holiday, for information, until midnight and longer."""
 
+ON_THE_EDGE = (ON_A_HOLIDAY.alert, ON_A_HOLIDAY.at - 1)
+"""Here Prometheus 3 speaks a sample earlier: a range leaves out the sample at its beginning."""
+
 
 def _quiet(alerts: Mapping[str, Any]) -> dict[str, Any]:
     return {
@@ -672,6 +675,7 @@ def _quiet(alerts: Mapping[str, Any]) -> dict[str, Any]:
             }
             for alert in judged(TELEPHONY | FRAUD)
             for hour in range(SATURDAY, END)
+            if (alert, hour) != ON_THE_EDGE
         ],
         "promql_expr_test": list(_recorded()),
     }

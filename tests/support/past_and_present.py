@@ -179,11 +179,15 @@ def prometheus_on(directory: Path) -> Prometheus:
 
 
 def increases(prometheus: Prometheus, begin: int, end: int) -> dict[tuple[str, str, str], float]:
-    """Return what `increase()` says of the calls from *begin* to *end* (epoch seconds)."""
-    asked = f"sum by (outcome, call_type, trunk) (increase(cdr_calls_total[{end - begin}s]))"
+    """Return what `increase()` says of the calls from *begin* to *end* (epoch seconds).
+
+    There are samples at both. It asks from a second before to a second after, since a range of
+    Prometheus 3 leaves out the sample at its beginning, and takes off what that adds.
+    """
+    asked = f"sum by (outcome, call_type, trunk) (increase(cdr_calls_total[{end - begin + 2}s]))"
     names = ("outcome", "call_type", "trunk")
     return {
         (found["metric"][names[0]], found["metric"][names[1]], found["metric"][names[2]]): value
-        for found in prometheus.query(asked, time=end)
-        if (value := float(found["value"][1]))
+        for found in prometheus.query(asked, time=end + 1)
+        if (value := round(float(found["value"][1]), 2))
     }

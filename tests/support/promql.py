@@ -35,12 +35,14 @@ class Grid:
     Rules are evaluated *delay* seconds after each scrape: with 0, a window of an hour holds 61
     samples in Prometheus 2, and their difference is exact, which only promtool sees. With any
     other it holds 60 of them, and `increase` makes up for what is missing, as it does in life.
+    With *left_open*, as in Prometheus 3, a window leaves out a sample at its very beginning.
     """
 
     begin: int
     size: int
     step: int = 60
     delay: int = 20
+    left_open: bool = False
 
     def evaluated(self) -> Array:
         """Return the times of evaluation, in epoch seconds."""
@@ -59,7 +61,7 @@ class Grid:
 
     def reach(self, window: int, delay: int) -> int:
         """Return how many scrapes before the newest, which is *delay* old, are in a *window*."""
-        return (window - delay) // self.step
+        return (window - delay - self.left_open) // self.step
 
 
 class Data:
@@ -538,7 +540,7 @@ def _window(grid: Grid, values: Array, selector: Selector, delay: int, reduce: s
 
 
 def _subquery(grid: Grid, values: Array, selector: Selector, delay: int, reduce: str) -> Array:
-    """Return the same of the values at multiples of the step; windows are closed on both sides."""
+    """Return the same of the values at multiples of the step."""
     # A point of a subquery stands at a full step; its value is the newest sample by then.
     step, every = selector.step, selector.step // grid.step
     evaluated = grid.begin + grid.delay + grid.step * np.arange(len(values)) - selector.offset
@@ -550,7 +552,8 @@ def _subquery(grid: Grid, values: Array, selector: Selector, delay: int, reduce:
     sampled = np.append(np.full(selector.window // step + 1, np.nan), values[at])
     shift = selector.window // step + 1 - first_point
     high = evaluated // step + shift
-    low = -(-(evaluated - selector.window) // step) + shift
+    begin = evaluated - selector.window
+    low = (begin // step + 1 if grid.left_open else -(-begin // step)) + shift
     high = np.clip(high, 0, len(sampled) - 1).astype(int)
     low = np.clip(low, 0, len(sampled)).astype(int)
     number = np.concatenate([[0], np.cumsum(~np.isnan(sampled))])
