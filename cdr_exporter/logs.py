@@ -33,7 +33,7 @@ _LEVEL_NAMES = {number: name for name, number in LEVELS.items()} | {logging.CRIT
 _VERBOSE_LIBRARIES = ("urllib3", "requests", "waitress")
 
 # In characters.
-_MAX_VALUE = 200
+MAX_VALUE = 200
 _MAX_MESSAGE = 500
 _MAX_TRACEBACK = 4000
 
@@ -110,7 +110,7 @@ class _OneLineFormatter(logging.Formatter):
         line: dict[str, _FieldValue] = {
             "ts": _timestamp(record.created),
             "level": _LEVEL_NAMES.get(record.levelno, record.levelname.lower()),
-            "logger": _bounded(record.name, _MAX_VALUE),
+            "logger": _bounded(record.name, MAX_VALUE),
             "msg": _bounded(_message(record), _MAX_MESSAGE),
         }
         for key, value in _fields(record).items():
@@ -123,7 +123,7 @@ class _OneLineFormatter(logging.Formatter):
             return {}
         error = record.exc_info[1]
         return {
-            "error": _bounded(f"{type(error).__qualname__}: {error}", _MAX_VALUE),
+            "error": _bounded(f"{type(error).__qualname__}: {error}", MAX_VALUE),
             "trace": _bounded_end(redact(self.formatException(record.exc_info)), _MAX_TRACEBACK),
         }
 
@@ -154,7 +154,7 @@ def _safe_value(key: str, value: object) -> _FieldValue:
         or (isinstance(value, float) and math.isfinite(value))
     ):
         return value
-    return _bounded(str(value), _MAX_VALUE)
+    return _bounded(str(value), MAX_VALUE)
 
 
 def _bounded(text: str, maximum: int) -> str:

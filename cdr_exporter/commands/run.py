@@ -6,13 +6,17 @@ import argparse
 import logging
 import sys
 import threading
+from collections.abc import Mapping, Sequence
 
 from .. import config, logs
-from ..web import parse_listen_address
+from ..settings import Settings
+from ..web import ListenAddress, parse_listen_address
 from . import flags, preflight
 from .exporter import VERSION, Exporter
 
 DEFAULT_LISTEN = ":10088"
+MOST_NAMED = 5
+"""How many PBXs the line about the start names, so that it stays a line."""
 
 MANUAL = """\
 Files:
@@ -64,11 +68,30 @@ def run(args: argparse.Namespace, stop: threading.Event) -> int:
     listen = [parse_listen_address(text) for text in args.listen_address or [DEFAULT_LISTEN]]
     exporter = Exporter(settings, listen, stop, args.external_url)
     exporter.start()
-    addresses = " ".join(map(str, exporter.addresses))
-    _log.info("listening", extra={"fields": {"version": VERSION, "addresses": addresses}})
+    started = what_starts(settings, exporter.addresses, args.external_url)
+    _log.info("listening", extra={"fields": {**started, "config": args.config_file}})
     try:
         exporter.wait()
     finally:
         exporter.stop()
     _log.info("stopped")
     return 0
+
+
+def what_starts(
+    settings: Settings, addresses: Sequence[ListenAddress], external_url: str | None
+) -> Mapping[str, object]:
+    """Return fields of a log line: where to look, what is polled, where state is kept.
+
+    A `base_url` holds no secret: the configuration refuses user names and queries in it.
+    """
+    polled = [f"{pbx.name}={pbx.base_url}" for pbx in settings.pbxs[:MOST_NAMED]]
+    more = len(settings.pbxs) - len(polled)
+    return {
+        "version": VERSION,
+        "addresses": " ".join(map(str, addresses)),
+        "open": external_url or addresses[0].url,
+        "pbxs": len(settings.pbxs),
+        "polled": " ".join(polled) + (f" and {more} more" if more else ""),
+        "state_dir": settings.state_dir,
+    }
