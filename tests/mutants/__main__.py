@@ -21,7 +21,10 @@ from queue import SimpleQueue
 
 from . import MUTANTS, ROOT, Mutant
 
-COPIED = ("cdr_exporter", "tests", "prometheus", "grafana", "exporter.yml", "pyproject.toml")
+COPIED = (
+    *("cdr_exporter", "pbx_simulator", "tests", "prometheus", "grafana"),
+    *("exporter.yml", "pyproject.toml"),
+)
 PATIENCE = 180.0
 """Seconds for the tests of one bug. What hangs for so long is found too, if slowly."""
 

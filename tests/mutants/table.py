@@ -1518,6 +1518,33 @@ TROUBLES_ARE_TOLD = (
     ),
 )
 
+THE_COMMAND_LINE_EXPLAINS_ITSELF = (
+    Mutant(
+        "the help of a command ends without its manual",
+        "cdr_exporter/commands/flags.py",
+        "parser.epilog = text",
+        'parser.epilog = ""',
+        _in(
+            "tests/test_cli.py",
+            "test_help_says_how_it_ends_and_has_examples_that_are_understood",
+        ),
+    ),
+    Mutant(
+        "the line about the start names every PBX",
+        "cdr_exporter/commands/run.py",
+        "settings.pbxs[:MOST_NAMED]",
+        "settings.pbxs",
+        _in("tests/commands/test_run.py", "test_of_many_pbxs_the_start_names_a_few"),
+    ),
+    Mutant(
+        "a shell offers no files",
+        "cdr_exporter/commands/completion.py",
+        "if action.metavar in kinds:",
+        "if not kinds:",
+        _in("tests/commands/test_completion.py", "test_bash_offers_files_where_one_is_asked_for"),
+    ),
+)
+
 MUTANTS: tuple[Mutant, ...] = (
     *EACH_ROW_COUNTS_ONCE,
     *LINEAGE,
@@ -1535,4 +1562,5 @@ MUTANTS: tuple[Mutant, ...] = (
     *SETTINGS,
     *REQUESTS_ARE_SENT_ONCE_AND_IN_TIME,
     *TROUBLES_ARE_TOLD,
+    *THE_COMMAND_LINE_EXPLAINS_ITSELF,
 )
