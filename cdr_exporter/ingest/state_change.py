@@ -20,13 +20,14 @@ from .visibility import FirstShown
 class LedgerChange(NamedTuple):
     """The ledger *after*; of its identities, *remembered* are new, with their keys.
 
-    *forgotten* are the identities that it has no more. *id_ledger_changed* says that the ledger by
-    id which came before it is another one, or is there no more.
+    *forgotten* are those that it has no more, or with another key, with the keys that they had.
+    *id_ledger_changed* says that the ledger by id which came before it is another one, or is there
+    no more.
     """
 
     after: Ledger
     remembered: Mapping[int, int] = {}
-    forgotten: Collection[int] = ()
+    forgotten: Mapping[int, int] = {}
     id_ledger_changed: bool = False
 
 
@@ -65,7 +66,8 @@ def ledger_change(before: Ledger | None, after: Ledger, new: Mapping[int, int]) 
     id_ledger_changed = after.id_ledger is not (before.id_ledger if before is not None else None)
     if len(after.remembered) == len(known) + len(new):
         # Nothing was forgotten, as mostly: then the others need not be looked at.
-        return LedgerChange(after, new, (), id_ledger_changed)
+        return LedgerChange(after, new, {}, id_ledger_changed)
     remembered = {each: key for each, key in after.remembered.items() if known.get(each) != key}
-    forgotten = known.keys() - after.remembered.keys()
+    gone = (known.keys() - after.remembered.keys()) | (known.keys() & remembered.keys())
+    forgotten = {each: known[each] for each in gone}
     return LedgerChange(after, remembered, forgotten, id_ledger_changed)

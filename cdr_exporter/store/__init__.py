@@ -8,7 +8,9 @@ loaded it goes on from there, and gives each change to `commit`.
     file_store      what a poller uses: open, load, commit, close
     open_file       before a file is used: lock it, check it, create it, set it aside
     load            everything that a file says, checked
+    checked_rows    the rows of the file, with their checksums; all others write and read by it
     ledger_rows     the ledger in the file
+    series_rows     the series in the file, and their values
     call_rows       the calls in the file
     quarter_rows    the calls by quarter of an hour in the file
     schema          how the file is laid out

@@ -1,46 +1,51 @@
-"""The calls in a state file: open ones with their legs, and closed ones."""
+"""The calls in a state file: open ones with their legs, and closed ones.
+
+The content of a row is [legs, since]. *legs* is the list of legs while the call is open, and since
+is when the newest was seen (reachable time, seconds). Otherwise *legs* is `counted` or `passed`,
+and since is when the call was closed (reachable time, too).
+"""
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Literal
 
 import msgspec
-from msgspec import convert
 
 from ..calls import CallChange, ClosedCall, Leg, OpenCall, TrackedCalls
+from .checked_rows import CheckedRows
+from .schema import CALLS
 
 _COUNTED, _PASSED = "counted", "passed"
 
-_Row = tuple[str, str, float]
+_Content = tuple[Literal["counted", "passed"] | tuple[Leg, ...], float]
 
-_legs = msgspec.json.Decoder(tuple[Leg, ...])
-_json = msgspec.json.Encoder()
+_contents = msgspec.json.Decoder(_Content)
+_json = msgspec.json.encode
 
 
-def read(db: sqlite3.Connection) -> TrackedCalls:
-    """Return the calls in the file; raises msgspec's errors where a row makes no sense."""
+def read(rows: Mapping[str, bytes]) -> TrackedCalls:
+    """Return the calls in *rows*; raises msgspec's errors where a row makes no sense."""
     opened: dict[str, OpenCall] = {}
     closed: dict[str, ClosedCall] = {}
-    # By rowid, since closed calls are forgotten in the order in which they were closed.
-    rows = db.execute("SELECT uid, legs, since FROM calls ORDER BY rowid")
-    for uid, legs, since in convert(rows.fetchall(), list[_Row]):
-        if legs in (_COUNTED, _PASSED):
+    contents = [(uid, *_contents.decode(content)) for uid, content in rows.items()]
+    # Closed calls are forgotten in the order in which they were closed.
+    for uid, legs, since in sorted(contents, key=lambda each: each[2]):
+        if isinstance(legs, str):
             closed[uid] = ClosedCall(since, counted=legs == _COUNTED)
         else:
-            opened[uid] = OpenCall.of(_legs.decode(legs), since)
+            opened[uid] = OpenCall.of(legs, since)
     return TrackedCalls(opened, closed)
 
 
-def write(db: sqlite3.Connection, change: CallChange) -> None:
+def write(rows: CheckedRows, change: CallChange) -> None:
     """Write *change* to the file, within the transaction of a commit."""
-    gone = [(uid,) for uid in change.forgotten]
-    db.executemany("DELETE FROM calls WHERE uid = ?", gone)
-    db.executemany("INSERT OR REPLACE INTO calls VALUES (?, ?, ?)", _rows(change))
+    rows.delete(CALLS, change.forgotten)
+    rows.put(CALLS, _rows(change))
 
 
-def _rows(change: CallChange) -> Iterator[_Row]:
+def _rows(change: CallChange) -> Iterator[tuple[str, bytes]]:
     for uid, call in change.opened.items():
-        yield uid, _json.encode(call.legs).decode(), call.last_seen
+        yield uid, _json((call.legs, call.last_seen))
     for uid, closed in change.closed.items():
-        yield uid, _COUNTED if closed.counted else _PASSED, closed.closed_at
+        yield uid, _json((_COUNTED if closed.counted else _PASSED, closed.closed_at))

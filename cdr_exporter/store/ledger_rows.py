@@ -1,12 +1,15 @@
-"""The ledger in a state file: a JSON object of facts, and a table of remembered identities."""
+"""The ledger in a state file: an object of facts, and the remembered identities by their keys.
+
+A row of identities has those of `IDENTITY_KEYS` keys that follow each other: a page brings rows of
+neighbouring keys, and forgotten are the lowest.
+"""
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import msgspec
-from msgspec import Struct, convert
+from msgspec import Struct
 
 from ..cdr import MAX_ID
 from ..ingest import LedgerChange
@@ -14,9 +17,16 @@ from ..ledger import Ledger
 from ..ledger.order import ORDER_BY_NAME
 from ..ledger.recheck_ranges import RecheckRange
 from ..ledger.watermark import Watermark
+from .checked_rows import CheckedRows, Rows
+from .schema import IDENTITY_KEYS, LEDGER, REMEMBERED, REMEMBERED_BY_ID
 
-_IDENTITY_TABLES = {"now": "remembered", "id_ledger": "remembered_by_id"}
+_NOW, _ID_LEDGER = "now", "id_ledger"
+
+_IDENTITY_TABLES = {_NOW: REMEMBERED, _ID_LEDGER: REMEMBERED_BY_ID}
 """The table with the identities of each part: the ledger, and the one by id that came before it."""
+
+_identities = msgspec.json.Decoder(dict[int, int])
+_json = msgspec.json.encode
 
 
 class _Facts(Struct, array_like=False):
@@ -40,38 +50,39 @@ class _Facts(Struct, array_like=False):
     newest_possible: int = 0
 
 
-def read(db: sqlite3.Connection) -> Ledger | None:
+def read(tables: Mapping[str, Rows]) -> Ledger | None:
     """Return the ledger in the file, None where there is none yet.
 
     Raises ValueError, LookupError or msgspec's errors where it makes no sense.
     """
-    rows = dict(db.execute("SELECT part, facts FROM ledger"))
-    if "now" not in rows:
+    parts = tables[LEDGER]
+    if _NOW not in parts:
         return None
-    before = _ledger(db, "id_ledger", rows["id_ledger"], None) if "id_ledger" in rows else None
-    return _ledger(db, "now", rows["now"], before)
+    return _ledger(tables, _NOW, _ledger(tables, _ID_LEDGER) if _ID_LEDGER in parts else None)
 
 
-def write(db: sqlite3.Connection, change: LedgerChange) -> None:
+def write(rows: CheckedRows, change: LedgerChange) -> None:
     """Write *change*, within the transaction of a commit."""
-    _write_facts(db, "now", change.after)
-    _write_identities(db, "now", change.remembered, change.forgotten)
+    _write_facts(rows, _NOW, change.after)
+    _write_identities(rows, _NOW, change.remembered, change.forgotten)
     if change.id_ledger_changed:
-        db.execute("DELETE FROM remembered_by_id")
-        db.execute("DELETE FROM ledger WHERE part = 'id_ledger'")
+        rows.delete_all(REMEMBERED_BY_ID)
+        rows.delete(LEDGER, [_ID_LEDGER])
         if change.after.id_ledger is not None:
-            _write_facts(db, "id_ledger", change.after.id_ledger)
-            _write_identities(db, "id_ledger", change.after.id_ledger.remembered)
+            _write_facts(rows, _ID_LEDGER, change.after.id_ledger)
+            _write_identities(rows, _ID_LEDGER, change.after.id_ledger.remembered)
 
 
-def _ledger(db: sqlite3.Connection, part: str, text: str, before: Ledger | None) -> Ledger:
-    facts = msgspec.json.decode(text, type=_Facts)
-    rows = dict(db.execute(f"SELECT identity, key FROM {_IDENTITY_TABLES[part]}"))  # noqa: S608 (ours)
+def _ledger(tables: Mapping[str, Rows], part: str, before: Ledger | None = None) -> Ledger:
+    facts = msgspec.json.decode(tables[LEDGER][part], type=_Facts)
+    remembered: dict[int, int] = {}
+    for content in tables[_IDENTITY_TABLES[part]].values():
+        remembered |= _identities.decode(content)
     return Ledger(
         order=ORDER_BY_NAME[facts.order],
         newest_key=facts.newest_key,
         remembered_from=facts.remembered_from,
-        remembered=convert(rows, dict[int, int]),
+        remembered=remembered,
         unread=facts.unread,
         recheck=tuple(RecheckRange(*each) for each in facts.recheck),
         rejects=facts.rejects,
@@ -81,11 +92,11 @@ def _ledger(db: sqlite3.Connection, part: str, text: str, before: Ledger | None)
         new_rows_above=facts.new_rows_above,
         newest_possible=facts.newest_possible,
         id_ledger=before,
-        lowest_remembered=min([facts.remembered_from, *rows.values()]),
+        lowest_remembered=min([facts.remembered_from, *remembered.values()]),
     )
 
 
-def _write_facts(db: sqlite3.Connection, part: str, after: Ledger) -> None:
+def _write_facts(rows: CheckedRows, part: str, after: Ledger) -> None:
     facts = _Facts(
         order=after.order.name,
         newest_key=min(after.newest_key, MAX_ID),
@@ -101,14 +112,20 @@ def _write_facts(db: sqlite3.Connection, part: str, after: Ledger) -> None:
         new_rows_above=after.new_rows_above,
         newest_possible=after.newest_possible,
     )
-    row = (part, msgspec.json.encode(facts).decode())
-    db.execute("INSERT OR REPLACE INTO ledger VALUES (?, ?)", row)
+    rows.put(LEDGER, [(part, _json(facts))])
 
 
 def _write_identities(
-    db: sqlite3.Connection, part: str, new: Mapping[int, int], gone: Iterable[int] = ()
+    rows: CheckedRows, part: str, new: Mapping[int, int], gone: Mapping[int, int] | None = None
 ) -> None:
     table = _IDENTITY_TABLES[part]
-    each_gone = ((each,) for each in gone)
-    db.executemany(f"DELETE FROM {table} WHERE identity = ?", each_gone)  # noqa: S608 (ours)
-    db.executemany(f"INSERT OR REPLACE INTO {table} VALUES (?, ?)", new.items())  # noqa: S608 (ours)
+    blocks = {
+        block: _identities.decode(rows.get(table, block) or b"{}")
+        for block in {key // IDENTITY_KEYS for key in (*new.values(), *(gone or {}).values())}
+    }
+    for identity, key in (gone or {}).items():
+        blocks[key // IDENTITY_KEYS].pop(identity, None)
+    for identity, key in new.items():
+        blocks[key // IDENTITY_KEYS][identity] = key
+    rows.delete(table, [block for block, left in blocks.items() if not left])
+    rows.put(table, [(block, _json(left)) for block, left in blocks.items() if left])

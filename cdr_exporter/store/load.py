@@ -8,29 +8,35 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
-from msgspec import convert
 
 from ..calls import TrackedCalls
-from ..cdr.labels import OTHER_TRUNK
 from ..ingest import FirstShown
 from ..ledger import Ledger
-from ..metrics.catalogue import RECORDS, STATE_RESETS
+from ..metrics.catalogue import STATE_RESETS
 from ..metrics.quarters import Quarters
-from ..metrics.totals import Bounds, Series, Totals
-from . import call_rows, ledger_rows, quarter_rows
+from ..metrics.totals import Bounds, Totals
+from . import call_rows, ledger_rows, quarter_rows, series_rows
+from .checked_rows import Damaged, read_all_rows
+from .schema import CALLS, META, QUARTER, SCHEMA
+
+CLIENT, BOUNDS, FIRST_SHOWN = "client", "bounds", "first_shown"
+
+_Time = Annotated[float, msgspec.Meta(ge=0)]
 
 
 class SavedState(NamedTuple):
     """Everything that a state file says.
 
-    *bounds* are the bounds of histograms that its values were counted with. *resets* maps each
-    reason to when a file was last set aside for it (epoch seconds, 0 for never). *totals* mean
-    something only where there is a *ledger*. *first_shown* is None before it was noted.
+    *client* stands for the client_id that it counts for. *bounds* are the bounds of histograms
+    that its values were counted with. *resets* maps each reason to when a file was last set aside
+    for it (epoch seconds, 0 for never). *totals* mean something only where there is a *ledger*.
+    *first_shown* is None before it was noted.
     """
 
+    client: str
     bounds: Bounds
     resets: Mapping[str, float]
     ledger: Ledger | None
@@ -40,38 +46,37 @@ class SavedState(NamedTuple):
     first_shown: FirstShown | None
 
 
+def verify(db: sqlite3.Connection) -> SavedState:
+    """Read the whole file, and check how it is built too; see the rule above."""
+    [[verdict], *_] = db.execute("PRAGMA quick_check(1)")
+    if verdict != "ok":
+        raise Damaged(verdict)
+    built = db.execute("SELECT name, type, tbl_name, sql FROM sqlite_master").fetchall()
+    if sorted(built) != sorted((name, "table", name, sql) for name, sql in SCHEMA.items()):
+        raise Damaged("it has other tables")
+    return read_state(db)
+
+
 def read_state(db: sqlite3.Connection) -> SavedState:
-    """Read the whole file."""
-    meta = read_meta(db)
-    bounds = msgspec.json.decode(meta.get("bounds", "{}"), type=dict[str, tuple[int, ...]])
-    resets = {reason: float(meta.get(f"reset_{reason}", 0)) for reason in STATE_RESETS}
-    ledger, totals, calls = ledger_rows.read(db), _totals(db), call_rows.read(db)
-    quarters, first_shown = quarter_rows.read(db), first_shown_of(meta)
-    return SavedState(bounds, resets, ledger, totals, calls, quarters, first_shown)
+    """Read the whole file, as of one commit."""
+    tables = read_all_rows(db)
+    meta = tables[META]
+    bounds = msgspec.json.decode(meta.get(BOUNDS, b"{}"), type=dict[str, tuple[int, ...]])
+    return SavedState(
+        client=msgspec.json.decode(meta[CLIENT], type=str),
+        bounds=bounds,
+        resets={
+            reason: msgspec.json.decode(meta.get(reset_key(reason), b"0"), type=_Time)
+            for reason in STATE_RESETS
+        },
+        ledger=ledger_rows.read(tables),
+        totals=series_rows.read(tables, bounds),
+        calls=call_rows.read(tables[CALLS]),
+        quarters=quarter_rows.read(tables[QUARTER], meta),
+        first_shown=msgspec.json.decode(meta.get(FIRST_SHOWN, b"null"), type=FirstShown | None),
+    )
 
 
-def read_meta(db: sqlite3.Connection) -> dict[str, Any]:
-    """Read the table `meta`: whose file it is, bounds, and when others were set aside."""
-    return dict(db.execute("SELECT key, value FROM meta"))
-
-
-def first_shown_of(meta: Mapping[str, Any]) -> FirstShown | None:
-    """Return when the series were first shown, None where the file does not say."""
-    text = meta.get("first_shown")
-    return None if text is None else msgspec.json.decode(text, type=FirstShown)
-
-
-def _totals(db: sqlite3.Connection) -> Totals:
-    names = db.execute("SELECT family, labels, born FROM series ORDER BY number").fetchall()
-    born = {
-        Series(family, msgspec.json.decode(labels, type=tuple[str, ...])): born_at
-        for family, labels, born_at in convert(names, list[tuple[str, Any, float]])
-    }
-    chunks = db.execute("SELECT series_values FROM chunk ORDER BY chunk")
-    values = [value for (text,) in chunks for value in _values.decode(text)]
-    series = dict(zip(born, values, strict=True))
-    trunks = frozenset(key.labels[2] for key in series if key.family == RECORDS.name)
-    return Totals(series, born, trunks - {OTHER_TRUNK})
-
-
-_values = msgspec.json.Decoder(list[tuple[int, ...]])
+def reset_key(reason: str) -> str:
+    """Return the key in the table `meta` of when a file was last set aside for *reason*."""
+    return f"reset_{reason}"

@@ -7,7 +7,7 @@ import hashlib
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from itertools import chain, count
 from pathlib import Path
@@ -15,8 +15,9 @@ from pathlib import Path
 import msgspec
 
 from ..errors import StateInUse, StateUnusable
-from .load import read_meta, read_state
-from .schema import APPLICATION_ID, PRAGMAS, SCHEMA, VERSION, WITHOUT_SHARED_MEMORY
+from .checked_rows import CheckedRows, Whole
+from .load import verify
+from .schema import APPLICATION_ID, PAGE_SIZE, PRAGMAS, SCHEMA, VERSION, WITHOUT_SHARED_MEMORY
 
 
 def client_hash(client_id: str) -> str:
@@ -54,31 +55,32 @@ def _connect(path: Path, pragmas: Sequence[str]) -> sqlite3.Connection:
         for pragma in pragmas:
             db.execute(f"PRAGMA {pragma}")
         # Only a statement that may write opens the log and the shared memory beside it.
-        db.execute("UPDATE meta SET value = value WHERE false")
+        db.execute("UPDATE whole SET key = key WHERE false")
     except sqlite3.Error:
         db.close()
         raise
     return db
 
 
-def create(path: Path, client: str, reset_reason: str | None) -> None:
-    """Create an empty state at *path* for *client*; a file that is there is set aside.
+def create(path: Path, fill: Callable[[CheckedRows], None], *, aside: str) -> None:
+    """Create the state file at *path* with the rows that *fill* writes.
 
-    It is made beside *path* and renamed, so that a crash leaves no half file. *reset_reason* is
-    why the file that was there cannot be used.
+    It is made beside *path* and renamed, so that a crash leaves no half file. A file that is there
+    is set aside, as NAME.*aside*-TIME.
     """
     fresh = path.with_suffix(".new")
     fresh.unlink(missing_ok=True)
     os.close(os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-    rows = {"client": client} | (
-        {f"reset_{reset_reason}": str(time.time())} if reset_reason else {}
-    )
-    with closing(sqlite3.connect(fresh)) as db, db:
-        db.executescript(
-            f"PRAGMA application_id={APPLICATION_ID};PRAGMA user_version={VERSION};{SCHEMA}"
-        )
-        db.executemany("INSERT INTO meta VALUES (?, ?)", rows.items())
-    _set_aside(path)
+    with closing(sqlite3.connect(fresh, isolation_level=None)) as db:
+        db.execute(f"PRAGMA page_size={PAGE_SIZE}")
+        rows = CheckedRows(db, Whole())
+        with rows.transaction():
+            db.execute(f"PRAGMA application_id={APPLICATION_ID}")
+            db.execute(f"PRAGMA user_version={VERSION}")
+            for statement in SCHEMA.values():
+                db.execute(statement)
+            fill(rows)
+    _set_aside(path, aside)
     fresh.rename(path)
     _sync_directory(path.parent)
 
@@ -124,15 +126,11 @@ def _find_fault(db: sqlite3.Connection, path: Path, client: str) -> str | None:
             f"{path} is of version {version} and this program knows {VERSION}; install the "
             "newer cdr-exporter again, or move the file away to start without it"
         )
-    [[verdict], *_] = db.execute("PRAGMA quick_check(1)")
-    if verdict != "ok":
-        return "corrupt"
-    if read_meta(db)["client"] != client:
+    if verify(db).client != client:
         raise StateUnusable(
             f"{path} counts for another client_id; move the file away to start without it, or give "
             "this PBX another name"
         )
-    read_state(db)
     return None
 
 
@@ -162,21 +160,21 @@ def unusable_error(path: Path, error: sqlite3.Error) -> StateUnusable:
 _PARTS = ("", "-wal", "-journal")
 
 
-def _set_aside(path: Path) -> None:
-    """Rename *path*, if it exists, and the logs beside it, to a name that is not taken.
+def _set_aside(path: Path, aside: str) -> None:
+    """Rename *path*, if it exists, and the logs beside it, to a NAME.*aside*-TIME not yet taken.
 
     A log without its file is renamed too: SQLite would replay it into the new file.
     """
-    second = f".corrupt-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
+    second = f".{aside}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
     suffixes = chain([second], (f"{second}-{number}" for number in count(2)))
-    aside = next(
-        aside
-        for aside in map(path.with_suffix, suffixes)
-        if not any(aside.with_name(aside.name + part).exists() for part in _PARTS)
+    unused = next(
+        each
+        for each in map(path.with_suffix, suffixes)
+        if not any(each.with_name(each.name + part).exists() for part in _PARTS)
     )
     # The index of a log says nothing by itself, and is made anew.
     with suppress(OSError):
         path.with_name(path.name + "-shm").unlink()
     for part in _PARTS:
         with suppress(FileNotFoundError):
-            path.with_name(path.name + part).rename(aside.with_name(aside.name + part))
+            path.with_name(path.name + part).rename(unused.with_name(unused.name + part))

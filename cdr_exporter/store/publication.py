@@ -12,8 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from ..ingest import FirstShown
-from . import ledger_rows
-from .load import first_shown_of, read_meta
+from .load import read_state
 from .open_file import client_hash, read_only
 
 
@@ -44,12 +43,11 @@ def read_publication(directory: Path, name: str, client_id: str) -> Publication:
 
 
 def _publication(db: sqlite3.Connection, client: str) -> Publication:
-    meta = read_meta(db)
-    if meta.get("client") != client or any(key.startswith("reset_") for key in meta):
+    saved = read_state(db)
+    if saved.client != client or any(saved.resets.values()):
         return SHOWN_AT_UNKNOWN_TIME
-    first_shown = first_shown_of(meta)
-    if first_shown is not None:
-        return Publication(shown=True, first=first_shown)
-    ledger = ledger_rows.read(db)
+    if saved.first_shown is not None:
+        return Publication(shown=True, first=saved.first_shown)
     # While a first read goes on, nothing was shown yet.
-    return NEVER_SHOWN if ledger is None or ledger.unread else SHOWN_AT_UNKNOWN_TIME
+    reads = saved.ledger is None or saved.ledger.unread
+    return NEVER_SHOWN if reads else SHOWN_AT_UNKNOWN_TIME

@@ -2,36 +2,37 @@
 
 from __future__ import annotations
 
-import sqlite3
+from collections.abc import Mapping
 from typing import Annotated
 
 import msgspec
 
 from ..metrics.quarters import KINDS, Cells, Coverage, QuarterChange, Quarters, quarters_of
+from .checked_rows import CheckedRows
+from .schema import META, QUARTER
 
 _Kind = Annotated[int, msgspec.Meta(ge=0, lt=len(KINDS))]
+_Sum = Annotated[int, msgspec.Meta(ge=0)]
 
-_cells = msgspec.json.Decoder(dict[_Kind, tuple[int, int, int, int, int]])
+_COVERAGE = "coverage"
+
+_cells = msgspec.json.Decoder(dict[_Kind, tuple[_Sum, _Sum, _Sum, _Sum, _Sum]])
 _coverage = msgspec.json.Decoder(Coverage)
 _json = msgspec.json.Encoder()
 
 
-def read(db: sqlite3.Connection) -> Quarters:
-    """Return the quarters in the file; raises msgspec's errors where a row makes no sense."""
-    rows = db.execute("SELECT quarter, cells FROM quarter ORDER BY quarter").fetchall()
-    texts = msgspec.convert(rows, list[tuple[int, str]])
-    covered = db.execute("SELECT value FROM meta WHERE key = 'coverage'").fetchone()
-    coverage = _coverage.decode(covered[0]) if covered else Coverage()
-    quarters: list[tuple[int, Cells]] = [(n, _cells.decode(text)) for n, text in texts]
+def read(rows: Mapping[int, bytes], meta: Mapping[str, bytes]) -> Quarters:
+    """Return the quarters in *rows*; raises msgspec's errors where a row makes no sense."""
+    coverage = _coverage.decode(meta[_COVERAGE]) if _COVERAGE in meta else Coverage()
+    quarters: list[tuple[int, Cells]] = [(n, _cells.decode(text)) for n, text in rows.items()]
     return quarters_of(quarters, coverage)
 
 
-def write(db: sqlite3.Connection, change: QuarterChange) -> None:
+def write(rows: CheckedRows, change: QuarterChange) -> None:
     """Write *change* to the file, within the transaction of a commit."""
     if change.dropped_before:
-        db.execute("DELETE FROM quarter WHERE quarter < ?", (change.dropped_before,))
-    rows = ((quarter, _json.encode(cells).decode()) for quarter, cells in change.written.items())
-    db.executemany("INSERT OR REPLACE INTO quarter VALUES (?, ?)", rows)
+        rows.delete_below(QUARTER, change.dropped_before)
+    written = change.written.items()
+    rows.put(QUARTER, ((quarter, _json.encode(cells)) for quarter, cells in written))
     if change.covers_more:
-        text = _json.encode(change.after.coverage).decode()
-        db.execute("INSERT OR REPLACE INTO meta VALUES ('coverage', ?)", (text,))
+        rows.put(META, [(_COVERAGE, _json.encode(change.after.coverage))])

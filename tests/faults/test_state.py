@@ -292,13 +292,14 @@ def test_an_error_at_any_statement_is_a_failed_write_and_no_more(
     it = make_harness()
     it.pbx.call(5)
     it.poll()
-    real, failed, at = it.store._db, 0, 1
+    rows = it.store._rows
+    real, failed, at = rows._db, 0, 1
     while True:
         it.pbx.call(1, src_trunk=f"trunk {at}")
         before = shown(it)[-1]
-        monkeypatch.setattr(it.store, "_db", Failing(real, at, message))
+        monkeypatch.setattr(rows, "_db", Failing(real, at, message))
         it.poll()
-        it.store._db = real
+        rows._db = real
         if it.gauge(WRITE_OK):
             break
         assert (shown(it)[-1], it.gauge("cdr_up")) == (before, 0)

@@ -21,6 +21,8 @@ _FOLLOWED_LIST = "cdr_exporter/tail/followed_list.py"
 _SWEEPS = "cdr_exporter/tail/sweeps.py"
 _STATE_TESTS = "tests/ingest/test_pbx_state.py"
 _WHOLE_CHANGE = "test_an_event_leaves_the_state_as_it_was_and_its_change_is_all_that_a_store_needs"
+_CHECKED_ROWS = "cdr_exporter/store/checked_rows.py"
+_SET_ASIDE = "tests/store/test_set_aside.py"
 _LEDGER_ROWS = "cdr_exporter/store/ledger_rows.py"
 _OPEN_CALLS = "cdr_exporter/calls/open_calls.py"
 _WATERMARK = "cdr_exporter/ledger/watermark.py"
@@ -587,7 +589,7 @@ STATE_AS_A_VALUE = (
         "identities that were forgotten stay in the file",
         "cdr_exporter/ingest/state_change.py",
         "LedgerChange(after, remembered, forgotten, id_ledger_changed)",
-        "LedgerChange(after, remembered, (), id_ledger_changed)",
+        "LedgerChange(after, remembered, {}, id_ledger_changed)",
         _in(_STATE_TESTS, _WHOLE_CHANGE),
     ),
     Mutant(
@@ -625,9 +627,37 @@ COMMIT_THEN_PUBLISH = (
     Mutant(
         "a commit that failed leaves the numbers of its series behind",
         _STORE,
-        "            self._forget_numbers_from(known)\n",
+        "            self._series.forget_from(known)\n",
         "            pass\n",
         _in("tests/store/test_store.py", "test_a_commit_that_fails_in_the_middle_changes_nothing"),
+    ),
+    Mutant(
+        "a row of the state is believed whatever its checksum",
+        _CHECKED_ROWS,
+        "not isinstance(content, bytes) or row != _row(table, key, content)",
+        "not isinstance(content, bytes)",
+        _in(_SET_ASIDE, "test_a_row_or_table_that_nobody_of_us_wrote_is_noticed"),
+    ),
+    Mutant(
+        "nothing tells that a row of the state is missing or old",
+        _CHECKED_ROWS,
+        "if found != whole:",
+        "if False:",
+        _in(_SET_ASIDE, "test_a_row_or_table_that_nobody_of_us_wrote_is_noticed"),
+    ),
+    Mutant(
+        "rows of the state may stand in any order",
+        _CHECKED_ROWS,
+        "if not all(one[0] < other[0] for one, other in pairwise(rows)):",
+        "if False:",
+        _in(_SET_ASIDE, "test_rows_that_have_changed_places_are_noticed"),
+    ),
+    Mutant(
+        "a series of the state is believed whatever its width",
+        "cdr_exporter/store/series_rows.py",
+        " or len(value) != value_length(family, bounds)",
+        "",
+        _in(_SET_ASIDE, "test_a_row_that_makes_no_sense_is_noticed_whatever_its_checksum"),
     ),
     Mutant(
         "the legs of a page are committed without their calls",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from contextlib import closing
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from cdr_exporter.metrics.totals import Series, initial_totals
 from cdr_exporter.store import FileStore
 
 from ..support.rows import BOUNDS
-from ..support.store_states import Process
+from ..support.store_states import Process, write_rows
 
 LEG = Leg(
     1_700_000_000, "answered", "Inbound", "sip", 60, 5, 55, "person", "sip", "sales", "support"
@@ -102,13 +101,25 @@ def test_a_commit_that_fails_changes_no_call(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "legs", ["", "[]", "gone", "[[1]]", '[["x","answered","Inbound","sip"]]'], ids=repr
+    "content",
+    [
+        b"",
+        b"[]",
+        b'["gone",5]',
+        b'["counted"]',
+        b'["counted","x"]',
+        b'["counted",1e999]',
+        b"[[],5]",
+        b"[[[1]],5]",
+        b'[[["x","answered","Inbound","sip"]],5]',
+    ],
+    ids=repr,
 )
-def test_calls_that_make_no_sense_are_set_aside_with_the_rest(tmp_path: Path, legs: str) -> None:
+def test_calls_that_make_no_sense_are_set_aside_with_the_rest(
+    tmp_path: Path, content: bytes
+) -> None:
     kept(tmp_path, CallChange(opened={"a": CALL}))
-    with closing(sqlite3.connect(tmp_path / "hq.db")) as db:
-        db.execute("UPDATE calls SET legs = ?", (legs,))
-        db.commit()
+    write_rows(tmp_path, "calls", {"a": content})
     with opened(tmp_path) as store:
         assert store.kept.ledger is None
         assert store.kept.resets["corrupt"]

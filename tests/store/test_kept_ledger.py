@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from ..support.store_states import (
     opened,
     outcome,
     reopened,
+    write_rows,
 )
 
 LEDGER_BY_ID = Ledger(
@@ -155,8 +154,6 @@ def test_after_a_break_what_was_before_is_gone_for_good(tmp_path: Path) -> None:
 def test_a_part_that_makes_no_sense_is_set_aside_with_the_rest(tmp_path: Path) -> None:
     directory = tmp_path / "state"
     assert with_ledger(directory, LEDGER_BY_TIME) == LEDGER_BY_TIME
-    with closing(sqlite3.connect(directory / "hq.db")) as db:
-        db.execute("UPDATE ledger SET facts = '{}' WHERE part = 'id_ledger'")
-        db.commit()
+    write_rows(directory, "ledger", {"id_ledger": b"{}"})
 
     assert outcome(directory) == "set aside"

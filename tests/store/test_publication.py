@@ -11,7 +11,7 @@ from cdr_exporter.ingest import FirstShown, StateChange
 from cdr_exporter.store import Publication, read_publication
 
 from ..support.poller_harness import MakeHarness
-from ..support.store_states import add, opened, reopened
+from ..support.store_states import add, opened, reopened, write_rows
 
 FIRST = FirstShown(1_700_000_000.5, True, 1_699_999_000.0)
 
@@ -85,7 +85,7 @@ def test_after_a_state_was_lost_nobody_knows_since_when(tmp_path: Path) -> None:
 def test_a_damaged_note_is_noticed(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
         store.commit(first_shown=FIRST)
-        store.file._db.execute("UPDATE meta SET value = '[1700000000' WHERE key = 'first_shown'")
+    write_rows(tmp_path, "meta", {"first_shown": b"[1700000000"})
     assert read(tmp_path) == UNKNOWN
 
     with opened(tmp_path) as store:

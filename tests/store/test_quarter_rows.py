@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,7 +14,7 @@ from cdr_exporter.ledger import Ledger
 from cdr_exporter.metrics.quarters import Coverage, Quarters
 
 from ..support.finished_calls import DAY, HOUR, NOW, QUARTER_NOW, call, some_calls
-from ..support.store_states import Process, asides, opened
+from ..support.store_states import Process, asides, opened, write_rows
 
 Content = tuple[dict[int, dict[int, tuple[int, ...]]], Coverage]
 
@@ -95,21 +93,22 @@ def test_a_commit_that_fails_changes_no_quarter(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("table", "row"),
     [
-        pytest.param("UPDATE quarter SET cells = '{\"32\":[1,0,0,0,0]}'", id="no such kind"),
-        pytest.param("UPDATE quarter SET cells = '{\"0\":[1,0,0,0]}'", id="a sum is missing"),
-        pytest.param("UPDATE quarter SET cells = '{'", id="no JSON"),
-        pytest.param("UPDATE quarter SET cells = x'00'", id="no text"),
-        pytest.param("UPDATE meta SET value = '{\"reached\":7}' WHERE key = 'coverage'", id="runs"),
-        pytest.param("DROP TABLE quarter", id="no table"),
+        pytest.param("quarter", {QUARTER_NOW: b'{"32":[1,0,0,0,0]}'}, id="no such kind"),
+        pytest.param("quarter", {QUARTER_NOW: b'{"0":[1,0,0,0]}'}, id="a sum is missing"),
+        pytest.param("quarter", {QUARTER_NOW: b'{"0":[1,0,0,0,-1]}'}, id="a sum below 0"),
+        pytest.param("quarter", {QUARTER_NOW: b"{"}, id="no JSON"),
+        pytest.param("quarter", {QUARTER_NOW: b"\x00"}, id="no text"),
+        pytest.param("meta", {"coverage": b'{"reached":7}'}, id="runs"),
     ],
 )
-def test_a_file_whose_quarters_make_no_sense_is_set_aside(tmp_path: Path, change: str) -> None:
+def test_a_file_whose_quarters_make_no_sense_is_set_aside(
+    tmp_path: Path, table: str, row: dict[int | str, bytes]
+) -> None:
     with opened(tmp_path) as store:
         commit(store, call())
-    with closing(sqlite3.connect(tmp_path / "hq.db")) as db, db:
-        db.execute(change)
+    write_rows(tmp_path, table, row)
 
     assert kept(tmp_path) == ({}, Coverage())
     assert len(asides(tmp_path)) == 1

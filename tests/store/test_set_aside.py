@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 
+from cdr_exporter.calls import CallChange, ClosedCall
 from cdr_exporter.metrics.totals import initial_totals
 from cdr_exporter.store import VERSION, FileStore
+from cdr_exporter.store.schema import PAGE_SIZE
 
 from ..support.counts import records
 from ..support.rows import BOUNDS
@@ -26,9 +28,11 @@ from ..support.store_states import (
     opened,
     outcome,
     reopened,
+    replace_in_rows,
     spoilt_copies,
     state_of,
     truncated,
+    write_rows,
 )
 
 
@@ -194,34 +198,103 @@ def test_bad_bytes_anywhere_end_in_no_other_error(
     "statement",
     [
         "DROP TABLE ledger",
-        "DROP TABLE chunk",
-        "DROP TABLE meta",
-        "DELETE FROM meta WHERE key = 'client'",
+        "DROP TABLE whole",
+        "DELETE FROM whole",
+        "INSERT INTO whole SELECT 1, content, checksum FROM whole",
         "DELETE FROM chunk",
-        "DELETE FROM chunk WHERE chunk = 0",
-        "DELETE FROM series WHERE number = 0",
-        "UPDATE chunk SET series_values = '[[1'",
-        "UPDATE chunk SET series_values = '[[\"1\"]]'",
-        "UPDATE ledger SET facts = 'x'",
-        "UPDATE ledger SET facts = x'ff'",
-        "UPDATE ledger SET facts = '{}'",
-        """UPDATE ledger SET facts = replace(facts, '"order":"id"', '"order":"size"')""",
-        """UPDATE ledger SET facts = replace(facts, '"newest_key":2', '"newest_key":"x"')""",
-        """UPDATE ledger SET facts = replace(facts, '"unread":[]', '"unread":[[1]]')""",
-        """UPDATE ledger SET facts = replace(facts, '"recheck":[]', '"recheck":[[1,2]]')""",
-        "DROP TABLE remembered",
-        "UPDATE series SET labels = '[1]' WHERE number = 0",
-        "UPDATE series SET labels = x'ff' WHERE number = 0",
-        "UPDATE series SET family = CAST(x'ff' AS TEXT) WHERE number = 0",
-        "UPDATE meta SET value = 'x' WHERE key = 'bounds'",
-        "UPDATE meta SET value = x'00' WHERE key = 'bounds'",
-        "INSERT INTO meta VALUES ('reset_corrupt', 'long ago')",
-        "UPDATE remembered SET key = 'x'",
+        "DELETE FROM chunk WHERE key = 0",
+        "DELETE FROM remembered",
+        "INSERT INTO calls SELECT 'x', content, checksum FROM meta WHERE key = 'client'",
+        "INSERT INTO calls SELECT * FROM meta WHERE key = 'client'",
+        "UPDATE remembered SET key = key + 1",
+        "UPDATE chunk SET content = '[[7]]' WHERE key = 0",
+        "UPDATE meta SET content = CAST(content AS TEXT)",
+        "UPDATE meta SET checksum = checksum + 1 WHERE key = 'client'",
+        "CREATE TABLE one_more (key)",
+        "CREATE TRIGGER one AFTER INSERT ON chunk BEGIN DELETE FROM calls; END",
+        "CREATE INDEX one ON chunk (content)",
+        "ALTER TABLE calls ADD COLUMN more",
     ],
 )
-def test_a_file_whose_content_makes_no_sense_is_set_aside(kept: Path, statement: str) -> None:
+def test_a_row_or_table_that_nobody_of_us_wrote_is_noticed(kept: Path, statement: str) -> None:
     with closing(sqlite3.connect(kept / "hq.db")) as db:
         db.execute(statement)
         db.commit()
+
+    assert outcome(kept) == "set aside"
+
+
+@pytest.mark.fault("E5")
+def test_rows_that_have_changed_places_are_noticed(tmp_path: Path) -> None:
+    """Each row is there, and right; but SQLite would not find it by its key."""
+    with opened(tmp_path / "state") as store:
+        add(store, 1)
+        calls = {f"{number}.{number}": ClosedCall(float(number)) for number in range(300)}
+        store.commit(calls=CallChange(closed=calls))
+    path = tmp_path / "state" / "hq.db"
+    pages = [
+        path.read_bytes()[at : at + PAGE_SIZE] for at in range(0, path.stat().st_size, PAGE_SIZE)
+    ]
+    one, other = [n for n, page in enumerate(pages) if b"counted" in page and page[0] == 10][:2]
+    pages[one], pages[other] = pages[other], pages[one]
+    path.write_bytes(b"".join(pages))
+
+    assert outcome(tmp_path / "state") == "set aside"
+
+
+@pytest.mark.fault("E5")
+@pytest.mark.parametrize(
+    ("table", "old", "new"),
+    [
+        pytest.param("ledger", '"order":"id"', '"order":"size"', id="no such order"),
+        pytest.param("ledger", '"newest_key":2', '"newest_key":"x"', id="no number"),
+        pytest.param("ledger", '"unread":[]', '"unread":[[1]]', id="half a range"),
+        pytest.param("ledger", '"recheck":[]', '"recheck":[[1,2]]', id="a range without time"),
+        pytest.param("ledger", '"newest_key":2,', "", id="a fact is missing"),
+        pytest.param("remembered", ":2", ':"x"', id="no key of a row"),
+        pytest.param("series", '"cdr_calls_total"', '"cdr^calls_total"', id="no such family"),
+        pytest.param("series", '"cdr_calls_total"', '"cdr_up"', id="a family that is not kept"),
+        pytest.param("series", '["answered",', '["x","answered",', id="one label more"),
+        pytest.param("series", '["answered",', "[", id="one label less"),
+        pytest.param("series", '["answered",', "[1,", id="no text in a label"),
+        pytest.param("series", "],0.0]", "],-2.0]", id="no such birth"),
+        pytest.param("series", "],0.0]", "],1e999]", id="a birth at infinity"),
+        pytest.param("series", '"busy"', '"answered"', id="one series twice"),
+        pytest.param("chunk", "[2]", "[-2]", id="a count below 0"),
+        pytest.param("chunk", "[2]", "[2.5]", id="a broken count"),
+        pytest.param("chunk", "[2]", "[1e999]", id="an endless count"),
+        pytest.param("chunk", "[2]", '["2"]', id="no number in a count"),
+        pytest.param("chunk", "[2]", "[2,2]", id="one number more"),
+        pytest.param("chunk", "[0,0,", "[0,", id="one bucket less"),
+        pytest.param("chunk", ",[0]", "", id="values are missing"),
+        pytest.param("meta", '"duration":[1,', '"duration":[', id="one bound less"),
+        pytest.param("meta", '"duration":[1,', '"duration":["x",', id="no bound"),
+        pytest.param("meta", '"duration":[1,', '"x":[1,', id="no bounds of a histogram"),
+    ],
+)
+def test_a_row_that_makes_no_sense_is_noticed_whatever_its_checksum(
+    kept: Path, table: str, old: str, new: str
+) -> None:
+    replace_in_rows(kept, table, old, new)
+
+    assert outcome(kept) == "set aside"
+
+
+@pytest.mark.fault("E5")
+@pytest.mark.parametrize(
+    ("table", "rows"),
+    [
+        pytest.param("meta", {"client": None}, id="nobody's"),
+        pytest.param("meta", {"reset_corrupt": b'"long ago"'}, id="a reset at no time"),
+        pytest.param("ledger", {"now": b"{}"}, id="an empty ledger"),
+        pytest.param("ledger", {"now": b"\xff"}, id="no text"),
+        pytest.param("chunk", {0: None}, id="the first values are missing"),
+        pytest.param("series", {0: None}, id="the first series is missing"),
+    ],
+)
+def test_a_row_that_is_missing_or_empty_is_noticed_whatever_the_sum(
+    kept: Path, table: str, rows: dict[int | str, bytes | None]
+) -> None:
+    write_rows(kept, table, rows)
 
     assert outcome(kept) == "set aside"

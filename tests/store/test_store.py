@@ -175,12 +175,15 @@ def test_a_commit_that_fails_in_the_middle_changes_nothing(tmp_path: Path) -> No
         add(store, 2, 1)
         before = state_of(store)
         ledger, totals = judged(store, 4, 3, src_trunk="gsm")
-        *_, last = totals.series
-        # The ledger and all series but the last can be written.
-        unborn = Totals(totals.series, {**totals.born, last: cast(Any, None)}, totals.trunks)
+        # The ledger and all names of series can be written, and then no value.
+        store.file._db.execute(
+            "CREATE TEMP TRIGGER full BEFORE INSERT ON chunk "
+            "BEGIN SELECT RAISE(ABORT, 'no room'); END"
+        )
 
         with pytest.raises(StateNotWritten) as failed:
-            store.commit(ledger, unborn)
+            store.commit(ledger, totals)
+        store.file._db.execute("DROP TRIGGER full")
 
         assert str(store.file.path) in str(failed.value)
         assert state_of(store) == before
@@ -383,7 +386,7 @@ def test_histograms_with_changed_buckets_begin_again_and_nothing_else_does(
     with opened(tmp_path, bounds={**BOUNDS, **changed}) as store:
         assert store.kept.dropped_histograms == ()
         assert state_of(store) == after
-        add(store, 9, src_trunk="trunk 1")
+        add(store, 9, src_trunk="trunk 1", bounds={**BOUNDS, **changed})
         later = state_of(store)
     assert reopened(tmp_path, bounds={**BOUNDS, **changed}) == later
     assert records(later.totals) == 9
@@ -394,7 +397,7 @@ def test_buckets_may_change_before_the_first_page(tmp_path: Path) -> None:
 
     with opened(tmp_path, bounds={**BOUNDS, "ring": (1,)}) as store:
         assert store.kept.totals == initial_totals()
-        add(store, 1)
+        add(store, 1, bounds={**BOUNDS, "ring": (1,)})
 
     assert records(reopened(tmp_path, bounds={**BOUNDS, "ring": (1,)}).totals) == 1
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +27,8 @@ from cdr_exporter.metrics.quarters import QuarterChange
 from cdr_exporter.metrics.row_metrics import PageCount, group_by_labels
 from cdr_exporter.metrics.totals import Bounds, Series, Totals
 from cdr_exporter.store import FileStore, Store
+from cdr_exporter.store.checked_rows import CheckedRows, read_rows, read_whole
+from cdr_exporter.store.open_file import connect
 
 from .rows import BOUNDS, EPOCH, page
 
@@ -128,7 +130,7 @@ def ledger_change(before: Ledger | None, after: Ledger) -> LedgerChange:
     return LedgerChange(
         after,
         dict(after.remembered.items() - known.items()),
-        known.keys() - after.remembered.keys(),
+        dict(known.items() - after.remembered.items()),
         after.id_ledger is not id_ledger,
     )
 
@@ -160,19 +162,42 @@ def reopened(directory: Path, **settings: Any) -> State:
         return state_of(process)
 
 
-def judged(process: Process, *row_ids: int, born_at: float = 100.0, **fields: Any) -> Any:
+def judged(
+    process: Process, *row_ids: int, born_at: float = 100.0, bounds: Bounds = BOUNDS, **fields: Any
+) -> Any:
     """Return ledger and totals after a page of these rows, as a poller would commit them."""
     before = process.kept.ledger or from_the_beginning()
     verdict = before.judge(page(*row_ids, size=10_000, **fields), NOW, TERMS)
     known = process.kept.totals
-    count = PageCount(BOUNDS, known.trunks, 200)
+    count = PageCount(bounds, known.trunks, 200)
     count.add_rows(group_by_labels(verdict.counted))
     count.add_event(LATE_RECORDS, verdict.late)
     return verdict.ledger, known.merged(count.series(), count.trunks, born_at)
 
 
-def add(process: Process, *row_ids: int, born_at: float = 100.0, **fields: Any) -> None:
-    process.commit(*judged(process, *row_ids, born_at=born_at, **fields))
+def add(process: Process, *row_ids: int, **settings: Any) -> None:
+    process.commit(*judged(process, *row_ids, **settings))
+
+
+def write_rows(directory: Path, table: str, rows: Mapping[Any, bytes | None]) -> None:
+    """Write *rows* of the state of `hq` with the right checksums; None deletes.
+
+    So what stands in them is all that may be wrong.
+    """
+    with closing(connect(directory / "hq.db")) as db:
+        checked = CheckedRows(db, read_whole(db))
+        with checked.transaction():
+            checked.put(table, [(key, text) for key, text in rows.items() if text is not None])
+            checked.delete(table, [key for key, text in rows.items() if text is None])
+
+
+def replace_in_rows(directory: Path, table: str, old: str, new: str) -> None:
+    """Replace *old* in each row of *table*, as `write_rows` does."""
+    with closing(connect(directory / "hq.db")) as db:
+        rows = read_rows(db, table)
+    changed = {key: text.replace(old.encode(), new.encode()) for key, text in rows.items()}
+    assert changed != rows
+    write_rows(directory, table, changed)
 
 
 def asides(directory: Path) -> list[Path]:
