@@ -27,6 +27,10 @@ class StateNotWritten(ExporterError):
     """A commit failed (disk full, read-only): publish nothing new, try again at the next poll."""
 
 
+class StateReplaced(ExporterError):
+    """The state of this PBX is not where it was opened: write all of it anew, from memory."""
+
+
 class PBXError(ExporterError):
     """A request without a usable answer.
 

@@ -14,7 +14,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, assert_never
 
-from ..calls import CallVerdict, ReachableTime, TrackedCalls
+from ..calls import CallChange, CallVerdict, ReachableTime, TrackedCalls
 from ..cdr import Record
 from ..cdr.labels import labels_of
 from ..clock import Now
@@ -50,8 +50,10 @@ class KeptState:
     calls were first shown, None before that, and where an earlier state was lost.
 
     *resets* maps each reason to when (epoch seconds, 0 for never) an unusable state was last set
-    aside. *dropped_histograms* are the families that begin again at 0, because their buckets in
-    the configuration differ from those they were counted with.
+    aside. *lost_commits* is how many commits were made after this one and are there no more: the
+    disk has damaged them, or an older copy was put back. *dropped_histograms* are the families that
+    begin again at 0, because their buckets in the configuration differ from those they were
+    counted with.
     """
 
     ledger: Ledger | None = None
@@ -60,20 +62,31 @@ class KeptState:
     quarters: Quarters = field(default_factory=Quarters)
     first_shown: FirstShown | None = None
     resets: Mapping[str, float] = field(default_factory=dict)
+    lost_commits: int = 0
     dropped_histograms: tuple[str, ...] = ()
 
     @property
-    def was_lost(self) -> bool:
-        """Whether an unusable state of this PBX was ever set aside."""
-        return any(self.resets.values())
+    def as_change(self) -> StateChange:
+        """The change from nothing to all of this."""
+        ledger, totals = self.ledger, TotalsChange(self.totals, self.totals.series)
+        return StateChange(
+            ledger=None if ledger is None else _all_of(ledger),
+            totals=None if ledger is None else totals,
+            calls=CallChange(self.calls.open, self.calls.closed),
+            quarters=QuarterChange(self.quarters, dict(self.quarters.cells()), covers_more=True),
+            first_shown=self.first_shown,
+        )
+
+
+def _all_of(ledger: Ledger) -> LedgerChange:
+    return LedgerChange(ledger, ledger.remembered, id_ledger_changed=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PBXState:
     """All that is known of one PBX but where to read on; see `KeptState` for the first fields.
 
-    *was_lost* is set where an earlier state was set aside: then the series exist, and a second
-    baseline would look like calls. *newest_start* is when the newest call began, in epoch seconds.
+    *newest_start* is when the newest call began, in epoch seconds.
     """
 
     rules: CountingRules
@@ -82,7 +95,7 @@ class PBXState:
     calls: TrackedCalls
     quarters: Quarters
     first_shown: FirstShown | None
-    was_lost: bool
+    resets: Mapping[str, float]
     times: CallTimes
     visibility: Visibility = field(default_factory=Visibility)
     newest_start: int = 0
@@ -98,9 +111,29 @@ class PBXState:
             calls=kept.calls,
             quarters=kept.quarters,
             first_shown=kept.first_shown,
-            was_lost=kept.was_lost,
+            resets=kept.resets,
             times=CallTimes(ReachableTime.going_on_from(kept.calls.last_seen, longest_call)),
         )
+
+    @property
+    def kept(self) -> KeptState:
+        """What a store keeps of it."""
+        return KeptState(
+            ledger=self.ledger,
+            totals=self.totals,
+            calls=self.calls,
+            quarters=self.quarters,
+            first_shown=self.first_shown,
+            resets=self.resets,
+        )
+
+    @property
+    def was_lost(self) -> bool:
+        """Whether an earlier state was set aside.
+
+        Then the series exist, and a second baseline would look like calls.
+        """
+        return any(self.resets.values())
 
     @property
     def start(self) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from random import random
 
 from ..clock import Clock
-from ..errors import PBXError, StateNotWritten
+from ..errors import PBXError, StateNotWritten, StateReplaced
 from ..ingest import Event, JudgedPage, PBXState, PollBegan, PollSucceeded, StateChange
 from ..ledger.watermark import is_possible
 from ..logs import for_pbx
@@ -42,6 +42,8 @@ log = logging.getLogger(__name__)
 
 class Poller:
     """Polls one PBX, from *state* on, and commits what it brings to *store*.
+
+    `run` and `poll` raise `StateInUse` where the state is gone and another process is counting.
 
     *publish* is called with each new snapshot: at the start, after each committed page, and after
     each poll.
@@ -124,11 +126,20 @@ class Poller:
         state, change = self.state.after(event, self._clock.now())
         if not change.is_empty:
             self._self_metrics.set(STATE_WRITE_OK, 0)
-            self._store.commit(change)
+            self._commit(change)
             self._self_metrics.set(STATE_WRITE_OK, 1)
         self.state = state
         self._measure(event, change)
         return change
+
+    def _commit(self, change: StateChange) -> None:
+        """Commit *change*; where the state is gone, write all of it anew before."""
+        try:
+            self._store.commit(change)
+        except StateReplaced as error:
+            self._logger.error("%s; the state is written anew, nothing is lost", error)
+            self._store.rewrite(self.state.kept)
+            self._store.commit(change)
 
     def _measure(self, event: Event, change: StateChange) -> None:
         """Note what *event* says about the exporter itself."""

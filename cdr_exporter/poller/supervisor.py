@@ -178,6 +178,12 @@ class Supervisor:
                 self._logger.error(
                     "state file set aside, counting begins again from now", reason=reason
                 )
+        if kept.lost_commits:
+            self._logger.warning(
+                "the state is an older one: its log is damaged, or a copy was put back; "
+                "what is missing is read again",
+                lost_commits=kept.lost_commits,
+            )
         for family in kept.dropped_histograms:
             self._logger.warning("buckets changed, the histogram begins again at 0", family=family)
         return PBXState.of(kept, self._rules)

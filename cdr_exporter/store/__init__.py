@@ -8,7 +8,10 @@ loaded it goes on from there, and gives each change to `commit`.
     file_store      what a poller uses: open, load, commit, close
     open_file       before a file is used: lock it, check it, create it, set it aside
     load            everything that a file says, checked
+    header          the first bytes of the file
     checked_rows    the rows of the file, with their checksums; all others write and read by it
+    in_place        whether the open files are still those at their paths
+    lock_file       keeps a second process out, and knows the number of the last commit
     ledger_rows     the ledger in the file
     series_rows     the series in the file, and their values
     call_rows       the calls in the file
@@ -47,7 +50,15 @@ class Store(Protocol):
 
         When it returns, all of *change* is durable, also after `kill -9` or a power failure. When
         it raises `StateNotWritten`, nothing of it is kept: the same change, or another one made
-        from the same state, may be committed again.
+        from the same state, may be committed again. Where it raises `StateReplaced`, what it has
+        kept is gone: `rewrite` has to come before the next commit.
+        """
+
+    def rewrite(self, kept: KeptState) -> None:
+        """Keep *kept*, and nothing else, in place of what is there.
+
+        What was committed may be lost until it returns. Raises `StateInUse` where another owner has
+        come, and `StateNotWritten`; then it may be called again.
         """
 
     def close(self) -> None:

@@ -24,11 +24,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from itertools import islice, pairwise
+from struct import Struct
 from typing import Any, NamedTuple
 
 import msgspec
 
-from .schema import TABLES, VERSION, WHOLE
+from .schema import CHUNK, LEDGER, META, TABLES, VERSION, WHOLE
 
 Key = int | str
 """The key of a row: an int or a str, the same in all of a table."""
@@ -40,9 +41,13 @@ _Row = tuple[Any, Any, int]
 """Key, content and checksum."""
 
 _MODULUS = 1 << 64
+_signed_64_bits = Struct(">q").unpack
 
 _AT_ONCE = 32
-"""Old rows that are looked up by one statement."""
+"""Rows whose old checksums are looked up by one statement."""
+
+_OFTEN_WRITTEN = frozenset({META, LEDGER, CHUNK})
+"""Tables of few rows, of which a commit writes many: their checksums are kept in memory."""
 
 
 class Damaged(ValueError):
@@ -74,6 +79,8 @@ class CheckedRows:
         self._db = db
         self.whole = whole
         """As of the last commit; within a transaction, as it will be."""
+        self._checksums: dict[str, dict[Key, int]] = {}
+        """The checksums in the file, of those of `_OFTEN_WRITTEN` that were written already."""
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -87,6 +94,7 @@ class CheckedRows:
             self._db.execute("COMMIT")
         except BaseException:
             self.whole = before
+            self._checksums.clear()
             # A full disk has rolled back already; then there is nothing to roll back.
             with suppress(sqlite3.Error):
                 self._db.execute("ROLLBACK")
@@ -95,16 +103,25 @@ class CheckedRows:
     def put(self, table: str, rows: Iterable[tuple[Key, bytes]]) -> None:
         """Write *rows*, key and content, in place of those of the same keys."""
         checked = [_row(table, key, content) for key, content in dict(rows).items()]
-        self._leave_out(table, [key for key, _, _ in checked])
-        self.whole = self.whole.with_rows(len(checked), sum(row[2] for row in checked))
+        if not checked:
+            return
+        checksums = {key: checksum for key, _, checksum in checked}
+        self._leave_out(table, checksums)
+        self.whole = self.whole.with_rows(len(checked), sum(checksums.values()))
         self._insert(table, checked)
+        if table in self._checksums:
+            self._checksums[table] |= checksums
 
     def delete(self, table: str, keys: Iterable[Key]) -> None:
         """Delete the rows of *keys*, as far as there are any."""
         once = dict.fromkeys(keys)
+        if not once:
+            return
         self._leave_out(table, once)
         statement = f"DELETE FROM {table} WHERE key = ?"  # noqa: S608 (ours)
         self._db.executemany(statement, [(key,) for key in once])
+        for key in once if table in self._checksums else ():
+            self._checksums[table].pop(key, None)
 
     def delete_all(self, table: str) -> None:
         """Delete every row of *table*."""
@@ -126,13 +143,23 @@ class CheckedRows:
 
     def _leave_out(self, table: str, keys: Iterable[Key]) -> None:
         """Take the rows that *keys* have now out of the sum."""
-        places = ", ".join("?" * _AT_ONCE)
-        statement = f"SELECT checksum FROM {table} WHERE key IN ({places})"  # noqa: S608 (ours)
+        old = self._old_checksums(table, keys)
+        self.whole = self.whole.with_rows(-len(old), -sum(old))
+
+    def _old_checksums(self, table: str, keys: Iterable[Key]) -> list[int]:
+        if table in _OFTEN_WRITTEN:
+            if table not in self._checksums:
+                found = self._db.execute(f"SELECT key, checksum FROM {table}")  # noqa: S608 (ours)
+                self._checksums[table] = dict(found.fetchall())
+            known = self._checksums[table]
+            return [known[key] for key in keys if key in known]
+        old: list[int] = []
         left = iter(keys)
         while some := list(islice(left, _AT_ONCE)):
-            none = [None] * (_AT_ONCE - len(some))
-            old = self._db.execute(statement, [*some, *none]).fetchall()
-            self.whole = self.whole.with_rows(-len(old), -sum(checksum for (checksum,) in old))
+            places = ", ".join("?" * len(some))
+            statement = f"SELECT checksum FROM {table} WHERE key IN ({places})"  # noqa: S608 (ours)
+            old += [checksum for (checksum,) in self._db.execute(statement, some)]
+        return old
 
 
 def read_whole(db: sqlite3.Connection) -> Whole:
@@ -162,7 +189,7 @@ def read_all_rows(db: sqlite3.Connection) -> dict[str, Rows]:
             db.execute("ROLLBACK")
     found = Whole(commits=whole.commits)
     for rows in tables.values():
-        found = found.with_rows(len(rows), sum(checksum for _, _, checksum in rows))
+        found = found.with_rows(len(rows), sum([checksum for _, _, checksum in rows]))
     if found != whole:
         raise Damaged("rows are missing, or there twice, or of an earlier commit")
     return {table: _rows(rows) for table, rows in tables.items()}
@@ -194,5 +221,6 @@ def _row(table: str, key: Key, content: bytes) -> _Row:
 
 def _checksum(table: str, key: Key, content: bytes) -> int:
     """Return the checksum of a row, a signed number of 64 bits as SQLite keeps it."""
-    digest = blake2b(f"{table}\0{key}\0".encode() + content, digest_size=8).digest()
-    return int.from_bytes(digest, "big", signed=True)
+    whole = f"{table}\0{key}\0".encode() + content
+    checksum: int = _signed_64_bits(blake2b(whole, digest_size=8).digest())[0]
+    return checksum

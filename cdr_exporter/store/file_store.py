@@ -4,6 +4,10 @@
   deleted, and counting begins again from now. Not from the beginning: a second baseline would
   raise the same series again and look like calls.
 - A file of a newer version, or of another client_id, is not touched: `StateUnusable`.
+- A file that is deleted, replaced or moved while it is open is noticed at the next commit, which
+  raises `StateReplaced`. `rewrite` then takes the lock again where that is gone too, sets aside
+  what stands there as `NAME.replaced-TIME`, and writes a new file.
+- What SQLite cuts off a damaged log is missed: `KeptState.lost_commits`.
 - A commit is on the disk when it returns, also after `kill -9` or a power failure (WAL with
   synchronous=FULL: one more sync per page, so that no counter goes back).
 
@@ -13,23 +17,24 @@ the rows in between.
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import time
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
 
-from ..errors import StateNotWritten
+from ..errors import StateNotWritten, StateReplaced
 from ..ingest import KeptState, StateChange
 from ..metrics.catalogue import FAMILIES, HISTOGRAM, NUMBER_FAMILIES
 from ..metrics.totals import Bounds, Series, Totals, Value, initial_totals
 from . import call_rows, ledger_rows, quarter_rows
 from .checked_rows import CheckedRows, read_whole
+from .in_place import OpenFiles
 from .load import BOUNDS, CLIENT, FIRST_SHOWN, SavedState, read_state, reset_key
-from .open_file import client_hash, connect, create, reason_to_set_aside, take_lock, unusable_error
+from .lock_file import LockFile
+from .open_file import client_hash, connect, create, reason_to_set_aside, unusable_error
 from .schema import META
 from .series_rows import SeriesRows
 
@@ -60,17 +65,17 @@ class FileStore:
         self._client = client_hash(client_id)
         self._bounds = bounds
         self._number_zeros = number_zeros or {}
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with ExitStack() as opened:
-            opened.callback(os.close, take_lock(directory / f"{name}.lock"))
+        self._make_directory()
+        self._lock = LockFile(self.path.with_suffix(".lock"))
+        try:
             with self._unusable():
-                reason = reason_to_set_aside(self.path, self._client)
-                if reason or not self.path.exists():
-                    self._create(reason)
-                self._db = opened.enter_context(closing(connect(self.path)))
-                self._rows = CheckedRows(self._db, read_whole(self._db))
-            self._series = SeriesRows(self._rows)
-            self._resources = opened.pop_all()
+                self._create_if_needed()
+                self._open()
+        except BaseException:
+            self._lock.close()
+            raise
+        self._lost_commits = max(0, self._lock.noted - self._rows.whole.commits)
+        self._note_commit()
 
     def load(self) -> KeptState:
         """Return what the file holds; histograms whose bounds have changed begin again at 0.
@@ -84,7 +89,7 @@ class FileStore:
             self._series = SeriesRows(self._rows, saved.totals.series)
             if saved.bounds != self._bounds or len(in_file.series) < len(self._series):
                 with self._rows.transaction():
-                    self._write_meta(BOUNDS, self._bounds)
+                    self._rows.put(META, [(BOUNDS, _json(self._bounds))])
                     self._series.rewrite(in_file)
         # Series that an older version of the program did not know begin at 0.
         new = initial_totals(in_file.trunks, self._number_zeros)
@@ -96,45 +101,82 @@ class FileStore:
             quarters=saved.quarters,
             first_shown=saved.first_shown,
             resets=saved.resets,
+            lost_commits=self._lost_commits,
             dropped_histograms=dropped,
         )
 
     def commit(self, change: StateChange) -> None:
-        """Write *change* to the disk, all of it. Raises `StateNotWritten`."""
+        """Write *change* to the disk, all of it. Raises `StateNotWritten` or `StateReplaced`."""
+        self._check_in_place()
         known = len(self._series)
         try:
             with self._not_written(), self._rows.transaction():
-                self._write(change)
+                _write(self._rows, self._series, change)
+                self._check_in_place()
         except BaseException:
             self._series.forget_from(known)
             raise
+        self._note_commit()
+
+    def rewrite(self, kept: KeptState) -> None:
+        """Write *kept* into a new file. Raises `StateInUse` or `StateNotWritten`."""
+        with self._not_written():
+            self._make_directory()
+            self._lock = self._lock.taken_again()
+            create(self.path, lambda rows: self._fill(rows, kept), aside="replaced")
+            before = self._db
+            self._open()
+            # Not earlier: SQLite would delete a log at the path if the file there were still its.
+            before.close()
+            self._series = SeriesRows(self._rows, kept.totals.series if kept.ledger else ())
+        self._note_commit()
 
     def close(self) -> None:
         """Close the file and end the lock; may be called twice."""
-        self._resources.close()
+        self._db.close()
+        self._lock.close()
 
-    def _create(self, reset_reason: str | None) -> None:
-        """Create an empty file; *reset_reason* is why one that was there cannot be used."""
+    def _make_directory(self) -> None:
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def _create_if_needed(self) -> None:
+        """Let there be a file that can be used; one that cannot be is set aside."""
+        reason = reason_to_set_aside(self.path, self._client)
+        if reason is None and self.path.exists():
+            return
         meta = {CLIENT: _json(self._client)}
-        if reset_reason is not None:
-            meta[reset_key(reset_reason)] = _json(time.time())
+        if reason is not None:
+            meta[reset_key(reason)] = _json(time.time())
         create(self.path, lambda rows: rows.put(META, meta.items()), aside="corrupt")
+        self._lock.note(0)
 
-    def _write(self, change: StateChange) -> None:
-        if change.ledger is not None:
-            ledger_rows.write(self._rows, change.ledger)
-        if change.totals is not None:
-            self._series.write(change.totals)
-        if change.quarters is not None:
-            quarter_rows.write(self._rows, change.quarters)
-        if change.first_shown is not None:
-            self._write_meta(FIRST_SHOWN, change.first_shown)
-        call_rows.write(self._rows, change.calls)
+    def _fill(self, rows: CheckedRows, kept: KeptState) -> None:
+        """Write all of *kept* into a new file; the order of the series is that of its totals."""
+        resets = {reset_key(reason): when for reason, when in kept.resets.items() if when}
+        meta = {CLIENT: self._client, BOUNDS: self._bounds, **resets}
+        rows.put(META, [(key, _json(value)) for key, value in meta.items()])
+        _write(rows, SeriesRows(rows), kept.as_change)
 
-    def _write_meta(self, key: str, value: object) -> None:
-        self._rows.put(META, [(key, _json(value))])
+    def _open(self) -> None:
+        db = connect(self.path)
+        try:
+            rows = CheckedRows(db, read_whole(db))
+        except BaseException:
+            db.close()
+            raise
+        self._db, self._rows, self._series = db, rows, SeriesRows(rows)
+        log = self.path.with_name(f"{self.path.name}-wal")
+        self._files = OpenFiles([self.path, log, self._lock.path])
 
-    # --- changed settings ------------------------------------------------------------------------
+    def _check_in_place(self) -> None:
+        moved = self._files.moved()
+        if moved is not None:
+            raise StateReplaced(f"{moved}: the file that was opened is not there any more")
+
+    def _note_commit(self) -> None:
+        # What is on the disk is there, whether or not this can be noted.
+        with suppress(OSError):
+            self._lock.note(self._rows.whole.commits)
 
     def _without(self, dropped: Collection[str], totals: Totals) -> Totals:
         """Return *totals* without the families *dropped* and without numbers no longer named."""
@@ -146,8 +188,6 @@ class FileStore:
         }
         return Totals(kept, {key: totals.born[key] for key in kept}, totals.trunks)
 
-    # --- the database ----------------------------------------------------------------------------
-
     @contextmanager
     def _unusable(self) -> Iterator[None]:
         """Turn SQLite's errors into `StateUnusable`."""
@@ -158,13 +198,26 @@ class FileStore:
 
     @contextmanager
     def _not_written(self) -> Iterator[None]:
-        """Turn SQLite's errors into `StateNotWritten`."""
+        """Turn errors of SQLite and of the disk into `StateNotWritten`."""
         try:
             yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise StateNotWritten(
                 f"{self.path}: {error}; free space on the disk and make the file writable"
             ) from None
+
+
+def _write(rows: CheckedRows, series: SeriesRows, change: StateChange) -> None:
+    """Write *change* within a transaction."""
+    if change.ledger is not None:
+        ledger_rows.write(rows, change.ledger)
+    if change.totals is not None:
+        series.write(change.totals)
+    if change.quarters is not None:
+        quarter_rows.write(rows, change.quarters)
+    if change.first_shown is not None:
+        rows.put(META, [(FIRST_SHOWN, _json(change.first_shown))])
+    call_rows.write(rows, change.calls)
 
 
 def _histograms_with_new_bounds(saved: SavedState, after: Bounds) -> tuple[str, ...]:

@@ -15,7 +15,8 @@ from pathlib import Path
 import msgspec
 
 from ..errors import StateInUse, StateUnusable
-from .checked_rows import CheckedRows, Whole
+from . import header
+from .checked_rows import CheckedRows, Whole, read_whole
 from .load import verify
 from .schema import APPLICATION_ID, PAGE_SIZE, PRAGMAS, SCHEMA, VERSION, WITHOUT_SHARED_MEMORY
 
@@ -106,7 +107,7 @@ def reason_to_set_aside(path: Path, client: str) -> str | None:
         return "empty"  # SQLite would silently take it for a new database
     try:
         with read_only(path) as db:
-            return _find_fault(db, path, client)
+            return _find_fault(db, path, client) or _fault_of_header(path)
     except sqlite3.OperationalError as error:
         # A missing table is SQLITE_ERROR; all other codes are about disk and permissions.
         if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) != sqlite3.SQLITE_ERROR:
@@ -119,6 +120,8 @@ def reason_to_set_aside(path: Path, client: str) -> str | None:
 def _find_fault(db: sqlite3.Connection, path: Path, client: str) -> str | None:
     [[application]] = db.execute("PRAGMA application_id")
     [[version]] = db.execute("PRAGMA user_version")
+    if (application, version) != (APPLICATION_ID, VERSION) and _has_our_rows(db):
+        return "corrupt"  # the header, and nothing else
     if application != APPLICATION_ID or version < VERSION:
         return "foreign"
     if version > VERSION:
@@ -132,6 +135,18 @@ def _find_fault(db: sqlite3.Connection, path: Path, client: str) -> str | None:
             "this PBX another name"
         )
     return None
+
+
+def _has_our_rows(db: sqlite3.Connection) -> bool:
+    try:
+        return read_whole(db).version == VERSION
+    except (sqlite3.Error, msgspec.MsgspecError, ValueError):
+        return False
+
+
+def _fault_of_header(path: Path) -> str | None:
+    with path.open("rb") as file:
+        return "corrupt" if header.is_damaged(file.read(header.LENGTH)) else None
 
 
 @contextmanager

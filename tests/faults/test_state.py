@@ -22,17 +22,19 @@ import pytest
 from cdr_exporter.metrics.snapshot import Snapshot
 from cdr_exporter.metrics.totals import Series
 from cdr_exporter.poller.board import SnapshotBoard
+from cdr_exporter.store import FileStore
 from cdr_exporter.tail.page_reader import Stopped
 from pbx_simulator import APISettings, SimulatedPBX
 from pbx_simulator.serving import serve
 
 from ..support.client_harness import FIRST_PAGE, ClientHarness
 from ..support.counts import records
-from ..support.exporter_and_simulator import SECRET, records_shown, write_config
+from ..support.exporter_and_simulator import SECRET, calls_shown, records_shown, write_config
 from ..support.poller_harness import MakeHarness, PollerHarness
 from ..support.processes import Exporter, eventually
+from ..support.rows import BOUNDS
 from ..support.socket_server import Wire
-from ..support.store_states import State, outcome, reopened, spoilt_copies, truncated
+from ..support.store_states import State, outcome, reopened, set_version, spoilt_copies, truncated
 from ..support.supervisor_harness import UP, EndingPBX, RecordingBoard, run_supervisor
 from ..support.token_server import TokenServer
 
@@ -362,8 +364,7 @@ def test_a_state_that_was_set_aside_is_shown_by_reason_and_time(
 
 
 def newer(path: Path) -> None:
-    with closing(sqlite3.connect(path)) as db:
-        db.execute("PRAGMA user_version=99")
+    set_version(path.parent, 99)
 
 
 @pytest.mark.fault("E8")
@@ -422,6 +423,29 @@ def test_an_older_copy_put_back_shows_nothing_lower(
     assert rolled_back < high
     assert min(seen(it.shown[before:], it)) == high
     assert it.counted == high == it.pbx.next_id - 1 - (400 if start == "now" else 0)
+
+
+@pytest.mark.fault("E2", "E10")
+def test_that_a_state_is_an_older_one_is_told_and_all_is_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pbx, board = EndingPBX(0), SnapshotBoard()
+
+    def live() -> None:
+        pbx.last, pbx.clock.stopping = pbx.requests + 6, False
+        run_supervisor(pbx, tmp_path, board)
+
+    pbx.call(30)
+    live()
+    older = (tmp_path / "hq.db").read_bytes()
+    pbx.call(12)
+    live()
+    (tmp_path / "hq.db").write_bytes(older)
+    told = "the state is an older one" in caplog.text
+    live()
+
+    assert (told, caplog.text.count("the state is an older one")) == (False, 1)
+    assert records(board.of("hq").totals) == 12
 
 
 @pytest.mark.fault("E10")
@@ -557,6 +581,105 @@ def test_a_stop_in_the_middle_of_a_catch_up_ends_in_time_and_loses_nothing(tmp_p
     assert early < 8_000
     assert (code, took < 5) == (0, True)
     assert pbx.request_log.max_concurrent == 1
+
+
+# --- E16: deleted, replaced or moved away while it is open ---------------------------------------
+
+
+@pytest.mark.fault("E16")
+def test_a_state_that_was_deleted_is_written_anew_with_the_next_rows(
+    make_harness: MakeHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    it = make_harness()
+    it.pbx.call(5)
+    it.poll()
+    it.pbx.call(20)
+    it.poll()
+    shutil.rmtree(it.state_dir)
+    it.pbx.call(7, src_trunk="gsm")
+    it.poll()
+
+    assert (it.gauge(WRITE_OK), it.gauge(UP.family), it.counted, shown(it)[-1]) == (1, 1, 27, 27)
+    assert "written anew" in caplog.text
+    it.restart()
+    it.poll(3)
+    assert (it.counted, shown(it)[-1]) == (27, 27)
+
+
+@pytest.mark.fault("E3", "E16")
+def test_a_state_that_cannot_be_written_anew_shows_nothing_new_until_it_can(
+    make_harness: MakeHarness,
+) -> None:
+    it = make_harness()
+    it.pbx.call(5)
+    it.poll()
+    it.pbx.call(20)
+    it.poll()
+    shutil.rmtree(it.state_dir)
+    it.state_dir.write_text("no directory")
+    it.pbx.call(7)
+    it.poll(2)
+    broken = (it.gauge(WRITE_OK), it.own(FAILURES, "state"), shown(it)[-1])
+    it.state_dir.unlink()
+    it.poll()
+
+    assert broken == (0, 2, 20)
+    assert (it.gauge(WRITE_OK), it.counted) == (1, 27)
+    it.restart()
+    assert it.counted == 27
+
+
+@pytest.mark.fault("E7", "E16")
+def test_a_pbx_is_not_polled_any_more_once_another_process_has_its_state(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    directory = tmp_path / "state"
+    client = EndingPBX(99)
+    client.call(30)
+    board = RecordingBoard(ends_by=client.clock, after=12)
+    others: list[FileStore] = []
+
+    def take_over() -> None:
+        if client.requests == 3:
+            shutil.rmtree(directory)
+            others.append(FileStore(directory, "hq", "me", BOUNDS))
+        client.call()
+
+    client.before_answer = take_over
+    run_supervisor(client, directory, board)
+    last, after = board.of("hq"), client.requests
+    others[0].close()
+
+    assert after < 6
+    assert (last.gauges[UP], last.failure_reason) == (0, "state")
+    assert "another process is counting for this PBX" in caplog.text
+    assert list(directory.glob("*.replaced-*")) == []
+
+
+@pytest.mark.fault("E16")
+@pytest.mark.e2e
+@pytest.mark.slow
+def test_a_state_directory_deleted_under_the_process_loses_nothing(tmp_path: Path) -> None:
+    state = tmp_path / "kept"
+    pbx = SimulatedPBX(api=APISettings(client_secret=SECRET))
+    pbx.office.whole_calls(60)
+    with serve(pbx) as server:
+        path = write_config(tmp_path, server.base_url, extra=f"state_dir: {state}\n")
+        with Exporter(path) as exporter:
+            eventually("all shown", lambda: records_shown(exporter) == pbx.expected.totals())
+            shutil.rmtree(state)
+            pbx.office.whole_calls(25)
+            eventually("more shown", lambda: records_shown(exporter) == pbx.expected.totals())
+            # A scrape that sees them comes after their commit.
+            assert exporter.value(WRITE_OK, "pbx0") == 1
+            there = {each.name for each in state.iterdir()}
+            exporter.kill()
+        with Exporter(path) as exporter:
+            pbx.office.whole_calls(5)
+            eventually("all again", lambda: records_shown(exporter) == pbx.expected.totals())
+            eventually("all over", lambda: calls_shown(exporter) == pbx.expected.outcomes())
+
+    assert {"pbx0.db", "pbx0.lock"} <= there
 
 
 # --- E14: the host's clock -----------------------------------------------------------------------

@@ -22,6 +22,7 @@ _SWEEPS = "cdr_exporter/tail/sweeps.py"
 _STATE_TESTS = "tests/ingest/test_pbx_state.py"
 _WHOLE_CHANGE = "test_an_event_leaves_the_state_as_it_was_and_its_change_is_all_that_a_store_needs"
 _CHECKED_ROWS = "cdr_exporter/store/checked_rows.py"
+_REPLACED = "tests/store/test_replaced_files.py"
 _SET_ASIDE = "tests/store/test_set_aside.py"
 _LEDGER_ROWS = "cdr_exporter/store/ledger_rows.py"
 _OPEN_CALLS = "cdr_exporter/calls/open_calls.py"
@@ -616,9 +617,9 @@ COMMIT_THEN_PUBLISH = (
     Mutant(
         "ledger and totals are committed one after the other",
         _STORE,
-        "        if change.totals is not None:\n",
-        '        self._db.execute("COMMIT"), self._db.execute("BEGIN IMMEDIATE")\n'
-        "        if change.totals is not None:\n",
+        "    if change.totals is not None:\n",
+        '    rows._db.execute("COMMIT"), rows._db.execute("BEGIN IMMEDIATE")\n'
+        "    if change.totals is not None:\n",
         _in(
             "tests/faults/test_state.py",
             "test_a_kill_at_any_statement_or_around_publishing_changes_nothing",
@@ -630,6 +631,45 @@ COMMIT_THEN_PUBLISH = (
         "            self._series.forget_from(known)\n",
         "            pass\n",
         _in("tests/store/test_store.py", "test_a_commit_that_fails_in_the_middle_changes_nothing"),
+    ),
+    Mutant(
+        "a process goes on writing into a state file that was deleted",
+        _STORE,
+        "        if moved is not None:\n",
+        "        if False:\n",
+        _in(_REPLACED, "test_what_is_gone_is_noticed_at_the_next_commit_and_written_anew"),
+    ),
+    Mutant(
+        "a state file that is deleted within a commit is committed to",
+        _STORE,
+        "                _write(self._rows, self._series, change)\n"
+        "                self._check_in_place()\n",
+        "                _write(self._rows, self._series, change)\n",
+        _in(_REPLACED, "test_what_is_replaced_within_a_commit_is_not_committed_to"),
+    ),
+    Mutant(
+        "what is written anew is locked by a file that is gone",
+        _STORE,
+        "            self._lock = self._lock.taken_again()\n",
+        "",
+        _in(_REPLACED, "test_what_is_gone_is_noticed_at_the_next_commit_and_written_anew"),
+    ),
+    Mutant(
+        "a state that was deleted is written anew without what was counted",
+        "cdr_exporter/poller/poller.py",
+        "            self._store.rewrite(self.state.kept)\n",
+        "            self._store.rewrite(type(self.state.kept)(totals=self.state.totals))\n",
+        _in(
+            "tests/faults/test_state.py",
+            "test_a_state_that_was_deleted_is_written_anew_with_the_next_rows",
+        ),
+    ),
+    Mutant(
+        "nobody is told that commits are missing",
+        _STORE,
+        "max(0, self._lock.noted - self._rows.whole.commits)",
+        "0",
+        _in(_REPLACED, "test_commits_that_are_missing_are_told_once"),
     ),
     Mutant(
         "a row of the state is believed whatever its checksum",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cdr_exporter.calls import CallChange, ClosedCall, Leg, OpenCall, group_calls
-from cdr_exporter.errors import StateNotWritten
+from cdr_exporter.errors import StateNotWritten, StateReplaced
 from cdr_exporter.ingest import FirstShown
 from cdr_exporter.ledger import Ledger
 from cdr_exporter.metrics.totals import SHOWN_FROM_START, initial_totals
@@ -36,6 +37,9 @@ class Disk(Protocol):
     def fill(self, store: Store, *, full: bool) -> None:
         """Let the commits of *store* fail from now on, or succeed again."""
 
+    def take_away(self, store: Store) -> None:
+        """Take away what *store* has kept."""
+
 
 class Files:
     """State files of SQLite."""
@@ -50,6 +54,9 @@ class Files:
         assert isinstance(store, FileStore)
         store._db.execute(f"PRAGMA query_only={int(full)}")
 
+    def take_away(self, store: Store) -> None:
+        shutil.rmtree(self._directory)
+
 
 class Memory:
     """Rows in memory."""
@@ -62,6 +69,9 @@ class Memory:
 
     def fill(self, store: Store, *, full: bool) -> None:
         self._store.full = full
+
+    def take_away(self, store: Store) -> None:
+        self._store.replaced = True
 
 
 DISKS: dict[str, Callable[[Path], Disk]] = {"files": Files, "memory": Memory}
@@ -93,9 +103,11 @@ def commit_a_bit_of_everything(process: Process, number: int) -> None:
 
 
 def test_at_first_nothing_is_kept(disk: Disk) -> None:
-    kept = disk.open().load()
+    store = disk.open()
+    kept = store.load()
+    store.close()
 
-    assert (kept.ledger, kept.first_shown, kept.was_lost) == (None, None, False)
+    assert (kept.ledger, kept.first_shown, any(kept.resets.values())) == (None, None, False)
     assert kept.totals == initial_totals()
     assert (kept.calls.open, kept.calls.closed) == ({}, {})
 
@@ -128,6 +140,42 @@ def test_a_commit_that_failed_keeps_nothing_and_may_be_made_again(disk: Disk) ->
 
     commit_a_bit_of_everything(process, 2)
     process.close()
+    assert found(disk) == content(process.kept)
+
+
+def test_what_was_taken_away_is_written_anew_before_the_next_commit(disk: Disk) -> None:
+    process = Process(disk.open())
+    for number in range(1, 4):
+        commit_a_bit_of_everything(process, number)
+    disk.take_away(process.store)
+    with pytest.raises(StateReplaced):
+        commit_a_bit_of_everything(process, 4)
+    process.store.rewrite(process.kept)
+    commit_a_bit_of_everything(process, 4)
+    commit_a_bit_of_everything(process, 5)
+    process.close()
+
+    assert found(disk) == content(process.kept)
+
+
+def test_what_is_written_anew_is_all_that_is_there(disk: Disk) -> None:
+    process = Process(disk.open())
+    commit_a_bit_of_everything(process, 1)
+    before = process.kept
+    commit_a_bit_of_everything(process, 2)
+    process.store.rewrite(before)
+    process.close()
+
+    assert found(disk) == content(before)
+
+
+def test_a_state_of_which_nothing_is_known_may_be_written_anew(disk: Disk) -> None:
+    process = Process(disk.open())
+    disk.take_away(process.store)
+    process.store.rewrite(process.kept)
+    commit_a_bit_of_everything(process, 1)
+    process.close()
+
     assert found(disk) == content(process.kept)
 
 
@@ -165,26 +213,34 @@ def test_closing_twice_is_once(disk: Disk) -> None:
     process.close()
 
 
-@given(steps=st.lists(st.tuples(st.integers(1, 40), st.booleans(), st.booleans()), max_size=8))
+STEP = st.tuples(st.integers(1, 40), st.sampled_from(["", "fails", "restarts", "taken away"]))
+
+
+@given(steps=st.lists(STEP, max_size=8))
 @settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @pytest.mark.parametrize("kind", DISKS)
 def test_after_any_commits_and_failures_it_is_as_the_process_had_it(
-    kind: str, tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[int, bool, bool]]
+    kind: str, tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[int, str]]
 ) -> None:
     disk = DISKS[kind](tmp_path_factory.mktemp("state"))
     process = Process(disk.open())
     high = 0
-    for rows, fails, restarts in steps:
-        disk.fill(process.store, full=fails)
+    for rows, fate in steps:
+        disk.fill(process.store, full=fate == "fails")
+        if fate == "taken away":
+            disk.take_away(process.store)
         try:
             add(process, *range(high + rows, high, -1), src_trunk=f"trunk {rows % 5}")
             high += rows
         except StateNotWritten:
-            assert fails
+            assert fate == "fails"
+        except StateReplaced:
+            assert fate == "taken away"
+            process.store.rewrite(process.kept)
         disk.fill(process.store, full=False)
-        if restarts:
+        if fate == "restarts":
             process.close()
             assert found(disk) == content(process.kept)
             process = Process(disk.open())
@@ -206,7 +262,9 @@ def test_the_other_kinds_of_failure_pass_through_and_keep_nothing(tmp_path: Path
     process = Process(FileStore(tmp_path, "hq", "me", BOUNDS))
     add(process, 1)
     before = content(process.kept)
-    process.file._db.close()
+    other = sqlite3.connect(":memory:")
+    other.close()
+    process.file._rows._db = other
     with pytest.raises((StateNotWritten, sqlite3.ProgrammingError)):
         add(process, 2)
     process.close()

@@ -29,6 +29,7 @@ from ..support.store_states import (
     files,
     opened,
     reopened,
+    set_version,
 )
 
 NOBODY = 65534
@@ -107,8 +108,7 @@ def digests(directory: Path) -> dict[str, str]:
 
 
 def make_newer(directory: Path) -> None:
-    with closing(sqlite3.connect(directory / "hq.db")) as db:
-        db.execute("PRAGMA user_version=99")
+    set_version(directory, 99)
 
 
 @pytest.mark.fault("E8")

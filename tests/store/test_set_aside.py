@@ -29,6 +29,7 @@ from ..support.store_states import (
     outcome,
     reopened,
     replace_in_rows,
+    set_version,
     spoilt_copies,
     state_of,
     truncated,
@@ -44,8 +45,7 @@ def make_foreign(path: Path) -> None:
 
 
 def make_older(path: Path) -> None:
-    with closing(sqlite3.connect(path)) as db:
-        db.execute(f"PRAGMA user_version={VERSION - 1}")
+    set_version(path.parent, VERSION - 1)
 
 
 @pytest.mark.fault("E6", "E9")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cdr_exporter.calls import TrackedCalls
-from cdr_exporter.errors import StateNotWritten
+from cdr_exporter.errors import StateNotWritten, StateReplaced
 from cdr_exporter.ingest import FirstShown, KeptState, LedgerChange, StateChange, TotalsChange
 from cdr_exporter.ledger import Ledger
 from cdr_exporter.metrics.catalogue import RECORDS, STATE_RESETS
@@ -18,10 +18,17 @@ from cdr_exporter.metrics.totals import Series, Totals, Value, initial_totals
 
 
 class MemoryStore:
-    """What a store keeps, over restarts, without a disk; *full* lets the next commits fail."""
+    """What a store keeps, over restarts, without a disk; *full* lets the next commits fail.
+
+    *replaced* says that somebody has taken it away: what was kept is there no more.
+    """
 
     def __init__(self) -> None:
         self.full = False
+        self.replaced = False
+        self._forget_all()
+
+    def _forget_all(self) -> None:
         self._facts: Ledger | None = None
         self._identities: dict[int, int] = {}
         self._series: dict[Series, Value] = {}
@@ -44,6 +51,8 @@ class MemoryStore:
 
     def commit(self, change: StateChange) -> None:
         """Keep *change*, or nothing of it where the store is full."""
+        if self.replaced:
+            raise StateReplaced("taken away")
         if self.full:
             raise StateNotWritten("full")
         if change.ledger is not None:
@@ -54,6 +63,14 @@ class MemoryStore:
             self._keep_quarters(change.quarters)
         self._calls = self._calls.after(change.calls)
         self._first_shown = self._first_shown or change.first_shown
+
+    def rewrite(self, kept: KeptState) -> None:
+        """Keep *kept* alone, or nothing where the store is full."""
+        if self.full:
+            raise StateNotWritten("full")
+        self.replaced = False
+        self._forget_all()
+        self.commit(kept.as_change)
 
     def close(self) -> None:
         """Nothing is open."""

@@ -191,6 +191,14 @@ def write_rows(directory: Path, table: str, rows: Mapping[Any, bytes | None]) ->
             checked.delete(table, [key for key, text in rows.items() if text is None])
 
 
+def set_version(directory: Path, version: int) -> None:
+    """Let the state of `hq` be of *version*, in the header and in its rows."""
+    with closing(connect(directory / "hq.db")) as db:
+        checked = CheckedRows(db, read_whole(db)._replace(version=version))
+        with checked.transaction():
+            db.execute(f"PRAGMA user_version={version}")
+
+
 def replace_in_rows(directory: Path, table: str, old: str, new: str) -> None:
     """Replace *old* in each row of *table*, as `write_rows` does."""
     with closing(connect(directory / "hq.db")) as db:
