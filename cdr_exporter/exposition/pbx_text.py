@@ -1,23 +1,34 @@
 """The lines of one PBX, each written again only when its value changed.
 
 A block is all lines of one series: one line for a counter or gauge, several for a histogram.
+
+Rule: `PBXText.update` raises nothing. A PBX of which something cannot be written is shown as one
+that is down, and the page of the others is made.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import tzinfo
 
 from ..clock import Now
-from ..metrics.catalogue import TRAFFIC_FAMILIES, UTC_OFFSET
+from ..logs import for_pbx
+from ..metrics.catalogue import TRAFFIC_FAMILIES, UP, UTC_OFFSET
 from ..metrics.snapshot import Snapshot
-from ..metrics.totals import Series, Value
+from ..metrics.totals import Series, Totals, Value
 from .lines import Writer
 from .utc_offset import seconds_until_change, utc_offset
 
 _TRAFFIC = frozenset(family.name for family in TRAFFIC_FAMILIES)
 
 Blocks = Sequence[bytes]
+
+_TRY_AGAIN = 60.0
+"""Seconds until what could not be written is tried again, if no snapshot comes before."""
+
+_log = logging.getLogger(__name__)
 
 
 class PBXText:
@@ -42,6 +53,7 @@ class PBXText:
         self._hidden = hidden
         self._families: dict[str, FamilyText] = {}
         self._shown: Mapping[str, Blocks] = {}
+        self._failed = False
         self._zeros: dict[int, Value] = {}
         self._expired_holds: frozenset[float] = frozenset()
 
@@ -53,12 +65,25 @@ class PBXText:
         if snapshot.number < self.newest.number:
             snapshot = self.newest
         if snapshot is not self.newest or now.steady >= self.valid_until:
-            self._shown = self._rendered(snapshot, now)
-            self.newest, self.valid_until = (
-                snapshot,
-                now.steady + self._seconds_until_change(snapshot, now),
-            )
+            try:
+                self._shown = self._rendered(snapshot, now)
+                change = self._seconds_until_change(snapshot, now)
+            except Exception as error:  # noqa: BLE001 - it must not cost the page of the others
+                self._log_failure(snapshot.pbx, error)
+                self._shown = self._rendered(_without_totals(snapshot), now)
+                change = _TRY_AGAIN
+            else:
+                self._failed = False
+            self.newest, self.valid_until = snapshot, now.steady + change
         return self._shown
+
+    def _log_failure(self, pbx: str, error: Exception) -> None:
+        if not self._failed:
+            # Neither the message nor the traceback, which may show values of the state.
+            for_pbx(_log, pbx).error(
+                "its counters cannot be written and are left out", error=type(error).__name__
+            )
+        self._failed = True
 
     def _seconds_until_change(self, snapshot: Snapshot, now: Now) -> float:
         """Return for how many seconds from *now* the text stays right without a new snapshot."""
@@ -109,6 +134,10 @@ class PBXText:
     def _zero(self, value: Value) -> Value:
         """Return as many zeros as *value* has numbers, the same object for each length."""
         return self._zeros.setdefault(len(value), (0,) * len(value))
+
+
+def _without_totals(snapshot: Snapshot) -> Snapshot:
+    return replace(snapshot, totals=Totals(), gauges={**snapshot.gauges, Series(UP.name): 0.0})
 
 
 class FamilyText:

@@ -7,7 +7,8 @@ a 500 without details, and no other client notices.
     /               the state of each PBX, for people    /sd                Prometheus HTTP SD
     /pbx/NAME       one PBX and its calls, for people    /dashboards/[NAME.json]
     /metrics        every PBX; ?pbx=NAME: one            /rules/[NAME.yml]
-    /-/healthy      do all pollers run?                  /runbook
+    /-/healthy      do all pollers run, can the page     /runbook
+                    of metrics be made?
     /-/ready        was every PBX polled once?
 """
 
@@ -159,11 +160,18 @@ class App:
         return text_response("no such pbx", HTTPStatus.NOT_FOUND)
 
     def _healthy(self, request: HTTPRequest) -> HTTPResponse:
-        if self._alive():
-            return text_response("ok")
-        return text_response(
-            "the poller of a PBX has stopped, see the log", HTTPStatus.SERVICE_UNAVAILABLE
-        )
+        if not self._alive():
+            return text_response(
+                "the poller of a PBX has stopped, see the log", HTTPStatus.SERVICE_UNAVAILABLE
+            )
+        try:
+            self._exposition.all_pbxs(self._snapshots(), self._now(), openmetrics=False)
+        except Exception as error:  # noqa: BLE001 - whatever it is, that is the answer
+            return text_response(
+                f"the page of metrics cannot be made: {type(error).__name__}",
+                HTTPStatus.SERVICE_UNAVAILABLE,
+            )
+        return text_response("ok")
 
     def _ready(self, request: HTTPRequest) -> HTTPResponse:
         snapshots = self._snapshots()

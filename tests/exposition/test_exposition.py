@@ -823,11 +823,11 @@ def test_a_scrape_during_a_rendering_gets_the_previous_page() -> None:
 @pytest.mark.fault("F10")
 def test_a_writer_that_fails_leaves_the_exposition_usable() -> None:
     ours = exposition()
-    with pytest.raises(ValueError, match=r"shorter|longer"):
-        ours.one_pbx(snapshot(series={Series(DURATION, SIP): (1, 2)}), NOW, openmetrics=False)
+    broken = one(snapshot(series={Series(DURATION, SIP): (1, 2)}), by=ours)
 
     found = one(snapshot(series={Series(RECORDS, SIP): (1,)}), by=ours)
 
+    assert not any(DURATION in each for each in broken)
     assert found == {counter(*SIP): "1.0"}
 
 
@@ -838,3 +838,51 @@ def test_a_scrape_with_older_snapshots_gets_the_newer_page_that_was_rendered_mea
     found = ours.one_pbx(older, NOW, openmetrics=False)
 
     assert samples(found)['cdr_up{pbx="hq"}'] == "2.0"
+
+
+# --- what cannot be written ----------------------------------------------------------------------
+
+STRANGE = [
+    pytest.param(Series("cdr^records_total", SIP), (1,), id="a family nobody knows"),
+    pytest.param(Series("cdr_records_total", SIP[:2]), (1,), id="a label is missing"),
+    pytest.param(Series("cdr_records_total", (*SIP, "x")), (1,), id="one label more"),
+    pytest.param(Series("cdr_records_total", SIP), (), id="no value"),
+    pytest.param(Series("cdr_records_total", SIP), ("x",), id="no number"),
+    pytest.param(Series("cdr_duration_seconds", SIP), (1, 2), id="buckets are missing"),
+    pytest.param(Series("cdr_records_total", (1, 2, 3)), (1,), id="no text in a label"),  # type: ignore[arg-type]
+]
+
+
+@pytest.mark.fault("E5")
+@pytest.mark.parametrize(("series", "value"), STRANGE)
+def test_a_pbx_that_cannot_be_written_is_down_and_the_others_are_shown(
+    series: Series, value: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    good = [full_snapshot(name) for name in ("a", "c")]
+    whole = full_snapshot("b")
+    totals = Totals({**whole.totals.series, series: value}, {**whole.totals.born, series: 0.0})
+    bad = replace(whole, totals=totals)
+    exposition = Exposition(BOUNDS, version="1")
+    pages = [
+        exposition.all_pbxs([good[0], each, good[1]], NOW, openmetrics=False).plain.decode()
+        for each in (bad, replace(bad, number=bad.number + 1_000))
+    ]
+    alone = exposition.one_pbx(bad, NOW, openmetrics=True).plain.decode()
+
+    for page in pages:
+        shown = list(parse_text(page))
+        assert {each.name for each in shown} >= {"cdr_records", "cdr_up"}
+        pbxs = Counter(
+            sample.labels["pbx"]
+            for each in shown
+            for sample in each.samples
+            if sample.name == "cdr_records_total"
+        )
+        assert set(pbxs) == {"a", "c"}
+        assert 'cdr_up{pbx="b"} 0.0' in page
+    assert 'cdr_up{pbx="b"} 0.0' in alone
+    assert caplog.text.count("cannot be written") == 1
+
+    mended = replace(whole, number=bad.number + 2_000)
+    after = exposition.all_pbxs([good[0], mended, good[1]], NOW, openmetrics=False).plain.decode()
+    assert after.count("cdr_records_total{") == 3 * pages[0].count("cdr_records_total{") // 2

@@ -633,6 +633,16 @@ COMMIT_THEN_PUBLISH = (
         _in("tests/store/test_store.py", "test_a_commit_that_fails_in_the_middle_changes_nothing"),
     ),
     Mutant(
+        "a PBX whose counters cannot be written costs the page of all",
+        "cdr_exporter/exposition/pbx_text.py",
+        "            except Exception as error:",
+        "            except ZeroDivisionError as error:",
+        _in(
+            "tests/exposition/test_exposition.py",
+            "test_a_pbx_that_cannot_be_written_is_down_and_the_others_are_shown",
+        ),
+    ),
+    Mutant(
         "a process goes on writing into a state file that was deleted",
         _STORE,
         "        if moved is not None:\n",

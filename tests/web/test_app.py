@@ -326,7 +326,9 @@ def test_a_failing_handler_costs_a_500_without_details(caplog: pytest.LogCapture
 
     assert [answer.status for answer in answers] == [500, 500, 500]
     assert answers[0].text == "internal error, see the log\n"
-    assert (healthy.status, mended.status) == (200, 200)
+    assert (healthy.status, mended.status) == (503, 200)
+    assert healthy.text == "the page of metrics cannot be made: RuntimeError\n"
+    assert ask(application, "/-/healthy").text == "ok\n"
     failed, works = (record.getMessage() for record in caplog.records)
     assert failed.startswith("request failed path=/metrics error=RuntimeError at=test_app.py:")
     assert works == "requests work again path=/metrics failures=3"
