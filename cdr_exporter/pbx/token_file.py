@@ -73,9 +73,7 @@ class TokenFile:
         when *cancelled* is set while waiting.
         """
         ends_at = monotonic() + timeout_seconds
-        descriptor = _with_state_error(
-            lambda: _open(self._path.with_name(f"{self._path.name}.lock"))
-        )
+        descriptor = _with_state_error(self._open_lock)
         try:
             while not try_lock(descriptor):
                 if cancelled.wait(_LOCK_POLL_SECONDS):
@@ -111,6 +109,11 @@ class TokenFile:
         _with_state_error(
             lambda: self._replace_file(msgspec.json.encode(state, enc_hook=reveal_secret))
         )
+
+    def _open_lock(self) -> int:
+        # Its directory may have been deleted while the process runs.
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return _open(self._path.with_name(f"{self._path.name}.lock"))
 
     def _read_bytes(self) -> bytes | None:
         try:

@@ -538,7 +538,8 @@ def test_a_login_with_an_unreadable_answer_is_not_repeated_at_once(harness: Clie
 
 
 def test_a_login_that_cannot_be_written_down_is_not_sent(harness: ClientHarness) -> None:
-    harness.path = harness.path.parent / "missing" / "hq.token"
+    (harness.path.parent / "file").write_text("no directory")
+    harness.path = harness.path.parent / "file" / "hq.token"
 
     assert failure(harness.client()).reason == "state"
     assert harness.server.calls == []

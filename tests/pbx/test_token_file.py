@@ -1,0 +1,30 @@
+"""The token file where its directory is deleted; what is in it is tested with the client."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from cdr_exporter.pbx.token_file import TokenFile
+from cdr_exporter.pbx.token_rules import TokenState
+
+
+@pytest.mark.fault("E16")
+def test_a_directory_that_was_deleted_is_made_again_with_the_next_login(tmp_path: Path) -> None:
+    directory = tmp_path / "state"
+    file = TokenFile(directory / "hq.token", "account")
+    never = threading.Event()
+    for _ in range(2):
+        with file.locked(1.0, never):
+            found = file.read(now=1000.0)
+            file.write(TokenState(account="account", unanswered=(1000.0,)))
+        with file.locked(1.0, never):
+            kept = file.read(now=1000.0)
+
+        assert (found.unanswered, kept.unanswered) == ((), (1000.0,))
+        assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+        shutil.rmtree(directory)
