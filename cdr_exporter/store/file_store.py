@@ -107,28 +107,33 @@ class FileStore:
 
     def commit(self, change: StateChange) -> None:
         """Write *change* to the disk, all of it. Raises `StateNotWritten` or `StateReplaced`."""
-        self._check_in_place()
         known = len(self._series)
         try:
-            with self._not_written(), self._rows.transaction():
+            with self._rows.transaction():
                 _write(self._rows, self._series, change)
                 self._check_in_place()
-        except BaseException:
+        except BaseException as error:
             self._series.forget_from(known)
-            raise
+            if not isinstance(error, sqlite3.Error):
+                raise
+            # The error may come of it.
+            self._check_in_place()
+            raise self._not_written(error) from None
         self._note_commit()
 
     def rewrite(self, kept: KeptState) -> None:
         """Write *kept* into a new file. Raises `StateInUse` or `StateNotWritten`."""
-        with self._not_written():
+        before = self._db
+        try:
             self._make_directory()
             self._lock = self._lock.taken_again()
             create(self.path, lambda rows: self._fill(rows, kept), aside="replaced")
-            before = self._db
             self._open()
-            # Not earlier: SQLite would delete a log at the path if the file there were still its.
-            before.close()
-            self._series = SeriesRows(self._rows, kept.totals.series if kept.ledger else ())
+        except (sqlite3.Error, OSError) as error:
+            raise self._not_written(error) from None
+        # Not earlier: SQLite deletes the log at the path where the file there is still its own.
+        before.close()
+        self._series = SeriesRows(self._rows, kept.totals.series if kept.ledger else ())
         self._note_commit()
 
     def close(self) -> None:
@@ -196,15 +201,10 @@ class FileStore:
         except sqlite3.Error as error:
             raise unusable_error(self.path, error) from None
 
-    @contextmanager
-    def _not_written(self) -> Iterator[None]:
-        """Turn errors of SQLite and of the disk into `StateNotWritten`."""
-        try:
-            yield
-        except (sqlite3.Error, OSError) as error:
-            raise StateNotWritten(
-                f"{self.path}: {error}; free space on the disk and make the file writable"
-            ) from None
+    def _not_written(self, error: sqlite3.Error | OSError) -> StateNotWritten:
+        return StateNotWritten(
+            f"{self.path}: {error}; free space on the disk and make the file writable"
+        )
 
 
 def _write(rows: CheckedRows, series: SeriesRows, change: StateChange) -> None:

@@ -6,6 +6,7 @@ writing, into a file that nobody will find.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -17,9 +18,9 @@ class OpenFiles:
     """The files at *paths*, which were opened just now and stay open."""
 
     def __init__(self, paths: Iterable[Path]) -> None:
-        self._found = {path: _identity(path) for path in paths}
+        self._found = {str(path): _identity(str(path)) for path in paths}
 
-    def moved(self) -> Path | None:
+    def moved(self) -> str | None:
         """Return a path at which there is no file any more, or another one; None where all is well.
 
         What cannot be looked at counts as not there.
@@ -28,9 +29,10 @@ class OpenFiles:
         return next(moved, None)
 
 
-def _identity(path: Path) -> _Identity | None:
+def _identity(path: str) -> _Identity | None:
     try:
-        found = path.lstat()
+        # Not by Path: this is done some times in each commit.
+        found = os.lstat(path)
     except OSError:
         return None
     return found.st_dev, found.st_ino
