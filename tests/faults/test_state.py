@@ -326,10 +326,25 @@ def foreign(path: Path) -> None:
         db.commit()
 
 
+def one_bit_of(text: bytes, flipped: bytes) -> Callable[[Path], Any]:
+    """Return what flips the one bit of a file in which *text* differs from *flipped*."""
+
+    def flip(path: Path) -> None:
+        whole = path.read_bytes()
+        assert text in whole
+        path.write_bytes(whole.replace(text, flipped, 1))
+
+    return flip
+
+
 @pytest.mark.fault("E5", "E6")
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
+        pytest.param(
+            one_bit_of(b"cdr_calls_total", b"cdr^calls_total"), "corrupt", id="a bit of a name"
+        ),
+        pytest.param(one_bit_of(b"[[0],[0]", b"[[4],[0]"), "corrupt", id="a bit of a count"),
         pytest.param(lambda path: path.write_bytes(b"garbage" * 999), "corrupt", id="garbage"),
         pytest.param(lambda path: os.truncate(path, 5000), "corrupt", id="truncated"),
         pytest.param(lambda path: os.truncate(path, 0), "empty", id="no bytes"),
@@ -358,6 +373,35 @@ def test_a_state_that_was_set_aside_is_shown_by_reason_and_time(
     assert records(last.totals) == 0
     assert "state file set aside, counting begins again from now" in caplog.text
     assert len(list(tmp_path.glob("hq.corrupt-*"))) >= 1
+
+
+@pytest.mark.fault("E5")
+@pytest.mark.e2e
+@pytest.mark.slow
+def test_a_flipped_bit_costs_one_pbx_its_counts_and_no_other_its_page(tmp_path: Path) -> None:
+    pbxs = [SimulatedPBX(api=APISettings(client_secret=SECRET)) for _ in range(2)]
+    for pbx in pbxs:
+        pbx.office.whole_calls(20)
+    state = tmp_path / "kept"
+    with serve(pbxs[0]) as first, serve(pbxs[1]) as second:
+        urls = (first.base_url, second.base_url)
+        path = write_config(tmp_path, *urls, extra=f"state_dir: {state}\n")
+        with Exporter(path) as exporter:
+            rows = sum(sum(pbx.expected.totals().values()) for pbx in pbxs)
+            eventually("all", lambda: sum(exporter.samples("cdr_records_total").values()) == rows)
+            assert exporter.stop() == 0
+        one_bit_of(b"cdr_calls_total", b"cdr^calls_total")(state / "pbx0.db")
+        with Exporter(path) as exporter:
+            expected = pbxs[1].expected.totals()
+            eventually("the other", lambda: records_shown(exporter, "pbx1") == expected)
+            eventually("up again", lambda: exporter.value(UP.family, "pbx0") == 1)
+            told = exporter.value(RESET, "pbx0", "corrupt")
+            healthy, output = exporter.get("/-/healthy"), "\n".join(exporter.output)
+
+    assert healthy == "ok\n"
+    assert told
+    assert "state file set aside" in output
+    assert [each.name.split("-")[0] for each in state.glob("*.corrupt*")] == ["pbx0.corrupt"]
 
 
 # --- E8: not ours to touch -----------------------------------------------------------------------
