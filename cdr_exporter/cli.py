@@ -28,13 +28,15 @@ from .errors import ConfigError, ExporterError, StateInUse
 class Command(NamedTuple):
     """A command; *text* is its help. One with *cleans_up* ends by itself after SIGTERM or SIGINT.
 
-    The other commands are ended by these signals at once.
+    The other commands are ended by these signals at once. *hang_up* is what SIGHUP does instead of
+    ending the command.
     """
 
     text: str
     add_arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace, threading.Event], int]
     cleans_up: bool = False
+    hang_up: Callable[[], None] | None = None
 
 
 COMMANDS = {
@@ -43,6 +45,7 @@ COMMANDS = {
         run.add_arguments,
         run.run,
         cleans_up=True,
+        hang_up=run.hang_up,
     ),
     "check": Command(
         "validate the configuration, and say what the PBXs answer",
@@ -113,9 +116,16 @@ def _run(args: argparse.Namespace) -> int:
     stop = threading.Event()
     command: Command = args.command
     if command.cleans_up:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
+        _handle_signals(stop, command.hang_up or stop.set)
     return command.run(args, stop)
+
+
+def _handle_signals(stop: threading.Event, hang_up: Callable[[], None]) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    # `nohup` asks that it is ignored.
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda *_: hang_up())
 
 
 def _report(error: ExporterError, code: int) -> int:

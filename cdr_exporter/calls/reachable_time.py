@@ -36,15 +36,24 @@ class ReachableTime:
         """
         return cls(at_poll_start=last_known, no_rows_before=last_known - longest_call)
 
-    def poll_began(self, wall: float, steady: float) -> ReachableTime:
-        """Return it once a poll has begun; *wall* and *steady* are the two clocks, in seconds."""
+    def poll_began(self, wall: float, steady: float, *, was_silent: bool = False) -> ReachableTime:
+        """Return it once a poll has begun; *wall* and *steady* are the two clocks, in seconds.
+
+        *was_silent* says that too long ago was the last page, though no poll has failed since: this
+        machine was suspended, and the PBX may have been, too.
+        """
         at_start = self.at_poll_start
-        if self.poll_succeeded:
+        if self.poll_succeeded and not was_silent:
             at_start += max(0.0, steady - self.poll_started)
         # A clock that was set back makes the marks before it worthless.
         before = () if self.marks and wall < self.marks[-1][0] else self.marks
         marks = (*before, (wall, at_start))[-_MAX_MARKS:]
         return ReachableTime(at_start, steady, False, self.no_rows_before, marks)
+
+    def with_clock_set(self, seconds: float) -> ReachableTime:
+        """Return it once the wall clock was set ahead by *seconds*, or back if negative."""
+        marks = tuple((wall + seconds, at_start) for wall, at_start in self.marks)
+        return replace(self, marks=marks)
 
     def poll_ended(self) -> ReachableTime:
         """Return it once the poll has succeeded: the time until the next one counts."""

@@ -59,6 +59,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     flags.add_manual(parser, MANUAL)
 
 
+def hang_up() -> None:
+    """Say what SIGHUP does not do: the configuration is read once, at the start."""
+    _log.warning("SIGHUP: restart the exporter to have its configuration read again")
+
+
 def run(args: argparse.Namespace, stop: threading.Event) -> int:
     """Run until *stop* is set; raises `ConfigError`, `StateInUse` or `ListenError`."""
     logs.setup(args.log_level, args.log_format, sys.stderr)

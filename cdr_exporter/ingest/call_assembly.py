@@ -77,10 +77,14 @@ class CallTimes:
     clock_offset: float | None = None
     poll_began: float = 0.0
 
-    def after_poll_began(self, now: Now) -> CallTimes:
-        """Return them once a poll has begun at *now*."""
-        reachable = self.reachable.poll_began(now.wall, now.steady)
+    def after_poll_began(self, now: Now, *, was_silent: bool = False) -> CallTimes:
+        """Return them once a poll has begun at *now*; *was_silent*: see `ReachableTime`."""
+        reachable = self.reachable.poll_began(now.wall, now.steady, was_silent=was_silent)
         return replace(self, reachable=reachable, poll_began=now.wall)
+
+    def with_clock_set(self, seconds: float) -> CallTimes:
+        """Return them once the wall clock was set ahead by *seconds*, or back if negative."""
+        return replace(self, reachable=self.reachable.with_clock_set(seconds))
 
     def after_page(self, page: Page, clock_offset: float | None) -> CallTimes:
         """Return them after *page*, whose rows may tell how the PBX's clock differs from UTC."""

@@ -40,6 +40,10 @@ from .rules import CountingRules
 from .state_change import NOTHING, LedgerChange, StateChange, TotalsChange, ledger_change
 from .visibility import FirstShown, Visibility
 
+_CLOCK_WAS_SET = 1.0
+"""Seconds by which the two clocks differ more from one poll to the next where one was set: no clock
+that is merely slow or quick comes near it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptState:
@@ -86,7 +90,8 @@ def _all_of(ledger: Ledger) -> LedgerChange:
 class PBXState:
     """All that is known of one PBX but where to read on; see `KeptState` for the first fields.
 
-    *newest_start* is when the newest call began, in epoch seconds.
+    *newest_start* is when the newest call began, in epoch seconds, *last_poll* when this process
+    began to poll last, None before that.
     """
 
     rules: CountingRules
@@ -99,6 +104,7 @@ class PBXState:
     times: CallTimes
     visibility: Visibility = field(default_factory=Visibility)
     newest_start: int = 0
+    last_poll: Now | None = None
 
     @classmethod
     def of(cls, kept: KeptState, rules: CountingRules) -> PBXState:
@@ -176,7 +182,7 @@ class PBXState:
         """Return the state after *event*, and what a commit has to write for it."""
         match event:
             case PollBegan():
-                return NextState(replace(self, times=self.times.after_poll_began(now)))
+                return NextState(self._with_clock_of(now)._after_poll_began(now))
             case JudgedPage():
                 return self._after_page(event, now)
             case EmptyList():
@@ -186,6 +192,22 @@ class PBXState:
             case PollSucceeded():
                 return self._after_success(now)
         assert_never(event)
+
+    def _with_clock_of(self, now: Now) -> PBXState:
+        """Return the state with all times moved as far as the wall clock was set since last poll.
+
+        So how long ago something was stays the same. What a restart finds is bounded otherwise.
+        """
+        seconds = 0.0 if self.last_poll is None else now.set_by_since(self.last_poll)
+        if abs(seconds) < _CLOCK_WAS_SET:
+            return self
+        ledger = self.ledger.with_clock_set(seconds) if self.ledger is not None else None
+        return replace(self, ledger=ledger, times=self.times.with_clock_set(seconds))
+
+    def _after_poll_began(self, now: Now) -> PBXState:
+        was_silent = now.steady >= self.visibility.fresh_until
+        times = self.times.after_poll_began(now, was_silent=was_silent)
+        return replace(self, times=times, last_poll=now)
 
     def _after_page(self, event: JudgedPage, now: Now) -> NextState:
         """Count the new rows of a page, and the calls that are over."""

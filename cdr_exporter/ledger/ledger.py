@@ -328,6 +328,10 @@ class Ledger:
             rejects=self.rejects,
         )
 
+    def with_clock_set(self, seconds: float) -> Ledger:
+        """Return the ledger once our clock was set ahead by *seconds*, or back if negative."""
+        return replace(self, recheck=recheck_ranges.with_clock_set(self.recheck, seconds))
+
     # --- which rows count ------------------------------------------------------------------------
 
     def _unread_up_to(self, page: Page, anchor: int | None, now: float) -> tuple[Range, ...]:
@@ -363,7 +367,10 @@ class Ledger:
             return self.unread
         ahead_of_us = max(self.newest_possible, int(now)) + _AHEAD_OF_US
         highest = page.lowest if is_possible(page.lowest, now) else ahead_of_us
-        return merge([*self.unread, (self.newest_possible, highest)])
+        # With our clock set back by days, everything of now is impossible. What was processed long
+        # ago is forgotten all the same, and would count again.
+        lowest = max(self.newest_possible, self.remembered_from if self.recheck else 0)
+        return merge([*self.unread, (lowest, highest)]) if lowest <= highest else self.unread
 
     def _candidates(self, rows: Sequence[Record], unread: tuple[Range, ...]) -> Sequence[Record]:
         """Return those of *rows* that may be new by their key: see the rules in the package."""

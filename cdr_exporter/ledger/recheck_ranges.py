@@ -36,7 +36,8 @@ class RecheckRange:
     """The keys from *low* to *high*, to be rechecked.
 
     *missing_since* is when they were first found missing (epoch seconds; 0 by time, where rows may
-    appear anywhere). *last_read* is when this process last read them (epoch seconds): 0 before
+    appear anywhere); of an earlier process, when this one first read them, since the clock may have
+    been set in between. *last_read* is when this process last read them (epoch seconds): 0 before
     that and never stored, so that every start reads each range once.
     """
 
@@ -109,9 +110,23 @@ def _split_by_evidence(
     if low > high or 0 <= now - each.last_read < interval:
         return (each,)
     rest = (replace(each, low=part[0], high=part[1]) for part in subtract([each.span()], low, high))
-    # After our clock was set back, *missing_since* may lie ahead and would keep the range too long.
-    missing_since = min(each.missing_since, int(now))
+    missing_since = int(now) if each.missing_since and not each.last_read else each.missing_since
     return (replace(each, low=low, high=high, missing_since=missing_since, last_read=now), *rest)
+
+
+def with_clock_set(ranges: Iterable[RecheckRange], seconds: float) -> tuple[RecheckRange, ...]:
+    """Return *ranges* once our clock was set ahead by *seconds*, or back where that is negative.
+
+    So how long ago something was stays the same.
+    """
+    return tuple(
+        replace(
+            each,
+            missing_since=each.missing_since and max(1, each.missing_since + round(seconds)),
+            last_read=each.last_read and each.last_read + seconds,
+        )
+        for each in ranges
+    )
 
 
 def without_keys(

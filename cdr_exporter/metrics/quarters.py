@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, product
 from operator import add
@@ -163,8 +163,13 @@ class Coverage:
     reached: tuple[tuple[int, int], ...] = ()
 
     def begun(self, now: float) -> Coverage:
-        """Return the coverage once something is counted, or the PBX replied, at *now*."""
-        return self if self.counted_from is not None else Coverage(int(now), self.reached)
+        """Return the coverage once something is counted, or the PBX replied, at *now*.
+
+        A beginning that lies ahead was noted by a clock that was ahead.
+        """
+        if self.counted_from is not None and self.counted_from <= now:
+            return self
+        return Coverage(int(now), self.reached)
 
     def with_baseline(self, start: int, now: float) -> Coverage:
         """Return the coverage of a baseline in which a call started at *start* (epoch seconds)."""
@@ -179,10 +184,14 @@ class Coverage:
         quarter = int(now) // QUARTER
         if any(first <= quarter <= last for first, last in self.reached):
             return self
-        if self.reached and 0 <= quarter - 1 - self.reached[-1][1] <= gap // QUARTER:
-            *before, (first, _) = self.reached
-            return Coverage(self.counted_from, (*before, (first, quarter)))
-        return Coverage(self.counted_from, tuple(sorted((*self.reached, (quarter, quarter)))))
+        # Our clock may have been ahead for a while: then spans lie ahead, and stay apart.
+        before = [span for span in self.reached if span[1] < quarter]
+        later = self.reached[len(before) :]
+        if before and quarter - 1 - before[-1][1] <= gap // QUARTER:
+            before[-1] = (before[-1][0], quarter)
+        else:
+            before.append((quarter, quarter))
+        return Coverage(self.counted_from, (*before, *later))
 
     def since(self, oldest: int) -> Coverage:
         """Return the coverage without the times that ended before the quarter *oldest*."""
@@ -220,7 +229,7 @@ class Quarters:
         coverage = self.coverage.begun(now)
         if baseline and added:
             coverage = coverage.with_baseline(min(added) * QUARTER, now)
-        oldest = (int(now) // _DAY_SECONDS - KEPT_DAYS) * _DAY
+        oldest = (self._latest(added, now) // _DAY_SECONDS - KEPT_DAYS) * _DAY
         blocks = dict(self.blocks)
         dropped = [n for n in blocks if n < _block_of(oldest)]
         for n in dropped:
@@ -237,6 +246,16 @@ class Quarters:
         covers_more = coverage != self.coverage
         after = Quarters(blocks, coverage)
         return QuarterChange(after, written, oldest if dropped else 0, covers_more)
+
+    def _latest(self, added: Collection[int], now: float) -> int:
+        """Return the time that decides what is old: a day after the last call, if *now* is later.
+
+        Nothing is dropped because our clock is ahead for a while.
+        """
+        if not self.blocks:
+            return int(now)
+        last_known = max([(max(self.blocks) + 1) * _BLOCK, *added]) + _DAY
+        return min(int(now), last_known * QUARTER)
 
     def reached_at(self, now: float, gap: float) -> QuarterChange:
         """Return what a poll changes that succeeded at *now*; for *gap* see `Coverage`."""

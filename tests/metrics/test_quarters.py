@@ -239,6 +239,25 @@ def test_a_clock_that_is_set_back_reaches_nothing_twice() -> None:
     assert coverage.unreached(QUARTER_NOW - 4, QUARTER_NOW + 5) == 6
 
 
+def test_a_clock_that_was_ahead_for_a_while_leaves_no_gap_afterwards() -> None:
+    times = [NOW + n * QUARTER for n in range(8)]
+    coverage = polled(*times[:2], NOW + 400 * DAY, *times[2:])
+
+    assert [first - QUARTER_NOW for first, _ in coverage.reached] == [0, 400 * 96]
+    assert coverage.unreached(QUARTER_NOW, QUARTER_NOW + 8) == 0
+
+
+def test_a_clock_that_is_ahead_for_a_while_loses_no_calls() -> None:
+    known = after(call(NOW - 29 * DAY), call())
+    ahead = after(call(NOW + HOUR), known=known, now=NOW + 400 * DAY)
+
+    assert counts(ahead) == {QUARTER_NOW - 29 * 96: 1, QUARTER_NOW: 1, QUARTER_NOW + 4: 1}
+
+
+def test_counting_did_not_begin_later_than_now() -> None:
+    assert Coverage(counted_from=int(NOW) + 400 * DAY).begun(NOW).counted_from == int(NOW)
+
+
 def test_what_was_reached_is_forgotten_with_its_quarters() -> None:
     known = Quarters(coverage=polled(NOW - 33 * DAY, NOW))
 

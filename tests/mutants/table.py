@@ -31,6 +31,7 @@ _HTTP_ADAPTER = "cdr_exporter/pbx/http_adapter.py"
 _PBX_CONNECTION = "cdr_exporter/pbx/connection.py"
 _SOCKETS = "tests/pbx/test_transport.py"
 _WRONG_CLOCKS = "tests/poller/test_wrong_clocks.py"
+_JUMPING_CLOCKS = "tests/poller/test_jumping_clocks.py"
 
 
 def _in(file: str, test: str) -> tuple[str]:
@@ -989,8 +990,8 @@ EACH_CALL_COUNTS_ONCE = (
     Mutant(
         "time in which the PBX did not reply counts as waiting",
         "cdr_exporter/calls/reachable_time.py",
-        "if self.poll_succeeded:",
-        "if True:",
+        "if self.poll_succeeded and not was_silent:",
+        "if not was_silent:",
         _in(
             "tests/calls/test_reachable_time.py",
             "test_it_does_not_advance_after_a_poll_that_failed",
@@ -999,6 +1000,57 @@ EACH_CALL_COUNTS_ONCE = (
 )
 
 _PREVIEW = "cdr_exporter/commands/preview.py"
+
+OUR_CLOCK_MAY_BE_SET = (
+    Mutant(
+        "without ids, rows count again when our clock was set back by days",
+        _LEDGER,
+        "self.remembered_from if self.recheck else 0",
+        "0",
+        _in(
+            _JUMPING_CLOCKS,
+            "test_without_ids_no_row_counts_again_when_our_clock_was_set_back_by_days",
+        ),
+    ),
+    Mutant(
+        "the late window of a missing id ends when our clock is set ahead",
+        _STATE,
+        "if abs(seconds) < _CLOCK_WAS_SET:",
+        "if True:",
+        (_JUMPING_CLOCKS,),
+    ),
+    Mutant(
+        "the late window of a missing id ends when our clock is set ahead between two runs",
+        "cdr_exporter/ledger/recheck_ranges.py",
+        "int(now) if each.missing_since and not each.last_read else each.missing_since",
+        "each.missing_since",
+        _in(
+            _JUMPING_CLOCKS,
+            "test_a_late_row_counts_though_our_clock_was_set_while_it_was_written",
+        ),
+    ),
+    Mutant(
+        "the steady clock stands still in suspend",
+        "cdr_exporter/clock.py",
+        '"CLOCK_BOOTTIME"',
+        '"CLOCK_MONOTONIC"',
+        ("tests/test_clock.py",),
+    ),
+    Mutant(
+        "a wait goes on after suspend as if no time had passed",
+        "cdr_exporter/clock.py",
+        "min(left, _LOOK_AT_CLOCK)",
+        "left",
+        ("tests/test_clock.py",),
+    ),
+    Mutant(
+        "hours of suspend count as time in which the PBX replied",
+        "cdr_exporter/calls/reachable_time.py",
+        " and not was_silent",
+        "",
+        _in(_JUMPING_CLOCKS, "test_a_late_leg_is_recognised_after_hours_of_suspend"),
+    ),
+)
 
 THE_PREVIEW_IS_TRUE_AND_SHOWS_NOBODY = (
     Mutant(
@@ -1286,8 +1338,8 @@ CHARTS_SHOW_THE_CALLS_COUNTED = (
     Mutant(
         "the charts take an outage for a time that was reached",
         _QUARTERS,
-        "quarter - 1 - self.reached[-1][1] <= gap // QUARTER",
-        "quarter - 1 - self.reached[-1][1]",
+        "quarter - 1 - before[-1][1] <= gap // QUARTER",
+        "quarter - 1 - before[-1][1] >= 0",
         _in(_TEST_QUARTERS, "test_each_quarter_in_which_a_poll_succeeded_was_reached"),
     ),
     Mutant(
@@ -1634,6 +1686,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *STATE_AS_A_VALUE,
     *COMMIT_THEN_PUBLISH,
     *EACH_CALL_COUNTS_ONCE,
+    *OUR_CLOCK_MAY_BE_SET,
     *THE_PREVIEW_IS_TRUE_AND_SHOWS_NOBODY,
     *BARS_ADD_UP,
     *CHARTS_SHOW_THE_CALLS_COUNTED,

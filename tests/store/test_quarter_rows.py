@@ -65,9 +65,9 @@ def test_a_commit_writes_only_the_quarters_that_changed(tmp_path: Path) -> None:
 def test_old_quarters_leave_the_file(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
         commit(store, call(NOW - 20 * DAY), call())
-        commit(store, now=NOW + 20 * DAY)
+        commit(store, call(NOW + 20 * DAY), now=NOW + 20 * DAY)
 
-    assert kept(tmp_path)[0].keys() == {QUARTER_NOW}
+    assert kept(tmp_path)[0].keys() == {QUARTER_NOW, QUARTER_NOW + 20 * 96}
 
 
 def test_that_a_pbx_was_reached_is_kept_before_any_row_was_seen(tmp_path: Path) -> None:
