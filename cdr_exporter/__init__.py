@@ -35,5 +35,6 @@ is pure does no I/O and reads no clock. A test reads this table and holds it.
      1  clock       the time, and waiting
      1  errors      what can go wrong, by what to do about it; pure
      1  logs        log lines, bounded and without secrets
+     1  state_files names of the files in state_dir, and how they are opened and locked
      1  secret      text that is never shown; pure
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -21,6 +22,10 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 # promtool and Prometheus, which are written in Go, spend a sixth less of processor time so: they
 # collect what they no longer need less often, and use more memory, some 400 MB at most.
 os.environ.setdefault("GOGC", "400")
+
+
+NOBODY = 65534
+"""A user who owns nothing."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -50,3 +55,22 @@ def make_harness(tmp_path: Path) -> Iterator[MakeHarness]:
     yield make
     for each in made:
         each.close()
+
+
+@pytest.fixture
+def mortal() -> Iterator[Path]:
+    """Return a directory in which modes hold for this process, even where root runs the tests."""
+    with TemporaryDirectory() as name:
+        directory, ours = Path(name), os.geteuid()
+        try:
+            if ours == 0:
+                os.chown(directory, NOBODY, NOBODY)
+                os.seteuid(NOBODY)
+                if not os.access(directory, os.W_OK, effective_ids=True):
+                    pytest.skip("root, and the temporary directory is for root alone")
+            yield directory
+        finally:
+            os.seteuid(ours)
+            for each in [directory, *directory.rglob("*")]:
+                if not each.is_symlink():
+                    each.chmod(0o700)

@@ -21,6 +21,7 @@ from ..errors import PBXError
 from ..metrics.self_metrics import SelfMetrics
 from ..pbx import Client
 from ..settings import PBX, Settings
+from ..state_files import file_of
 from ..tail.page_reader import PageReader
 from . import flags, preflight
 from .exporter import histogram_bounds
@@ -82,7 +83,7 @@ def check_config(path: Path, *, connect: bool) -> int:
 
 def _connects(pbx: PBX, settings: Settings) -> bool:
     """Log in to one PBX, say how its newest rows would be counted; return whether it worked."""
-    client = Client(pbx, settings.state_dir / f"{pbx.name}.token")
+    client = Client(pbx, file_of(settings.state_dir, pbx.name, "token"))
     clock, bounds = SystemClock(threading.Event()), histogram_bounds(settings)
     try:
         reader = PageReader(client, SelfMetrics(bounds), clock, pbx.name)

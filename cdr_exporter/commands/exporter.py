@@ -21,6 +21,7 @@ from ..pbx import Client
 from ..poller.board import SnapshotBoard
 from ..poller.supervisor import Supervisor
 from ..settings import Settings
+from ..state_files import file_of
 from ..web import App, ListenAddress, ListenError, Server
 from . import preflight
 
@@ -60,7 +61,7 @@ class Exporter:
         self._supervisors = [
             Supervisor(
                 pbx,
-                Client(pbx, settings.state_dir / f"{pbx.name}.token"),
+                Client(pbx, file_of(settings.state_dir, pbx.name, "token")),
                 settings.state_dir,
                 machines=settings.machine_callees,
                 bounds=bounds,
@@ -132,8 +133,7 @@ class Exporter:
             for supervisor in self._supervisors:
                 supervisor.open_state()
         except OSError as error:
-            problem = error.strerror or "input/output error"
-            raise preflight.unusable_state_dir(settings.state_dir, problem) from None
+            raise preflight.unusable_state_dir(settings.state_dir, error) from None
 
 
 def time_zones(settings: Settings) -> dict[str, ZoneInfo]:

@@ -23,6 +23,7 @@ from ..metrics.catalogue import FAMILIES
 from ..pbx import Client
 from ..settings import PBX, Settings
 from ..settings.durations import format_duration, parse_duration
+from ..state_files import file_of
 from . import flags, preflight
 from .exporter import histogram_bounds
 from .progress import Progress
@@ -174,7 +175,7 @@ def clients(settings: Settings, stop: threading.Event) -> Callable[[PBX], Client
     """Return a function that makes the client of a PBX; *stop* ends a request of any of them."""
 
     def make(pbx: PBX) -> Client:
-        client = Client(pbx, settings.state_dir / f"{pbx.name}.token")
+        client = Client(pbx, file_of(settings.state_dir, pbx.name, "token"))
 
         def cancel() -> None:
             stop.wait()

@@ -1,7 +1,7 @@
 """Checks of what the settings refer to: CA files, secrets, the state directory.
 
-Rule: `run` and `check` use the same function, so `run` accepts what `check` calls valid. It only
-looks and creates nothing; `make_state_dir` does. Secrets are not checked by `run`: it starts
+Rule: `run` and `check` use the same function, so `run` accepts what `check` calls valid. It leaves
+nothing behind; `make_state_dir` does. Secrets are not checked by `run`: it starts
 without one, polls the other PBXs, and polls this PBX once its secret is there.
 """
 
@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from ..errors import ConfigError, WaitLong
 from ..pbx.credentials import read_secret
 from ..pbx.tls import tls_policy_of
 from ..settings import PBX, Settings
+from ..state_files import NO_LOCKS, StateFileError, file_of, open_file, remedy_of, try_directory
 
 _OTHER_USERS = 0o007
 
@@ -23,7 +25,7 @@ def check_environment(settings: Settings, *, secrets: bool) -> None:
     """Raise a `ConfigError` for the first thing that is missing or unusable."""
     for pbx in settings.pbxs:
         _check_pbx(pbx, secrets=secrets)
-    problem = _state_dir_problem(settings.state_dir)
+    problem = _state_dir_problem(settings)
     if problem:
         raise unusable_state_dir(settings.state_dir, problem)
 
@@ -45,16 +47,16 @@ def make_state_dir(settings: Settings) -> None:
     try:
         settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        problem = error.strerror or "input/output error"
-        raise unusable_state_dir(settings.state_dir, problem) from None
+        raise unusable_state_dir(settings.state_dir, error) from None
 
 
-def unusable_state_dir(path: Path, problem: str) -> ConfigError:
-    """Return the error for a state_dir that is unusable; *problem* is the system's message."""
-    return ConfigError(
-        f"state_dir: {path} cannot be used ({problem.lower()}); make it "
-        "writable for this user, or name another"
-    )
+def unusable_state_dir(path: Path, error: OSError) -> ConfigError:
+    """Return the error for the state_dir *path*, which is unusable for *error*."""
+    problem = (error.strerror or "input/output error").lower()
+    is_of_a_file = isinstance(error, StateFileError) and error.errno not in NO_LOCKS
+    where = error.filename if is_of_a_file else path
+    remedy = remedy_of(error) or "; make it writable for this user, or name another"
+    return ConfigError(f"state_dir: {where} cannot be used ({problem}){remedy}")
 
 
 def _check_pbx(pbx: PBX, *, secrets: bool) -> None:
@@ -70,19 +72,30 @@ def _check_pbx(pbx: PBX, *, secrets: bool) -> None:
     raise ConfigError(f"pbx {pbx.name}: {problem}")
 
 
-def _state_dir_problem(state_dir: Path) -> str | None:
-    """Return why *state_dir* could not be written to, or None if it could.
+def _state_dir_problem(settings: Settings) -> OSError | None:
+    """Return why files cannot be made and locked in the state directory, or None if they can.
 
-    If it does not exist yet, its nearest existing parent is checked.
+    If it does not exist yet, its nearest existing parent is tried.
     """
+    directory = settings.state_dir
     try:
-        nearest = next(each for each in (state_dir, *state_dir.parents) if _exists(each))
+        nearest = next(each for each in (directory, *directory.parents) if _exists(each))
         if not nearest.is_dir():
-            return os.strerror(errno.ENOTDIR)
-        wanted = os.W_OK | os.X_OK | (os.R_OK if nearest == state_dir else 0)
-        return None if os.access(nearest, wanted) else _write_problem(nearest)
+            return NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        try_directory(nearest)
+        if nearest == directory:
+            _look_into(settings)
     except OSError as error:
-        return error.strerror or "input/output error"
+        return error
+    return None
+
+
+def _look_into(settings: Settings) -> None:
+    """Raise OSError where the directory, or a lock that is there, cannot be opened."""
+    os.close(os.open(settings.state_dir, os.O_RDONLY | os.O_DIRECTORY))
+    for pbx in settings.pbxs:
+        with suppress(FileNotFoundError):
+            os.close(open_file(file_of(settings.state_dir, pbx.name, "lock"), os.O_RDWR))
 
 
 def _exists(path: Path) -> bool:
@@ -91,9 +104,3 @@ def _exists(path: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     return True
-
-
-def _write_problem(directory: Path) -> str:
-    """Return the reason: the file system is read-only, or the permissions forbid it."""
-    read_only = os.statvfs(directory).f_flag & os.ST_RDONLY
-    return os.strerror(errno.EROFS if read_only else errno.EACCES)

@@ -65,7 +65,7 @@ class Client:
         )
         self._logins = Logins(pbx, token_path, self._transport, wall=wall, monotonic=monotonic)
         self._request_lock = threading.Lock()
-        self._turn_path = token_path.with_name(f"{pbx.name}.requests")
+        self._turn_path = token_path.with_suffix(".requests")
 
     @property
     def requests(self) -> int:

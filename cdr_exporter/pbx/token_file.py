@@ -32,16 +32,15 @@ import msgspec
 
 from ..errors import TryAgain
 from ..secret import Secret
+from ..state_files import OWNER_ONLY, open_file, remedy_of, try_lock
 from .connection import Cancelled
 from .token_rules import TokenState, clamp_to_now
-from .turn import try_lock
 
 log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 _VERSION = TokenState().version
 _LOCK_POLL_SECONDS = 0.1
-_OWNER_ONLY = 0o600
 _REMEDY = (
     "; did another user run `check --connect`? make the exporter's user its owner with chown, "
     "and run the check as that user"
@@ -73,9 +72,10 @@ class TokenFile:
         when *cancelled* is set while waiting.
         """
         ends_at = monotonic() + timeout_seconds
-        descriptor = _with_state_error(self._open_lock)
+        lock = self._path.with_name(f"{self._path.name}.lock")
+        descriptor = _with_state_error(lambda: self._open_lock(lock))
         try:
-            while not try_lock(descriptor):
+            while not _with_state_error(lambda: try_lock(descriptor, lock)):
                 if cancelled.wait(_LOCK_POLL_SECONDS):
                     raise Cancelled("stopped", reason="connect")
                 if monotonic() >= ends_at:
@@ -110,30 +110,30 @@ class TokenFile:
             lambda: self._replace_file(msgspec.json.encode(state, enc_hook=reveal_secret))
         )
 
-    def _open_lock(self) -> int:
+    def _open_lock(self, lock: Path) -> int:
         # Its directory may have been deleted while the process runs.
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return _open(self._path.with_name(f"{self._path.name}.lock"))
+        return open_file(lock, os.O_WRONLY | os.O_CREAT)
 
     def _read_bytes(self) -> bytes | None:
         try:
-            file = self._path.open("rb")
+            descriptor = open_file(self._path, os.O_RDONLY)
         except FileNotFoundError:
             return None
-        with file:
+        with os.fdopen(descriptor, "rb") as file:
             if os.fstat(file.fileno()).st_mode & 0o077:
                 log.warning(
                     "token file was readable or writable by others; mode reset to 0600",
                     extra=self._log_extra,
                 )
-                os.fchmod(file.fileno(), _OWNER_ONLY)
+                os.fchmod(file.fileno(), OWNER_ONLY)
             return file.read()
 
     def _replace_file(self, content: bytes) -> None:
         beside = self._path.with_name(f"{self._path.name}.new")
-        descriptor = _open(beside, os.O_TRUNC)
+        beside.unlink(missing_ok=True)
+        descriptor = open_file(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(descriptor, _OWNER_ONLY)
             file.write(content)
             file.flush()
             os.fsync(descriptor)
@@ -145,10 +145,6 @@ class TokenFile:
             os.close(directory)
 
 
-def _open(path: Path, flags: int = 0) -> int:
-    return os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC | flags, _OWNER_ONLY)
-
-
 def _with_state_error(operation: Callable[[], _T]) -> _T:
     """Call *operation*; an `OSError` becomes a `TryAgain` with reason `state`, without context."""
     try:
@@ -156,7 +152,7 @@ def _with_state_error(operation: Callable[[], _T]) -> _T:
     except OSError as error:
         problem = (error.strerror or "input/output error").lower()
         where = error.filename or "in state_dir"
-        remedy = _REMEDY if isinstance(error, PermissionError) else ""
+        remedy = _REMEDY if isinstance(error, PermissionError) else remedy_of(error)
     raise TryAgain(f"token file {where}: {problem}{remedy}", reason="state")
 
 

@@ -11,13 +11,14 @@ there can be no such file.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from ..state_files import StateFileError, open_file, try_lock
 
 _LOOK_AGAIN_SECONDS = 0.05
 
@@ -31,24 +32,26 @@ def turn(
 ) -> Iterator[None]:
     """Hold the lock on *path* while the `with` block runs; wait for it until *cancelled* is set."""
     try:
-        descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        descriptor = open_file(path, os.O_WRONLY | os.O_CREAT)
     except OSError:
         yield
         return
     try:
-        ends_at = monotonic() + timeout_seconds
-        while not try_lock(descriptor) and monotonic() < ends_at:
-            if cancelled.wait(_LOOK_AGAIN_SECONDS):
-                break
+        _wait(descriptor, path, monotonic() + timeout_seconds, cancelled, monotonic)
         yield
     finally:
         os.close(descriptor)
 
 
-def try_lock(descriptor: int) -> bool:
-    """Lock the open file *descriptor*, unless another process has it locked; say whether."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+def _wait(
+    descriptor: int,
+    path: Path,
+    ends_at: float,
+    cancelled: threading.Event,
+    monotonic: Callable[[], float],
+) -> None:
+    # A file system without locks has no turns.
+    with suppress(StateFileError):
+        while not try_lock(descriptor, path) and monotonic() < ends_at:
+            if cancelled.wait(_LOOK_AGAIN_SECONDS):
+                return

@@ -29,6 +29,7 @@ from ..errors import StateNotWritten, StateReplaced
 from ..ingest import KeptState, StateChange
 from ..metrics.catalogue import FAMILIES, HISTOGRAM, NUMBER_FAMILIES
 from ..metrics.totals import Bounds, Series, Totals, Value, initial_totals
+from ..state_files import file_of
 from . import call_rows, ledger_rows, quarter_rows
 from .checked_rows import CheckedRows, read_whole
 from .in_place import OpenFiles
@@ -61,7 +62,7 @@ class FileStore:
         bounds: Bounds,
         number_zeros: Mapping[Series, Value] | None = None,
     ) -> None:
-        self.path = directory / f"{name}.db"
+        self.path = file_of(directory, name, "db")
         self._client = client_hash(client_id)
         self._bounds = bounds
         self._number_zeros = number_zeros or {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import sqlite3
@@ -15,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from ..errors import StateInUse, StateUnusable
+from ..state_files import StateFileError, open_file, refuse_links, remedy_of, try_lock
 from . import header
 from .checked_rows import CheckedRows, Whole, read_whole
 from .load import verify
@@ -29,16 +29,20 @@ def client_hash(client_id: str) -> str:
 def take_lock(path: Path) -> int:
     """Lock the file at *path*, which is created if need be, and return its descriptor.
 
-    Closing the descriptor ends the lock. Raises `StateInUse` where another process has it.
+    Closing the descriptor ends the lock. Raises `StateInUse` where another process has it, and
+    OSError where it cannot be locked.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = open_file(path, os.O_RDWR | os.O_CREAT)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        locked = try_lock(descriptor, path)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    if not locked:
         os.close(descriptor)
         raise StateInUse(
             f"{path}: another process is counting for this PBX; stop it, or use another state_dir"
-        ) from None
+        )
     return descriptor
 
 
@@ -98,9 +102,10 @@ def reason_to_set_aside(path: Path, client: str) -> str | None:
     """Return why the file at *path* has to be set aside: one of `STATE_RESETS`.
 
     None where it can be used, or is not there. Raises `StateUnusable` where it is of a newer
-    version or of another *client*, since such a file must be left alone, and SQLite's errors about
-    disk and permissions.
+    version or of another *client*, or reached by a symbolic link, since such a file must be left
+    alone, and SQLite's errors about disk and permissions.
     """
+    _refuse_links(path)
     if not path.exists():
         return None
     if path.stat().st_size == 0:
@@ -115,6 +120,15 @@ def reason_to_set_aside(path: Path, client: str) -> str | None:
         return "corrupt"
     except (sqlite3.DatabaseError, msgspec.MsgspecError, ValueError, LookupError):
         return "corrupt"
+
+
+def _refuse_links(path: Path) -> None:
+    """Raise `StateUnusable` where SQLite would follow a symbolic link, or open no regular file."""
+    try:
+        refuse_links(*(path.with_name(path.name + part) for part in (*_PARTS, _INDEX)))
+    except StateFileError as error:
+        text = f"{error.filename}: {error.strerror}{remedy_of(error)}"
+        raise StateUnusable(text) from None
 
 
 def _find_fault(db: sqlite3.Connection, path: Path, client: str) -> str | None:
@@ -152,7 +166,8 @@ def _fault_of_header(path: Path) -> str | None:
 @contextmanager
 def read_only(path: Path) -> Iterator[sqlite3.Connection]:
     """Open *path* without changing a byte of it, or of a log that a kill left beside it."""
-    log, index = path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")
+    _refuse_links(path)
+    log, index = path.with_name(path.name + "-wal"), path.with_name(path.name + _INDEX)
     logged, indexed = log.exists() and log.stat().st_size > 0, index.exists()
     mode = "mode=ro" if logged else "immutable=1"
     db = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, isolation_level=None)
@@ -172,7 +187,7 @@ def unusable_error(path: Path, error: sqlite3.Error) -> StateUnusable:
     )
 
 
-_PARTS = ("", "-wal", "-journal")
+_PARTS, _INDEX = ("", "-wal", "-journal"), "-shm"
 
 
 def _set_aside(path: Path, aside: str) -> None:
@@ -189,7 +204,7 @@ def _set_aside(path: Path, aside: str) -> None:
     )
     # The index of a log says nothing by itself, and is made anew.
     with suppress(OSError):
-        path.with_name(path.name + "-shm").unlink()
+        path.with_name(path.name + _INDEX).unlink()
     for part in _PARTS:
         with suppress(FileNotFoundError):
             path.with_name(path.name + part).rename(unused.with_name(unused.name + part))

@@ -11,7 +11,9 @@ from typing import NamedTuple
 
 import msgspec
 
+from ..errors import StateUnusable
 from ..ingest import FirstShown
+from ..state_files import file_of
 from .load import read_state
 from .open_file import client_hash, read_only
 
@@ -31,14 +33,14 @@ def read_publication(directory: Path, name: str, client_id: str) -> Publication:
 
     A file that cannot be read, or counts for another *client_id*, says that they were shown.
     """
-    path = directory / f"{name}.db"
+    path = file_of(directory, name, "db")
     try:
         if not path.exists():
-            was_set_aside = any(directory.glob(f"{name}.corrupt-*"))
+            was_set_aside = any(directory.glob(f"{path.stem}.corrupt-*"))
             return SHOWN_AT_UNKNOWN_TIME if was_set_aside else NEVER_SHOWN
         with read_only(path) as db:
             return _publication(db, client_hash(client_id))
-    except (sqlite3.Error, OSError, msgspec.MsgspecError, ValueError, LookupError):
+    except (StateUnusable, sqlite3.Error, OSError, msgspec.MsgspecError, ValueError, LookupError):
         return SHOWN_AT_UNKNOWN_TIME
 
 

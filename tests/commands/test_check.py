@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import stat
 import threading
@@ -10,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from cdr_exporter import config
+from cdr_exporter import cli, config
 from cdr_exporter.commands import check, preflight
 from cdr_exporter.commands.exporter import Exporter
 from cdr_exporter.errors import ConfigError
+from cdr_exporter.state_files import file_system_of
 from cdr_exporter.web import ListenAddress
 
 from ..support.socket_server import certificate
@@ -98,27 +101,137 @@ def test_what_is_missing_is_said_with_its_pbx_and_its_name(
     assert said_by_both(written(tmp_path, more)) == said.format(it=tmp_path / "it")
 
 
+FIX_MODE = "; make it writable for this user, or name another"
+
+
+def closed(state: Path) -> None:
+    state.mkdir()
+    state.chmod(0o500)
+
+
+def lock_of_another(state: Path) -> None:
+    state.mkdir()
+    (state / "hq.lock").touch()
+    (state / "hq.lock").chmod(0)
+
+
+def planted_lock(state: Path) -> None:
+    state.mkdir()
+    (state / "hq.lock").symlink_to(state.parent / "precious")
+
+
+def pipe_for_a_lock(state: Path) -> None:
+    state.mkdir()
+    os.mkfifo(state / "hq.lock")
+
+
+@pytest.mark.fault("E4")
+@pytest.mark.parametrize(
+    ("prepare", "said"),
+    [
+        pytest.param(
+            closed, f"{{state}} cannot be used (permission denied){FIX_MODE}", id="closed"
+        ),
+        pytest.param(
+            lambda it: it.parent.chmod(0o500),
+            f"{{state}} cannot be used (permission denied){FIX_MODE}",
+            id="cannot-be-made",
+        ),
+        pytest.param(
+            Path.touch, f"{{state}} cannot be used (not a directory){FIX_MODE}", id="a-file"
+        ),
+        pytest.param(
+            lambda it: it.symlink_to(it.parent / "nowhere"),
+            f"{{state}} cannot be used (not a directory){FIX_MODE}",
+            id="a-link-to-nothing",
+        ),
+        pytest.param(
+            lambda it: it.symlink_to(it),
+            f"{{state}} cannot be used (not a directory){FIX_MODE}",
+            id="a-link-to-itself",
+        ),
+        pytest.param(
+            lock_of_another,
+            f"{{state}} cannot be used (permission denied){FIX_MODE}",
+            id="a-lock-of-another-user",
+        ),
+        pytest.param(
+            planted_lock,
+            "{state}/hq.lock cannot be used (it is a symbolic link, and none is followed); "
+            "remove it, or put the file itself there",
+            id="a-planted-lock",
+        ),
+        pytest.param(
+            pipe_for_a_lock,
+            "{state}/hq.lock cannot be used (it is no regular file); remove it",
+            id="a-pipe-for-a-lock",
+        ),
+    ],
+)
+def test_a_state_dir_that_cannot_be_used_is_refused_by_both(
+    prepare: Callable[[Path], object], said: str, mortal: Path
+) -> None:
+    path = written(mortal)
+    prepare(mortal / "state")
+
+    assert said_by_both(path) == "state_dir: " + said.format(state=mortal / "state")
+
+
 def test_a_state_dir_below_a_file_is_unusable(tmp_path: Path) -> None:
     said = said_by_both(written(tmp_path, top="state_dir: exporter.yml/state\n"))
 
     assert said == (
-        f"state_dir: {tmp_path}/exporter.yml/state cannot be used (not a directory); make it "
-        "writable for this user, or name another"
+        f"state_dir: {tmp_path}/exporter.yml/state cannot be used (not a directory){FIX_MODE}"
     )
 
 
+@pytest.fixture
+def without_locks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the file system have no locks."""
+
+    def refuse(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+
+
+NO_LOCKS = "has no locks); put state_dir on a local disk"
+
+
+@pytest.mark.fault("E19")
+@pytest.mark.usefixtures("without_locks")
 @pytest.mark.parametrize("exists", [True, False], ids=["itself", "above"])
-def test_a_state_dir_that_cannot_be_written_is_unusable(
-    exists: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_system_without_locks_is_said_by_its_name(exists: bool, tmp_path: Path) -> None:
     if exists:
         (tmp_path / "state").mkdir(0o700)
-    place = tmp_path / "state" if exists else tmp_path
-    # Who runs the tests may be root, to whom no directory is closed.
-    allowed = os.access
-    monkeypatch.setattr(os, "access", lambda path, mode: path != place and allowed(path, mode))
+    kind = file_system_of(tmp_path)
 
-    assert "state cannot be used (permission denied); make it" in said_by_both(written(tmp_path))
+    assert said_by_both(written(tmp_path)) == (
+        f"state_dir: {tmp_path}/state cannot be used (its file system, {kind}, {NO_LOCKS}"
+    )
+
+
+@pytest.mark.fault("E19")
+@pytest.mark.usefixtures("without_locks")
+def test_without_locks_a_check_of_the_pbxs_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = cli.main(["check", "--connect", "--config.file", str(written(tmp_path))])
+    said = capsys.readouterr().err
+
+    assert code == 2
+    assert said.count("\n") == 1
+    assert NO_LOCKS in said
+
+
+def test_a_state_dir_may_be_a_link_to_a_directory(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "elsewhere").mkdir(0o700)
+    (tmp_path / "state").symlink_to(tmp_path / "elsewhere")
+
+    assert check.check_config(written(tmp_path), connect=False) == 0
+    assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
 def test_a_secret_in_the_place_of_its_file_is_not_shown(tmp_path: Path) -> None:

@@ -1052,6 +1052,47 @@ OUR_CLOCK_MAY_BE_SET = (
     ),
 )
 
+FILES_OF_THE_STATE_DIRECTORY = (
+    Mutant(
+        "a symbolic link is followed",
+        "cdr_exporter/state_files.py",
+        " | os.O_NOFOLLOW",
+        "",
+        _in("tests/test_state_files.py", "test_a_file_is_not_opened_through_a_symbolic_link"),
+    ),
+    Mutant(
+        "a state file is opened through a symbolic link",
+        "cdr_exporter/state_files.py",
+        "if each.is_symlink():",
+        "if False:",
+        _in("tests/store/test_refused_files.py", "test_a_planted_link_is_not_followed"),
+    ),
+    Mutant(
+        "a file of one PBX is called as one of another",
+        "cdr_exporter/state_files.py",
+        ".replace('.', '%2E')",
+        "",
+        _in("tests/test_state_files.py", "test_no_file_of_a_pbx_is_called_as_one_of_another"),
+    ),
+    Mutant(
+        "check calls a state directory valid that run refuses",
+        "cdr_exporter/commands/preflight.py",
+        "            _look_into(settings)",
+        "            pass",
+        _in(
+            "tests/commands/test_check.py",
+            "test_a_state_dir_that_cannot_be_used_is_refused_by_both",
+        ),
+    ),
+    Mutant(
+        "whether there are locks is not tried",
+        "cdr_exporter/state_files.py",
+        "try_lock(descriptor, directory)",
+        "pass",
+        _in("tests/commands/test_check.py", "test_a_file_system_without_locks_is_said_by_its_name"),
+    ),
+)
+
 THE_PREVIEW_IS_TRUE_AND_SHOWS_NOBODY = (
     Mutant(
         "the preview shows whole numbers",
@@ -1460,7 +1501,7 @@ THE_PAST_IS_WHAT_WAS_SHOWN = (
     Mutant(
         "two processes ask a PBX at once",
         "cdr_exporter/pbx/turn.py",
-        "while not try_lock(descriptor) and",
+        "while not try_lock(descriptor, path) and",
         "while False and",
         _in(
             "tests/pbx/test_turn.py",
@@ -1687,6 +1728,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *COMMIT_THEN_PUBLISH,
     *EACH_CALL_COUNTS_ONCE,
     *OUR_CLOCK_MAY_BE_SET,
+    *FILES_OF_THE_STATE_DIRECTORY,
     *THE_PREVIEW_IS_TRUE_AND_SHOWS_NOBODY,
     *BARS_ADD_UP,
     *CHARTS_SHOW_THE_CALLS_COUNTED,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import math
 import os
@@ -437,6 +438,47 @@ def test_the_error_for_a_file_of_another_user_names_the_remedy(
 
     assert str(caught.value).startswith(f"token file {closed_path}: permission denied; ")
     assert "make the exporter's user its owner with chown" in str(caught.value)
+
+
+@pytest.mark.fault("E20")
+def test_a_planted_link_is_not_written_through(path: Path) -> None:
+    target = path.with_name("precious")
+    target.write_text("kept")
+    path.with_name("hq.token.new").symlink_to(target)
+    file(path).write(everything())
+
+    assert target.read_text() == "kept"
+    assert not path.is_symlink()
+    assert file(path).read(NOW) == everything()
+
+
+@pytest.mark.fault("E20")
+@pytest.mark.parametrize("planted", ["hq.token", "hq.token.lock"])
+def test_a_link_in_the_place_of_the_file_is_an_error_that_names_it(
+    path: Path, planted: str
+) -> None:
+    path.with_name(planted).symlink_to(path.with_name("precious"))
+    named = pytest.raises(TryAgain, match=rf"{planted}: it is a symbolic link")
+    with named as caught, file(path).locked(1, threading.Event()):
+        file(path).read(NOW)
+
+    assert caught.value.reason == "state"
+    assert not path.with_name("precious").exists()
+
+
+@pytest.mark.fault("E19")
+def test_a_file_system_without_locks_is_an_error_with_its_remedy(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    named = pytest.raises(TryAgain, match="has no locks; put state_dir on a local disk")
+    with named as caught, file(path).locked(1, threading.Event()):
+        pass
+
+    assert caught.value.reason == "state"
 
 
 def test_a_file_that_cannot_be_written_has_the_reason_state(tmp_path: Path) -> None:

@@ -9,10 +9,8 @@ import sqlite3
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -24,6 +22,7 @@ from ..support.counts import records
 from ..support.paths import ROOT
 from ..support.rows import BOUNDS
 from ..support.store_states import (
+    Process,
     add,
     asides,
     files,
@@ -31,9 +30,6 @@ from ..support.store_states import (
     reopened,
     set_version,
 )
-
-NOBODY = 65534
-
 
 # --- one owner -----------------------------------------------------------------------------------
 
@@ -167,24 +163,6 @@ def test_the_file_does_not_hold_the_client_id(tmp_path: Path) -> None:
 # --- files that cannot be written ----------------------------------------------------------------
 
 
-@pytest.fixture
-def mortal() -> Iterator[Path]:
-    """Return a directory in which modes hold for this process, even where root runs the tests."""
-    with TemporaryDirectory() as name:
-        directory, ours = Path(name), os.geteuid()
-        try:
-            if ours == 0:
-                os.chown(directory, NOBODY, NOBODY)
-                os.seteuid(NOBODY)
-                if not os.access(directory, os.W_OK, effective_ids=True):
-                    pytest.skip("root, and the temporary directory is for root alone")
-            yield directory
-        finally:
-            os.seteuid(ours)
-            for each in [directory, *directory.rglob("*")]:
-                each.chmod(0o700)
-
-
 @pytest.mark.fault("E4")
 def test_a_directory_that_cannot_be_made_is_an_os_error(mortal: Path) -> None:
     mortal.chmod(0o500)
@@ -233,3 +211,47 @@ def test_a_file_that_cannot_be_read_and_written_is_refused(
     (mortal / "hq.db").chmod(0o600)
     assert records(reopened(mortal, bounds=bounds).totals) == 1
     assert asides(mortal) == []
+
+
+# --- symbolic links ------------------------------------------------------------------------------
+
+
+@pytest.mark.fault("E20")
+@pytest.mark.parametrize("ending", ["db", "db-wal", "db-journal", "db-shm"])
+@pytest.mark.parametrize("there", [True, False], ids=["to a file", "to nothing"])
+def test_a_planted_link_is_not_followed(tmp_path: Path, ending: str, there: bool) -> None:
+    target, link = tmp_path / "precious", tmp_path / "state" / f"hq.{ending}"
+    link.parent.mkdir()
+    if there:
+        target.write_text("kept")
+    link.symlink_to(target)
+
+    with pytest.raises(StateUnusable, match=rf"hq\.{ending}: it is a symbolic link"):
+        FileStore(link.parent, "hq", "me", BOUNDS)
+
+    assert link.is_symlink()
+    assert target.exists() == there
+    assert not there or target.read_text() == "kept"
+
+
+@pytest.mark.fault("E20")
+def test_a_link_planted_for_a_new_file_is_not_written_through(tmp_path: Path) -> None:
+    target = tmp_path / "precious"
+    target.write_text("kept")
+    (tmp_path / "hq.new").symlink_to(target)
+    with opened(tmp_path) as store:
+        add(store, 1)
+
+    assert target.read_text() == "kept"
+
+
+@pytest.mark.fault("E21")
+def test_pbxs_whose_names_hold_endings_of_files_are_kept_apart(tmp_path: Path) -> None:
+    names = ("hq", "hq.db", "hq.lock", "hq.db-wal", "hq.corrupt-20261128T000000Z")
+    for name in names:
+        with closing(FileStore(tmp_path, name, name, BOUNDS)) as store:
+            add(Process(store), *range(len(name) - 1, 0, -1))
+
+    for name in names:
+        with closing(FileStore(tmp_path, name, name, BOUNDS)) as store:
+            assert records(store.load().totals) == len(name) - 1

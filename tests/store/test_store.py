@@ -160,11 +160,11 @@ def test_any_name_of_a_pbx_has_files_of_its_own(tmp_path: Path, name: str) -> No
 
 
 def test_an_unusable_file_with_dots_in_its_name_is_set_aside_whole(tmp_path: Path) -> None:
-    (tmp_path / "a.b.db").write_bytes(b"x" * 5_000)
+    (tmp_path / "a%2Eb.db").write_bytes(b"x" * 5_000)
     assert reopened(tmp_path, name="a.b").resets["corrupt"] > 0
 
     [aside] = asides(tmp_path)
-    assert aside.name.startswith("a.b.corrupt-")
+    assert aside.name.startswith("a%2Eb.corrupt-")
 
 
 # --- all or nothing ------------------------------------------------------------------------------
