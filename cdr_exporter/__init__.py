@@ -15,7 +15,7 @@ is pure does no I/O and reads no clock. A test reads this table and holds it.
 
     10  __main__    `python -m cdr_exporter`
      9  cli         arguments, signals, exit codes
-     8  commands    run, check, history, demo, …; what the machine must have; door to shtab
+     8  commands    what each command does; what the machine must have; door to shtab
      7  history     what the PBXs still hold of the past → blocks for Prometheus
      7  poller      one PBX's thread: follow, back off, start again; the newest snapshots
      6  tail        which page to read next, and is it the table we know

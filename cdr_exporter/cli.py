@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from .commands import check, completion, dashboards, demo, flags, history, run, simulate
+from .commands import check, completion, dashboards, demo, flags, history, run, simulate, state
 from .commands.exporter import VERSION
 from .commands.stdout import write_stdout
 from .errors import ConfigError, ExporterError, StateInUse
@@ -57,6 +57,11 @@ COMMANDS = {
         history.add_arguments,
         history.run,
         cleans_up=True,
+    ),
+    "state": Command(
+        "say what is kept of the PBXs and whether it is whole, or copy it",
+        state.add_arguments,
+        state.run,
     ),
     "simulate": Command(
         "run the simulated PBX alone", simulate.add_arguments, simulate.run, cleans_up=True

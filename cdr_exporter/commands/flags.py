@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from .. import logs
+from ..errors import ConfigError
+from ..settings import Settings
 
 DEFAULT_CONFIG = "exporter.yml"
 
@@ -20,6 +24,26 @@ def add_config(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="the configuration file (%(default)s)",
     )
+
+
+def add_pbx(parser: argparse.ArgumentParser) -> None:
+    """Add `--pbx`, for `chosen_pbxs`."""
+    parser.add_argument(
+        "--pbx",
+        action="append",
+        metavar="NAME",
+        help="only this PBX of the configuration; may be repeated",
+    )
+
+
+def chosen_pbxs(settings: Settings, names: Sequence[str] | None) -> Settings:
+    """Return *settings* with the PBXs called *names* only; None leaves all."""
+    if names is None:
+        return settings
+    unknown = set(names) - {pbx.name for pbx in settings.pbxs}
+    if unknown:
+        raise ConfigError("--pbx: no PBX of the configuration has that name")
+    return replace(settings, pbxs=tuple(pbx for pbx in settings.pbxs if pbx.name in names))
 
 
 def add_listen_address(parser: argparse.ArgumentParser, text: str) -> None:

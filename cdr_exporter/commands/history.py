@@ -10,8 +10,7 @@ import argparse
 import re
 import sys
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -110,12 +109,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "instance=localhost:10088)",
     )
     add("--sd", action="store_true", help="instance is the name of the PBX, as with /sd")
-    add(
-        "--pbx",
-        action="append",
-        metavar="NAME",
-        help="only this PBX of the configuration; may be repeated",
-    )
+    flags.add_pbx(parser)
     add(
         "--new-prometheus",
         action="store_true",
@@ -130,7 +124,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, stop: threading.Event) -> int:
     """Write the past and return 0; raises `ExporterError`s, each with one clear line."""
     logs.setup(args.log_level, args.log_format, sys.stderr)
-    settings = _chosen(config.load(args.config_file), args.pbx)
+    settings = flags.chosen_pbxs(config.load(args.config_file), args.pbx)
     asked = _asked(args)
     preflight.check_environment(settings, secrets=True)
     preflight.make_state_dir(settings)
@@ -142,16 +136,6 @@ def run(args: argparse.Namespace, stop: threading.Event) -> int:
         progress.end()
     _report(result, asked.output, settings)
     return 0
-
-
-def _chosen(settings: Settings, names: Sequence[str] | None) -> Settings:
-    """Return *settings* with the PBXs called *names* only; None leaves all."""
-    if names is None:
-        return settings
-    unknown = set(names) - {pbx.name for pbx in settings.pbxs}
-    if unknown:
-        raise ConfigError("--pbx: no PBX of the configuration has that name")
-    return replace(settings, pbxs=tuple(pbx for pbx in settings.pbxs if pbx.name in names))
 
 
 def _asked(args: argparse.Namespace) -> history.Asked:

@@ -19,5 +19,6 @@ deadline covers a whole request in `transport`.
 
 from .client import Client
 from .connection import Cancelled
+from .token_file import read_expiry
 
-__all__ = ["Cancelled", "Client"]
+__all__ = ["Cancelled", "Client", "read_expiry"]

@@ -164,6 +164,16 @@ def _decode(content: bytes) -> TokenState | None:
     return state if state.version == _VERSION else None
 
 
+def read_expiry(path: Path) -> float | None:
+    """Return when the token in the file at *path* expires (epoch seconds), None where none does.
+
+    Without its lock, and without a change to the file. Raises OSError.
+    """
+    with os.fdopen(open_file(path, os.O_RDONLY), "rb") as file:
+        state = _decode(file.read())
+    return state.access.expires_at if state is not None and state.access is not None else None
+
+
 def reveal_secret(value: object) -> str:
     """Return a `Secret`'s text for a request body or the token file (`enc_hook` of msgspec)."""
     if isinstance(value, Secret):

@@ -17,6 +17,7 @@ loaded it goes on from there, and gives each change to `commit`.
     call_rows       the calls in the file
     quarter_rows    the calls by quarter of an hour in the file
     schema          how the file is laid out
+    inspection      a state looked at and copied, also beside the process that owns it
     publication     when the series were first shown, read beside the process that owns the file
     leg_file        another file: the legs that `history` has read
 """
@@ -27,6 +28,7 @@ from typing import Protocol
 
 from ..ingest import KeptState, StateChange
 from .file_store import FileStore
+from .inspection import BackupRefused, InspectedState, back_up, inspect, set_aside
 from .leg_file import KeptLeg, LegFile
 from .publication import Publication, read_publication
 from .schema import VERSION
@@ -70,10 +72,15 @@ class Store(Protocol):
 
 __all__ = [
     "VERSION",
+    "BackupRefused",
     "FileStore",
+    "InspectedState",
     "KeptLeg",
     "LegFile",
     "Publication",
     "Store",
+    "back_up",
+    "inspect",
     "read_publication",
+    "set_aside",
 ]

@@ -87,10 +87,11 @@ def create(path: Path, fill: Callable[[CheckedRows], None], *, aside: str) -> No
             fill(rows)
     _set_aside(path, aside)
     fresh.rename(path)
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
+    """Make new names of files in *directory* durable."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -31,6 +31,8 @@ _HTTP_ADAPTER = "cdr_exporter/pbx/http_adapter.py"
 _PBX_CONNECTION = "cdr_exporter/pbx/connection.py"
 _SOCKETS = "tests/pbx/test_transport.py"
 _WRONG_CLOCKS = "tests/poller/test_wrong_clocks.py"
+_INSPECTION = "cdr_exporter/store/inspection.py"
+_STATE_COMMAND_TESTS = "tests/commands/test_state.py"
 _JUMPING_CLOCKS = "tests/poller/test_jumping_clocks.py"
 
 
@@ -1093,6 +1095,43 @@ FILES_OF_THE_STATE_DIRECTORY = (
     ),
 )
 
+COPIES_OF_THE_STATE = (
+    Mutant(
+        "a copy takes the place of a file that is there",
+        _INSPECTION,
+        "if os.path.lexists(copy):",
+        "if False:",
+        _in(_STATE_COMMAND_TESTS, "test_a_file_that_is_there_is_not_replaced"),
+    ),
+    Mutant(
+        "a damaged state is said to be whole",
+        _INSPECTION,
+        "    if reason:\n",
+        "    if False:\n",
+        _in(
+            _STATE_COMMAND_TESTS,
+            "test_a_state_that_is_not_whole_is_one_line_and_others_are_done",
+        ),
+    ),
+    Mutant(
+        "a copy may be read by others",
+        "cdr_exporter/state_files.py",
+        "OWNER_ONLY = 0o600",
+        "OWNER_ONLY = 0o644",
+        _in(
+            _STATE_COMMAND_TESTS,
+            "test_a_copy_holds_what_was_committed_and_is_the_owners_alone",
+        ),
+    ),
+    Mutant(
+        "a state that is looked at changes",
+        "cdr_exporter/store/open_file.py",
+        'mode = "mode=ro" if logged else "immutable=1"',
+        'mode = "mode=rw"',
+        _in(_STATE_COMMAND_TESTS, "test_the_log_that_a_kill_left_stays_as_it_is"),
+    ),
+)
+
 THE_PREVIEW_IS_TRUE_AND_SHOWS_NOBODY = (
     Mutant(
         "the preview shows whole numbers",
@@ -1729,6 +1768,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *EACH_CALL_COUNTS_ONCE,
     *OUR_CLOCK_MAY_BE_SET,
     *FILES_OF_THE_STATE_DIRECTORY,
+    *COPIES_OF_THE_STATE,
     *THE_PREVIEW_IS_TRUE_AND_SHOWS_NOBODY,
     *BARS_ADD_UP,
     *CHARTS_SHOW_THE_CALLS_COUNTED,
