@@ -142,6 +142,8 @@ class Supervisor:
             else:
                 break
             self._clock.wait(wait)
+        if self._store is not None:  # it was told to end before the first poll
+            self._store.close()
         self._client.revoke()
 
     def _poll_until_stopped(self) -> None:

@@ -84,3 +84,11 @@ def test_what_is_about_the_exporter_is_there_before_the_first_poll(tmp_path: Pat
     assert snapshot.gauges[UP] == 0
     assert snapshot.own[Series("cdr_exporter_polls_total")] == (0,)
     assert not snapshot.attempted
+
+
+def test_one_that_is_ended_before_its_first_poll_leaves_the_state_to_others(tmp_path: Path) -> None:
+    client = EndingPBX(3)
+    client.clock.stopping = True
+    run_supervisor(client, tmp_path, RecordingBoard())
+
+    FileStore(tmp_path, "hq", "me", BOUNDS).close()
