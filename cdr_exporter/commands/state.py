@@ -28,17 +28,34 @@ from . import flags
 from .progress import Progress
 from .stdout import write_stdout
 
+MANUAL = """\
+It may be used beside a running exporter, as the exporter's user. Tokens and secrets are neither
+shown nor copied. docs/state.md says how a copy is put back.
+
+Exit codes:
+  0  done: each state could be shown, is whole, or was copied
+  1  a state is not whole, cannot be read or copied; check and backup: there is none yet
+  2  bad configuration or arguments
+
+Examples:
+  cdr-exporter state show --config.file exporter.yml
+  cdr-exporter state check --config.file exporter.yml --pbx hq
+  cdr-exporter state backup --config.file exporter.yml --output /var/backups/cdr-exporter
+"""
+
 _NO_STATE = "no state yet"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what `state` does, and the flags of each."""
+    flags.add_manual(parser, MANUAL)
     actions = parser.add_subparsers(title="what to do", metavar="ACTION", required=True)
     for name, (text, do) in _ACTIONS.items():
         action = actions.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
         action.set_defaults(action=do)
         flags.add_config(action)
         flags.add_pbx(action)
+        flags.add_manual(action, MANUAL)
         if do is _back_up:
             action.add_argument(
                 "--output",
