@@ -1,32 +1,50 @@
 """The client secret, read from where the configuration says: a file, a variable, or itself.
 
-Rule: it is read again before each login, so that a changed secret is used without a restart. A
-secret that is missing or empty is an error before anything is sent: an empty password would count
-as a failed login on the PBX.
+Rule: it is read again before each login, so that a changed secret is used without a restart. What
+cannot be a secret is an error before anything is sent: it would count as a failed login on the PBX.
+
+A PBX makes client_id and secret itself, of ASCII letters and digits. So blanks, line ends and byte
+order marks around one come from an editor or a shell and are left out, and any other sign within it
+means that something else stands there: a label, a typographic dash, another file.
+
+Reading ends soon whatever is at the path: only a regular file is read, no more than a secret can be
+long, and a file system that does not answer is given up.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import stat
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 from ..errors import WaitLong
 from ..secret import Secret
 from ..settings import SecretSource
+from ..settings.values import parse_credential
 
 _SECRET_PATTERN = re.compile(r"(?=.*[a-z])(?=.*[A-Z])(?=.*[0-9])[A-Za-z0-9]{16,}")
 
+_MOST_BYTES = 4096
+"""Of a file: room for a secret and for what editors and shells put around it."""
+
+_READ_SECONDS = 5.0
+
+_KINDS = {
+    stat.S_IFDIR: "is a directory",
+    stat.S_IFIFO: "is a pipe, and not a regular file",
+    stat.S_IFCHR: "is a device, and not a regular file",
+    stat.S_IFBLK: "is a device, and not a regular file",
+}
+
 
 def read_secret(source: SecretSource) -> Secret:
-    """Return the client secret; raises `WaitLong` when it is missing, empty or not UTF-8.
-
-    One newline at the end is not part of the secret.
-    """
+    """Return the client secret; raises `WaitLong` when it is missing or cannot be right."""
     if source.file is not None:
-        return _secret_from(
-            _read_file(source.file), f"client_secret_file {_path_for_message(source.file)}"
-        )
+        name = f"client_secret_file {_path_for_message(source.file)}"
+        return _secret_from(_read_file(source.file, name), name)
     if source.env is not None:
         return _secret_from(
             os.environ.get(source.env, ""), f"client_secret_env {_hide_secret(source.env)}"
@@ -34,14 +52,42 @@ def read_secret(source: SecretSource) -> Secret:
     return _secret_from(source.value.reveal() if source.value else "", "client_secret")
 
 
-def _read_file(path: Path) -> str:
+def _read_file(path: Path, name: str) -> str:
+    """Return the text of the file at *path*, in no more than `_READ_SECONDS`."""
+    found: list[bytes | str] = []
+    # In a thread of its own, since a file system of the network may never answer. What is given up
+    # goes on there, and its result is dropped.
+    thread = threading.Thread(target=lambda: found.append(_content_or_problem(path)), daemon=True)
+    thread.start()
+    thread.join(_READ_SECONDS)
+    content = found[0] if found else f"its file system did not answer within {_READ_SECONDS:.0f} s"
+    if isinstance(content, bytes):
+        with suppress(UnicodeDecodeError):
+            return content.decode()
+        content = "not UTF-8 text; save it as such"
+    raise _unusable_secret(f"{name}: {content}")
+
+
+def _content_or_problem(path: Path) -> bytes | str:
+    """Return the bytes of the file at *path*, or what is wrong with it."""
     try:
-        return path.read_text("utf-8")
-    except UnicodeDecodeError:
-        problem = "not text"
+        # Without O_NONBLOCK, a pipe that nobody writes to would be waited for.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        problem = (error.strerror or "not readable").lower()
-    raise _unusable_secret(f"client_secret_file {_path_for_message(path)}: {problem}")
+        return (error.strerror or "not readable").lower()
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
+            return _KINDS.get(stat.S_IFMT(mode), "is not a regular file")
+        with open(descriptor, "rb", closefd=False) as file:
+            content = file.read(_MOST_BYTES + 1)
+    except OSError as error:
+        return (error.strerror or "not readable").lower()
+    finally:
+        os.close(descriptor)
+    if len(content) > _MOST_BYTES:
+        return f"is longer than {_MOST_BYTES} bytes, so it is no secret"
+    return content
 
 
 def _path_for_message(path: Path) -> str:
@@ -57,11 +103,11 @@ def _hide_secret(name: str) -> str:
 
 
 def _secret_from(text: str, name: str) -> Secret:
-    # Editors and `echo` end a file with one newline; any further one belongs to the secret.
-    secret = text.removesuffix("\n")
-    if not secret:
-        raise _unusable_secret(f"{name} is empty or not set")
-    return Secret(secret)
+    try:
+        return Secret(parse_credential(text))
+    except ValueError as error:
+        problem = str(error)
+    raise _unusable_secret(f"{name} {problem}")
 
 
 def _unusable_secret(message: str) -> WaitLong:

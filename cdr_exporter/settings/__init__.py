@@ -46,7 +46,8 @@ class SecretSource:
             kinds.PATH,
             "The client secret, in exactly one of three ways: a file with nothing else in it, an"
             " environment variable, or the secret itself, which is then known to everybody who may"
-            " read this file. A file and a variable are read again at each login.",
+            " read this file. A file and a variable are read again at each login, without blanks"
+            " and line ends around it.",
             example="hq.secret",
             key="client_secret_file",
         ),
@@ -307,7 +308,7 @@ class PBX(Overridable):
     client_id: Annotated[
         str,
         Setting(
-            kinds.text(),
+            kinds.text(values.parse_credential),
             "Shown in the PBX under Integrations > API, where the API has to be enabled first."
             " Keep the quotes, or YAML may take an id of digits for a number.",
             example='"UEnH9Dmv6uBJEXsY"',

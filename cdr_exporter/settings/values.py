@@ -31,10 +31,16 @@ _DNS_NAME = re.compile(rf"(?=.{{1,253}}$)({_LABEL}\.)*(?![0-9]+\.?$){_LABEL}\.?"
 _NETLOC = re.compile(r"(\[[^\]]*\]|[^\[\]:]+)(:.*)?")
 _NUMBER = re.compile(r"[0-9+*#]+")
 _NUMBER_RANGE = re.compile(r"([0-9]{1,15})(?:-([0-9]{1,15}))?", re.ASCII)
+_CREDENTIAL = re.compile(r"[!-~]+")
+# Blanks and line ends of any kind; byte order marks; a blank of no width, as web pages have.
+_AROUND = re.compile(r"\A[\s\ufeff\u200b]+|[\s\ufeff\u200b]+\Z")
 _RESERVED = "other"
 
 _LONGEST_CALLEE = 64
 """Characters."""
+
+_LONGEST_CREDENTIAL = 256
+"""Characters; the PBX's own have 16 to 32."""
 
 _LONGEST_LABEL = 64
 """Bytes."""
@@ -157,6 +163,24 @@ def parse_entries(written: Sequence[T]) -> tuple[T, ...]:
     if not written:
         raise ValueError("has no PBX; add a list with at least one PBX")
     return tuple(written)
+
+
+def parse_credential(text: str) -> str:
+    """Return a client_id or a client secret, without what an editor or a shell put around it."""
+    inner = _AROUND.sub("", text)
+    if not inner:
+        raise ValueError("is empty or not set; copy it from the PBX, Integrations > API")
+    if len(inner) > _LONGEST_CREDENTIAL:
+        raise ValueError(
+            f"is longer than {_LONGEST_CREDENTIAL} characters; "
+            "copy it from the PBX, Integrations > API, and nothing else"
+        )
+    if not _CREDENTIAL.fullmatch(inner):
+        raise ValueError(
+            "holds a blank, a line end or another sign that a PBX uses in none; "
+            "copy it from the PBX, Integrations > API, and nothing else"
+        )
+    return inner
 
 
 def parse_variable_name(text: str) -> str:

@@ -82,13 +82,15 @@ def nothing(_: Path) -> None:
         pytest.param(
             "client_secret_file: it",
             lambda it: it.write_text("\n"),
-            "pbx hq: client_secret_file {it} is empty or not set",
+            "pbx hq: client_secret_file {it} is empty or not set; copy it from the PBX, "
+            "Integrations > API",
             id="empty-secret",
         ),
         pytest.param(
             f"client_secret_env: {UNSET}",
             nothing,
-            f"pbx hq: client_secret_env {UNSET} is empty or not set",
+            f"pbx hq: client_secret_env {UNSET} is empty or not set; copy it from the PBX, "
+            "Integrations > API",
             id="no-variable",
         ),
     ],

@@ -1116,12 +1116,34 @@ def test_a_setting_that_is_allowed_but_unsafe_is_warned_about(
 
 def test_each_unsafe_pbx_is_named() -> None:
     careless = "{insecure_skip_verify: true}"
-    source = text(tls=careless) + entry(name="good") + entry(name="branch", tls=careless)
+    source = (
+        text(tls=careless)
+        + entry(name="good", client_id="b")
+        + entry(name="branch", client_id="c", tls=careless)
+    )
 
     assert [line.split(":")[0] for line in config.warnings(parse(source))] == [
         "pbx hq",
         "pbx branch",
     ]
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        pytest.param('"a b"', "holds a blank", id="blank"),
+        pytest.param('"a\\u2011b"', "holds a blank", id="typographic-dash"),
+        pytest.param("a" * 257, "is longer than 256", id="too-long"),
+        pytest.param('"a\\x01b"', "an invisible character; remove it", id="control"),
+        pytest.param('"\\ufeffa"', "an invisible character; remove it", id="byte-order-mark"),
+        pytest.param('"a "', "starts or ends", id="blank-at-the-end"),
+    ],
+)
+def test_what_cannot_be_a_client_id_is_refused(written: str, said: str) -> None:
+    error = str(refusal(text(client_id=written)))
+
+    assert error.startswith("exporter.yml: pbxs[0].client_id: ")
+    assert said in error
 
 
 # The file itself

@@ -1687,6 +1687,25 @@ REQUESTS_ARE_SENT_ONCE_AND_IN_TIME = (
     ),
 )
 
+SECRETS_ARE_READ_WITH_CARE = (
+    Mutant(
+        "what stands around a secret is sent with it",
+        "cdr_exporter/settings/values.py",
+        'inner = _AROUND.sub("", text)',
+        "inner = text",
+        _in(
+            "tests/pbx/test_credentials.py", "test_what_an_editor_puts_around_a_secret_is_left_out"
+        ),
+    ),
+    Mutant(
+        "a secret is read from whatever is at its path",
+        "cdr_exporter/pbx/credentials.py",
+        "if not stat.S_ISREG(mode):",
+        "if False:",
+        _in("tests/pbx/test_credentials.py", "test_what_is_no_regular_file_is_refused_at_once"),
+    ),
+)
+
 _THRESHOLDS = "prometheus/rules/cdr-thresholds.yml"
 _TROUBLES = "tests/prometheus/test_troubles.py"
 _IN_TIME = f"{_TROUBLES}::test_troubles_are_told_in_time_until_they_are_over"
@@ -1776,6 +1795,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *OTHER_PROGRAMS,
     *SETTINGS,
     *REQUESTS_ARE_SENT_ONCE_AND_IN_TIME,
+    *SECRETS_ARE_READ_WITH_CARE,
     *TROUBLES_ARE_TOLD,
     *THE_COMMAND_LINE_EXPLAINS_ITSELF,
 )

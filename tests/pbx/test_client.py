@@ -548,29 +548,6 @@ def test_a_login_that_cannot_be_written_down_is_not_sent(harness: ClientHarness)
 # --- the client secret
 
 
-@pytest.mark.fault("A11")
-@pytest.mark.parametrize(
-    ("content", "password"),
-    [
-        (b"right-secret", "right-secret"),
-        (b"right-secret\n", "right-secret"),
-        (b"right-secret\r\n", "right-secret"),
-        (b"right-secret\n\n", "right-secret\n"),
-        (b" right-secret ", " right-secret "),
-        ("schlüssel".encode(), "schlüssel"),
-    ],
-    ids=["bare", "newline", "crlf", "two_newlines", "blanks", "not_ascii"],
-)
-def test_one_trailing_newline_of_a_secret_file_is_not_part_of_it(
-    harness: ClientHarness, tmp_path: Path, content: bytes, password: str
-) -> None:
-    file = tmp_path / "secret"
-    file.write_bytes(content)
-    harness.server.secret = password
-
-    harness.client(secret=SecretSource(file=file)).fetch(FIRST_PAGE)
-
-
 def test_a_secret_may_come_from_the_environment(
     harness: ClientHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -582,12 +559,9 @@ def test_a_secret_may_come_from_the_environment(
 @pytest.mark.fault("A11")
 def test_without_a_secret_the_pbx_is_not_asked(harness: ClientHarness, tmp_path: Path) -> None:
     (tmp_path / "empty").write_text("\n")
-    (tmp_path / "binary").write_bytes(b"\xff\xfe")
     for source in (
         SecretSource(file=tmp_path / "missing"),
-        SecretSource(file=tmp_path),
         SecretSource(file=tmp_path / "empty"),
-        SecretSource(file=tmp_path / "binary"),
         SecretSource(env="CDR_EXPORTER_TEST_UNSET"),
         SecretSource(value=Secret("")),
     ):
