@@ -24,7 +24,6 @@ from ..cdr.error_codes import ERROR_CODES
 from ..errors import PageTooLarge, PBXError, TryAgain
 from ..secret import Secret
 from ..settings import PBX
-from . import failures
 from .failures import AccessRefused
 from .login import Logins
 from .transport import APIRequest, Transport
@@ -44,7 +43,8 @@ class Client:
     """The part of one PBX's Open API that this program uses.
 
     *token_path* is `state_dir/NAME.token`; its directory must exist. Nothing is sent, and the
-    token file is not read, before the first `fetch`. *wall* returns epoch seconds, *monotonic*
+    token file is not read, before the first `fetch`.
+    *wall* returns epoch seconds, *monotonic*
     seconds for deadlines; *transport* is for tests. Raises `ConfigError` for an unusable
     `tls.ca_file`.
     """
@@ -98,7 +98,7 @@ class Client:
             if isinstance(answer, AccessRefused):
                 raise self._access_error(answer)
             if answer.errcode not in (SUCCESS, DATA_NOT_FOUND):
-                raise self._logins.request_error(answer.errcode, answer.errmsg)
+                raise self._logins.request_error(answer.errcode)
             self._logins.request_accepted(token)
         # "Data not found" is how some firmware reports an empty list.
         return replace(answer, errcode=SUCCESS)
@@ -147,12 +147,12 @@ class Client:
             failure = PageTooLarge(str(error)) if error.reason == "too_large" else error
         else:
             self._transport.count_errcode(answer.errcode)
-            return replace(answer, errmsg=failures.safe_for_log(answer.errmsg))
+            return replace(answer, errmsg=None)  # the PBX's free text; nobody reads it
         raise failure
 
     def _access_error(self, refused: AccessRefused) -> PBXError:
         if refused.errcode is not None and refused.errcode in ERROR_CODES:
-            return self._logins.request_error(refused.errcode, None)
+            return self._logins.request_error(refused.errcode)
         return refused
 
 

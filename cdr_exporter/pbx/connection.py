@@ -32,7 +32,21 @@ from .tls import HTTPS_HINT, TLSPolicy
 
 _CANCEL_CHECK_SECONDS = 0.1
 
-_Address = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
+_SWITCHED_ON = "is the PBX switched on, are host and port in base_url right, is the way open?"
+_CONNECT_HINTS = {
+    errno.ECONNREFUSED: "nothing listens there; check the port in base_url",
+    errno.EHOSTUNREACH: _SWITCHED_ON,
+    errno.ENETUNREACH: "check this machine's network and the host in base_url",
+}
+_UNKNOWN_NAME = (socket.EAI_NONAME, socket.EAI_NODATA)
+
+Address = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
+"""What `socket.getaddrinfo` returns for one address."""
+
+
+def host_and_port(host: str, port: int) -> str:
+    """Return an address as URLs write it."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 class Cancelled(TryAgain):
@@ -42,9 +56,10 @@ class Cancelled(TryAgain):
 class DeadlineConnection:
     """A TCP or TLS connection with a deadline: `connect`, perhaps `start_tls`, then send, receive.
 
-    *timeout_seconds* runs from the creation of the object. *sent* is True once the first byte of
-    the request was given to the operating system, or tried to; *received* counts the bytes of the
-    answer, without TLS's own.
+    *timeout_seconds* runs from the creation of the object. *server* is host and port for messages.
+    *sent* is True once the
+    first byte of the request was given to the operating system, or tried to; *received* counts the
+    bytes of the answer, without TLS's own.
 
     Raises `TryAgain` with reason `timeout`, `connect` or `tls`, and `Cancelled`. An `OSError` while
     sending or receiving is passed on, since what it means depends on how much has arrived.
@@ -55,9 +70,14 @@ class DeadlineConnection:
         timeout_seconds: float,
         cancelled: threading.Event,
         monotonic: Callable[[], float] = time.monotonic,
+        *,
+        server: str = "the PBX",
     ) -> None:
         self.sent = False
         self.received = 0
+        self.server = server
+        self._timeout_seconds = timeout_seconds
+        self._silence = f"no way to {server} known", "the resolver does not answer; check DNS"
         self._monotonic = monotonic
         self._deadline = monotonic() + timeout_seconds
         self._cancelled = cancelled
@@ -73,24 +93,29 @@ class DeadlineConnection:
             raise Cancelled("stopped", reason="connect")
         seconds = self._deadline - self._monotonic()
         if seconds <= 0:
-            raise _timed_out()
+            raise self._timed_out()
         return seconds
 
     def connect(self, host: str, port: int) -> None:
         """Connect to the first of the host's addresses that accepts a connection."""
         addresses = self._resolve(host, port)
+        self._silence = f"no answer from {self.server}", _SWITCHED_ON
         code = errno.EHOSTUNREACH
         for position, address in enumerate(addresses):
             # An equal share each: a first address that never answers (often an IPv6 one) must
             # leave time for the others.
             code = self._try_address(address, self.seconds_left() / (len(addresses) - position))
             if code == 0:
+                self._silence = (
+                    f"no whole answer from {self.server}",
+                    "it took the connection; is it overloaded?",
+                )
                 return
         self.seconds_left()
-        reason = "timeout" if code == errno.ETIMEDOUT else "connect"
-        where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        problem = os.strerror(code).lower()
-        raise TryAgain(f"cannot connect to {where}: {problem}", reason=reason)
+        if code == errno.ETIMEDOUT:
+            raise self._timed_out()
+        problem, hint = os.strerror(code).lower(), _CONNECT_HINTS.get(code, _SWITCHED_ON)
+        raise TryAgain(f"cannot connect to {self.server}: {problem}; {hint}", reason="connect")
 
     def start_tls(self, host: str, policy: TLSPolicy) -> None:
         """Do the TLS handshake and check the certificate, before any byte of a request is sent."""
@@ -128,18 +153,22 @@ class DeadlineConnection:
             if self._socket is not None:
                 self._socket.close()
 
-    def _resolve(self, host: str, port: int) -> list[_Address]:
+    def _resolve(self, host: str, port: int) -> list[Address]:
         """Return the addresses of *host*; raises `TryAgain` when there are none.
 
         A name is looked up in a thread of its own, since the C library's resolver takes no
         timeout. A lookup that is given up goes on in that thread and its result is dropped.
         """
-        found: list[_Address] = []
+        found: list[Address] = []
+        codes: list[int | None] = []
 
         def resolve(flags: int = 0) -> None:
-            # UnicodeError: a part of the host name is empty or longer than 63 characters.
-            with suppress(OSError, UnicodeError):
+            try:
                 found.extend(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags))
+            except OSError as error:
+                codes.append(error.errno)
+            except UnicodeError:  # a part of the host name is empty or longer than 63 characters
+                codes.append(socket.EAI_NONAME)
 
         resolve(socket.AI_NUMERICHOST)
         if not found:
@@ -148,12 +177,16 @@ class DeadlineConnection:
             while thread.is_alive():
                 thread.join(min(self.seconds_left(), _CANCEL_CHECK_SECONDS))
         if not found:
+            problem = "cannot be looked up; check this machine's resolver"
+            if codes and codes[-1] in _UNKNOWN_NAME:
+                problem = "is not known to the resolver; check how it is written"
             raise TryAgain(
-                f"the host of base_url, {host}, is not known to the resolver", reason="connect"
+                f"no way to {self.server}: the host in base_url, {host}, {problem}",
+                reason="connect",
             )
         return found
 
-    def _try_address(self, address: _Address, seconds: float) -> int:
+    def _try_address(self, address: Address, seconds: float) -> int:
         """Connect to *address* within *seconds*; return 0, or the `errno` of the failure."""
         family, kind, protocol, _, socket_address = address
         gives_up_at = self._monotonic() + seconds
@@ -186,14 +219,15 @@ class DeadlineConnection:
             secured.settimeout(self.seconds_left())
             secured.do_handshake()
         except TimeoutError:
-            return _timed_out()
+            return self._timed_out()
         except ssl.SSLError as error:
-            return policy.handshake_error(error)
+            return policy.handshake_error(error, self.server)
         except (OSError, ValueError):
             return TryAgain(
-                f"the connection broke off in the TLS handshake; {HTTPS_HINT}", reason="connect"
+                f"the connection to {self.server} broke off in the TLS handshake; {HTTPS_HINT}",
+                reason="connect",
             )
-        return policy.pin_error(secured.getpeercert(binary_form=True))
+        return policy.pin_error(secured.getpeercert(binary_form=True), self.server)
 
     def _run_before_deadline(self, operation: Callable[[Any], int], buffer: memoryview) -> int:
         """Call *operation*; a timeout or a TLS error becomes a `TryAgain` without a context."""
@@ -201,9 +235,9 @@ class DeadlineConnection:
         try:
             return operation(buffer)
         except TimeoutError:
-            failure = _timed_out()
+            failure = self._timed_out()
         except ssl.SSLError:
-            failure = TryAgain("the TLS connection broke off", reason="tls")
+            failure = TryAgain(f"the TLS connection to {self.server} broke off", reason="tls")
         self.seconds_left()
         raise failure
 
@@ -219,6 +253,6 @@ class DeadlineConnection:
         with self._socket_lock:
             self._socket = new
 
-
-def _timed_out() -> TryAgain:
-    return TryAgain("no whole answer within request_timeout", reason="timeout")
+    def _timed_out(self) -> TryAgain:
+        problem, hint = self._silence
+        return TryAgain(f"{problem} within {self._timeout_seconds:.3g} s: {hint}", reason="timeout")

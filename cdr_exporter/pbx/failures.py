@@ -1,7 +1,8 @@
 """Which error an HTTP status or an error code of the PBX becomes.
 
-Rule: every HTTP status and every error code becomes one `PBXError` that says how long to wait. A
-text of the PBX is shortened, and words in it that may be tokens are masked, before it is shown.
+Rule: every HTTP status and every error code becomes one `PBXError` that says how long to wait. No
+text of the PBX is in it, neither `errmsg` nor a header nor the words beside an HTTP status: these
+may hold names, numbers and tokens. A known code has our words, any other its number.
 """
 
 from __future__ import annotations
@@ -17,16 +18,14 @@ LONGEST_RETRY_AFTER = 3600.0
 """Seconds; a longer Retry-After is taken as this."""
 
 _UNKNOWN = ErrorCode("", "")
-_LONGEST_TEXT = 80
-_SHORTEST_TOKEN = 16
 
 
 class AccessRefused(WaitLong):
     """HTTP *status* 401 or 403; *errcode* is None where the answer's body has none."""
 
-    def __init__(self, status: int, errcode: int | None = None) -> None:
+    def __init__(self, status: int, errcode: int | None = None, server: str = "the PBX") -> None:
         super().__init__(
-            f"HTTP {status}: a proxy or the PBX's web server refuses access",
+            f"HTTP {status} from {server}: a proxy or the PBX's web server refuses access",
             reason="auth",
             errcode=errcode,
             first=900.0,
@@ -35,35 +34,42 @@ class AccessRefused(WaitLong):
         self.status = status
 
 
-def http_status_error(status: int, headers: Mapping[str, str], now: float) -> PBXError | None:
-    """Return the error that an HTTP status stands for; None for 200. *now* is epoch seconds."""
+def http_status_error(
+    status: int, headers: Mapping[str, str], now: float, server: str = "the PBX"
+) -> PBXError | None:
+    """Return the error that an HTTP status of *server* stands for; None for 200.
+
+    *now* is epoch seconds.
+    """
     if status == 200:
         return None
+    said = f"HTTP {status} from {server}"
     if 300 <= status < 400:
-        return TryAgain(f"HTTP {status}: a redirect, not followed", reason="redirect")
+        return TryAgain(f"{said}: a redirect, not followed", reason="redirect")
     if status in (429, 503):
-        return _throttled_error(status, parse_retry_after(headers.get("Retry-After", ""), now))
+        return _throttled_error(
+            status, said, parse_retry_after(headers.get("Retry-After", ""), now)
+        )
     if status in (401, 403):
-        return AccessRefused(status)
+        return AccessRefused(status, server=server)
     if status == 404:
         return WaitLong(
-            "HTTP 404: check base_url and api_path", reason="http", first=60.0, most=1800.0
+            f"{said}: check base_url and api_path", reason="http", first=60.0, most=1800.0
         )
-    return TryAgain(f"HTTP {status}", reason="http")
+    return TryAgain(said, reason="http")
 
 
-def errcode_error(
-    errcode: int, errmsg: str | None = None, *, wait: float | None = None
-) -> PBXError:
-    """Return the error for an error code that came with HTTP 200.
+def errcode_error(errcode: int, *, wait: float | None = None) -> PBXError:
+    """Return the error for an error code of the PBX.
 
     *wait* (seconds) replaces the waits of the table `ERROR_CODES`.
     """
-    error_code = ERROR_CODES.get(errcode, _UNKNOWN)
-    name = error_code.name or safe_for_log(errmsg)
-    message = f"the PBX answered {errcode} {name}".rstrip()
-    if error_code.remedy:
-        message += f": {error_code.remedy}"
+    error_code = ERROR_CODES.get(errcode)
+    if error_code is None:
+        return TryAgain(
+            f"the PBX answered {name_of(errcode)}", reason=_UNKNOWN.reason, errcode=errcode
+        )
+    message = f"the PBX answered {name_of(errcode)}: {error_code.remedy}"
     if error_code.first is None:
         return TryAgain(message, reason=error_code.reason, errcode=errcode)
     return WaitLong(
@@ -76,6 +82,14 @@ def errcode_error(
     )
 
 
+def name_of(errcode: int) -> str:
+    """Return an error code in our words: its number, and what is known of it."""
+    error_code = ERROR_CODES.get(errcode)
+    if error_code is None:
+        return f"error {errcode}, which this version does not know"
+    return f"{errcode} {error_code.name}"
+
+
 def imposed_wait_error(errcode: int, seconds: float) -> PBXError:
     """Return the error for a request not sent, because an earlier *errcode* asked for a wait.
 
@@ -83,8 +97,8 @@ def imposed_wait_error(errcode: int, seconds: float) -> PBXError:
     """
     error_code = ERROR_CODES.get(errcode, _UNKNOWN)
     return WaitLong(
-        f"nothing is sent, since the PBX answered {errcode} {error_code.name}: "
-        f"{error_code.remedy}; the next try is automatic, or at once if the token file is removed",
+        f"nothing is sent, since the PBX answered {name_of(errcode)}: {error_code.remedy}; the "
+        "next try is automatic, or at once if the token file is removed",
         reason=error_code.reason,
         blocked=error_code.blocked,
         first=seconds,
@@ -124,24 +138,7 @@ def parse_retry_after(value: str, now: float) -> float | None:
     return None if seconds is None else min(max(seconds, 1.0), LONGEST_RETRY_AFTER)
 
 
-def safe_for_log(text: str | None) -> str:
-    """Return a text of the PBX fit for a log line: ASCII, 80 characters at most, tokens masked.
-
-    A word of 16 characters or more that is not all capitals may be a token that a server echoes.
-    """
-    ascii_only = re.sub(r"[^ -~]+", " ", text or "")
-    words = re.sub(r"\S+", lambda word: _mask_if_tokenlike(word[0]), ascii_only)
-    return words[:_LONGEST_TEXT].strip()
-
-
-def _mask_if_tokenlike(word: str) -> str:
-    harmless = len(word) < _SHORTEST_TOKEN or re.fullmatch(r"[A-Z_]+", word)
-    return word if harmless else "***"
-
-
-def _throttled_error(status: int, seconds: float | None) -> PBXError:
+def _throttled_error(status: int, said: str, seconds: float | None) -> PBXError:
     if status == 503 and seconds is None:
-        return TryAgain("HTTP 503", reason="http")
-    return TryAgain(
-        f"HTTP {status}: the server asks us to wait", reason="throttled", retry_after=seconds
-    )
+        return TryAgain(said, reason="http")
+    return TryAgain(f"{said}: the server asks us to wait", reason="throttled", retry_after=seconds)

@@ -138,7 +138,7 @@ class Logins:
         state = self._state or TokenState()
         return token_rules.is_lost(state, token, status, errcode)
 
-    def request_error(self, errcode: int, errmsg: str | None) -> PBXError:
+    def request_error(self, errcode: int) -> PBXError:
         """Return the error for a request that was answered with *errcode*.
 
         A wait that has to outlive a restart is written to the token file.
@@ -154,7 +154,7 @@ class Logins:
                     error,
                     extra=self._log_extra,
                 )
-        return failures.errcode_error(errcode, errmsg)
+        return failures.errcode_error(errcode)
 
     def request_accepted(self, token: Secret) -> None:
         """Write down that a page was served with *token*: it works, and an imposed wait is over."""

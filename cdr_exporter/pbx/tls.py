@@ -41,27 +41,34 @@ class TLSPolicy:
     context: ssl.SSLContext
     fingerprint: str | None
 
-    def pin_error(self, certificate: bytes | None) -> PBXError | None:
-        """Return the error for a *certificate* (DER) of another fingerprint; None is accepted."""
+    def pin_error(self, certificate: bytes | None, server: str) -> PBXError | None:
+        """Return the error for a *certificate* (DER) of another fingerprint; None is accepted.
+
+        *server* is host and port, for the message.
+        """
         if self.fingerprint is None:
             return None
         presented = hashlib.sha256(certificate or b"").hexdigest()
         if hmac.compare_digest(presented, self.fingerprint):
             return None
         return TryAgain(
-            "the certificate is not the one of tls.fingerprint_sha256; "
-            f"the server showed {presented}",
+            f"the certificate of {server} is not the one of tls.fingerprint_sha256: its own is "
+            f"{presented}; write that, if the PBX was given a new one",
             reason="tls",
         )
 
-    def handshake_error(self, error: ssl.SSLError) -> PBXError:
-        """Return the error for a failed handshake, with what to configure."""
+    def handshake_error(self, error: ssl.SSLError, server: str) -> PBXError:
+        """Return the error for a failed handshake with *server*, with what to configure."""
         if isinstance(error, ssl.SSLCertVerificationError):
             problem = error.verify_message.rstrip(".").lower()
             hint = _NAME_HINT if error.verify_code in _NAME_MISMATCH_CODES else _CA_HINT
-            return TryAgain(f"certificate not accepted ({problem}): {hint}", reason="tls")
+            return TryAgain(
+                f"certificate of {server} not accepted ({problem}): {hint}", reason="tls"
+            )
         problem = (error.reason or "connection closed").replace("_", " ").lower()
-        return TryAgain(f"TLS handshake failed ({problem}); {HTTPS_HINT}", reason="tls")
+        return TryAgain(
+            f"TLS handshake with {server} failed ({problem}); {HTTPS_HINT}", reason="tls"
+        )
 
 
 @cache

@@ -42,8 +42,9 @@ from ..cdr.contract import SUCCESS
 from ..errors import PBXError, TryAgain
 from ..secret import Secret
 from ..settings import TLS
+from ..settings.values import is_plaintext, server_of
 from . import failures
-from .connection import Cancelled, DeadlineConnection
+from .connection import Cancelled, DeadlineConnection, host_and_port
 from .http_adapter import AccessToken, DeadlineAdapter, PBXSession
 from .http_date import clock_offset
 from .tls import tls_policy_of
@@ -85,7 +86,8 @@ class Transport:
     answers, report them through `count_errcode`. *clock_offset* is by how many seconds the PBX's
     clock is ahead of ours, from the `Date` of its last answer with HTTP status 200; None where
     that has none. It is exact to half a second and half of the time that the answer took.
-    *root_url* is base_url and api_path. Raises `ConfigError` for an unusable *tls.ca_file*.
+    *root_url* is base_url and api_path, *server* its host and port for messages. Raises
+    `ConfigError` for an unusable *tls.ca_file*.
     """
 
     def __init__(
@@ -102,7 +104,8 @@ class Transport:
         self.clock_offset: float | None = None
         self.cancelled = threading.Event()
         self._root_url = root_url
-        is_https = root_url.startswith("https:")
+        self.server = host_and_port(*server_of(root_url))
+        is_https = not is_plaintext(root_url)
         self._adapter = DeadlineAdapter(tls_policy_of(tls) if is_https else None)
         self._session = PBXSession(self._adapter, _HEADERS)
         self._scheme_hint = "" if is_https else _HTTP_HINT
@@ -119,7 +122,12 @@ class Transport:
         *even_if_cancelled* the request is sent after `cancel`, too.
         """
         cancelled = threading.Event() if even_if_cancelled else self.cancelled
-        connection = DeadlineConnection(timeout_seconds, cancelled, self._monotonic)
+        connection = DeadlineConnection(
+            timeout_seconds,
+            cancelled,
+            self._monotonic,
+            server=self.server,
+        )
         self._cancellable = None if even_if_cancelled else connection
         failure: PBXError
         try:
@@ -154,14 +162,16 @@ class Transport:
         began = self._wall()
         response = self._request(request, connection)
         middle = (began + self._wall()) / 2
-        failure = failures.http_status_error(response.status_code, response.headers, self._wall())
+        failure = failures.http_status_error(
+            response.status_code, response.headers, self._wall(), self.server
+        )
         if failure is not None:
             if self._scheme_hint and response.status_code == _BAD_REQUEST:
                 # Web servers answer 400 to plain HTTP on a port for HTTPS, and our requests are
                 # well-formed, so this is the likely cause.
                 failure.args = (f"{failure}{self._scheme_hint}",)
             if isinstance(failure, failures.AccessRefused):
-                failure = failures.AccessRefused(failure.status, _errcode_in(response))
+                failure = failures.AccessRefused(failure.status, _errcode_in(response), self.server)
             raise failure
         self.clock_offset = clock_offset(response.headers.get("Date", ""), middle)
         if response.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
@@ -219,8 +229,9 @@ def _library_error(
     """Return what an exception of the libraries means, by how much of an answer has arrived."""
     if cancelled.is_set():
         return Cancelled("stopped", reason="connect")
+    server = connection.server
     if connection.received == 0:
         return TryAgain(
-            f"the connection was closed without an answer{scheme_hint}", reason="connect"
+            f"{server} closed the connection without an answer{scheme_hint}", reason="connect"
         )
-    return TryAgain(f"the answer is cut off or not HTTP{scheme_hint}", reason="garbled")
+    return TryAgain(f"the answer of {server} is cut off or not HTTP{scheme_hint}", reason="garbled")

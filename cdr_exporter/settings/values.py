@@ -34,6 +34,7 @@ _NUMBER_RANGE = re.compile(r"([0-9]{1,15})(?:-([0-9]{1,15}))?", re.ASCII)
 _CREDENTIAL = re.compile(r"[!-~]+")
 # Blanks and line ends of any kind; byte order marks; a blank of no width, as web pages have.
 _AROUND = re.compile(r"\A[\s\ufeff\u200b]+|[\s\ufeff\u200b]+\Z")
+_DEFAULT_PORTS = {"https": 443, "http": 80}
 _RESERVED = "other"
 
 _LONGEST_CALLEE = 64
@@ -241,6 +242,12 @@ def leaves_the_machine(url: str) -> bool:
     host = urlsplit(url).hostname or ""
     address = _ip_address(host)
     return host != "localhost" if address is None else not address.is_loopback
+
+
+def server_of(url: str) -> tuple[str, int]:
+    """Return host and port of *url*, which was checked before."""
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or _DEFAULT_PORTS[parts.scheme]
 
 
 def _split_url(text: str) -> SplitResult:

@@ -30,6 +30,7 @@ from pbx_simulator.http_server import PBXServer
 from pbx_simulator.serving import serve
 
 from ..support.error_text import everything_in
+from ..support.exporter_and_simulator import write_config
 from ..support.fake_clock import FakeClock
 from ..support.poller_harness import PollerHarness
 from ..support.rows import BOUNDS
@@ -104,15 +105,37 @@ class Watched:
             raise
 
 
+SHORT_TOKEN = "tk7Kx9"
+FREE_TEXT = f"{PERSON} <{NUMBER}> {SHORT_TOKEN}"
+"""What a PBX, or what stands before it, may put wherever a text is free."""
+
+HEADERS = dict.fromkeys(("Server", "WWW-Authenticate", "Retry-After", "X-Why"), FREE_TEXT)
+
+
+def refused_in_words(errcode: int) -> dict[str, Any]:
+    """Return the fault that the PBX answers *errcode*, and says why in its own words."""
+    why = [{"field": FREE_TEXT, "value": FREE_TEXT, "valid_msg": FREE_TEXT}]
+    answer = {"errcode": errcode, "errmsg": FREE_TEXT, "invalid_param_list": why}
+    return {"body": json.dumps(answer), "headers": HEADERS}
+
+
 FAULTS: dict[str, dict[str, Any]] = {
-    **{f"errcode {code}": {"errcode": code} for code in (-2, -1, 10004, 10005, 60002, 70004)},
-    **{f"errcode {code}": {"errcode": code} for code in (70087, 70123, 40002, 99999)},
-    **{f"HTTP {code}": {"status": code} for code in (204, 401, 403, 404, 429, 500, 502, 503)},
-    "redirect": {"status": 302, "headers": {"Location": "http://127.0.0.1:1/?access_token=x"}},
+    **{f"errcode {code}": refused_in_words(code) for code in (-2, -1, 10004, 10005, 60002, 70004)},
+    **{f"errcode {code}": refused_in_words(code) for code in (70087, 70123, 40002, 70088, 99999)},
+    **{
+        f"HTTP {code}": {"status": code, "body": f"<p>{FREE_TEXT}", "headers": HEADERS}
+        for code in (401, 403, 404, 429, 500, 502, 503)
+    },
+    "HTTP 204": {"status": 204, "headers": HEADERS},
+    "HTTP 401 in words": {"status": 401, **refused_in_words(10004)},
+    "redirect": {
+        "status": 302,
+        "headers": {**HEADERS, "Location": f"http://127.0.0.1:1/?access_token=x&{FREE_TEXT}"},
+    },
     "cut in the head": {"cut_after": 9},
     "cut in the body": {"cut_after": 60},
     "dropped": {"dropped": True},
-    "not JSON": {"body": "<html>"},
+    "not JSON": {"body": f"<html>{FREE_TEXT}"},
     "no errcode": {"body": "{}"},
     "half a grant": {"body": '{"errcode": 0, "access_token": "canary-token-of-nobody-1", "ref'},
     "a grant of no form": {"body": '{"errcode": 0, "access_token": "canary token of nobody"}'},
@@ -167,7 +190,8 @@ def test_no_fault_at_any_endpoint_shows_a_secret_or_a_person(
     client, path = Watched(serving.base_url, tmp_path, patience), tmp_path / "hq.token"
     it = PollerHarness(tmp_path / "state", cdr_list=client)
     poll_until_up(it)
-    canaries = {SECRET, PERSON, NUMBER, "canary-token", "canary token"} | tokens_of(path)
+    canaries = {SECRET, PERSON, NUMBER, SHORT_TOKEN, "canary-token", "canary token"}
+    canaries |= tokens_of(path)
     pbx.office.call(
         call_from=f"{PERSON}<{NUMBER}>", call_to=NUMBER, call_type="Inbound", src_trunk="sip"
     )
@@ -189,8 +213,33 @@ def test_no_fault_at_any_endpoint_shows_a_secret_or_a_person(
     seen += "".join(snapshot.failure for snapshot in it.shown)
     assert it.counted == 1
     assert pbx.request_log.count(endpoint) > asked
-    assert len(canaries) >= 7
+    assert len(canaries) >= 8
     assert [canary for canary in sorted(canaries) if canary in seen] == []
+
+
+@pytest.mark.slow
+@pytest.mark.fault("G5")
+@pytest.mark.parametrize("endpoint", ["get_token", "cdr/list"])
+@pytest.mark.parametrize("name", [name for name in FAULTS if name != "too late"])
+def test_a_check_shows_no_words_of_the_pbx(
+    tmp_path: Path,
+    logged: io.StringIO,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    endpoint: str,
+) -> None:
+    pbx = SimulatedPBX(api=APISettings(client_secret=SECRET))
+    pbx.office.call(call_from=f"{PERSON}<{NUMBER}>", call_to=NUMBER, call_type="Internal")
+    pbx.faults.fail_next(times=9, path=endpoint, **FAULTS[name])
+    with serve(pbx) as serving:
+        path = write_config(tmp_path, serving.base_url)
+        cli.main(["check", "--connect", "--config.file", str(path)])
+    said = capsys.readouterr()
+    seen = said.out + said.err + logged.getvalue()
+
+    assert "pbx0: " in said.err + said.out
+    assert pbx.request_log.count(endpoint)
+    assert [canary for canary in (SECRET, PERSON, NUMBER, SHORT_TOKEN) if canary in seen] == []
 
 
 # --- G2: what stands on a command line, and what is echoed ---------------------------------------

@@ -1664,7 +1664,7 @@ REQUESTS_ARE_SENT_ONCE_AND_IN_TIME = (
     Mutant(
         "a certificate other than the pinned one is accepted",
         _PBX_CONNECTION,
-        "return policy.pin_error(secured.getpeercert(binary_form=True))",
+        "return policy.pin_error(secured.getpeercert(binary_form=True), self.server)",
         "return None",
         _in(_SOCKETS, "test_with_another_fingerprint_no_byte_of_the_request_is_sent"),
     ),
@@ -1674,6 +1674,16 @@ REQUESTS_ARE_SENT_ONCE_AND_IN_TIME = (
         "seconds = self._deadline - self._monotonic()",
         "seconds = 0.3",
         _in(_SOCKETS, "test_the_deadline_is_for_the_whole_request"),
+    ),
+    Mutant(
+        "the log has the PBX's own words",
+        "cdr_exporter/pbx/client.py",
+        "            return replace(answer, errmsg=None)",
+        "            log.debug(answer.errmsg)\n            return replace(answer, errmsg=None)",
+        (
+            "tests/faults/test_secrets.py::test_no_fault_at_any_endpoint_shows_a_secret_or_a_person"
+            "[errcode 99999-cdr/list]",
+        ),
     ),
     Mutant(
         "a revocation under way is ended by the end of the program",

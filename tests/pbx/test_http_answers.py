@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from responses import RequestsMock
 
 from cdr_exporter.errors import PBXError, TryAgain, WaitLong
-from cdr_exporter.pbx.failures import AccessRefused, parse_retry_after, safe_for_log
+from cdr_exporter.pbx.failures import AccessRefused, parse_retry_after
 from cdr_exporter.pbx.http_date import parse_http_date
 from cdr_exporter.pbx.transport import APIRequest, Transport
 from cdr_exporter.secret import Secret
@@ -164,20 +164,3 @@ def test_a_date_is_read_in_each_of_its_forms(value: str, seconds: float) -> None
 @given(st.text(max_size=60) | st.from_regex(r"[A-Z][a-z]{2}, \d+ Nov -?\d+ [\d:]+ [+-]?\w+"))
 def test_no_text_is_more_than_an_unreadable_date(text: str) -> None:
     assert isinstance(parse_http_date(text), float | None)
-
-
-@pytest.mark.fault("F9")
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("MAX LIMITATION EXCEEDED", "MAX LIMITATION EXCEEDED"),
-        ("CONNECTION_RELATION_EXISTED", "CONNECTION_RELATION_EXISTED"),
-        (f"token {TOKEN} expired", "token *** expired"),
-        ("a\r\nlevel=info b\x1b[0m\u202e", "a level=info b [0m"),
-        ("x y " * 100, ("x y " * 20).strip()),
-        (None, ""),
-    ],
-    ids=["vendor", "long_capitals", "echoed_token", "controls", "long", "none"],
-)
-def test_a_text_of_the_pbx_is_made_safe_for_a_log_line(text: str | None, shown: str) -> None:
-    assert safe_for_log(text) == shown

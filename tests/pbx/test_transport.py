@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import http.client
 import socket
@@ -210,6 +211,7 @@ def test_the_deadline_covers_the_name_lookup(monkeypatch: pytest.MonkeyPatch) ->
     over.set()
 
     assert error.reason == "timeout"
+    assert str(error).startswith("no way to pbx.test:1 known within 0.3 s: the resolver")
     assert took < SOON
 
 
@@ -239,20 +241,83 @@ def test_a_refused_connection_has_the_reason_connect() -> None:
     error = failure(Transport(f"http://127.0.0.1:{port}", TLS()))
 
     assert error.reason == "connect"
-    assert str(error) == f"cannot connect to 127.0.0.1:{port}: connection refused"
+    assert str(error) == (
+        f"cannot connect to 127.0.0.1:{port}: connection refused; nothing listens there; "
+        "check the port in base_url"
+    )
 
 
 @pytest.mark.fault("B1")
-def test_an_unknown_host_has_the_reason_connect(monkeypatch: pytest.MonkeyPatch) -> None:
-    def unknown(*_: object, **__: object) -> object:
-        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+@pytest.mark.parametrize(
+    ("code", "hint"),
+    [
+        pytest.param(socket.EAI_NONAME, "not known to the resolver; check how it is", id="unknown"),
+        pytest.param(socket.EAI_AGAIN, "cannot be looked up; check this machine's", id="no-dns"),
+    ],
+)
+def test_a_host_without_an_address_has_the_reason_connect(
+    code: int, hint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> object:
+        raise socket.gaierror(code, "whatever the C library says")
 
-    monkeypatch.setattr(socket, "getaddrinfo", unknown)
-
-    error = failure(Transport("http://pbx.test", TLS()))
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    error = failure(Transport("https://pbx.test:8088", TLS()))
 
     assert error.reason == "connect"
-    assert "pbx.test" in str(error)
+    assert str(error).startswith("no way to pbx.test:8088: the host in base_url, pbx.test, ")
+    assert hint in str(error)
+
+
+@pytest.mark.fault("B1")
+@pytest.mark.parametrize("code", [errno.EHOSTUNREACH, errno.ENETUNREACH])
+def test_a_host_that_cannot_be_reached_has_the_reason_connect(
+    code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket.socket, "connect_ex", lambda *_: code)
+    error = failure(Transport("https://[2001:db8::1]", TLS()))
+
+    assert error.reason == "connect"
+    assert str(error).startswith("cannot connect to [2001:db8::1]:443: ")
+    assert "base_url" in str(error)
+
+
+def _answer(status: str) -> Step:
+    return say(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode())
+
+
+ON_THE_WAY: dict[str, tuple[Step, str]] = {
+    "silent": (hang, "no whole answer from {} within 0.3 s: it took the connection"),
+    "closed": (say(b""), "{} closed the connection without an answer"),
+    "cut": (
+        say(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"),
+        "the answer of {} is cut off or not HTTP",
+    ),
+    "401": (_answer("401 Kristin"), "HTTP 401 from {}: a proxy or the PBX's web server"),
+    "404": (_answer("404 Kristin"), "HTTP 404 from {}: check base_url and api_path"),
+    "429": (_answer("429 Kristin"), "HTTP 429 from {}: the server asks us to wait"),
+    "500": (_answer("500 Kristin"), "HTTP 500 from {}"),
+    "302": (_answer("302 Kristin"), "HTTP 302 from {}: a redirect, not followed"),
+}
+
+
+@pytest.mark.fault("B2", "B3", "B4", "B8", "B10", "B11", "B12")
+@pytest.mark.parametrize(("step", "said"), ON_THE_WAY.values(), ids=ON_THE_WAY)
+def test_what_goes_wrong_on_the_way_is_said_with_host_and_port(step: Step, said: str) -> None:
+    with Wire(step) as wire:
+        error = failure(transport(wire), seconds=0.3 if step is hang else 5)
+
+    assert str(error).startswith(said.format(f"127.0.0.1:{wire.port}"))
+    assert "Kristin" not in str(error)
+
+
+@pytest.mark.fault("B2")
+def test_a_pbx_that_is_switched_off_is_said_with_host_and_port() -> None:
+    with full_backlog() as url:
+        error = failure(Transport(url, TLS()), seconds=0.3)
+
+    where = url.removeprefix("http://")
+    assert str(error).startswith(f"no answer from {where} within 0.3 s: is the PBX switched on, ")
 
 
 BEFORE: dict[str, Step] = {"reset": reset(), "closed": say(b"")}
@@ -417,6 +482,7 @@ def test_a_self_signed_certificate_is_refused_with_a_hint(ca: Certificate) -> No
         error = failure(transport(wire))
 
     assert error.reason == "tls"
+    assert str(error).startswith(f"certificate of 127.0.0.1:{wire.port} not accepted (")
     assert "tls.ca_file" in str(error)
     assert "tls.fingerprint_sha256" in str(error)
     assert wire.received == b""
@@ -449,6 +515,7 @@ def test_with_another_fingerprint_no_byte_of_the_request_is_sent(
         error = failure(sender)
 
     assert error.reason == "tls"
+    assert str(error).startswith(f"the certificate of 127.0.0.1:{wire.port} is not the one of ")
     assert leaf.fingerprint in str(error)
     assert (wire.connections, wire.received, sender.requests) == (1, b"", 0)
 
@@ -465,6 +532,7 @@ def test_a_port_that_speaks_plain_http_has_the_reason_tls() -> None:
         error = failure(Transport(wire.url.replace("http", "https"), TLS()))
 
     assert error.reason == "tls"
+    assert str(error).startswith(f"TLS handshake with 127.0.0.1:{wire.port} failed (")
     assert "is it https" in str(error)
 
 
