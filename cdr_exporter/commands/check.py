@@ -3,8 +3,9 @@
 With `--connect` it shows how the newest rows of each PBX would be counted, so that a wrong number
 plan or clock is seen before anything is counted.
 
-Rule: it shares the token files with a running exporter. So a check neither takes one of the few
-tokens that a PBX issues, nor adds to the failed logins after which a PBX blocks an address.
+Rule: it shares the token files and the record of logins with a running exporter. So a check neither
+takes one of the few tokens that a PBX issues, nor makes one of the failed logins after which a PBX
+blocks an address. Where the PBX counts no tries, somebody who asks is not held up.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from .. import config, logs
-from ..clock import SystemClock
-from ..errors import PBXError
+from ..clock import Clock, SystemClock
+from ..errors import ConfigError, PBXError
 from ..metrics.self_metrics import SelfMetrics
-from ..pbx import Client
+from ..pbx import Client, Person
 from ..settings import PBX, Settings
 from ..state_files import file_of
 from ..tail.page_reader import PageReader
@@ -32,8 +33,8 @@ from .stdout import write_stdout
 
 MANUAL = """\
 Without --connect nothing is changed, and no PBX is asked. With it, run it as the exporter's user,
-also while the exporter runs: both keep the token of a PBX in state_dir. Names and numbers of
-people are not shown.
+also while the exporter runs: both keep token and refused logins of a PBX in state_dir. Names of
+people and their numbers are not shown.
 
 Exit codes:
   0  valid; with --connect, each PBX answered
@@ -45,6 +46,12 @@ Examples:
   cdr-exporter check --config.file exporter.yml --connect
 """
 
+_RISK = (
+    "warning: --last-try sends a login also where it may be the fifth in a row that is refused; "
+    "then the PBX blocks this machine's address, until an administrator removes it from its "
+    "Blocked IPs\n"
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `check`."""
@@ -54,20 +61,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="log in to each PBX and say how its newest 200 rows would be counted",
     )
+    parser.add_argument(
+        "--last-try",
+        action="store_true",
+        help="with --connect: log in once more where so many logins were refused that nobody tries "
+        "any more. The risk: after five in a row a PBX blocks this machine's address, until an "
+        "administrator removes it from the PBX's Blocked IPs",
+    )
     flags.add_manual(parser, MANUAL)
 
 
 def run(args: argparse.Namespace, _stop: threading.Event) -> int:
     """Check the configuration and return the exit code; raises `ConfigError` and `StdoutError`."""
     logs.setup("warn", "logfmt", sys.stderr)
-    return check_config(args.config_file, connect=args.connect)
+    return check_config(args.config_file, connect=args.connect, last_try=args.last_try)
 
 
-def check_config(path: Path, *, connect: bool) -> int:
+def check_config(path: Path, *, connect: bool, last_try: bool = False) -> int:
     """Check the file *path* and return the exit code; raises `ConfigError` and `StdoutError`.
 
-    Without *connect* nothing is created or changed, and no PBX is contacted.
+    Without *connect* nothing is created or changed, and no PBX is contacted. With *last_try* one
+    login is sent to each PBX even where it may be the one that gets us blocked.
     """
+    if last_try and not connect:
+        raise ConfigError("--last-try needs --connect")
     settings = config.load(path)
     preflight.check_environment(settings, secrets=True)
     for warning in (*config.warnings(settings), *preflight.warnings(settings)):
@@ -77,14 +94,18 @@ def check_config(path: Path, *, connect: bool) -> int:
     if not connect:
         return 0
     preflight.make_state_dir(settings)
-    results = [_connects(pbx, settings) for pbx in settings.pbxs]
+    clock = SystemClock(threading.Event())
+    person = Person(clock.now().wall if last_try else None)
+    if last_try:
+        sys.stderr.write(_RISK)
+    results = [_connects(pbx, settings, person, clock) for pbx in settings.pbxs]
     return 0 if all(results) else 1
 
 
-def _connects(pbx: PBX, settings: Settings) -> bool:
+def _connects(pbx: PBX, settings: Settings, person: Person, clock: Clock) -> bool:
     """Log in to one PBX, say how its newest rows would be counted; return whether it worked."""
-    client = Client(pbx, file_of(settings.state_dir, pbx.name, "token"))
-    clock, bounds = SystemClock(threading.Event()), histogram_bounds(settings)
+    client = Client(pbx, file_of(settings.state_dir, pbx.name, "token"), person=person)
+    bounds = histogram_bounds(settings)
     try:
         reader = PageReader(client, SelfMetrics(bounds), clock, pbx.name)
         found = read_newest_rows(pbx, reader, clock)

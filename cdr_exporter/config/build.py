@@ -19,7 +19,7 @@ from ..metrics.catalogue import FAMILIES, TRAFFIC_FAMILIES
 from ..settings import PBX, TLS, SecretSource, Settings
 from ..settings.durations import format_duration
 from ..settings.kinds import declared, group_of
-from ..settings.values import is_plaintext, leaves_the_machine
+from ..settings.values import is_plaintext, leaves_the_machine, server_of
 from .mistake import Place
 from .reading import FILE, completed, read_file
 
@@ -42,6 +42,7 @@ def build_settings(content: object, place: Place, base: Path) -> Settings:
     entries = place.key("pbxs")
     pbxs = tuple(_pbx(entry, top, entries.item(n)) for n, entry in enumerate(top["pbxs"]))
     _refuse_shared_names(pbxs, entries)
+    _refuse_shared_accounts(pbxs, entries)
     _refuse_unknown_families(top.get("hide_families", ()), place.key("hide_families"))
     settings: Settings = completed(FILE, {**top, "pbxs": pbxs})
     return replace(settings, state_dir=base / settings.state_dir)
@@ -67,6 +68,19 @@ def _refuse_shared_names(pbxs: Sequence[PBX], place: Place) -> None:
             here, earlier = place.item(n).key("name"), place.item(owner).path
             raise here.mistake(
                 f"is the name of {earlier} too, upper and lower case taken as one; change it"
+            )
+
+
+def _refuse_shared_accounts(pbxs: Sequence[PBX], place: Place) -> None:
+    """Refuse one account of one PBX in two entries: both would count the same calls."""
+    owners: dict[tuple[str, int, str], int] = {}
+    for n, pbx in enumerate(pbxs):
+        host, port = server_of(pbx.base_url)
+        owner = owners.setdefault((host.rstrip("."), port, pbx.client_id), n)
+        if owner != n:
+            raise place.item(n).mistake(
+                f"has host, port and client_id of {place.item(owner).path} too, so both would "
+                "count the same calls; remove one, or give it a client_id of its own"
             )
 
 

@@ -1,15 +1,17 @@
 """The PBX's Open API: tokens, pages, errors classified. The only door to `requests` and `urllib3`.
 
     client        what the rest of the program uses: fetch a page, cancel, revoke the token
-    login         which token to use: reuse, refresh or log in, within the login budget
+    login         which token to use: reuse, refresh or log in, if what is on record allows it
     credentials   the client secret, read again before each login
     turn          one request at a time, also from several processes
-    token_file    tokens and login attempts on disk, shared by processes
+    attempt_file  the logins on record at one PBX, on disk, shared by all who log in there
+    token_file    tokens on disk, shared by processes
     transport     one HTTP request under one deadline; errors that show no secret
     http_adapter  `requests` over our own connection; puts the token into the request line
     connection    one TCP or TLS connection under one deadline, cancellable
     tls           which certificates are accepted
-    token_rules   what follows from the tokens and attempts on record; pure
+    token_rules   what follows from the tokens on record; pure
+    attempt_rules what follows from the logins on record; pure
     failures      which error an HTTP status or an error code becomes
     http_date     the date that an answer holds, and what it says about the PBX's clock; pure
 
@@ -19,6 +21,7 @@ deadline covers a whole request in `transport`.
 
 from .client import Client
 from .connection import Cancelled
+from .login import Person
 from .token_file import read_expiry
 
-__all__ = ["Cancelled", "Client", "read_expiry"]
+__all__ = ["Cancelled", "Client", "Person", "read_expiry"]

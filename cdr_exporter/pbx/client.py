@@ -25,7 +25,7 @@ from ..errors import PageTooLarge, PBXError, TryAgain
 from ..secret import Secret
 from ..settings import PBX
 from .failures import AccessRefused
-from .login import Logins
+from .login import Logins, Person
 from .transport import APIRequest, Transport
 from .turn import turn
 
@@ -43,7 +43,7 @@ class Client:
     """The part of one PBX's Open API that this program uses.
 
     *token_path* is `state_dir/NAME.token`; its directory must exist. Nothing is sent, and the
-    token file is not read, before the first `fetch`.
+    token file is not read, before the first `fetch`. *person* is who asks, None is the exporter.
     *wall* returns epoch seconds, *monotonic*
     seconds for deadlines; *transport* is for tests. Raises `ConfigError` for an unusable
     `tls.ca_file`.
@@ -54,6 +54,7 @@ class Client:
         pbx: PBX,
         token_path: Path,
         *,
+        person: Person | None = None,
         wall: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         transport: Transport | None = None,
@@ -63,7 +64,9 @@ class Client:
         self._transport = transport or Transport(
             f"{pbx.base_url}/{pbx.api_path}", pbx.tls, wall=wall, monotonic=monotonic
         )
-        self._logins = Logins(pbx, token_path, self._transport, wall=wall, monotonic=monotonic)
+        self._logins = Logins(
+            pbx, token_path, self._transport, person=person, wall=wall, monotonic=monotonic
+        )
         self._request_lock = threading.Lock()
         self._turn_path = token_path.with_suffix(".requests")
 

@@ -21,7 +21,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -57,7 +57,7 @@ class DeadlineConnection:
     """A TCP or TLS connection with a deadline: `connect`, perhaps `start_tls`, then send, receive.
 
     *timeout_seconds* runs from the creation of the object. *server* is host and port for messages.
-    *sent* is True once the
+    With *addresses* it connects to one of these, and looks up no name. *sent* is True once the
     first byte of the request was given to the operating system, or tried to; *received* counts the
     bytes of the answer, without TLS's own.
 
@@ -72,10 +72,12 @@ class DeadlineConnection:
         monotonic: Callable[[], float] = time.monotonic,
         *,
         server: str = "the PBX",
+        addresses: Sequence[Address] = (),
     ) -> None:
         self.sent = False
         self.received = 0
         self.server = server
+        self._addresses = addresses
         self._timeout_seconds = timeout_seconds
         self._silence = f"no way to {server} known", "the resolver does not answer; check DNS"
         self._monotonic = monotonic
@@ -98,7 +100,7 @@ class DeadlineConnection:
 
     def connect(self, host: str, port: int) -> None:
         """Connect to the first of the host's addresses that accepts a connection."""
-        addresses = self._resolve(host, port)
+        addresses = self._addresses or self.resolve(host, port)
         self._silence = f"no answer from {self.server}", _SWITCHED_ON
         code = errno.EHOSTUNREACH
         for position, address in enumerate(addresses):
@@ -153,7 +155,7 @@ class DeadlineConnection:
             if self._socket is not None:
                 self._socket.close()
 
-    def _resolve(self, host: str, port: int) -> list[Address]:
+    def resolve(self, host: str, port: int) -> list[Address]:
         """Return the addresses of *host*; raises `TryAgain` when there are none.
 
         A name is looked up in a thread of its own, since the C library's resolver takes no

@@ -7,9 +7,12 @@ may hold names, numbers and tokens. A known code has our words, any other its nu
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
+from ..cdr.contract import FAILURE
 from ..cdr.error_codes import ERROR_CODES, ErrorCode
 from ..errors import PBXError, TryAgain, WaitLong
 from .http_date import parse_http_date
@@ -18,6 +21,14 @@ LONGEST_RETRY_AFTER = 3600.0
 """Seconds; a longer Retry-After is taken as this."""
 
 _UNKNOWN = ErrorCode("", "")
+
+LOOK_AGAIN = 60.0
+"""Seconds: how often to look, during a wait that a person may end, whether he did.
+
+Looking costs the PBX nothing.
+"""
+
+_LAST_TRY = "`cdr-exporter check --connect --last-try`"
 
 
 class AccessRefused(WaitLong):
@@ -98,7 +109,7 @@ def imposed_wait_error(errcode: int, seconds: float) -> PBXError:
     error_code = ERROR_CODES.get(errcode, _UNKNOWN)
     return WaitLong(
         f"nothing is sent, since the PBX answered {name_of(errcode)}: {error_code.remedy}; the "
-        "next try is automatic, or at once if the token file is removed",
+        "next try is automatic; `cdr-exporter check --connect` tries at once",
         reason=error_code.reason,
         blocked=error_code.blocked,
         first=seconds,
@@ -106,22 +117,57 @@ def imposed_wait_error(errcode: int, seconds: float) -> PBXError:
     )
 
 
-def refused_login_error(tries: int, most: int, errcode: int | None, seconds: float) -> PBXError:
-    """Return the error for a refused client_id or client secret, after *tries* logins of *most*.
+def refused_login_error(
+    server: str, errcode: int, tries: str, due: float, *, answered: bool
+) -> PBXError:
+    """Return the error for client_id and secret that *server* answered with *errcode*.
 
-    *seconds* is how long to wait before the secret is read and compared again.
+    *tries* says which of how many this was, *due* is the epoch second of the next one, infinite
+    where there is none. *answered* is False where the PBX did not answer just now.
     """
-    then = "no more until one of them is changed"
-    if tries < most:
-        then = "the next is automatic, earlier if one of them is changed"
+    problem = f"client_id or client secret refused by {server}"
+    if errcode != FAILURE:
+        problem = (
+            f"the PBX answered the login with {name_of(errcode)} ({server}); it may have counted "
+            "it as refused"
+        )
+    then = f"no more until client_id or secret are changed, but by {_LAST_TRY}"
+    if due < math.inf:
+        then = f"the next is due at {clock_time(due)}, at once with another secret or {_LAST_TRY}"
+    return _wait_for_a_person(f"{problem}, {tries}: {then}", errcode if answered else None)
+
+
+def used_up_error(server: str, refusals: int, errcode: int | None = None) -> PBXError:
+    """Return the error for a login that may be the PBX's last straw.
+
+    *errcode* is what the PBX answered just now, None where it was not asked.
+    """
+    problem = f"{refusals} logins in a row to {server} were refused, or may have been"
+    if errcode is not None and errcode != FAILURE:
+        problem += f", the last with {name_of(errcode)}"
+    elif errcode is not None:
+        problem = f"client_id or client secret refused; {problem}"
+    return _wait_for_a_person(
+        f"{problem}: the PBX blocks this machine's address after five, so nobody tries again, "
+        f"with whatever client_id and secret, until {_LAST_TRY} is run; it takes that risk",
+        errcode,
+    )
+
+
+def _wait_for_a_person(message: str, errcode: int | None) -> PBXError:
     return WaitLong(
-        f"client_id or client secret refused, try {tries} of {most}: {then}",
+        message,
         reason="auth",
         errcode=errcode,
         blocked="credentials",
-        first=seconds,
-        most=seconds,
+        first=LOOK_AGAIN,
+        most=LOOK_AGAIN,
     )
+
+
+def clock_time(at: float) -> str:
+    """Return an instant in epoch seconds as text: UTC, up to the next whole minute."""
+    return datetime.fromtimestamp(math.ceil(at / 60) * 60, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def parse_retry_after(value: str, now: float) -> float | None:

@@ -2,7 +2,7 @@
 
 Rule: every refresh, login and wait is decided under the lock of the token file, from what the
 file says at that moment. So a restarted exporter and a second process (`check --connect`) share
-one token and one budget of logins.
+one token, and all that log in to one PBX share one record of refused logins.
 
 How it works
 ------------
@@ -19,32 +19,32 @@ a token is kept on disk and used as long as it lives, and every login is counted
    from the file, so that the refused one is never sent again, and a login follows. An error code
    about something else than the token is raised, and the tokens stay. "Access denied" and the
    like, and HTTP 401, are about the token where the access token had worked;
-4. a login, if `token_rules.seconds_until_login` allows one now.
+4. a login, if the logins on record allow one now.
 
 When the PBX no longer knows the token of a request (`is_lost`), `Client` calls
 `token_other_than`, which starts at step 2 and passes over that token, and repeats the request
 once.
 
-The budget of logins, for one client secret (the numbers are in `token_rules`):
+Which logins may be sent (the numbers are in `attempt_rules`):
 
-- An attempt is written to the file as *unanswered* before it is sent, so that a crash cannot
-  forget it.
-- Wrong credentials (any error code that is not about something else) make it a *refused* one.
-  After the first refusal the next attempt is due after 15 minutes, after the second after 2
-  hours, after the third never: only another client_id or client secret is tried again. Three
-  leaves two of the five failures for people and other programs.
-- A login that returns tokens sets both counts back to 0. No more than five of them are sent in
-  half an hour, or a PBX that loses each token after one page would cost a login a page.
-- Where the credentials were certainly not judged (nothing was sent, an HTTP status other than
-  200, an error code about something else), the attempt is removed from the file again.
+- An attempt is written down as *unanswered* before it is sent (`attempt_file`), for the PBX and not
+  for this entry of the configuration, so that a crash cannot forget it and all others see it.
+- An error code that is not about something else makes it a *refused* one: "wrong credentials", and
+  any code that is not known. One secret is tried three times, at once, after 15 minutes and after
+  2 hours. Four refusals in a row, of whatever secrets, and nobody tries until a person says so.
+- A login that returns tokens takes those of its client_id off the record. No more than five of them
+  are sent in half an hour, or a PBX that loses each token after one page would cost a login a page.
+- Where the credentials were certainly not judged (nothing was sent, an HTTP status other than 200
+  and 401, an error code about something else), the attempt is taken off the record again.
 - In any other case (no answer, or one that cannot be read) it stays *unanswered*. The PBX may
   have counted it as failed, so the next attempt waits 1 minute, then 15 minutes, then 2 hours
-  each; but never for good, or a slow PBX would stop us for ever.
+  each. `attempt_rules` says which of these count as refusals.
 
 Error codes with reason `auth` in `ERROR_CODES` (token limit reached, address blocked, API
 disabled, ...) come from logins and from pages alike. They impose a wait that is kept in the file
 and doubles when the same code comes again. Until it ends nothing is sent, not by a restarted
-process either; the first page that is served afterwards clears it.
+process either; the first page that is served afterwards clears it. The PBX counts no tries of
+these, so a person who asks (`Person`) is not held up.
 """
 
 from __future__ import annotations
@@ -52,9 +52,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 
 import msgspec
 from msgspec.structs import replace
@@ -64,7 +66,10 @@ from ..cdr.error_codes import ERROR_CODES, LOST_TOKEN_CODES
 from ..errors import PBXError, TryAgain
 from ..secret import Secret
 from ..settings import PBX
-from . import failures, token_rules
+from . import attempt_rules, failures, token_rules
+from .attempt_file import AttemptFiles, file_names
+from .attempt_rules import Attempt, Attempts
+from .connection import Address
 from .credentials import read_secret
 from .failures import AccessRefused
 from .token_file import TokenFile, reveal_secret
@@ -73,23 +78,33 @@ from .transport import APIRequest, Transport
 
 log = logging.getLogger(__name__)
 
-_SECRET_CHECK_SECONDS = 60.0
-"""How often the client secret is read again during a wait, to see whether it was changed.
-
-Reading it costs the PBX nothing.
-"""
-
 _UNAUTHORIZED = 401
 
-_NOT_JUDGED = ("http", "redirect", "throttled", "auth")
+_NOT_JUDGED = ("http", "redirect", "throttled")
 """Reasons of failed logins where the HTTP status shows that the credentials were not judged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody who waits for the answer, and is not held up where the PBX counts no tries.
+
+    With *last_try_since*, in epoch seconds, one login is sent to each PBX whatever is on record
+    from before: it may be the one for which the PBX blocks our address.
+    """
+
+    last_try_since: float | None = None
+
+    def takes_the_risk(self, attempts: Attempts) -> bool:
+        """Whether a login is to be sent in spite of *attempts*."""
+        since = self.last_try_since
+        return since is not None and all(attempt.at < since for attempt in attempts)
 
 
 class Logins:
     """The tokens and logins of one PBX: returns a token, or an error that says how long to wait.
 
-    *wall* returns epoch seconds, *monotonic* seconds for deadlines. Errors are `TryAgain`
-    and `WaitLong`.
+    *person* is who asks, None is the exporter. *wall* returns epoch seconds, *monotonic* seconds
+    for deadlines. Errors are `TryAgain` and `WaitLong`.
     """
 
     def __init__(
@@ -98,11 +113,14 @@ class Logins:
         token_path: Path,
         transport: Transport,
         *,
+        person: Person | None = None,
         wall: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._pbx = pbx
         self._transport = transport
+        self._person = person
+        self._directory = token_path.parent
         self._wall = wall
         self._monotonic = monotonic
         self._file = TokenFile(token_path, token_rules.digest(pbx.base_url, pbx.client_id))
@@ -196,7 +214,11 @@ class Logins:
                 self._save(token_rules.record_revocation(state))
 
     def _check_imposed_wait(self, state: TokenState) -> None:
-        if state.imposed_wait is not None and state.imposed_wait.until > self._wall():
+        if (
+            self._person is None
+            and state.imposed_wait is not None
+            and state.imposed_wait.until > self._wall()
+        ):
             raise failures.imposed_wait_error(
                 state.imposed_wait.errcode, state.imposed_wait.until - self._wall()
             )
@@ -227,38 +249,130 @@ class Logins:
         return TokenReply(TOKEN_EXPIRED)
 
     def _log_in(self, state: TokenState) -> IssuedTokens:
-        """Log in, if the budget allows it now; the attempt is on file before it is sent."""
+        """Log in, if what is on record allows it; the attempt is written down before it is sent."""
         secret = read_secret(self._pbx.secret)
-        secret_digest = token_rules.digest(self._pbx.client_id, secret.reveal())
-        _check_budget(state, token_rules.seconds_until_login(state, secret_digest, self._wall()))
-        state = token_rules.record_attempt(state, secret_digest, self._wall())
-        self._save(state)
-        reply = self._send_login(state, secret)
+        _check_lost_logins(state, self._wall())
+        ends_at = self._monotonic() + self._pbx.request_timeout
+        addresses = self._transport.addresses(self._pbx.request_timeout)
+        names = file_names(self._transport.host, self._transport.port, addresses)
+        record = AttemptFiles(self._directory, names)
+        with record.locked(ends_at - self._monotonic(), self._transport.cancelled, self._monotonic):
+            return self._log_in_on_record(state, secret, record, addresses)
+
+    def _log_in_on_record(
+        self,
+        state: TokenState,
+        secret: Secret,
+        record: AttemptFiles,
+        addresses: Sequence[Address],
+    ) -> IssuedTokens:
+        before = record.read(self._wall())
+        attempt = self._attempt(state, secret, before)
+        takes_the_risk = self._person is not None and self._person.takes_the_risk(before)
+        if not takes_the_risk:
+            self._check_record(before, attempt)
+        self._write_down(record, attempt)
+        reply = self._send_login(attempt, secret, record, addresses)
         if reply.tokens is not None:
-            self._save(token_rules.record_login(state, reply.tokens, self._wall()))
+            self._save(token_rules.record_login(state, reply.tokens, attempt.secret, self._wall()))
+            self._free(record, attempt, everybody=takes_the_risk)
             log.info("logged in", extra=self._log_extra)
             return reply.tokens
         if _is_unrelated_to_credentials(reply.errcode):
-            raise self._unrelated_error(token_rules.undo_attempt(state), reply)
-        state = token_rules.record_refusal(state, self._wall())
-        self._save(state)
-        raise _credentials_refused(state, reply.errcode)
+            self._undo(record, attempt)
+            raise self._unrelated_error(state, reply)
+        errcode = reply.errcode
+        record.change(
+            lambda attempts: attempt_rules.refused(attempts, attempt, errcode), self._wall()
+        )
+        raise self._refusal(record.read(self._wall()), attempt.secret, errcode)
 
-    def _send_login(self, state: TokenState, secret: Secret) -> TokenReply:
-        failure: PBXError
+    def _attempt(self, state: TokenState, secret: Secret, before: Attempts) -> Attempt:
+        """Return the login that is about to be sent."""
+        client_id = self._pbx.client_id
+        secret_digest = token_rules.digest(client_id, secret.reveal())
+        refused = attempt_rules.refused_with(before, secret_digest)
+        return Attempt(
+            name=token_hex(8),
+            client=token_rules.digest(client_id),
+            secret=secret_digest,
+            at=self._wall(),
+            proven=state.proven == secret_digest and not refused,
+        )
+
+    def _check_record(self, attempts: Attempts, attempt: Attempt) -> None:
+        """Raise the error for a login that what is on record does not allow now."""
+        refusals = attempt_rules.refusals_at_most(attempts)
+        if refusals >= attempt_rules.MOST_REFUSALS:
+            raise failures.used_up_error(self._transport.server, refusals)
+        due = attempt_rules.next_try(attempts, attempt.secret)
+        if due <= self._wall():
+            return
+        refused = attempt_rules.refused_with(attempts, attempt.secret)
+        if refused:
+            raise self._refusal(attempts, attempt.secret, None)
+        problem = f"the last login to {self._transport.server} was not answered, or not readably"
+        raise _too_soon(problem, due, self._wall())
+
+    def _refusal(self, attempts: Attempts, secret: str, errcode: int | None) -> PBXError:
+        """Return the error for a *secret* that was refused, just now if there is an *errcode*."""
+        server, refusals = self._transport.server, attempt_rules.refusals_at_most(attempts)
+        if refusals >= attempt_rules.MOST_REFUSALS:
+            return failures.used_up_error(server, refusals, errcode)
+        refused = attempt_rules.refused_with(attempts, secret)
+        tries = f"try {len(refused)} of {attempt_rules.MOST_TRIES}"
+        code = errcode if errcode is not None else refused[-1].errcode or FAILURE
+        due = attempt_rules.next_try(attempts, secret)
+        return failures.refused_login_error(server, code, tries, due, answered=errcode is not None)
+
+    def _write_down(self, record: AttemptFiles, attempt: Attempt) -> None:
         try:
-            return self._post("get_token", {"username": self._pbx.client_id, "password": secret})
+            record.change(lambda known: attempt_rules.added(known, attempt), self._wall())
+        except TryAgain as error:
+            failure = error
+        else:
+            return
+        # It is not sent, so none of the files that took it is to keep it.
+        with suppress(TryAgain):
+            self._undo(record, attempt)
+        raise failure
+
+    def _free(self, record: AttemptFiles, attempt: Attempt, *, everybody: bool) -> None:
+        def after(attempts: Attempts) -> Attempts:
+            return () if everybody else attempt_rules.freed(attempts, attempt.client)
+
+        record.change(after, self._wall())
+
+    def _undo(self, record: AttemptFiles, attempt: Attempt) -> None:
+        record.change(lambda attempts: attempt_rules.undone(attempts, attempt), self._wall())
+
+    def _send_login(
+        self,
+        attempt: Attempt,
+        secret: Secret,
+        record: AttemptFiles,
+        addresses: Sequence[Address],
+    ) -> TokenReply:
+        failure: PBXError
+        credentials: dict[str, str | Secret] = {
+            "username": self._pbx.client_id,
+            "password": secret,
+        }
+        try:
+            return self._post("get_token", credentials, addresses)
         except PBXError as error:
             failure = error
         # Nothing was sent, or the web server refused the request: the PBX counted no login. An
         # answer that is missing or unreadable may have been a refusal, so that attempt stays.
-        if not self._transport.last_was_sent or failure.reason in _NOT_JUDGED:
-            self._save(token_rules.undo_attempt(state))
+        if not self._transport.last_was_sent or _is_not_judged(failure):
+            self._undo(record, attempt)
         raise failure
 
-    def _post(self, path: str, fields: dict[str, str | Secret]) -> TokenReply:
+    def _post(
+        self, path: str, fields: Mapping[str, str | Secret], addresses: Sequence[Address] = ()
+    ) -> TokenReply:
         body = Secret(msgspec.json.encode(fields, enc_hook=reveal_secret).decode())
-        request = APIRequest("POST", path, body=body)
+        request = APIRequest("POST", path, body=body, addresses=addresses)
         reply: TokenReply | None
         try:
             # In no variable: the traceback of an error raised here would hold the tokens.
@@ -278,11 +392,13 @@ class Logins:
     def _unrelated_error(self, state: TokenState, reply: TokenReply) -> PBXError:
         if ERROR_CODES[reply.errcode].reason == "auth":
             return self._impose_wait(state, reply.errcode)
-        self._save(state)
         return failures.errcode_error(reply.errcode)
 
     def _impose_wait(self, state: TokenState, errcode: int) -> PBXError:
-        state = token_rules.record_wait(state, errcode, self._wall())
+        # The same answer to a person makes no wait longer.
+        is_known = state.imposed_wait is not None and state.imposed_wait.errcode == errcode
+        if self._person is None or not is_known:
+            state = token_rules.record_wait(state, errcode, self._wall())
         self._save(state)
         return failures.errcode_error(
             errcode, wait=state.imposed_wait.wait if state.imposed_wait else None
@@ -307,25 +423,25 @@ def _is_unrelated_to_credentials(errcode: int) -> bool:
     return errcode in ERROR_CODES and errcode not in (FAILURE, TOKEN_EXPIRED)
 
 
-def _check_budget(state: TokenState, wait: float) -> None:
-    if wait <= 0:
-        return
-    if state.refused:
-        raise _credentials_refused(state, None, wait)
-    problem = "the PBX lost the tokens of the last logins"
-    if state.unanswered:
-        problem = "the last login was not answered, or not readably"
-    raise TryAgain(
-        f"{problem}; waiting before the next one",
+def _is_not_judged(failure: PBXError) -> bool:
+    """Return whether an HTTP status shows that the credentials of a login were not judged.
+
+    HTTP 401 does not: that is how a web server refuses credentials.
+    """
+    if isinstance(failure, AccessRefused):
+        return failure.status != _UNAUTHORIZED
+    return failure.reason in _NOT_JUDGED
+
+
+def _check_lost_logins(state: TokenState, now: float) -> None:
+    due = token_rules.next_login(state)
+    if due > now:
+        raise _too_soon("the PBX lost the tokens of the last logins", due, now)
+
+
+def _too_soon(problem: str, due: float, now: float) -> PBXError:
+    return TryAgain(
+        f"{problem}; the next login is due at {failures.clock_time(due)}",
         reason="auth",
-        retry_after=min(wait, _SECRET_CHECK_SECONDS),
-    )
-
-
-def _credentials_refused(
-    state: TokenState, errcode: int | None, wait: float = _SECRET_CHECK_SECONDS
-) -> PBXError:
-    most = len(token_rules.REFUSED_WAITS) + 1
-    return failures.refused_login_error(
-        len(state.refused), most, errcode, min(wait, _SECRET_CHECK_SECONDS)
+        retry_after=min(due - now, failures.LOOK_AGAIN),
     )

@@ -1,8 +1,7 @@
-"""The token file of one PBX, `NAME.token`: its `TokenState` on disk.
+"""The token file of one PBX, `NAME.token`: its `TokenState` on disk. And what such files are.
 
-Rule: a login is sent only after it was written to the file, so a process that is killed during a
-login does not forget the attempt. Writing replaces the whole file or nothing (a new file beside
-it, fsync, rename, fsync of the directory), and happens only under `locked`.
+Rule: writing replaces the whole file or nothing (a new file beside it, fsync, rename, fsync of the
+directory), and happens only under `locked`.
 
 The lock is a file of its own, `NAME.token.lock`, since each rename gives the token file a new
 inode. It keeps `check --connect` and a running exporter from logging in at the same time. The
@@ -10,9 +9,8 @@ kernel releases it when its owner dies.
 
 What happens when the file is not as expected:
 
-- missing, or of another account (base_url or client_id): the state is empty.
-- damaged, or of another version: the state is empty but for one unanswered login at the current
-  time, since the number of earlier attempts is unknown. So the next login waits a minute.
+- missing, of another account (base_url or client_id), damaged, or of another version: the state is
+  empty. Which logins were refused is on record elsewhere, see `attempt_file`.
 - readable by others: its mode is reset to 0600 and the file used, with a warning.
 - not readable or not writable by us: an error with reason `state`, and no login.
 """
@@ -47,16 +45,16 @@ _REMEDY = (
 )
 
 
-class TokenFile:
-    """The token file at *path*. *account* is the digest of base_url and client_id.
+class LockedFile:
+    """The small file at *path*, replaced as a whole under a lock. *kind* is what messages call it.
 
-    *now* is epoch seconds, here and below. Raises `TryAgain` with reason `state` where the
-    operating system refuses to read, write or lock.
+    Raises `TryAgain` with reason `state` where the operating system refuses to read, write or lock.
     """
 
-    def __init__(self, path: Path, account: str) -> None:
+    kind = "file"
+
+    def __init__(self, path: Path) -> None:
         self._path = path
-        self._account = account
         self._log_extra = {"fields": {"file": path.name}}
 
     @contextmanager
@@ -73,9 +71,9 @@ class TokenFile:
         """
         ends_at = monotonic() + timeout_seconds
         lock = self._path.with_name(f"{self._path.name}.lock")
-        descriptor = _with_state_error(lambda: self._open_lock(lock))
+        descriptor = self._with_state_error(lambda: self._open_lock(lock))
         try:
-            while not _with_state_error(lambda: try_lock(descriptor, lock)):
+            while not self._with_state_error(lambda: try_lock(descriptor, lock)):
                 if cancelled.wait(_LOCK_POLL_SECONDS):
                     raise Cancelled("stopped", reason="connect")
                 if monotonic() >= ends_at:
@@ -84,31 +82,27 @@ class TokenFile:
         finally:
             os.close(descriptor)
 
-    def read(self, now: float) -> TokenState:
-        """Return the state on file (see above for a file that is not as expected).
+    def read_content(self) -> bytes | None:
+        """Return what is in the file; None where there is none."""
+        return self._with_state_error(self._read_bytes)
 
-        Call it under `locked` only: a state that had to be corrected is written at once.
-        """
-        content = _with_state_error(self._read_bytes)
-        if content is None:
-            return TokenState(account=self._account)
-        found = _decode(content)
-        if found is None:
-            log.warning(
-                "token file damaged; replaced, the next login waits a minute", extra=self._log_extra
-            )
-        elif found.account != self._account:
-            return TokenState(account=self._account)
-        state = clamp_to_now(found or TokenState(account=self._account, unanswered=(now,)), now)
-        if state != found:
-            self.write(state)
-        return state
-
-    def write(self, state: TokenState) -> None:
+    def replace_content(self, content: bytes) -> None:
         """Replace the file; once this returns, the content survives a power cut."""
-        _with_state_error(
-            lambda: self._replace_file(msgspec.json.encode(state, enc_hook=reveal_secret))
-        )
+        self._with_state_error(lambda: self._replace_file(content))
+
+    def remove(self) -> None:
+        """Remove the file, if there is one. After a power cut it may be back."""
+        self._with_state_error(lambda: self._path.unlink(missing_ok=True))
+
+    def _with_state_error(self, operation: Callable[[], _T]) -> _T:
+        """Call *operation*; an `OSError` becomes a `TryAgain` without context."""
+        try:
+            return operation()
+        except OSError as error:
+            problem = (error.strerror or "input/output error").lower()
+            where = error.filename or "in state_dir"
+            remedy = _REMEDY if isinstance(error, PermissionError) else remedy_of(error)
+        raise TryAgain(f"{self.kind} {where}: {problem}{remedy}", reason="state")
 
     def _open_lock(self, lock: Path) -> int:
         # Its directory may have been deleted while the process runs.
@@ -123,7 +117,8 @@ class TokenFile:
         with os.fdopen(descriptor, "rb") as file:
             if os.fstat(file.fileno()).st_mode & 0o077:
                 log.warning(
-                    "token file was readable or writable by others; mode reset to 0600",
+                    "%s was readable or writable by others; mode reset to 0600",
+                    self.kind,
                     extra=self._log_extra,
                 )
                 os.fchmod(file.fileno(), OWNER_ONLY)
@@ -145,15 +140,39 @@ class TokenFile:
             os.close(directory)
 
 
-def _with_state_error(operation: Callable[[], _T]) -> _T:
-    """Call *operation*; an `OSError` becomes a `TryAgain` with reason `state`, without context."""
-    try:
-        return operation()
-    except OSError as error:
-        problem = (error.strerror or "input/output error").lower()
-        where = error.filename or "in state_dir"
-        remedy = _REMEDY if isinstance(error, PermissionError) else remedy_of(error)
-    raise TryAgain(f"token file {where}: {problem}{remedy}", reason="state")
+class TokenFile(LockedFile):
+    """The token file at *path*. *account* is the digest of base_url and client_id.
+
+    *now* is epoch seconds.
+    """
+
+    kind = "token file"
+
+    def __init__(self, path: Path, account: str) -> None:
+        super().__init__(path)
+        self._account = account
+
+    def read(self, now: float) -> TokenState:
+        """Return the state on file (see above for a file that is not as expected).
+
+        Call it under `locked` only: a state that had to be corrected is written at once.
+        """
+        content = self.read_content()
+        if content is None:
+            return TokenState(account=self._account)
+        found = _decode(content)
+        if found is None:
+            log.warning("token file damaged; replaced", extra=self._log_extra)
+        elif found.account != self._account:
+            return TokenState(account=self._account)
+        state = clamp_to_now(found or TokenState(account=self._account), now)
+        if state != found:
+            self.write(state)
+        return state
+
+    def write(self, state: TokenState) -> None:
+        """Replace the file."""
+        self.replace_content(msgspec.json.encode(state, enc_hook=reveal_secret))
 
 
 def _decode(content: bytes) -> TokenState | None:

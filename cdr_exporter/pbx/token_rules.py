@@ -1,14 +1,7 @@
-"""What is known of one PBX's tokens and logins, and what follows from it.
+"""What is known of one PBX's tokens, and what follows from it. For refusals see `attempt_rules`.
 
 Pure: no I/O, the current time is the argument *now*. All times are epoch seconds, all waits
-seconds. `login` explains how these rules are used, and why logins are counted.
-
-Rule: whether a login may be sent depends only on what was on disk before (`seconds_until_login`).
-
-Login attempts are counted for one client secret. A *refused* attempt was answered with "wrong
-credentials"; after three of them there is no next one. An *unanswered* attempt was written to
-disk before it was sent, and no usable answer is known: the process died, or the answer did not
-come or was unreadable. These only delay the next attempt.
+seconds. `login` explains how these rules are used.
 
 A clock that is set back must not make a wait last for years: see `clamp_to_now`.
 """
@@ -16,24 +9,17 @@ A clock that is set back must not make a wait last for years: see `clamp_to_now`
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 from decimal import Decimal
 from typing import TypeGuard
 
-from msgspec import Struct, field
+from msgspec import Struct
 from msgspec.structs import replace
 
 from ..cdr import GarbledAnswer, errcode_of, read_object
 from ..cdr.contract import SUCCESS, TOKEN_EXPIRED
 from ..cdr.error_codes import ERROR_CODES, LOST_TOKEN_CODES
 from ..secret import Secret
-
-REFUSED_WAITS = (15 * 60.0, 2 * 3600.0)
-"""Seconds after the first and the second refusal; after the third there is no next attempt."""
-
-UNANSWERED_WAITS = (60.0, 15 * 60.0, 2 * 3600.0)
-"""Seconds after each login whose answer is not known; the last is for all that follow, too."""
 
 MOST_LOGINS, MOST_LOGINS_SECONDS = 5, 30 * 60.0
 """So many logins may succeed within so many seconds.
@@ -71,21 +57,17 @@ class ImposedWait(Struct, frozen=True):
 class TokenState(Struct, frozen=True, kw_only=True):
     """All that is known about our tokens and logins at one PBX; the content of its token file.
 
-    *account* is the digest of base_url and client_id, *secret_digest* that of client_id and the
-    client secret of the attempts; where it is empty, the attempts count for any secret. *refused*
-    and *unanswered* are the times of the login attempts since the last successful one, *logins*
-    those of the latest successful ones. In the file, *secret_digest* is called `secret_mark` and
-    *imposed_wait* `hold`.
+    *account* is the digest of base_url and client_id, *proven* that of client_id and the client
+    secret that logged in last; empty where none did. *logins* are the times of the latest logins
+    that worked.
     """
 
     version: int = _VERSION
     account: str = ""
     access: Token | None = None
     refresh: Token | None = None
-    secret_digest: str = field(default="", name="secret_mark")
-    refused: tuple[float, ...] = ()
-    unanswered: tuple[float, ...] = ()
-    imposed_wait: ImposedWait | None = field(default=None, name="hold")
+    proven: str = ""
+    imposed_wait: ImposedWait | None = None
     logins: tuple[float, ...] = ()
 
 
@@ -120,53 +102,24 @@ def usable_token(state: TokenState, now: float) -> Secret | None:
     return token.value if now < renew_at else None
 
 
-def seconds_until_login(state: TokenState, secret_digest: str, now: float) -> float:
-    """Return the seconds until a login with this secret may be sent: 0 is now, infinity never."""
-    if state.secret_digest not in ("", secret_digest):
+def next_login(state: TokenState) -> float:
+    """Return when a login may be sent, by those that worked: 0 is at once."""
+    if len(state.logins) < MOST_LOGINS:
         return 0.0
-    due = now
-    if state.refused:
-        waits = (*REFUSED_WAITS, math.inf)
-        due = max(due, state.refused[-1] + waits[min(len(state.refused), len(waits)) - 1])
-    if state.unanswered:
-        count = min(len(state.unanswered), len(UNANSWERED_WAITS))
-        due = max(due, state.unanswered[-1] + UNANSWERED_WAITS[count - 1])
-    if len(state.logins) == MOST_LOGINS:
-        due = max(due, state.logins[0] + MOST_LOGINS_SECONDS)
-    return due - now
-
-
-def record_attempt(state: TokenState, secret_digest: str, now: float) -> TokenState:
-    """Return the state with a login that is about to be sent.
-
-    The attempts made with another secret are dropped.
-    """
-    if state.secret_digest not in ("", secret_digest):
-        state = replace(state, refused=(), unanswered=())
-    return replace(state, secret_digest=secret_digest, unanswered=(*state.unanswered, now))
-
-
-def undo_attempt(state: TokenState) -> TokenState:
-    """Return the state without the last `record_attempt`: the PBX did not judge that login."""
-    return replace(state, unanswered=state.unanswered[:-1])
-
-
-def record_refusal(state: TokenState, now: float) -> TokenState:
-    """Return the state with the last `record_attempt` changed from unanswered to refused."""
-    return replace(undo_attempt(state), refused=(*state.refused, now))
+    return state.logins[0] + MOST_LOGINS_SECONDS
 
 
 def record_tokens(state: TokenState, tokens: IssuedTokens) -> TokenState:
-    """Return the state with the new tokens and no attempts: the credentials are good.
-
-    An imposed wait stays until a page was served.
-    """
-    return replace(state, access=tokens.access, refresh=tokens.refresh, refused=(), unanswered=())
+    """Return the state with the new tokens. An imposed wait stays until a page was served."""
+    return replace(state, access=tokens.access, refresh=tokens.refresh)
 
 
-def record_login(state: TokenState, tokens: IssuedTokens, now: float) -> TokenState:
+def record_login(
+    state: TokenState, tokens: IssuedTokens, secret_digest: str, now: float
+) -> TokenState:
     """Return the state with the new tokens of a login."""
-    return record_tokens(replace(state, logins=(*state.logins, now)[-MOST_LOGINS:]), tokens)
+    logins = (*state.logins, now)[-MOST_LOGINS:]
+    return record_tokens(replace(state, logins=logins, proven=secret_digest), tokens)
 
 
 def record_revocation(state: TokenState) -> TokenState:
@@ -219,8 +172,6 @@ def clamp_to_now(state: TokenState, now: float) -> TokenState:
     imposed = state.imposed_wait
     return replace(
         state,
-        refused=tuple(min(at, now) for at in state.refused),
-        unanswered=tuple(min(at, now) for at in state.unanswered),
         logins=tuple(min(at, now) for at in state.logins),
         imposed_wait=imposed
         and ImposedWait(imposed.errcode, imposed.wait, min(imposed.until, now + imposed.wait)),

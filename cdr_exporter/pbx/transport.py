@@ -29,7 +29,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.client import HTTPException
@@ -44,7 +44,7 @@ from ..secret import Secret
 from ..settings import TLS
 from ..settings.values import is_plaintext, server_of
 from . import failures
-from .connection import Cancelled, DeadlineConnection, host_and_port
+from .connection import Address, Cancelled, DeadlineConnection, host_and_port
 from .http_adapter import AccessToken, DeadlineAdapter, PBXSession
 from .http_date import clock_offset
 from .tls import tls_policy_of
@@ -67,7 +67,7 @@ class APIRequest:
     """A request: *path* is below `api_path`, *fields* is the query string, *body* is JSON text.
 
     *token* becomes the field `access_token`; it is None for logins and refreshes. *most_bytes* is
-    how long the body of the answer may be.
+    how long the body of the answer may be. With *addresses* it goes to one of these.
     """
 
     method: str
@@ -76,6 +76,7 @@ class APIRequest:
     token: Secret | None = None
     body: Secret | None = None
     most_bytes: int = largest_answer(0)
+    addresses: Sequence[Address] = ()
 
 
 class Transport:
@@ -86,8 +87,8 @@ class Transport:
     answers, report them through `count_errcode`. *clock_offset* is by how many seconds the PBX's
     clock is ahead of ours, from the `Date` of its last answer with HTTP status 200; None where
     that has none. It is exact to half a second and half of the time that the answer took.
-    *root_url* is base_url and api_path, *server* its host and port for messages. Raises
-    `ConfigError` for an unusable *tls.ca_file*.
+    *root_url* is base_url and api_path, *host* and *port* are from it, and *server* is both for
+    messages. Raises `ConfigError` for an unusable *tls.ca_file*.
     """
 
     def __init__(
@@ -104,7 +105,8 @@ class Transport:
         self.clock_offset: float | None = None
         self.cancelled = threading.Event()
         self._root_url = root_url
-        self.server = host_and_port(*server_of(root_url))
+        self.host, self.port = server_of(root_url)
+        self.server = host_and_port(self.host, self.port)
         is_https = not is_plaintext(root_url)
         self._adapter = DeadlineAdapter(tls_policy_of(tls) if is_https else None)
         self._session = PBXSession(self._adapter, _HEADERS)
@@ -112,6 +114,16 @@ class Transport:
         self._wall = wall
         self._monotonic = monotonic
         self._cancellable: DeadlineConnection | None = None
+
+    def addresses(self, timeout_seconds: float) -> Sequence[Address]:
+        """Return the addresses that the host in *root_url* has now.
+
+        Raises `TryAgain` where it has none, or they are not known within *timeout_seconds*.
+        """
+        connection = DeadlineConnection(
+            timeout_seconds, self.cancelled, self._monotonic, server=self.server
+        )
+        return connection.resolve(self.host, self.port)
 
     def send(
         self, request: APIRequest, timeout_seconds: float, *, even_if_cancelled: bool = False
@@ -127,6 +139,7 @@ class Transport:
             cancelled,
             self._monotonic,
             server=self.server,
+            addresses=request.addresses,
         )
         self._cancellable = None if even_if_cancelled else connection
         failure: PBXError

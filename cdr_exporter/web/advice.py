@@ -28,7 +28,8 @@ BLOCKED: Mapping[str, Advice] = {
     "credentials": Advice(
         _REFUSED,
         "The client_id or secret is wrong. Put the right secret where the exporter reads it; it "
-        "logs in again by itself.",
+        "logs in again by itself. After four refusals in a row it does not: then run cdr-exporter "
+        "check --connect --last-try.",
         "CDRAuthBlocked",
     ),
     "ip_blocked": Advice(

@@ -9,14 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from cdr_exporter import cli
 from cdr_exporter.commands import check
 from cdr_exporter.commands.preview_text import WIDTH
 from cdr_exporter.commands.stdout import write_stdout
+from cdr_exporter.errors import ConfigError
 from pbx_simulator import APISettings, SimulatedPBX
 from pbx_simulator.http_server import PBXServer
 from pbx_simulator.serving import serve
 
 from ..support.exporter_and_simulator import SECRET, write_config
+from ..support.socket_server import closed_port, full_backlog
 
 
 @pytest.fixture
@@ -79,6 +82,77 @@ def test_a_list_that_nothing_could_be_counted_of_fails_the_check(
 
     assert code == 1
     assert "pbx0: the rows are not sorted by id, newest first" in capsys.readouterr().err
+
+
+@pytest.mark.fault("A17")
+def test_a_check_after_the_api_was_switched_on_asks_at_once(
+    pbx: SimulatedPBX, server: PBXServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_config(tmp_path, server.base_url)
+    pbx.faults.fail_next(path="get_token", errcode=70123)
+    codes = [check.check_config(path, connect=True) for _ in range(2)]
+
+    assert codes == [1, 0]
+    assert "70123 API UNAVAILABLE: switch the API on" in capsys.readouterr().err
+
+
+@pytest.mark.fault("A15")
+def test_the_last_try_names_its_risk_and_works(
+    pbx: SimulatedPBX, server: PBXServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, secret = write_config(tmp_path, server.base_url), tmp_path / "secret"
+    for number in range(6):
+        secret.write_text(f"wrong-{number}")
+        assert check.check_config(path, connect=True) == 1
+    refused = capsys.readouterr().err.splitlines()
+    secret.write_text(SECRET)
+    without = check.check_config(path, connect=True)
+    held_up = capsys.readouterr().err
+    code = check.check_config(path, connect=True, last_try=True)
+    said = capsys.readouterr()
+
+    port = server.base_url.rpartition(":")[2]
+    assert pbx.tokens.blocked == []
+    assert refused[0].startswith(f"pbx0: client_id or client secret refused by 127.0.0.1:{port}")
+    assert refused[5] == held_up.strip()
+    assert "`cdr-exporter check --connect --last-try` is run; it takes that risk" in held_up
+    assert (without, code) == (1, 0)
+    assert said.err.startswith("warning: --last-try sends a login also where it may be the fifth")
+    assert "blocks this machine's address" in said.err
+    assert "pbx0: answers, " in said.out
+
+
+def test_a_last_try_without_a_connection_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--last-try needs --connect"):
+        check.check_config(tmp_path / "exporter.yml", connect=False, last_try=True)
+
+
+def test_the_help_of_the_last_try_names_its_risk(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["check", "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+
+    assert "--last-try with --connect: log in once more" in said
+    assert "after five in a row a PBX blocks this machine's address" in said
+
+
+@pytest.mark.fault("B1", "B2")
+def test_a_pbx_that_does_not_answer_is_said_with_host_and_port(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port = closed_port()
+    with full_backlog() as silent:
+        path = write_config(
+            tmp_path, f"http://127.0.0.1:{port}", silent, extra="request_timeout: 1s\n"
+        )
+        code = check.check_config(path, connect=True)
+    lines = capsys.readouterr().err.splitlines()
+
+    assert code == 1
+    assert lines[0].startswith(f"pbx0: cannot connect to 127.0.0.1:{port}: connection refused; ")
+    assert lines[1].startswith(
+        f"pbx1: no answer from {silent.removeprefix('http://')} within 1 s: is the PBX switched on"
+    )
 
 
 def test_what_the_encoding_of_standard_output_lacks_is_spelt_out(

@@ -150,7 +150,7 @@ ADJUSTABLE = [
 def test_the_entry_of_a_pbx_overrides_the_top_of_the_file(
     key: str, at_top: str, top_value: object, in_pbx: str, pbx_value: object
 ) -> None:
-    both = text(f"{key}: {at_top}", **{key: in_pbx}) + entry(name="branch")
+    both = text(f"{key}: {at_top}", **{key: in_pbx}) + entry(name="branch", client_id="another")
 
     first, second = parse(both).pbxs
 
@@ -1126,6 +1126,24 @@ def test_each_unsafe_pbx_is_named() -> None:
         "pbx hq",
         "pbx branch",
     ]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        pytest.param("https://PBX.example", id="same"),
+        pytest.param("https://pbx.example:443", id="with-the-default-port"),
+        pytest.param("https://pbx.example./", id="with-a-dot-at-the-end"),
+    ],
+)
+def test_two_entries_of_one_account_of_a_pbx_are_refused(url: str) -> None:
+    first = text(base_url="https://pbx.example")
+    error = str(refusal(first + entry(name="again", base_url=url)))
+
+    assert "pbxs[1]: has host, port and client_id of pbxs[0] too" in error
+    assert "UEnH9Dmv6uBJEXsY" not in error
+    assert len(parse(first + entry(name="b", base_url=url, client_id="another")).pbxs) == 2
+    assert len(parse(first + entry(name="b", base_url="https://pbx.example:444")).pbxs) == 2
 
 
 @pytest.mark.parametrize(

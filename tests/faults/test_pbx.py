@@ -260,6 +260,7 @@ def test_a_refused_connection_is_counted_as_such(make_harness: MakeHarness, tmp_
     it.poll()
 
     assert (it.own(FAILURES, "connect"), it.gauge("cdr_up")) == (1, 0)
+    assert it.last.failure.startswith(f"cannot connect to 127.0.0.1:{gone.port}: connection ref")
 
 
 @pytest.mark.fault("A4")

@@ -1676,16 +1676,6 @@ REQUESTS_ARE_SENT_ONCE_AND_IN_TIME = (
         _in(_SOCKETS, "test_the_deadline_is_for_the_whole_request"),
     ),
     Mutant(
-        "the log has the PBX's own words",
-        "cdr_exporter/pbx/client.py",
-        "            return replace(answer, errmsg=None)",
-        "            log.debug(answer.errmsg)\n            return replace(answer, errmsg=None)",
-        (
-            "tests/faults/test_secrets.py::test_no_fault_at_any_endpoint_shows_a_secret_or_a_person"
-            "[errcode 99999-cdr/list]",
-        ),
-    ),
-    Mutant(
         "a revocation under way is ended by the end of the program",
         "cdr_exporter/pbx/transport.py",
         "self._cancellable = None if even_if_cancelled else connection",
@@ -1697,7 +1687,118 @@ REQUESTS_ARE_SENT_ONCE_AND_IN_TIME = (
     ),
 )
 
-SECRETS_ARE_READ_WITH_CARE = (
+_LOGIN = "cdr_exporter/pbx/login.py"
+_ATTEMPT_RULES = "cdr_exporter/pbx/attempt_rules.py"
+_ATTEMPT_FILE = "cdr_exporter/pbx/attempt_file.py"
+_CREDENTIALS = "cdr_exporter/pbx/credentials.py"
+_REFUSED_LOGINS = "tests/pbx/test_refused_logins.py"
+_WHATEVER_HAPPENS = _in(_REFUSED_LOGINS, "test_whatever_happens_no_fifth_login_in_a_row_is_refused")
+
+LOGINS_AND_SECRETS = (
+    Mutant(
+        "each entry of a configuration has a record of refused logins of its own",
+        _LOGIN,
+        "record = AttemptFiles(self._directory, names)",
+        'record = AttemptFiles(self._directory, [f"{n}-{self._pbx.name}" for n in names])',
+        _WHATEVER_HAPPENS,
+    ),
+    Mutant(
+        "a login is written down after it was sent",
+        _LOGIN,
+        """        self._write_down(record, attempt)
+        reply = self._send_login(attempt, secret, record, addresses)
+""",
+        """        reply = self._send_login(attempt, secret, record, addresses)
+        self._write_down(record, attempt)
+""",
+        _WHATEVER_HAPPENS,
+    ),
+    Mutant(
+        "a PBX is told by its name only",
+        _ATTEMPT_FILE,
+        "hosts = {host, *(str(address[4][0]) for address in addresses)}",
+        "hosts = {host}",
+        _WHATEVER_HAPPENS,
+    ),
+    Mutant(
+        "a PBX is told by its addresses only",
+        _ATTEMPT_FILE,
+        "hosts = {host, *(str(address[4][0]) for address in addresses)}",
+        "hosts = {str(address[4][0]) for address in addresses}",
+        _in(
+            _REFUSED_LOGINS,
+            "test_a_name_that_moves_to_another_address_takes_its_refusals_along",
+        ),
+    ),
+    Mutant(
+        "a login without an answer is never taken for a refusal",
+        _ATTEMPT_RULES,
+        "return self.errcode is not None or not self.proven",
+        "return self.errcode is not None",
+        _WHATEVER_HAPPENS,
+    ),
+    Mutant(
+        "a slow PBX ends a secret that had worked",
+        _ATTEMPT_RULES,
+        "return self.errcode is not None or not self.proven",
+        "return True",
+        _in(
+            _REFUSED_LOGINS,
+            "test_a_pbx_that_is_slow_for_days_does_not_end_a_secret_that_had_worked",
+        ),
+    ),
+    Mutant(
+        "logins without an answer count as before where their secret was refused since",
+        _ATTEMPT_RULES,
+        "proven=each.proven and each.secret != attempt.secret",
+        "proven=each.proven",
+        _in(_REFUSED_LOGINS, "test_logins_without_an_answer_count_as_refused_once_their_secret_is"),
+    ),
+    Mutant(
+        "the success of one client_id frees all",
+        _LOGIN,
+        "return () if everybody else attempt_rules.freed(attempts, attempt.client)",
+        "return ()",
+        _in(_REFUSED_LOGINS, "test_the_success_of_another_client_id_frees_nothing"),
+    ),
+    Mutant(
+        "HTTP 401 to a login is no refusal",
+        _LOGIN,
+        "return failure.status != _UNAUTHORIZED",
+        "return True",
+        _WHATEVER_HAPPENS,
+    ),
+    Mutant(
+        "a damaged record is as none",
+        _ATTEMPT_FILE,
+        "found = tuple(map(_unknown, range(attempt_rules.MOST_REFUSALS)))",
+        "found = ()",
+        _in(
+            _REFUSED_LOGINS,
+            "test_a_damaged_record_lets_nobody_log_in_until_a_person_says_so",
+        ),
+    ),
+    Mutant(
+        "one last try is a login of each entry",
+        _LOGIN,
+        "return since is not None and all(attempt.at < since for attempt in attempts)",
+        "return since is not None",
+        _in(_REFUSED_LOGINS, "test_one_last_try_is_one_login_whatever_the_configuration_holds"),
+    ),
+    Mutant(
+        "a person waits where the PBX counts no tries",
+        _LOGIN,
+        "self._person is None\n            and state.imposed_wait is not None",
+        "state.imposed_wait is not None",
+        _in(_REFUSED_LOGINS, "test_a_person_gets_a_try_at_once_where_the_pbx_counts_none"),
+    ),
+    Mutant(
+        "a person who asks makes the wait longer",
+        _LOGIN,
+        "if self._person is None or not is_known:",
+        "if True:",
+        _in(_REFUSED_LOGINS, "test_a_person_who_asks_makes_the_wait_of_the_exporter_no_longer"),
+    ),
     Mutant(
         "what stands around a secret is sent with it",
         "cdr_exporter/settings/values.py",
@@ -1709,10 +1810,20 @@ SECRETS_ARE_READ_WITH_CARE = (
     ),
     Mutant(
         "a secret is read from whatever is at its path",
-        "cdr_exporter/pbx/credentials.py",
+        _CREDENTIALS,
         "if not stat.S_ISREG(mode):",
         "if False:",
         _in("tests/pbx/test_credentials.py", "test_what_is_no_regular_file_is_refused_at_once"),
+    ),
+    Mutant(
+        "the log has the PBX's own words",
+        "cdr_exporter/pbx/client.py",
+        "            return replace(answer, errmsg=None)",
+        "            log.debug(answer.errmsg)\n            return replace(answer, errmsg=None)",
+        (
+            "tests/faults/test_secrets.py::test_no_fault_at_any_endpoint_shows_a_secret_or_a_person"
+            "[errcode 99999-cdr/list]",
+        ),
     ),
 )
 
@@ -1805,7 +1916,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *OTHER_PROGRAMS,
     *SETTINGS,
     *REQUESTS_ARE_SENT_ONCE_AND_IN_TIME,
-    *SECRETS_ARE_READ_WITH_CARE,
+    *LOGINS_AND_SECRETS,
     *TROUBLES_ARE_TOLD,
     *THE_COMMAND_LINE_EXPLAINS_ITSELF,
 )

@@ -21,10 +21,10 @@ def test_a_directory_that_was_deleted_is_made_again_with_the_next_login(tmp_path
     for _ in range(2):
         with file.locked(1.0, never):
             found = file.read(now=1000.0)
-            file.write(TokenState(account="account", unanswered=(1000.0,)))
+            file.write(TokenState(account="account", logins=(1000.0,)))
         with file.locked(1.0, never):
             kept = file.read(now=1000.0)
 
-        assert (found.unanswered, kept.unanswered) == ((), (1000.0,))
+        assert (found.logins, kept.logins) == ((), (1000.0,))
         assert stat.S_IMODE(directory.stat().st_mode) == 0o700
         shutil.rmtree(directory)

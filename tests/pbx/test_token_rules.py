@@ -12,8 +12,6 @@ import threading
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from cdr_exporter.cdr.error_codes import BLOCKED_REASONS, ERROR_CODES, KNOWN_ERRCODES
 from cdr_exporter.errors import TryAgain
@@ -31,94 +29,11 @@ def token_state(**known: object) -> TokenState:
     return TokenState(account="a", **known)  # type: ignore[arg-type]
 
 
-def state_after_refusals(times: int) -> TokenState:
-    state = token_state()
-    for _ in range(times):
-        state = token_rules.record_refusal(token_rules.record_attempt(state, "secret", NOW), NOW)
-    return state
-
-
 def reply_body(**fields: object) -> bytes:
     return json.dumps({"errcode": 0, "access_token": GOOD, **fields}).encode()
 
 
-# --- the budget of logins
-
-
-@pytest.mark.parametrize(
-    ("tries", "wait"),
-    [(0, 0), (1, 15 * MINUTE), (2, 2 * HOUR), (3, math.inf), (4, math.inf)],
-)
-def test_refused_logins_are_tried_at_once_after_15_minutes_and_after_2_hours(
-    tries: int, wait: float
-) -> None:
-    assert token_rules.seconds_until_login(state_after_refusals(tries), "secret", NOW) == wait
-
-
-def test_the_wait_runs_from_the_last_refusal() -> None:
-    assert (
-        token_rules.seconds_until_login(state_after_refusals(1), "secret", NOW + 14 * MINUTE)
-        == MINUTE
-    )
-    assert (
-        token_rules.seconds_until_login(state_after_refusals(1), "secret", NOW + 15 * MINUTE) == 0
-    )
-
-
-def test_another_secret_has_three_tries_of_its_own() -> None:
-    spent = state_after_refusals(3)
-
-    assert token_rules.seconds_until_login(spent, "another", NOW) == 0
-
-    once = token_rules.record_refusal(token_rules.record_attempt(spent, "another", NOW), NOW)
-
-    assert once.refused == (NOW,)
-    assert token_rules.seconds_until_login(once, "another", NOW) == 15 * MINUTE
-
-
-def test_an_undone_attempt_leaves_no_trace() -> None:
-    before = state_after_refusals(1)
-    after = token_rules.undo_attempt(token_rules.record_attempt(before, "secret", NOW + HOUR))
-
-    assert after == before
-
-
-@pytest.mark.parametrize(
-    ("tries", "wait"), [(1, MINUTE), (2, 15 * MINUTE), (3, 2 * HOUR), (9, 2 * HOUR)]
-)
-def test_unanswered_logins_are_spaced_and_never_final(tries: int, wait: float) -> None:
-    unanswered = token_state()
-    for _ in range(tries):
-        unanswered = token_rules.record_attempt(unanswered, "secret", NOW)
-
-    assert token_rules.seconds_until_login(unanswered, "secret", NOW) == wait
-
-
-@given(st.lists(st.sampled_from(["refused", "unanswered", "killed"]), min_size=5, max_size=12))
-def test_whatever_happens_no_five_logins_fit_into_two_hours(outcomes: list[str]) -> None:
-    now, state, sent = NOW, token_state(), []
-    for outcome in outcomes:
-        wait = token_rules.seconds_until_login(state, "secret", now)
-        if math.isinf(wait):
-            break
-        now += wait
-        sent.append(now)
-        state = token_rules.record_attempt(state, "secret", now)
-        state = token_rules.record_refusal(state, now) if outcome == "refused" else state
-
-    assert all(last - first >= 2 * HOUR for first, last in zip(sent, sent[4:], strict=False))
-
-
-def test_a_successful_login_sets_the_counts_back_to_0() -> None:
-    answer = token_rules.read_reply(reply_body(), NOW)
-    assert answer is not None
-    assert answer.tokens is not None
-
-    after = token_rules.record_tokens(
-        token_rules.record_attempt(state_after_refusals(2), "secret", NOW), answer.tokens
-    )
-
-    assert (after.refused, after.unanswered) == ((), ())
+# --- how many logins may work
 
 
 def after_logins(times: int, every: float = MINUTE) -> TokenState:
@@ -127,7 +42,7 @@ def after_logins(times: int, every: float = MINUTE) -> TokenState:
     assert answer.tokens is not None
     state = token_state()
     for number in range(times):
-        state = token_rules.record_login(state, answer.tokens, NOW + number * every)
+        state = token_rules.record_login(state, answer.tokens, "secret", NOW + number * every)
     return state
 
 
@@ -136,14 +51,14 @@ def after_logins(times: int, every: float = MINUTE) -> TokenState:
     ("times", "wait"), [(1, 0), (4, 0), (5, 1800), (6, 1860), (99, 94 * 60 + 1800)]
 )
 def test_five_logins_may_succeed_within_half_an_hour(times: int, wait: float) -> None:
-    assert token_rules.seconds_until_login(after_logins(times), "secret", NOW) == wait
+    assert max(0.0, token_rules.next_login(after_logins(times)) - NOW) == wait
 
 
 def test_a_token_that_was_given_back_counts_as_no_login() -> None:
     state = token_rules.record_revocation(after_logins(5))
 
     assert (state.access, state.refresh) == (None, None)
-    assert token_rules.seconds_until_login(state, "secret", NOW) == 0
+    assert token_rules.next_login(state) == 0
 
 
 # --- the lifetime of a token
@@ -275,13 +190,12 @@ def test_another_answer_starts_with_its_own_wait() -> None:
 @pytest.mark.fault("E14")
 def test_a_clock_that_was_ahead_does_not_hold_us_for_years() -> None:
     future = NOW + 10 * 365 * 24 * HOUR
-    written = token_rules.record_wait(
-        token_rules.record_attempt(token_state(), "secret", future), 70004, future
+    mended = token_rules.clamp_to_now(
+        token_rules.record_wait(token_state(logins=(future,)), 70004, future), NOW
     )
-    mended = token_rules.clamp_to_now(token_rules.record_refusal(written, future), NOW)
 
     assert mended.imposed_wait == ImposedWait(70004, HOUR, NOW + HOUR)
-    assert token_rules.seconds_until_login(mended, "secret", NOW) == 15 * MINUTE
+    assert mended.logins == (NOW,)
     assert token_rules.clamp_to_now(mended, NOW) == mended
 
 
@@ -317,9 +231,7 @@ def everything() -> TokenState:
         account="a",
         access=Token(Secret(GOOD), NOW, NOW + 1800, worked=True),
         refresh=Token(Secret("refresh"), NOW, NOW + 86400),
-        secret_digest="digest",
-        refused=(NOW - 5,),
-        unanswered=(NOW - 3, NOW - 2),
+        proven="digest",
         imposed_wait=ImposedWait(70004, 3600, NOW + 3600),
         logins=(NOW - 60,),
     )
@@ -345,10 +257,8 @@ def test_the_names_in_the_file_stay_as_they_are(path: Path) -> None:
         "account",
         "access",
         "refresh",
-        "secret_mark",
-        "refused",
-        "unanswered",
-        "hold",
+        "proven",
+        "imposed_wait",
         "logins",
     ]
     assert [*written["access"]] == ["value", "issued_at", "expires_at", "worked"]
@@ -392,14 +302,16 @@ def test_the_state_of_another_account_is_not_used(path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"null", b'{"version": 2}', b"\x00" * 512])
-def test_a_damaged_file_counts_as_one_unanswered_login(path: Path, content: bytes) -> None:
+def test_a_damaged_file_is_as_none(
+    path: Path, content: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
     path.write_bytes(content)
-    first = file(path).read(NOW)
 
-    assert first == TokenState(account="a", unanswered=(NOW,))
-    assert token_rules.seconds_until_login(first, "any secret", NOW) == MINUTE
-    # Written at once: else each read would start the wait again.
-    assert file(path).read(NOW + 50) == first
+    assert file(path).read(NOW) == TokenState(account="a")
+    assert caplog.text.count("damaged") == 1
+    # Written at once: else each read would say so again.
+    assert file(path).read(NOW) == TokenState(account="a")
+    assert caplog.text.count("damaged") == 1
 
 
 def test_a_file_cut_anywhere_counts_as_damaged_and_raises_nothing(path: Path) -> None:
@@ -408,7 +320,7 @@ def test_a_file_cut_anywhere_counts_as_damaged_and_raises_nothing(path: Path) ->
     for cut in range(0, len(content), 9):
         path.write_bytes(content[:cut])
 
-        assert file(path).read(NOW).unanswered == (NOW,)
+        assert file(path).read(NOW) == TokenState(account="a")
 
 
 def test_a_file_that_cannot_be_read_has_the_reason_state(path: Path) -> None:
