@@ -90,7 +90,8 @@ STATE_NOT_WRITTEN = Advice(
 STATE_RESET = Advice(
     "The state file could not be used and was set aside; counting began again at the newest "
     "record.",
-    "Never restore an older state file: Prometheus would count its calls a second time.",
+    "Put no copy of the state back now: the new one has been shown, so Prometheus would count the "
+    "calls of the copy a second time.",
     "CDRStateReset",
 )
 LINEAGE_SUSPECT = Advice(
