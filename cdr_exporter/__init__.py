@@ -19,7 +19,7 @@ is pure does no I/O and reads no clock. A test reads this table and holds it.
      7  history     what the PBXs still hold of the past → blocks for Prometheus
      7  poller      one PBX's thread: follow, back off, start again; the newest snapshots
      6  tail        which page to read next, and is it the table we know
-     6  web         HTTP: paths, pages, service discovery; door to waitress
+     6  web         HTTP: paths, pages, service discovery; door to h11
      5  exposition  snapshots → text; door to prometheus_client
      5  store       state kept, never half-written; door to sqlite3
      4  config      exporter.yml → settings; door to yaml

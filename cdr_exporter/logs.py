@@ -29,8 +29,9 @@ LEVELS = {
 }
 _LEVEL_NAMES = {number: name for name, number in LEVELS.items()} | {logging.CRITICAL: "error"}
 
-# Below warning these log the URLs they request, and the URLs of a PBX contain the token.
-_VERBOSE_LIBRARIES = ("urllib3", "requests", "waitress")
+# Below warning these log the URLs they request, and the URLs of a PBX contain the token; asyncio
+# logs which system call it uses.
+_VERBOSE_LIBRARIES = ("urllib3", "requests", "asyncio")
 
 # In characters.
 MAX_VALUE = 200

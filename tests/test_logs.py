@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from cdr_exporter import logs
 
 CANARY = "CANARYs3cr3tQx7vR2mZ9kL4wP8"
-VERBOSE_LIBRARIES = ("urllib3", "requests", "waitress")
+VERBOSE_LIBRARIES = ("urllib3", "requests", "asyncio")
 
 log = logging.getLogger("cdr_exporter.test")
 

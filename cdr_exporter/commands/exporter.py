@@ -6,6 +6,7 @@ first request to a PBX, and end the program with a message.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Sequence
@@ -22,8 +23,18 @@ from ..poller.board import SnapshotBoard
 from ..poller.supervisor import Supervisor
 from ..settings import Settings
 from ..state_files import file_of
-from ..web import App, ListenAddress, ListenError, Server
+from ..web import (
+    App,
+    ListenAddress,
+    ListenError,
+    Server,
+    connection_limits,
+    files_needed,
+    raise_file_limit,
+)
 from . import preflight
+
+_log = logging.getLogger(__name__)
 
 VERSION = version("cdr-exporter")
 
@@ -90,7 +101,8 @@ class Exporter:
             external_url=external_url,
         )
         # Before the state files, so that none stays open if a port is in use.
-        self._server = Server(app, listen)
+        limits = connection_limits(_file_limit(len(settings.pbxs)), len(settings.pbxs))
+        self._server = Server(app, listen, limits=limits)
         try:
             self._open_states(settings)
         except BaseException:
@@ -134,6 +146,17 @@ class Exporter:
                 supervisor.open_state()
         except OSError as error:
             raise preflight.unusable_state_dir(settings.state_dir, error) from None
+
+
+def _file_limit(pbxs: int) -> int:
+    """Raise the limit of file numbers, and return it; log where it is too low for *pbxs* PBXs."""
+    files, needed = raise_file_limit(), files_needed(pbxs)
+    if files < needed:
+        _log.warning(
+            "not enough file numbers: raise the limit (LimitNOFILE of systemd, ulimit -n)",
+            extra={"fields": {"files": files, "needed": needed}},
+        )
+    return files
 
 
 def time_zones(settings: Settings) -> dict[str, ZoneInfo]:

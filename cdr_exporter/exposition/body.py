@@ -1,7 +1,7 @@
 """The body of one response: lines that many scrapes share, then lines made for this scrape.
 
-Rule: the whole page is put together as one text only for a scrape that asks for it uncompressed.
-Prometheus asks for gzip, and the shared lines are compressed once for all scrapes.
+Rule: a scrape never puts the whole page together as one text; it sends the parts that all scrapes
+share. Prometheus asks for gzip, and the shared lines are compressed once for all scrapes.
 """
 
 from __future__ import annotations
@@ -56,15 +56,25 @@ class Body:
     @property
     def plain(self) -> bytes:
         """The text, uncompressed."""
-        return b"".join((*self._shared.blocks, self._own))
+        return b"".join(self.plain_parts)
 
     @property
     def gzipped(self) -> bytes:
-        """The text as one gzip member (RFC 1952); only the lines of this scrape are compressed."""
+        """The text as one gzip member (RFC 1952)."""
+        return b"".join(self.gzip_parts)
+
+    @property
+    def plain_parts(self) -> tuple[bytes, ...]:
+        """The text, uncompressed, in the parts that scrapes share."""
+        return (*self._shared.blocks, self._own)
+
+    @property
+    def gzip_parts(self) -> tuple[bytes, ...]:
+        """The parts of the gzip member; only the lines of this scrape are compressed."""
         deflated, checksum = self._shared.deflated
         compressor = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
         rest = compressor.compress(self._own) + compressor.flush()
         checksum = zlib.crc32(self._own, checksum)
         length = (self._shared.length + len(self._own)) & 0xFFFF_FFFF
         trailer = checksum.to_bytes(4, "little") + length.to_bytes(4, "little")
-        return b"".join((_GZIP_HEADER, deflated, rest, trailer))
+        return _GZIP_HEADER, deflated, rest, trailer

@@ -4,12 +4,17 @@ Rule: a response is made from snapshots and from files read at the start. Nothin
 PBX, a disk or another client, and nothing that a client sends becomes a file path, a log line or
 part of a page.
 
-    listen.parse_listen_address → listen.bind → Server → App → a handler → HTTPResponse
+    listen.bind → Server → Connection → a worker thread: App → a handler → HTTPResponse
 
     listen       listen addresses, and the sockets bound to them
-    server       waitress, with limits for slow and hostile clients
-    app          the WSGI application: paths and their handlers
-    wsgi         a request and a response
+    server       the event loop: connections are accepted, served and ended
+    file_numbers     how many connections there may be beside the pollers
+    connection_table     who is let in when there is no room
+    connection   requests in, responses out, with deadlines; h11 reads and writes HTTP
+    streams      the bytes of a connection, plain or through TLS
+    workers      threads for what takes time
+    app          paths and their handlers
+    messages     a request and a response
     accept       what a client asks for with its Accept headers
     landing      the page that shows the state of each PBX
     pbx_page     the page of one PBX: its calls by hour and by day
@@ -24,15 +29,22 @@ part of a page.
 """
 
 from .app import App
+from .connection import Deadlines
 from .discovery import check_external_url
+from .file_numbers import ConnectionLimits, connection_limits, files_needed, raise_file_limit
 from .listen import ListenAddress, ListenError, parse_listen_address
 from .server import Server
 
 __all__ = [
     "App",
+    "ConnectionLimits",
+    "Deadlines",
     "ListenAddress",
     "ListenError",
     "Server",
     "check_external_url",
+    "connection_limits",
+    "files_needed",
     "parse_listen_address",
+    "raise_file_limit",
 ]

@@ -1,4 +1,4 @@
-"""The WSGI application: a table of paths and their handlers.
+"""The application: a table of paths and their handlers.
 
 Rule: a path is in the table exactly as the client sent it, or the response is 404; nothing is cut
 off, decoded or joined. A folder without its slash is led to it. If a handler fails, its client gets
@@ -16,12 +16,11 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, tzinfo
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
-from wsgiref.types import StartResponse, WSGIEnvironment
 
 from ..clock import Now
 from ..exposition import OPENMETRICS_TYPE, TEXT_TYPE, Body, Exposition
@@ -29,8 +28,8 @@ from ..metrics.snapshot import Snapshot
 from . import discovery, landing, pbx_page
 from .accept import accepts_gzip, wants_openmetrics
 from .html import CONTENT_SECURITY_POLICY, file_list_page, html_page
+from .messages import HTML, JSON, TEXT, HTTPRequest, HTTPResponse, text_response
 from .runbook import runbook_page
-from .wsgi import HTML, JSON, TEXT, HTTPRequest, HTTPResponse, text_response
 
 _log = logging.getLogger(__name__)
 
@@ -51,10 +50,8 @@ _IMPORT_RULES = (
     "cdr-thresholds.yml has the numbers that alerts go by, and has to be among them."
 )
 
-_NOT_ALLOWED = HTTPResponse(
-    b"GET and HEAD only\n",
-    status=HTTPStatus.METHOD_NOT_ALLOWED,
-    headers=(("Allow", ", ".join(_METHODS)),),
+_NOT_ALLOWED = text_response(
+    "GET and HEAD only", HTTPStatus.METHOD_NOT_ALLOWED, (("Allow", ", ".join(_METHODS)),)
 )
 
 Handler = Callable[[HTTPRequest], HTTPResponse]
@@ -107,11 +104,8 @@ class App:
             "/runbook": partial(_static, _html_response(runbook_page(runbook))),
         }
 
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Respond to one request (WSGI)."""
-        return self._respond(HTTPRequest.from_environ(environ)).send(environ, start_response)
-
-    def _respond(self, request: HTTPRequest) -> HTTPResponse:
+    def __call__(self, request: HTTPRequest) -> HTTPResponse:
+        """Respond to one request; the response to HEAD is that to GET, whose body is not sent."""
         route = _PBX_PAGES if request.path.startswith(_PBX_FOLDER) else request.path
         handler = self._routes.get(route)
         if handler is None:
@@ -188,7 +182,7 @@ class App:
                 "the Host header is not of the form host[:port]", HTTPStatus.BAD_REQUEST
             )
         names = [snapshot.pbx for snapshot in self._snapshots()]
-        return HTTPResponse(discovery.targets_json(names, address), JSON)
+        return HTTPResponse((discovery.targets_json(names, address),), JSON)
 
 
 class _FailureLog:
@@ -229,13 +223,13 @@ def _metrics_response(request: HTTPRequest, body: Body, openmetrics: bool) -> HT
     content_type = OPENMETRICS_TYPE if openmetrics else TEXT_TYPE
     if accepts_gzip(request.accept_encoding):
         return HTTPResponse(
-            body.gzipped, content_type, headers=(_VARY_HEADER, ("Content-Encoding", "gzip"))
+            body.gzip_parts, content_type, headers=(_VARY_HEADER, ("Content-Encoding", "gzip"))
         )
-    return HTTPResponse(body.plain, content_type, headers=(_VARY_HEADER,))
+    return HTTPResponse(body.plain_parts, content_type, headers=(_VARY_HEADER,))
 
 
 def _html_response(page: str) -> HTTPResponse:
-    return HTTPResponse(page.encode(), HTML, headers=(_CSP_HEADER,))
+    return HTTPResponse((page.encode(),), HTML, headers=(_CSP_HEADER,))
 
 
 def _file_routes(
@@ -248,15 +242,13 @@ def _file_routes(
         folder.removesuffix("/"): partial(_static, _redirect_to(f".{folder}")),
     }
     for name, content in files.items():
-        routes[folder + name] = partial(_static, HTTPResponse(content, content_type))
+        routes[folder + name] = partial(_static, HTTPResponse((content,), content_type))
     return routes
 
 
 def _redirect_to(path: str) -> HTTPResponse:
     """Return a redirect to *path*, which is relative so that a proxy may add a prefix."""
-    return HTTPResponse(
-        b"moved\n", status=HTTPStatus.PERMANENT_REDIRECT, headers=(("Location", path),)
-    )
+    return text_response("moved", HTTPStatus.PERMANENT_REDIRECT, (("Location", path),))
 
 
 def _static(response: HTTPResponse, request: HTTPRequest) -> HTTPResponse:

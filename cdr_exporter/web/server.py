@@ -1,100 +1,77 @@
-"""The HTTP server: waitress, with the limits that a scrape endpoint needs.
+"""The HTTP server: one event loop in a thread of its own.
 
-Rule: a connection serves one request and has two deadlines, one for the request and one for the
-response. A client that sends slowly, never reads or sends many requests at once occupies a
-connection and a buffer until its deadline, but no thread, and it delays no other client.
+Rule: the loop only waits, reads and writes. What takes time, rendering and compressing, is done by
+a few other threads. A client that sends slowly, never reads or opens many connections occupies a
+place in the table of connections until its deadline, but no thread, and it delays no other client.
 
-waitress alone does not limit these clients (seen in 3.0.2), so this module does:
-
-- One that pipelines requests for large responses and reads none blocks a worker thread forever.
-- One whose TCP window is full is never closed: the timeout waits until the socket is writable.
-- One that sends a byte now and then is never idle and so never times out.
+    listening sockets → ConnectionTable → Connection → a worker thread: App → Connection
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
-import resource
+import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import Any
-from wsgiref.types import WSGIApplication
 
-# waitress has no annotations, so all that comes from it has the type Any; no other module uses it.
-from waitress import wasyncore  # type: ignore[import-untyped]
-from waitress.channel import HTTPChannel  # type: ignore[import-untyped]
-from waitress.parser import HTTPRequestParser, ParsingError  # type: ignore[import-untyped]
-from waitress.server import TcpWSGIServer, create_server  # type: ignore[import-untyped]
+from .connection import Connection, Deadlines, Events
+from .connection_table import ConnectionTable, Seat, client_of
+from .file_numbers import DEFAULT_LIMITS, ConnectionLimits
+from .listen import ListenAddress, address_of, bind
+from .messages import HTTPRequest, HTTPResponse
+from .streams import PlainStream
+from .workers import Workers
 
-from .listen import BACKLOG, ListenAddress, address_of, bind
+_log = logging.getLogger(__name__)
 
-REQUEST_SECONDS = 10.0
-"""Time from the connection to the end of the request."""
-
-RESPONSE_SECONDS = 60.0
-"""Time from the connection to the last byte of the response; longer than any scrape timeout."""
-
-_LOOP_SECONDS = 1.0
-"""How often deadlines are checked, at least."""
+_THREADS = 4
 
 _GRACE_SECONDS = 0.5
-"""How long `stop` waits for responses under way, and again for worker threads."""
+"""How long `stop` waits for responses under way."""
 
-_KIB = 1024
-_MAX_CONNECTIONS = 1000
+_ACCEPT_PAUSE_SECONDS = 0.1
+"""After a connection could not be accepted, as when the system has no file number left."""
 
-_SETTINGS = {
-    "asyncore_use_poll": True,
-    "backlog": BACKLOG,
-    "channel_timeout": int(RESPONSE_SECONDS),
-    "clear_untrusted_proxy_headers": True,
-    "expose_tracebacks": False,
-    "ident": None,
-    "log_socket_errors": False,
-    "max_request_body_size": 4 * _KIB,
-    "max_request_header_size": 16 * _KIB,
-    "threads": 4,
-}
+_LOG_INTERVAL = 60.0
+
+_REFUSED = (
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n"
+    b"Content-Length: 21\r\nRetry-After: 5\r\nConnection: close\r\n\r\ntoo many connections\n"
+)
+
+Application = Callable[[HTTPRequest], HTTPResponse]
 
 
 class Server:
     """Listens as soon as it is created; responds between `start` and `stop`.
 
-    *request_seconds* and *response_seconds* are the deadlines of a connection, both counted from
-    its beginning. Creating it raises `ListenError`.
+    *app* is called in several threads. Creating it raises `ListenError`.
     """
 
     def __init__(
         self,
-        app: WSGIApplication,
+        app: Application,
         listen: Sequence[ListenAddress],
         *,
-        request_seconds: float = REQUEST_SECONDS,
-        response_seconds: float = RESPONSE_SECONDS,
+        deadlines: Deadlines | None = None,
+        limits: ConnectionLimits = DEFAULT_LIMITS,
     ) -> None:
-        # waitress warns whenever a request waits ("Task queue depth"), and logs paths at INFO.
-        logging.getLogger("waitress.queue").setLevel(logging.ERROR)
-        logging.getLogger("waitress").setLevel(logging.WARNING)
-        sockets = bind(listen)
-        self.addresses: tuple[ListenAddress, ...] = tuple(map(address_of, sockets))
-        self._deadlines = request_seconds, response_seconds
-        self._socket_map: dict[int, Any] = {}
-        """waitress' map: file descriptor → listener, trigger or connection.
-
-        Only the thread of the loop may change it.
-        """
-        self._waitress = create_server(
-            app,
-            map=self._socket_map,
-            sockets=sockets,
-            connection_limit=_connection_limit(),
-            **_SETTINGS,
-        )
-        self._listeners = [s for s in self._socket_map.values() if isinstance(s, TcpWSGIServer)]
-        for listener in self._listeners:
-            listener.channel_class = _Channel
-        self._stopping = threading.Event()
+        self._sockets = bind(listen)
+        self.addresses: tuple[ListenAddress, ...] = tuple(map(address_of, self._sockets))
+        self._app = app
+        self._deadlines = deadlines or Deadlines()
+        self._table = ConnectionTable(*limits)
+        self._refusals = _RefusalLog()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.new_event_loop()
+        self._loop.set_exception_handler(_log_loop_error)
+        self._closing = asyncio.Event()
+        self._workers = Workers(self._loop, _THREADS, "web")
         self._thread = threading.Thread(target=self._run, name="web", daemon=True)
 
     @property
@@ -102,76 +79,135 @@ class Server:
         """Whether requests are being served."""
         return self._thread.is_alive()
 
+    @property
+    def connections(self) -> int:
+        """How many connections there are."""
+        return len(self._table)
+
     def start(self) -> None:
         """Serve requests, in threads of the server."""
+        self._workers.start()
         self._thread.start()
 
     def stop(self) -> None:
         """Accept no more requests, let those under way finish, and close all sockets.
 
-        Takes at most about 2 `_GRACE_SECONDS`.
+        Takes little more than `_GRACE_SECONDS`.
         """
-        self._stopping.set()
         if self.running:
-            self._listeners[0].pull_trigger()
+            with suppress(RuntimeError):  # the loop has just ended by itself
+                self._loop.call_soon_threadsafe(self._closing.set)
             self._thread.join()
-        dispatcher = self._waitress.task_dispatcher
-        dispatcher.shutdown(timeout=_GRACE_SECONDS)
-        # A worker that is still busy will write to its listener's trigger. If that were closed, the
-        # write could reach another file that has got the same descriptor since.
-        if not dispatcher.threads:
-            wasyncore.close_all(self._socket_map)
+            self._workers.stop()
+            return
+        self._close()
 
     def _run(self) -> None:
-        while not self._stopping.is_set():
-            wasyncore.poll2(_LOOP_SECONDS, self._socket_map)
-            self._close_overdue(time.monotonic())
-        for listener in self._listeners:
-            listener.accepting = False
-        end = time.monotonic() + _GRACE_SECONDS
-        while any(c.is_busy for c in self._channels()) and (left := end - time.monotonic()) > 0:
-            wasyncore.poll2(left, self._socket_map)
-
-    def _close_overdue(self, now: float) -> None:
-        for channel in self._channels():
-            request, response = self._deadlines
-            if now - channel.opened_at > (response if channel.is_busy else request):
-                channel.handle_close()
-
-    def _channels(self) -> list[_Channel]:
-        return [each for each in self._socket_map.values() if isinstance(each, _Channel)]
-
-
-class _Parser(HTTPRequestParser):  # type: ignore[misc]  # its base is untyped
-    """Parses a request, and makes it the last one of its connection."""
-
-    def parse_header(self, header_plus: bytes) -> None:
         try:
-            super().parse_header(header_plus)
-        except ValueError:
-            # For example a target `http://[`, or a Content-Length of 5,000 digits.
-            raise ParsingError("Bad target or header") from None
-        if self.chunked and "CONTENT_LENGTH" in self.headers:
-            raise ParsingError("Both Content-Length and Transfer-Encoding")
-        self.headers["CONNECTION"] = "close"
+            self._loop.run_until_complete(self._serve())
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        for each in self._sockets:
+            each.close()
+        self._loop.close()
+
+    async def _serve(self) -> None:
+        accepting = [self._loop.create_task(self._accept(each)) for each in self._sockets]
+        closing = self._loop.create_task(self._closing.wait())
+        done, _ = await asyncio.wait((closing, *accepting), return_when=asyncio.FIRST_COMPLETED)
+        for task in done - {closing}:
+            _log.error("the web server has ended", extra=_failure(task.exception()))
+        await _cancel(closing, *accepting)
+        for each in self._sockets:
+            each.close()
+        self._table.close_waiting()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_GRACE_SECONDS)
+        await _cancel(*self._tasks)
+
+    async def _accept(self, listening: socket.socket) -> None:
+        listening.setblocking(False)
+        while True:
+            try:
+                sock, address = await self._loop.sock_accept(listening)
+            except OSError as error:
+                self._refusals.note(error.strerror or "not accepted")
+                await asyncio.sleep(_ACCEPT_PAUSE_SECONDS)
+                continue
+            self._admit(sock, client_of(address[0]))
+            # So that a connection which was closed for this one gives its file number back first.
+            await asyncio.sleep(0)
+
+    def _admit(self, sock: socket.socket, client: str) -> None:
+        task: asyncio.Task[None]
+        seat = self._table.admit(client, lambda: task.cancel())
+        if seat is None:
+            self._refusals.note("too many connections")
+            self._refuse(sock)
+            return
+        task = self._loop.create_task(self._connection(sock, seat))
+        self._tasks.add(task)
+        task.add_done_callback(partial(self._end, sock, seat))
+
+    def _refuse(self, sock: socket.socket) -> None:
+        with sock, suppress(OSError):
+            sock.send(_REFUSED)
+
+    async def _connection(self, sock: socket.socket, seat: Seat) -> None:
+        table = self._table
+        connection = Connection(
+            sock,
+            PlainStream(sock),
+            self._respond,
+            self._deadlines,
+            Events(busy=partial(table.set_busy, seat), waiting=partial(table.set_waiting, seat)),
+            self._closing,
+        )
+        with suppress(OSError, TimeoutError):
+            await connection.serve()
+
+    def _end(self, sock: socket.socket, seat: Seat, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._table.remove(seat)
+        sock.close()
+        if not task.cancelled() and task.exception() is not None:
+            _log.error("connection failed", extra=_failure(task.exception()))
+
+    async def _respond(self, request: HTTPRequest) -> HTTPResponse:
+        return await self._workers.call(partial(self._app, request))
 
 
-class _Channel(HTTPChannel):  # type: ignore[misc]  # its base is untyped
-    """One connection; *opened_at* is a time on the steady clock."""
+class _RefusalLog:
+    """Logs that connections are refused, once a minute at most."""
 
-    parser_class = _Parser
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+        self._next = float("-inf")
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        self.opened_at = time.monotonic()
-        super().__init__(*arguments, **named)
+    def note(self, reason: str) -> None:
+        self._counts[reason] = self._counts.get(reason, 0) + 1
+        if (now := time.monotonic()) < self._next:
+            return
+        self._next = now + _LOG_INTERVAL
+        for each, count in self._counts.items():
+            fields = {"reason": each, "connections": count}
+            _log.warning("connections refused", extra={"fields": fields})
+        self._counts.clear()
 
-    @property
-    def is_busy(self) -> bool:
-        """Whether a whole request has arrived and its response is not completely sent."""
-        return bool(self.requests or self.total_outbufs_len)
+
+async def _cancel(*tasks: asyncio.Task[Any]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _connection_limit() -> int:
-    """Return how many connections to accept: at most half of the file descriptors allowed."""
-    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return min(_MAX_CONNECTIONS, files // 2) if files > 0 else _MAX_CONNECTIONS
+def _failure(error: BaseException | None) -> dict[str, dict[str, str]]:
+    """Return the fields of a log line: the kind of *error*, whose message may quote a client."""
+    return {"fields": {"error": type(error).__name__}}
+
+
+def _log_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+    error = context.get("exception")
+    _log.error("event loop", extra=_failure(error if isinstance(error, BaseException) else None))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-LIBRARIES = ("urllib3", "requests", "waitress")
+LIBRARIES = ("urllib3", "requests", "asyncio")
 
 
 @pytest.fixture(autouse=True)

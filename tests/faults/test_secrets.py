@@ -40,7 +40,7 @@ SECRET = "canary-secret-5cf1e07a"
 PERSON = "Kristin Canary"
 NUMBER = "+491525550199"
 PAGES = ("/", "/metrics", "/metrics?pbx=hq", "/sd", "/-/ready", "/-/healthy", "/nowhere")
-LIBRARIES = ("urllib3", "requests", "waitress")
+LIBRARIES = ("urllib3", "requests", "asyncio")
 HOUR = 3600.0
 
 

@@ -24,7 +24,7 @@ LIBRARIES = {
     "shtab",
     "sqlite3",
     "subprocess",
-    "waitress",
+    "h11",
 }
 """What has one door each."""
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import tzinfo
-from typing import Any
-from wsgiref.types import WSGIApplication
 
 from cdr_exporter.clock import Now
 from cdr_exporter.exposition import Exposition
@@ -23,6 +21,7 @@ from cdr_exporter.metrics.catalogue import (
 from cdr_exporter.metrics.snapshot import Snapshot
 from cdr_exporter.metrics.totals import Series, initial_totals
 from cdr_exporter.web import App
+from cdr_exporter.web.messages import HTTPRequest
 
 NOW = Now(wall=1_700_000_000.0, steady=5_000.0)
 BOUNDS = {
@@ -101,28 +100,19 @@ def app(
 
 @dataclass
 class Response:
-    status: int = 0
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
 
     @property
     def text(self) -> str:
         return self.body.decode()
 
 
-def ask(application: WSGIApplication, target: str, method: str = "GET", **headers: str) -> Response:
-    """Send a request directly to the application; *headers* are written with underscores."""
-    response = Response()
-
-    def start_response(
-        status: str, given: list[tuple[str, str]], exc_info: Any = None, /
-    ) -> Callable[[bytes], object]:
-        response.status = int(status.split()[0])
-        response.headers = dict(given)
-        assert len(response.headers) == len(given), "a header came twice"
-        return lambda written: None
-
-    named = {f"HTTP_{name.upper()}": value for name, value in headers.items()}
-    environ = {"REQUEST_METHOD": method, "REQUEST_URI": target, **named}
-    response.body = b"".join(application(environ, start_response))
-    return response
+def ask(application: App, target: str, method: str = "GET", **headers: str) -> Response:
+    """Send a request directly to the application; *headers* are fields of `HTTPRequest`."""
+    path, _, query = target.partition("?")
+    answer = application(HTTPRequest(method, path, query, **headers))
+    given = answer.all_headers
+    assert len(dict(given)) == len(given), "a header came twice"
+    return Response(answer.status.value, dict(given), b"".join(answer.pieces()))

@@ -121,20 +121,6 @@ def test_another_method_on_an_unknown_path_is_not_found() -> None:
     assert ask(app(snapshot()), "/nothing", "POST").status == 404
 
 
-@pytest.mark.parametrize(
-    "target", ["/", "/-/ready", "/sd", "/dashboards/calls.json", "/nothing", "/metrics?pbx="]
-)
-def test_head_has_the_headers_of_get_and_no_body(target: str) -> None:
-    application = app(snapshot())
-    full = ask(application, target, host="a")
-
-    head = ask(application, target, "HEAD", host="a")
-
-    assert head.body == b""
-    assert (head.status, head.headers) == (full.status, full.headers)
-    assert head.headers["Content-Length"] == str(len(full.body))
-
-
 @pytest.mark.parametrize("target", ["/", "/metrics", "/-/healthy", "/rules/cdr.yml", "/nothing"])
 def test_every_response_has_the_headers_that_restrict_a_browser(target: str) -> None:
     headers = ask(app(snapshot()), target).headers

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import pytest
+
+from cdr_exporter.web.connection_table import ConnectionTable, Seat, client_of
+
+
+class Crowd:
+    """Clients with their connections: *closed* are the names of those that had to go, in order."""
+
+    def __init__(self, limit: int = 6, limit_per_client: int = 3) -> None:
+        self.table = ConnectionTable(limit, limit_per_client)
+        self.closed: list[str] = []
+        self.seats: dict[str, Seat] = {}
+
+    def connect(self, name: str, *, busy: bool = False) -> bool:
+        """Connect as `client/number`; return whether that was admitted."""
+        seat = self.table.admit(name.partition("/")[0], lambda: self.closed.append(name))
+        if seat is None:
+            return False
+        self.seats[name] = seat
+        if busy:
+            self.table.set_busy(seat)
+        return True
+
+
+@pytest.fixture
+def crowd() -> Crowd:
+    return Crowd()
+
+
+def test_there_is_room_at_first(crowd: Crowd) -> None:
+    assert all(crowd.connect(name) for name in ("a/1", "a/2", "b/1"))
+    assert (len(crowd.table), crowd.closed) == (3, [])
+
+
+def test_an_address_that_has_enough_loses_its_own_oldest_that_waits(crowd: Crowd) -> None:
+    for name in ("b/1", "a/1", "a/2", "a/3"):
+        crowd.connect(name)
+
+    assert crowd.connect("a/4")
+    assert crowd.connect("a/5")
+    assert crowd.closed == ["a/1", "a/2"]
+
+
+def test_an_address_whose_connections_are_all_busy_gets_no_other(crowd: Crowd) -> None:
+    for number in range(3):
+        crowd.connect(f"a/{number}", busy=True)
+
+    assert not crowd.connect("a/4")
+    assert crowd.connect("b/1")
+    assert crowd.closed == []
+
+
+def test_a_full_table_has_room_for_another_address_by_closing_of_the_largest(crowd: Crowd) -> None:
+    for name in ("b/1", "b/2", "a/1", "a/2", "a/3", "c/1"):
+        crowd.connect(name)
+
+    assert crowd.connect("d/1")
+    assert crowd.closed == ["a/1"]
+
+
+def test_a_full_table_of_many_addresses_loses_the_oldest(crowd: Crowd) -> None:
+    for client in "abcdef":
+        crowd.connect(f"{client}/1")
+
+    assert crowd.connect("g/1")
+    assert crowd.closed == ["a/1"]
+
+
+def test_a_busy_connection_is_never_closed_for_another(crowd: Crowd) -> None:
+    for name in ("a/1", "a/2", "a/3", "b/1", "b/2"):
+        crowd.connect(name, busy=True)
+    crowd.connect("b/3")
+
+    assert crowd.connect("c/1", busy=True)
+    assert crowd.closed == ["b/3"]
+    crowd.table.remove(crowd.seats["b/3"])
+    assert not crowd.connect("d/1")
+
+
+def test_one_that_was_answered_waits_again_as_the_newest(crowd: Crowd) -> None:
+    crowd.connect("a/1", busy=True)
+    crowd.connect("a/2")
+    crowd.connect("a/3")
+    crowd.table.set_waiting(crowd.seats["a/1"])
+
+    crowd.connect("a/4")
+
+    assert crowd.closed == ["a/2"]
+
+
+def test_one_that_is_gone_makes_room(crowd: Crowd) -> None:
+    for number in range(3):
+        crowd.connect(f"a/{number}", busy=True)
+    crowd.table.remove(crowd.seats["a/0"])
+
+    assert len(crowd.table) == 2
+    assert crowd.connect("a/4")
+    assert crowd.closed == []
+
+
+def test_at_the_end_those_that_wait_are_closed(crowd: Crowd) -> None:
+    crowd.connect("a/1")
+    crowd.connect("b/1", busy=True)
+
+    crowd.table.close_waiting()
+
+    assert crowd.closed == ["a/1"]
+
+
+@pytest.mark.parametrize(
+    ("address", "client"),
+    [
+        pytest.param("192.0.2.7", "192.0.2.7", id="IPv4"),
+        pytest.param("::ffff:192.0.2.7", "192.0.2.7", id="IPv4 in IPv6"),
+        pytest.param("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64", id="IPv6"),
+        pytest.param("fe80::1%eth0", "fe80::/64", id="link-local"),
+        pytest.param("", "", id="none"),
+    ],
+)
+def test_a_client_is_an_ipv4_address_or_an_ipv6_network(address: str, client: str) -> None:
+    assert client_of(address) == client
