@@ -19,10 +19,10 @@ is pure does no I/O and reads no clock. A test reads this table and holds it.
      7  history     what the PBXs still hold of the past → blocks for Prometheus
      7  poller      one PBX's thread: follow, back off, start again; the newest snapshots
      6  tail        which page to read next, and is it the table we know
-     6  web         HTTP: paths, pages, service discovery; door to h11
+     6  web         HTTP: paths, pages, TLS and logins; door to h11, bcrypt
      5  exposition  snapshots → text; door to prometheus_client
      5  store       state kept, never half-written; door to sqlite3
-     4  config      exporter.yml → settings; door to yaml
+     4  config      exporter.yml and web.yml → settings; door to yaml
      4  ingest      the state of a PBX, and what a judged page makes of it; pure
      3  metrics     families as data, totals, counts of rows and calls, snapshots; pure
      3  pbx         the Open API: tokens, requests, failures; door to requests, urllib3

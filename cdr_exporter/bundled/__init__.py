@@ -20,7 +20,12 @@ CHECKOUT_PATTERNS: Mapping[str, Sequence[str]] = {
     "dashboards/*.json": ["grafana/dashboards/*.json"],
     "rules/*.yml": ["prometheus/rules/*.yml"],
     "RUNBOOK.md": ["prometheus/RUNBOOK.md"],
-    "examples/*.yml": ["exporter.yml", "prometheus/prometheus.yml", "prometheus/alertmanager.yml"],
+    "examples/*.yml": [
+        "exporter.yml",
+        "prometheus/prometheus.yml",
+        "prometheus/alertmanager.yml",
+        "prometheus/web.yml",
+    ],
 }
 """For each pattern of files below this directory, the patterns below the root of a checkout."""
 

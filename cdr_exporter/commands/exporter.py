@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Sequence
 from importlib.metadata import version
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from .. import bundled
@@ -25,9 +26,11 @@ from ..settings import Settings
 from ..state_files import file_of
 from ..web import (
     App,
+    Hosts,
     ListenAddress,
     ListenError,
     Server,
+    WebConfigFile,
     connection_limits,
     files_needed,
     raise_file_limit,
@@ -52,9 +55,9 @@ _START_INTERVAL = 0.02
 class Exporter:
     """Polls the PBXs and serves their metrics between `start` and `stop`.
 
-    *stop* is the event that ends `wait`; *external_url* is `--web.external-url`. Creating it binds
-    the addresses in *listen* and opens the state files. Raises `ConfigError`, `StateInUse` or
-    `ListenError`.
+    *stop* is the event that ends `wait`; *external_url* is `--web.external-url`, *web_config* the
+    path in `--web.config.file`. Creating it binds the addresses in *listen* and opens the state
+    files. Raises `ConfigError`, `StateInUse` or `ListenError`.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class Exporter:
         listen: Sequence[ListenAddress],
         stop: threading.Event,
         external_url: str | None = None,
+        web_config: Path | None = None,
     ) -> None:
         preflight.check_environment(settings, secrets=False)
         self._stopping = stop
@@ -102,7 +106,13 @@ class Exporter:
         )
         # Before the state files, so that none stays open if a port is in use.
         limits = connection_limits(_file_limit(len(settings.pbxs)), len(settings.pbxs))
-        self._server = Server(app, listen, limits=limits)
+        self._server = Server(
+            app,
+            listen,
+            limits=limits,
+            hosts=Hosts(listen, external_url),
+            web_config=WebConfigFile(web_config) if web_config else None,
+        )
         try:
             self._open_states(settings)
         except BaseException:
@@ -113,6 +123,12 @@ class Exporter:
     def addresses(self) -> Sequence[ListenAddress]:
         """The addresses it listens on, with the real number where port 0 was asked for."""
         return self._server.addresses
+
+    @property
+    def url(self) -> str:
+        """A URL that a browser on this machine can open."""
+        url = self.addresses[0].url
+        return url.replace("http:", "https:", 1) if self._server.has_tls else url
 
     def start(self) -> None:
         """Begin to serve requests and to poll."""

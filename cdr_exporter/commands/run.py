@@ -7,6 +7,7 @@ import logging
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from .. import config, logs
 from ..settings import Settings
@@ -24,6 +25,7 @@ Files:
                       `cdr-exporter dashboards` writes an example with all of them
   state_dir/NAME.db   what has been counted of the PBX NAME, so that nothing counts twice; beside
                       it its token and a lock. Default ./state, only for this user
+  web.yml             of --web.config.file: TLS and logins; read again when it changes
 
 SIGTERM and SIGINT end it within 5 seconds. Where to look at what it does: the log on standard
 error, and the pages at the address that its first lines name.
@@ -49,6 +51,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser, f"address to listen on, [HOST]:PORT; may be repeated (default {DEFAULT_LISTEN})"
     )
     parser.add_argument(
+        "--web.config.file",
+        dest="web_config",
+        type=Path,
+        metavar="FILE",
+        help="TLS, logins and headers, as in other exporters (default: none of these)",
+    )
+    parser.add_argument(
         "--web.external-url",
         dest="external_url",
         metavar="URL",
@@ -71,9 +80,9 @@ def run(args: argparse.Namespace, stop: threading.Event) -> int:
     for warning in (*config.warnings(settings), *preflight.warnings(settings)):
         _log.warning(warning)
     listen = [parse_listen_address(text) for text in args.listen_address or [DEFAULT_LISTEN]]
-    exporter = Exporter(settings, listen, stop, args.external_url)
+    exporter = Exporter(settings, listen, stop, args.external_url, args.web_config)
     exporter.start()
-    started = what_starts(settings, exporter.addresses, args.external_url)
+    started = what_starts(settings, exporter.addresses, args.external_url or exporter.url)
     _log.info("listening", extra={"fields": {**started, "config": args.config_file}})
     try:
         exporter.wait()

@@ -1,4 +1,4 @@
-"""From `exporter.yml` to settings. The only door to `yaml`.
+"""From `exporter.yml` and the file of `--web.config.file` to settings. The only door to `yaml`.
 
 Rule: a file is accepted as a whole or not at all. The first mistake becomes one `ConfigError` of
 one line, which contains no value of the file:
@@ -15,6 +15,7 @@ The text goes through three steps. Each knows less about the text and more about
 
     yaml_text   YAML to plain values; duplicate keys, aliases, merges and tags are refused
     reading     unknown keys, missing keys, types and single values, as `settings` declares them
+    web_config  the same for the file of `--web.config.file`
     build       which of several places a setting is taken from; checks across settings
     mistake     a place in the file, and a mistake with its path
 
@@ -35,16 +36,11 @@ from ..errors import ConfigError
 from ..settings import PBX, Settings
 from ..settings.values import is_plaintext, leaves_the_machine
 from . import build, reading, yaml_text
+from .file_text import read_text
 from .mistake import Mistake, Place
+from .web_config import load_web
 
-_MAX_BYTES = 1024 * 1024
-"""Of the file; a thousand PBXs need a quarter of it."""
-
-_UNREADABLE: dict[type[OSError], str] = {
-    FileNotFoundError: "there is no such file; write it, or name another with --config.file",
-    IsADirectoryError: "is a directory; name the file in it with --config.file",
-    PermissionError: "may not be read; give the user this program runs as the right to",
-}
+__all__ = ["load", "load_web", "parse", "warnings"]
 
 _UNSAFE_SETTINGS: tuple[tuple[Callable[[PBX], bool], str], ...] = (
     (
@@ -62,7 +58,7 @@ _UNSAFE_SETTINGS: tuple[tuple[Callable[[PBX], bool], str], ...] = (
 
 def load(path: Path) -> Settings:
     """Read the file *path*; raises `ConfigError`. Relative paths in it start at its directory."""
-    return parse(_read_text(path), str(path), path.absolute().parent)
+    return parse(read_text(path, "--config.file"), str(path), path.absolute().parent)
 
 
 def parse(text: str, where: str, base: Path) -> Settings:
@@ -71,7 +67,7 @@ def parse(text: str, where: str, base: Path) -> Settings:
     *where* is the file name for messages, *base* the directory where relative paths start.
     """
     try:
-        parsed = yaml_text.read_yaml(text, reading.has_user_keys)
+        parsed = yaml_text.read_yaml(text, reading.EXPORTER_YML.has_user_keys)
         return build.build_settings(parsed.content, Place(parsed.lines), base)
     except Mistake as mistake:
         problem = str(mistake)
@@ -88,24 +84,3 @@ def warnings(loaded: Settings) -> list[str]:
         for is_unsafe, text in _UNSAFE_SETTINGS
         if is_unsafe(pbx)
     ]
-
-
-def _read_text(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            content = file.read(_MAX_BYTES + 1)
-    except OSError as error:
-        problem = _UNREADABLE.get(type(error), f"cannot be read; {error.strerror}")
-        raise ConfigError(f"{path}: {problem}") from error
-    if len(content) > _MAX_BYTES:
-        raise ConfigError(f"{path}: is larger than 1 MiB; name the right file with --config.file")
-    return _decode(content, path)
-
-
-def _decode(content: bytes, path: Path) -> str:
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-    # Outside the `except`: that error contains the bytes of the file.
-    raise ConfigError(f"{path}: line {line}: is not UTF-8; save the file as UTF-8")

@@ -14,7 +14,7 @@ LineOfKey = Mapping[tuple[str, str], int]
 """The line of a key, by the path of its group and the key."""
 
 # All keys are lower-case words, while client secrets mix upper case, lower case and digits.
-_WORDS = re.compile(r"[a-z]+(_[a-z]+)*(_sha256)?")
+_WORDS = re.compile(r"[a-z]+(_[a-z]+)*(_sha256)?|http2")
 _LONGEST = 32
 
 

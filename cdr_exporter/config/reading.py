@@ -46,23 +46,37 @@ FILE = Group({**group_of(Overridable).settings, **_top.settings}, _top.make)
 """The file as a whole."""
 
 
-def _groups(kind: Kind, path: str = "") -> Iterator[tuple[str, Group | Table]]:
-    """Yield each group and table in *kind* with its path, without the numbers of list items."""
+class Form:
+    """What a file may say, by the place in it: *root* is the file as a whole."""
+
+    def __init__(self, root: Group) -> None:
+        self.root = root
+        self.kinds = dict(_kinds(root))
+
+    def has_user_keys(self, path: str) -> bool:
+        """Return whether the keys of what is at *path* are chosen by the user."""
+        return isinstance(self._at(path), Table)
+
+    def has_lines(self, path: str) -> bool:
+        """Return whether the text at *path* may have several lines."""
+        kind = self._at(path)
+        return isinstance(kind, Value) and kind.has_lines
+
+    def _at(self, path: str) -> Kind | None:
+        return self.kinds.get(re.sub(r"\[\d+\]", "[]", path))
+
+
+def _kinds(kind: Kind, path: str = "") -> Iterator[tuple[str, Kind]]:
+    """Yield *kind* and each kind in it with its path, without the numbers of list items."""
+    yield path, kind
     if isinstance(kind, ListOf):
-        yield from _groups(kind.item, f"{path}[]")
-    if isinstance(kind, Group | Table):
-        yield path, kind
+        yield from _kinds(kind.item, f"{path}[]")
     if isinstance(kind, Group):
         for key, setting in kind.settings.items():
-            yield from _groups(setting.kind, f"{path}.{key}".lstrip("."))
+            yield from _kinds(setting.kind, f"{path}.{key}".lstrip("."))
 
 
-GROUPS = dict(_groups(FILE))
-
-
-def has_user_keys(path: str) -> bool:
-    """Return whether the keys of what is at *path* are chosen by the user."""
-    return isinstance(GROUPS.get(re.sub(r"\[\d+\]", "[]", path)), Table)
+EXPORTER_YML = Form(FILE)
 
 
 def read_file(content: object, place: Place, base: Path) -> dict[str, Any]:
@@ -72,20 +86,22 @@ def read_file(content: object, place: Place, base: Path) -> dict[str, Any]:
     """
     if content is None:
         raise place.mistake("is empty; start from the example exporter.yml")
-    found: dict[str, Any] = Reader(base).read(FILE, content, place)
+    found: dict[str, Any] = Reader(EXPORTER_YML, base).read(FILE, content, place)
     return found
 
 
 class Reader:
-    """Reads what is written by the kinds of the settings; relative paths start at *base*."""
+    """Reads what is written in a file of that *form*; relative paths start at *base*."""
 
-    def __init__(self, base: Path) -> None:
+    def __init__(self, form: Form, base: Path) -> None:
+        self._form = form
         self._base = base
 
     def read(self, kind: Kind, written: Any, place: Place) -> Any:
         """Return the value of what is *written* at *place*; raises `Mistake`."""
         match kind:
             case Value():
+                written = str(written) if type(written) in kind.also else written
                 _refuse_other_type(kind.written, written, place, kind.remedy)
                 value = _converted(kind.convert, written, place)
                 return self._base / value if isinstance(value, Path) else value
@@ -117,7 +133,7 @@ class Reader:
         _refuse_other_type(dict, written, place)
         for key in written:
             if key not in kind.settings:
-                raise place.key(key).mistake(f"is an unknown key; {_suggestion(key, kind)}")
+                raise place.key(key).mistake(f"is an unknown key; {self._suggestion(key, kind)}")
         for key, setting in kind.settings.items():
             if setting.is_required and key not in written:
                 raise place.key(key).mistake(f"is missing; {setting.missing}")
@@ -125,6 +141,15 @@ class Reader:
             key: self.read(kind.settings[key].kind, value, place.key(key))
             for key, value in written.items()
         }
+
+    def _suggestion(self, key: str, group: Group) -> str:
+        """Return what to write instead of the unknown *key* in *group*."""
+        for path, other in self._form.kinds.items():
+            if isinstance(other, Group) and key in other.settings:
+                return f"it belongs {f'in {path}' if path else 'at the top of the file'}"
+        known = group.settings
+        near = difflib.get_close_matches(key.lower().replace("-", "_"), known, n=1)
+        return f"did you mean {near[0]}?" if near else f"the keys here are {', '.join(known)}"
 
 
 def _refuse_other_type(expected: type, written: object, place: Place, remedy: str = "") -> None:
@@ -141,16 +166,6 @@ def _converted(convert: Callable[[Any], T], written: object, place: Place) -> T:
         return convert(written)
     except ValueError as error:
         raise place.mistake(str(error)) from error
-
-
-def _suggestion(key: str, group: Group) -> str:
-    """Return what to write instead of the unknown *key* in *group*."""
-    for path, other in GROUPS.items():
-        if isinstance(other, Group) and key in other.settings:
-            return f"it belongs {f'in {path}' if path else 'at the top of the file'}"
-    known = group.settings
-    near = difflib.get_close_matches(key.lower().replace("-", "_"), known, n=1)
-    return f"did you mean {near[0]}?" if near else f"the keys here are {', '.join(known)}"
 
 
 def completed(group: Group, *sources: Mapping[str, Any]) -> Any:

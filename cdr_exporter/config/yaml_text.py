@@ -1,4 +1,4 @@
-"""The text of `exporter.yml` as plain values: dicts, lists, text and numbers.
+"""The text of a configuration file as plain values: dicts, lists, text and numbers.
 
 Rule: the values are exactly what is written. A key that is written twice (PyYAML silently keeps
 the last), an alias, a merge key and a tag are refused. Without aliases no file expands to more
@@ -53,21 +53,27 @@ class ParsedYAML:
     lines: dict[tuple[str, str], int] = field(default_factory=dict)
 
 
-def read_yaml(text: str, has_user_keys: Callable[[str], bool]) -> ParsedYAML:
+def read_yaml(
+    text: str,
+    has_user_keys: Callable[[str], bool],
+    has_lines: Callable[[str], bool] = lambda path: False,
+) -> ParsedYAML:
     """Return the plain values of *text*; raises `Mistake`.
 
     *has_user_keys* returns for the path of a group whether its keys are chosen by the user, and
-    so may be any text.
+    so may be any text; *has_lines* for that of a text whether it may have several lines.
     """
     try:
-        return _YAMLReader(has_user_keys).read(yaml.compose(text, Loader=yaml.SafeLoader))
+        return _YAMLReader(has_user_keys, has_lines).read(
+            yaml.compose(text, Loader=yaml.SafeLoader)
+        )
     except yaml.MarkedYAMLError as error:
         raise _syntax_mistake(error) from error
     except yaml.reader.ReaderError as error:
         where = _position(text.count("\n", 0, error.position), None)
         raise Mistake(where, "holds a control character; remove it") from error
     except RecursionError as error:
-        raise Mistake("", "is nested too deeply; start from the example exporter.yml") from error
+        raise Mistake("", "is nested too deeply; start from the example of it") from error
 
 
 def _syntax_mistake(error: yaml.MarkedYAMLError) -> Mistake:
@@ -84,8 +90,11 @@ def _position(line: int, column: int | None) -> str:
 class _YAMLReader:
     """Turns the nodes of PyYAML into values, and keeps the path of each for messages."""
 
-    def __init__(self, has_user_keys: Callable[[str], bool]) -> None:
+    def __init__(
+        self, has_user_keys: Callable[[str], bool], has_lines: Callable[[str], bool]
+    ) -> None:
         self._has_user_keys = has_user_keys
+        self._has_lines = has_lines
         self._lines: dict[tuple[str, str], int] = {}
         self._seen: set[int] = set()
         self._scalars = SafeConstructor()
@@ -142,7 +151,7 @@ class _YAMLReader:
             # To YAML 2026-13-45 looks like a date and 0x_ like a number, but neither is one.
             raise Mistake(path, "is text that YAML misreads; put it in quotes") from error
         if isinstance(value, str):
-            _refuse_odd_text(value, path)
+            _refuse_odd_text(value.replace("\n", "") if self._has_lines(path) else value, path)
         return value
 
 

@@ -29,7 +29,8 @@ class Value:
     *written* is the type it has in YAML. *convert* returns what is meant, or raises a `ValueError`
     of the form `what is wrong; what to do`. *remedy* is what to write instead of another type,
     where the type alone does not say it. *limits* are the values allowed, in words. *show* writes
-    a value as `exporter.yml` does.
+    a value as `exporter.yml` does. A value of a type in *also* is taken as the text it was written
+    as. One with *has_lines* may be a text of several lines.
     """
 
     written: type
@@ -37,6 +38,8 @@ class Value:
     remedy: str = ""
     limits: str = ""
     show: Callable[[Any], str] = str
+    also: tuple[type, ...] = ()
+    has_lines: bool = False
 
 
 @dataclass(frozen=True, slots=True)

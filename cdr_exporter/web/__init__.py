@@ -12,6 +12,12 @@ part of a page.
     connection_table     who is let in when there is no room
     connection   requests in, responses out, with deadlines; h11 reads and writes HTTP
     streams      the bytes of a connection, plain or through TLS
+    web_config_file  the file of `--web.config.file`, read again when it changes
+    server_tls   its TLS settings → what a handshake needs
+    gate         what is asked before a request is answered
+    hosts        which names are ours; rate_limiter, how many requests are answered
+    logins       names and passwords; door to bcrypt
+    counted_log  a log line for what may happen thousands of times a second
     workers      threads for what takes time
     app          paths and their handlers
     messages     a request and a response
@@ -32,16 +38,20 @@ from .app import App
 from .connection import Deadlines
 from .discovery import check_external_url
 from .file_numbers import ConnectionLimits, connection_limits, files_needed, raise_file_limit
+from .hosts import Hosts
 from .listen import ListenAddress, ListenError, parse_listen_address
 from .server import Server
+from .web_config_file import WebConfigFile
 
 __all__ = [
     "App",
     "ConnectionLimits",
     "Deadlines",
+    "Hosts",
     "ListenAddress",
     "ListenError",
     "Server",
+    "WebConfigFile",
     "check_external_url",
     "connection_limits",
     "files_needed",

@@ -112,7 +112,9 @@ class Connection:
             async with asyncio.timeout(self._deadlines.handshake):
                 await self._stream.open()
         except PlainHTTPOnTLSPort:
-            await PlainStream(self._sock).send(_NOT_TLS)
+            self._stream = PlainStream(self._sock)
+            async with asyncio.timeout(self._deadlines.response):
+                await self._stream.send(_NOT_TLS)
             await self._linger()
             return
         more = await self._serve_one(self._deadlines.request)

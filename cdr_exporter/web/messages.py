@@ -52,6 +52,8 @@ class HTTPRequest:
 class HTTPResponse:
     """A response; *headers* are sent in addition to those that every response has.
 
+    *replacements* are headers of the user, in place of ours of the same name.
+
     *body* is in parts, which other responses may share: together they may be hundreds of megabytes,
     and nothing here copies them.
     """
@@ -60,16 +62,20 @@ class HTTPResponse:
     content_type: str = TEXT
     status: HTTPStatus = HTTPStatus.OK
     headers: HeaderFields = ()
+    replacements: HeaderFields = ()
 
     @property
     def all_headers(self) -> HeaderFields:
         """The headers to send; `Date` and `Connection` are those of the connection."""
-        return (
+        replaced = {name for name, _ in self.replacements}
+        ours = (
             ("Content-Type", self.content_type),
             ("Content-Length", str(sum(map(len, self.body)))),
             *_COMMON_HEADERS,
             *self.headers,
         )
+        kept = (field for field in ours if field[0] not in replaced)
+        return (*kept, *self.replacements)
 
     def pieces(self) -> Iterator[bytes | memoryview]:
         """Yield the body in pieces of bounded size: small parts joined, large ones cut."""

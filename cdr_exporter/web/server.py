@@ -13,18 +13,23 @@ import asyncio
 import logging
 import socket
 import threading
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from .connection import Connection, Deadlines, Events
 from .connection_table import ConnectionTable, Seat, client_of
+from .counted_log import CountedLog
 from .file_numbers import DEFAULT_LIMITS, ConnectionLimits
+from .gate import Gate
+from .hosts import Hosts
 from .listen import ListenAddress, address_of, bind
+from .logins import Logins
 from .messages import HTTPRequest, HTTPResponse
-from .streams import PlainStream
+from .streams import PlainStream, TLSStream
+from .web_config_file import ANYBODY, Access, WebConfigFile
 from .workers import Workers
 
 _log = logging.getLogger(__name__)
@@ -37,7 +42,8 @@ _GRACE_SECONDS = 0.5
 _ACCEPT_PAUSE_SECONDS = 0.1
 """After a connection could not be accepted, as when the system has no file number left."""
 
-_LOG_INTERVAL = 60.0
+_REREAD_SECONDS = 2.0
+"""How often it is looked whether the file of `--web.config.file` or a certificate has changed."""
 
 _REFUSED = (
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n"
@@ -50,7 +56,8 @@ Application = Callable[[HTTPRequest], HTTPResponse]
 class Server:
     """Listens as soon as it is created; responds between `start` and `stop`.
 
-    *app* is called in several threads. Creating it raises `ListenError`.
+    *app* is called in several threads. *hosts* are the names it answers to, any if missing; without
+    *web_config* there are neither TLS nor logins. Creating it raises `ListenError`.
     """
 
     def __init__(
@@ -60,24 +67,34 @@ class Server:
         *,
         deadlines: Deadlines | None = None,
         limits: ConnectionLimits = DEFAULT_LIMITS,
+        hosts: Hosts | None = None,
+        web_config: WebConfigFile | None = None,
     ) -> None:
         self._sockets = bind(listen)
         self.addresses: tuple[ListenAddress, ...] = tuple(map(address_of, self._sockets))
         self._app = app
         self._deadlines = deadlines or Deadlines()
         self._table = ConnectionTable(*limits)
-        self._refusals = _RefusalLog()
+        self._web_config = web_config
+        self._refusals = CountedLog(_log, "connections refused", "connections")
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
         self._loop.set_exception_handler(_log_loop_error)
         self._closing = asyncio.Event()
         self._workers = Workers(self._loop, _THREADS, "web")
+        self._login_worker = Workers(self._loop, 1, "login")
+        self._gate = Gate(hosts or Hosts(), self._access, Logins(self._login_worker.call))
         self._thread = threading.Thread(target=self._run, name="web", daemon=True)
 
     @property
     def running(self) -> bool:
         """Whether requests are being served."""
         return self._thread.is_alive()
+
+    @property
+    def has_tls(self) -> bool:
+        """Whether requests come through TLS."""
+        return self._access().tls is not None
 
     @property
     def connections(self) -> int:
@@ -87,6 +104,7 @@ class Server:
     def start(self) -> None:
         """Serve requests, in threads of the server."""
         self._workers.start()
+        self._login_worker.start()
         self._thread.start()
 
     def stop(self) -> None:
@@ -99,6 +117,7 @@ class Server:
                 self._loop.call_soon_threadsafe(self._closing.set)
             self._thread.join()
             self._workers.stop()
+            self._login_worker.stop()
             return
         self._close()
 
@@ -115,11 +134,13 @@ class Server:
 
     async def _serve(self) -> None:
         accepting = [self._loop.create_task(self._accept(each)) for each in self._sockets]
+        rereading = self._loop.create_task(self._reread())
         closing = self._loop.create_task(self._closing.wait())
-        done, _ = await asyncio.wait((closing, *accepting), return_when=asyncio.FIRST_COMPLETED)
+        needed = (closing, rereading, *accepting)
+        done, _ = await asyncio.wait(needed, return_when=asyncio.FIRST_COMPLETED)
         for task in done - {closing}:
             _log.error("the web server has ended", extra=_failure(task.exception()))
-        await _cancel(closing, *accepting)
+        await _cancel(*needed)
         for each in self._sockets:
             each.close()
         self._table.close_waiting()
@@ -153,14 +174,15 @@ class Server:
 
     def _refuse(self, sock: socket.socket) -> None:
         with sock, suppress(OSError):
-            sock.send(_REFUSED)
+            if not self._access().tls:
+                sock.send(_REFUSED)
 
     async def _connection(self, sock: socket.socket, seat: Seat) -> None:
-        table = self._table
+        table, tls = self._table, self._access().tls
         connection = Connection(
             sock,
-            PlainStream(sock),
-            self._respond,
+            TLSStream(sock, tls) if tls else PlainStream(sock),
+            partial(self._respond, seat.client),
             self._deadlines,
             Events(busy=partial(table.set_busy, seat), waiting=partial(table.set_waiting, seat)),
             self._closing,
@@ -175,26 +197,21 @@ class Server:
         if not task.cancelled() and task.exception() is not None:
             _log.error("connection failed", extra=_failure(task.exception()))
 
-    async def _respond(self, request: HTTPRequest) -> HTTPResponse:
-        return await self._workers.call(partial(self._app, request))
+    async def _respond(self, client: str, request: HTTPRequest) -> HTTPResponse:
+        headers = self._access().headers
+        response = await self._gate.refusal(request, client)
+        if response is None:
+            response = await self._workers.call(partial(self._app, request))
+        return replace(response, replacements=headers) if headers else response
 
+    def _access(self) -> Access:
+        return self._web_config.access if self._web_config else ANYBODY
 
-class _RefusalLog:
-    """Logs that connections are refused, once a minute at most."""
-
-    def __init__(self) -> None:
-        self._counts: dict[str, int] = {}
-        self._next = float("-inf")
-
-    def note(self, reason: str) -> None:
-        self._counts[reason] = self._counts.get(reason, 0) + 1
-        if (now := time.monotonic()) < self._next:
-            return
-        self._next = now + _LOG_INTERVAL
-        for each, count in self._counts.items():
-            fields = {"reason": each, "connections": count}
-            _log.warning("connections refused", extra={"fields": fields})
-        self._counts.clear()
+    async def _reread(self) -> None:
+        while True:
+            await asyncio.sleep(_REREAD_SECONDS)
+            if self._web_config:
+                await self._workers.call(self._web_config.reread)
 
 
 async def _cancel(*tasks: asyncio.Task[Any]) -> None:

@@ -16,6 +16,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol, TypeVar
 
+from .server_tls import HandshakePolicy
+
 T = TypeVar("T")
 
 RECEIVE_BYTES = 16 * 1024
@@ -68,19 +70,12 @@ class PlainStream:
 class TLSStream:
     """The bytes within TLS; `ssl.SSLError`, which is an `OSError`, where the client breaks it.
 
-    *check* is given the TLS connection after the handshake, and raises an `OSError` where the
-    client's certificate is not enough.
+    *policy* says how to shake hands.
     """
 
-    def __init__(
-        self,
-        sock: socket.socket,
-        context: ssl.SSLContext,
-        check: Callable[[ssl.SSLObject], None] = lambda tls: None,
-    ) -> None:
+    def __init__(self, sock: socket.socket, policy: HandshakePolicy) -> None:
         self._plain = PlainStream(sock)
-        self._context = context
-        self._check = check
+        self._policy = policy
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls: ssl.SSLObject
 
@@ -90,9 +85,9 @@ class TLSStream:
         if first and first[0] != _HANDSHAKE_RECORD:
             raise PlainHTTPOnTLSPort
         self._incoming.write(first)
-        self._tls = self._context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._tls = self._policy.context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         await self._do(self._tls.do_handshake)
-        self._check(self._tls)
+        self._policy.check(self._tls)
 
     async def receive(self) -> bytes:
         """Return what has arrived."""

@@ -81,6 +81,7 @@ def test_writing_creates_the_directories_and_returns_the_paths(tmp_path: Path) -
         "examples/exporter.yml": (ROOT / "exporter.yml").read_bytes(),
         "examples/prometheus.yml": (ROOT / "prometheus/prometheus.yml").read_bytes(),
         "examples/alertmanager.yml": (ROOT / "prometheus/alertmanager.yml").read_bytes(),
+        "examples/web.yml": (ROOT / "prometheus/web.yml").read_bytes(),
     }
     assert {str(path.relative_to(place)): path.read_bytes() for path in written} == expected
 

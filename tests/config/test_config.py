@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from cdr_exporter import config, settings
 from cdr_exporter.cdr.contract import NUMBER_PLAN
-from cdr_exporter.config.reading import FILE, GROUPS
+from cdr_exporter.config.reading import EXPORTER_YML, FILE
 from cdr_exporter.errors import ConfigError
 from cdr_exporter.metrics.catalogue import FAMILIES, TRAFFIC_FAMILIES
 from cdr_exporter.secret import Secret
@@ -1311,7 +1311,7 @@ def test_all_settings_of_the_example_can_be_switched_on_together() -> None:
 
 @for_each(
     pytest.param(place, set(group.settings), id=place or "top")
-    for place, group in GROUPS.items()
+    for place, group in EXPORTER_YML.kinds.items()
     if isinstance(group, Group)
 )
 def test_the_example_shows_every_key_there_is(place: str, known: set[str]) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 import cdr_exporter
 from cdr_exporter.config.mistake import Mistake, Place
-from cdr_exporter.config.reading import Reader, completed
+from cdr_exporter.config.reading import Form, Reader, completed
 from cdr_exporter.settings import PBX, TLS, Buckets, SecretSource, Settings, kinds
 from cdr_exporter.settings.kinds import Setting, group_of
 
@@ -39,7 +39,7 @@ class Kitchen:
 def kitchen(*written: dict[str, Any]) -> Any:
     """Return what is meant by the *written* values, the first of which override the others."""
     group = group_of(Kitchen)
-    reader = Reader(Path("/house"))
+    reader = Reader(Form(group), Path("/house"))
     return completed(group, *(reader.read(group, each, Place({})) for each in written))
 
 

@@ -15,7 +15,7 @@ from ..support.paths import ROOT
 TESTS = ROOT / "tests"
 PAGE = TESTS / "FAULTS.md"
 HEADER = ["#", "fault", "what we do", "metric"]
-MATRIX = {"A": 17, "B": 15, "C": 27, "D": 14, "E": 21, "F": 11, "G": 6, "H": 10}
+MATRIX = {"A": 17, "B": 15, "C": 27, "D": 14, "E": 21, "F": 14, "G": 6, "H": 10}
 NOT_YET = " not yet: "
 
 
@@ -29,7 +29,7 @@ def numbers(*ranges: str) -> set[str]:
 
 
 MUST_BE_HELD = numbers(
-    *("A1-8", "B1-8", "C1-8", "C11-14", "C16", "E1-10", "E13", "F1-5", "F7", "G1-4", "H1-10")
+    *("A1-8", "B1-8", "C1-8", "C11-14", "C16", "E1-10", "E13", "F1-14", "G1-4", "H1-10")
 )
 
 

@@ -1897,6 +1897,91 @@ THE_COMMAND_LINE_EXPLAINS_ITSELF = (
     ),
 )
 
+_WEB_SERVER = "tests/web/test_server.py"
+_WEB_TLS = "tests/web/test_server_tls.py"
+_WEB_CONFIG = "cdr_exporter/web/web_config_file.py"
+
+CLIENTS_HOLD_UP_NOBODY = (
+    Mutant(
+        "a handshake has no deadline",
+        "cdr_exporter/web/connection.py",
+        "asyncio.timeout(self._deadlines.handshake)",
+        "asyncio.timeout(None)",
+        _in(_WEB_TLS, "test_a_client_that_does_not_shake_hands_is_closed"),
+    ),
+    Mutant(
+        "taking the response has no deadline",
+        "cdr_exporter/web/connection.py",
+        "asyncio.timeout(self._deadlines.response):\n                await self._answer(await",
+        "asyncio.timeout(None):\n                await self._answer(await",
+        _in(_WEB_SERVER, "test_a_client_that_never_reads_is_closed"),
+    ),
+    Mutant(
+        "one address may have all connections",
+        "cdr_exporter/web/connection_table.py",
+        "if known is not None and known.count >= self._limit_per_client:",
+        "if known is not None and known.count < 0:",
+        _in(_WEB_SERVER, "test_one_address_with_busy_connections_leaves_room_for_others"),
+    ),
+    Mutant(
+        "connections may have the file numbers of the pollers",
+        "cdr_exporter/web/file_numbers.py",
+        "left = files - FILES_OF_PROCESS - FILES_PER_PBX * pbxs",
+        "left = files",
+        _in("tests/web/test_file_numbers.py", "test_connections_get_what_the_pollers_do_not_need"),
+    ),
+    Mutant(
+        "a request follows on one that had a body",
+        "cdr_exporter/web/connection.py",
+        "            self._is_last = True\n            size +=",
+        "            size +=",
+        _in(_WEB_SERVER, "test_a_bad_request_is_refused_once_and_the_next_client_is_served"),
+    ),
+)
+
+WHO_GETS_IN = (
+    Mutant(
+        "an unknown key is ignored",
+        "cdr_exporter/config/reading.py",
+        "        for key in written:\n            if key not in kind.settings:",
+        "        written = {k: v for k, v in written.items() if k in kind.settings}\n"
+        "        for key in written:\n            if key not in kind.settings:",
+        _in("tests/config/test_web_config.py", "test_what_cannot_be_done_is_refused_in_words"),
+    ),
+    Mutant(
+        "any certificate of the CA will do, whatever its name",
+        "cdr_exporter/web/streams.py",
+        "self._policy.check(self._tls)",
+        "pass",
+        _in(_WEB_TLS, "test_a_client_is_let_in_by_its_certificate"),
+    ),
+    Mutant(
+        "half a file takes the logins away",
+        _WEB_CONFIG,
+        "self._not_less(self._read())",
+        "self._read()",
+        _in(_WEB_TLS, "TestTheFileWhileItChanges"),
+    ),
+    Mutant(
+        "an unknown name is refused at once, and so can be told from a known one",
+        "cdr_exporter/web/logins.py",
+        "        key = self._digest(name, hashed, password)\n",
+        "        if name not in users:\n            return Verdict.WRONG\n"
+        "        key = self._digest(name, hashed, password)\n",
+        _in("tests/web/test_logins.py", "test_an_unknown_name_takes_as_long_as_a_known_one"),
+    ),
+    Mutant(
+        "a login is remembered by its name alone",
+        "cdr_exporter/web/logins.py",
+        "(name.encode(), hashed.encode(), password)",
+        "(name.encode(),)",
+        _in(
+            "tests/web/test_logins.py",
+            "test_a_login_that_is_remembered_lets_no_other_password_or_name_in",
+        ),
+    ),
+)
+
 MUTANTS: tuple[Mutant, ...] = (
     *EACH_ROW_COUNTS_ONCE,
     *LINEAGE,
@@ -1919,4 +2004,6 @@ MUTANTS: tuple[Mutant, ...] = (
     *LOGINS_AND_SECRETS,
     *TROUBLES_ARE_TOLD,
     *THE_COMMAND_LINE_EXPLAINS_ITSELF,
+    *CLIENTS_HOLD_UP_NOBODY,
+    *WHO_GETS_IN,
 )

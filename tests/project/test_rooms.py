@@ -24,6 +24,7 @@ LIBRARIES = {
     "shtab",
     "sqlite3",
     "subprocess",
+    "bcrypt",
     "h11",
 }
 """What has one door each."""

@@ -54,6 +54,7 @@ def test_runbook_and_examples_are_in_the_wheel(names: list[str]) -> None:
         "examples/exporter.yml",
         "examples/prometheus.yml",
         "examples/alertmanager.yml",
+        "examples/web.yml",
     }
 
 
@@ -87,4 +88,4 @@ def test_the_program_finds_its_files_in_the_wheel(wheel: Path, tmp_path: Path) -
         "RUNBOOK.md",
         "examples",
     }
-    assert len(written) == 9 + 4
+    assert len(written) == 9 + 5

@@ -9,44 +9,32 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from cdr_exporter.web import App, ConnectionLimits, Deadlines, ListenAddress, Server
-from cdr_exporter.web.file_numbers import DEFAULT_LIMITS
+from cdr_exporter.web import App, ConnectionLimits, Server
 
 from ..support.web import app, snapshot
+from ..support.web_server import (
+    FREE_PORT,
+    PATIENCE,
+    connect,
+    drain,
+    exchange,
+    serving,
+    status,
+    wait_until,
+)
 
-FREE_PORT = ListenAddress("127.0.0.1", 0)
-PATIENCE = 10.0
 SCRAPE = b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 HEALTHY = b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n"
 BIG_FILE = b"GET /dashboards/big.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 BIG = b"x" * 5_000_000
 
 
-@contextlib.contextmanager
-def serving(
-    application: App | None = None, limits: ConnectionLimits = DEFAULT_LIMITS, **deadlines: float
-) -> Iterator[Server]:
-    server = Server(
-        application or app(snapshot()), [FREE_PORT], deadlines=Deadlines(**deadlines), limits=limits
-    )
-    server.start()
-    try:
-        yield server
-    finally:
-        server.stop()
-
-
 def big_app(body: bytes = BIG) -> App:
     return app(snapshot(), dashboards={"big.json": body})
-
-
-def connect(server: Server) -> socket.socket:
-    return socket.create_connection(server.addresses[0], timeout=PATIENCE)
 
 
 def get(
@@ -58,26 +46,6 @@ def get(
         client.request("GET", target, headers={"Accept-Encoding": accept_encoding})
         response = client.getresponse()
         return response.status, response.read()
-
-
-def exchange(server: Server, sent: bytes) -> bytes:
-    """Send bytes and return all that comes back until the server closes."""
-    with connect(server) as client:
-        client.sendall(sent)
-        return drain(client)
-
-
-def drain(client: socket.socket) -> bytes:
-    received = []
-    # A server that closes before it has read everything resets the connection: also an end.
-    with contextlib.suppress(ConnectionResetError):
-        while chunk := client.recv(65536):
-            received.append(chunk)
-    return b"".join(received)
-
-
-def status(answer: bytes) -> int:
-    return int(answer.split(b" ", 2)[1])
 
 
 def test_a_scrape_over_the_wire_in_both_codings() -> None:
@@ -422,13 +390,6 @@ def test_a_busy_moment_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
         assert {code for code, _ in pool.map(lambda _: get(server), range(60))} == {200}
 
     assert [record for record in caplog.records if record.name != "asyncio"] == []
-
-
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, f"{what}: not within {PATIENCE} s"
-        time.sleep(0.01)
 
 
 @pytest.mark.fault("F11")
