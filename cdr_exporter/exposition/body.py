@@ -1,7 +1,7 @@
 """The body of one response: lines that many scrapes share, then lines made for this scrape.
 
-Rule: a scrape never puts the whole page together as one text; it sends the parts that all scrapes
-share. Prometheus asks for gzip, and the shared lines are compressed once for all scrapes.
+Rule: a scrape never puts the whole page together as one text; what a client has not taken yet does
+not exist. Prometheus asks for gzip, and the shared lines are compressed once for all scrapes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _GZIP_LEVEL = 1
 """Level 9 makes the output a third smaller and takes four times as long."""
 
 _BLOCKS_PER_PIECE = 512
-"""Blocks joined before compression: one call per block would be slow, all at once much memory."""
+"""Blocks joined at a time: to compress or send each by itself would be slow, all much memory."""
 
 
 class CompressedBlocks:
@@ -34,14 +34,15 @@ class CompressedBlocks:
         if self._deflated is None:
             compressor = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
             parts, checksum = [], 0
-            for text in self._pieces():
+            for text in self.pieces():
                 parts.append(compressor.compress(text))
                 checksum = zlib.crc32(text, checksum)
             parts.append(compressor.flush(zlib.Z_FULL_FLUSH))
             self._deflated = b"".join(parts), checksum
         return self._deflated
 
-    def _pieces(self) -> Iterator[bytes]:
+    def pieces(self) -> Iterator[bytes]:
+        """Yield the text, uncompressed, many blocks at a time."""
         for first in range(0, len(self.blocks), _BLOCKS_PER_PIECE):
             yield b"".join(self.blocks[first : first + _BLOCKS_PER_PIECE])
 
@@ -56,25 +57,29 @@ class Body:
     @property
     def plain(self) -> bytes:
         """The text, uncompressed."""
-        return b"".join(self.plain_parts)
+        return b"".join(self.plain_parts())
 
     @property
     def gzipped(self) -> bytes:
         """The text as one gzip member (RFC 1952)."""
-        return b"".join(self.gzip_parts)
+        return b"".join(self.gzip_parts())
 
     @property
-    def plain_parts(self) -> tuple[bytes, ...]:
-        """The text, uncompressed, in the parts that scrapes share."""
-        return (*self._shared.blocks, self._own)
+    def length(self) -> int:
+        """Of the text, uncompressed, in bytes."""
+        return self._shared.length + len(self._own)
 
-    @property
+    def plain_parts(self) -> Iterator[bytes]:
+        """Yield the text, uncompressed; each part is put together when it is asked for."""
+        yield from self._shared.pieces()
+        yield self._own
+
     def gzip_parts(self) -> tuple[bytes, ...]:
-        """The parts of the gzip member; only the lines of this scrape are compressed."""
+        """Return the gzip member in parts; only the lines of this scrape are compressed."""
         deflated, checksum = self._shared.deflated
         compressor = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
         rest = compressor.compress(self._own) + compressor.flush()
         checksum = zlib.crc32(self._own, checksum)
-        length = (self._shared.length + len(self._own)) & 0xFFFF_FFFF
+        length = self.length & 0xFFFF_FFFF
         trailer = checksum.to_bytes(4, "little") + length.to_bytes(4, "little")
         return _GZIP_HEADER, deflated, rest, trailer

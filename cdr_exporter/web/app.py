@@ -28,7 +28,7 @@ from ..metrics.snapshot import Snapshot
 from . import discovery, landing, pbx_page
 from .accept import accepts_gzip, wants_openmetrics
 from .html import CONTENT_SECURITY_POLICY, file_list_page, html_page
-from .messages import HTML, JSON, TEXT, HTTPRequest, HTTPResponse, text_response
+from .messages import HTML, JSON, TEXT, HTTPRequest, HTTPResponse, Parts, text_response
 from .runbook import runbook_page
 
 _log = logging.getLogger(__name__)
@@ -182,7 +182,7 @@ class App:
                 "the Host header is not of the form host[:port]", HTTPStatus.BAD_REQUEST
             )
         names = [snapshot.pbx for snapshot in self._snapshots()]
-        return HTTPResponse((discovery.targets_json(names, address),), JSON)
+        return HTTPResponse(discovery.targets_json(names, address), JSON)
 
 
 class _FailureLog:
@@ -222,14 +222,18 @@ def _raised_at(error: Exception) -> str:
 def _metrics_response(request: HTTPRequest, body: Body, openmetrics: bool) -> HTTPResponse:
     content_type = OPENMETRICS_TYPE if openmetrics else TEXT_TYPE
     if accepts_gzip(request.accept_encoding):
+        parts = body.gzip_parts()
         return HTTPResponse(
-            body.gzip_parts, content_type, headers=(_VARY_HEADER, ("Content-Encoding", "gzip"))
+            Parts(sum(map(len, parts)), parts),
+            content_type,
+            headers=(_VARY_HEADER, ("Content-Encoding", "gzip")),
         )
-    return HTTPResponse(body.plain_parts, content_type, headers=(_VARY_HEADER,))
+    text = Parts(body.length, body.plain_parts())
+    return HTTPResponse(text, content_type, headers=(_VARY_HEADER,))
 
 
 def _html_response(page: str) -> HTTPResponse:
-    return HTTPResponse((page.encode(),), HTML, headers=(_CSP_HEADER,))
+    return HTTPResponse(page.encode(), HTML, headers=(_CSP_HEADER,))
 
 
 def _file_routes(
@@ -242,7 +246,7 @@ def _file_routes(
         folder.removesuffix("/"): partial(_static, _redirect_to(f".{folder}")),
     }
     for name, content in files.items():
-        routes[folder + name] = partial(_static, HTTPResponse((content,), content_type))
+        routes[folder + name] = partial(_static, HTTPResponse(content, content_type))
     return routes
 
 

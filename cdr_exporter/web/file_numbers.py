@@ -57,9 +57,13 @@ def file_limit(soft: int, hard: int) -> int:
 
 
 def raise_file_limit() -> int:
-    """Raise the limit of this process as far as it is of use, and return it."""
+    """Raise the limit of this process as far as it is of use and may go, and return it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = file_limit(soft, hard)
-    if soft not in (wanted, resource.RLIM_INFINITY):
+    if soft in (wanted, resource.RLIM_INFINITY):
+        return wanted
+    try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    except (OSError, ValueError):  # a sandbox may forbid it
+        return soft
     return wanted

@@ -7,10 +7,10 @@ check of a file name could be bypassed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 from urllib.parse import parse_qsl
 
 TEXT = "text/plain; charset=utf-8"
@@ -48,17 +48,24 @@ class HTTPRequest:
         return [value for name, value in pairs if name == key]
 
 
+class Parts(NamedTuple):
+    """A body of *length* bytes that is made part by part, as the client takes it.
+
+    It may have hundreds of megabytes, of which many clients at once take their time.
+    """
+
+    length: int
+    parts: Iterable[bytes]
+
+
 @dataclass(frozen=True, slots=True)
 class HTTPResponse:
     """A response; *headers* are sent in addition to those that every response has.
 
     *replacements* are headers of the user, in place of ours of the same name.
-
-    *body* is in parts, which other responses may share: together they may be hundreds of megabytes,
-    and nothing here copies them.
     """
 
-    body: Sequence[bytes]
+    body: bytes | Parts
     content_type: str = TEXT
     status: HTTPStatus = HTTPStatus.OK
     headers: HeaderFields = ()
@@ -70,18 +77,22 @@ class HTTPResponse:
         replaced = {name for name, _ in self.replacements}
         ours = (
             ("Content-Type", self.content_type),
-            ("Content-Length", str(sum(map(len, self.body)))),
+            ("Content-Length", str(self._length)),
             *_COMMON_HEADERS,
             *self.headers,
         )
         kept = (field for field in ours if field[0] not in replaced)
         return (*kept, *self.replacements)
 
+    @property
+    def _length(self) -> int:
+        return len(self.body) if isinstance(self.body, bytes) else self.body.length
+
     def pieces(self) -> Iterator[bytes | memoryview]:
-        """Yield the body in pieces of bounded size: small parts joined, large ones cut."""
+        """Yield the body, once, in pieces of bounded size: small parts joined, large ones cut."""
         small: list[bytes] = []
         gathered = 0
-        for part in self.body:
+        for part in (self.body,) if isinstance(self.body, bytes) else self.body.parts:
             if gathered and gathered + len(part) > _PIECE_BYTES:
                 yield b"".join(small)
                 small, gathered = [], 0
@@ -98,7 +109,7 @@ def text_response(
     line: str, status: HTTPStatus = HTTPStatus.OK, headers: HeaderFields = ()
 ) -> HTTPResponse:
     """Return a response of one line of text."""
-    return HTTPResponse((f"{line}\n".encode(),), status=status, headers=headers)
+    return HTTPResponse(f"{line}\n".encode(), status=status, headers=headers)
 
 
 def _cut(part: bytes) -> Iterator[memoryview]:

@@ -157,6 +157,9 @@ class Server:
                 self._refusals.note(error.strerror or "not accepted")
                 await asyncio.sleep(_ACCEPT_PAUSE_SECONDS)
                 continue
+            # What is sent is whole: the system need not wait for more to send with it.
+            with suppress(OSError):
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._admit(sock, client_of(address[0]))
             # So that a connection which was closed for this one gives its file number back first.
             await asyncio.sleep(0)

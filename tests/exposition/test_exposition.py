@@ -716,6 +716,16 @@ def test_a_body_that_was_handed_out_does_not_change() -> None:
     assert body.plain == before
 
 
+def test_a_text_is_put_together_part_by_part_as_it_is_asked_for() -> None:
+    shots = [full_snapshot(str(n)) for n in range(50)]
+    body = exposition().all_pbxs(shots, NOW, openmetrics=False)
+    parts = body.plain_parts()
+
+    assert iter(parts) is parts
+    assert 0 < len(next(parts)) < body.length / 2
+    assert body.length == len(body.plain)
+
+
 # --- gzip ----------------------------------------------------------------------------------------
 
 

@@ -7,6 +7,7 @@ import gzip
 import http.client
 import logging
 import socket
+import statistics
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -314,6 +315,22 @@ def test_a_hundred_scrapers_of_two_megabytes_all_get_theirs() -> None:
 
     assert whole > 2_000_000
     assert [(code, len(body)) for code, body in bodies] == [(200, whole)] * 100
+
+
+def test_a_response_is_not_held_back_until_the_one_before_is_acknowledged() -> None:
+    def seconds(client: socket.socket) -> float:
+        begun = time.monotonic()
+        client.sendall(HEALTHY * 2)
+        received = b""
+        while received.count(b"ok\n") < 2:
+            received += client.recv(65536)
+        return time.monotonic() - begun
+
+    with serving() as server, connect(server) as client:
+        taken = [seconds(client) for _ in range(40)]
+
+    # The system acknowledges after 0.04 seconds, but for the first on a connection.
+    assert statistics.median(taken[20:]) < 0.03
 
 
 def test_several_addresses_are_served_at_once() -> None:
