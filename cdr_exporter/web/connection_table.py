@@ -1,19 +1,25 @@
 """Who is connected, and who is let in when there is no room.
 
 Rule: a connection is *busy* while it has a whole request that is not answered yet; at all other
-times it *waits*: in its handshake, in a request that is not complete, between two requests. Only
-one that waits is closed to make room. So clients that send nothing, however many, keep nobody out:
+times it *waits*: in its handshake, in a request that is not complete, between two requests. To make
+room, one that waits is closed first, and then one that has been busy for so long that its client
+does not seem to take the response. So clients that send or take nothing, however many, keep nobody
+out:
 
-- One address has too many: its own oldest connection that waits goes. Others notice nothing.
-- There are too many in all: of the address that has the most, the oldest that waits goes.
-- All of them are busy: the new one is refused.
+- One address has too many: its own oldest connection goes. Others notice nothing.
+- There are too many in all: of the address that has the most, the oldest goes.
+- All are busy, and none of them for long: the new one is refused.
 """
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+
+STUCK_SECONDS = 5.0
+"""How long a connection may be busy before it has to go for another; a scrape takes less."""
 
 _IPV6_NETWORK_BITS = 64
 """One customer has all addresses of such a network, so they count as one."""
@@ -29,21 +35,36 @@ class Seat:
 
 @dataclass(eq=False, slots=True)
 class _Client:
-    """The connections of one address: how many, and which of them wait, the oldest first."""
+    """The connections of one address, by when they began to wait or to be busy, oldest first."""
 
     count: int = 0
-    waiting: dict[Seat, None] = field(default_factory=dict)
+    waiting: dict[Seat, float] = field(default_factory=dict)
+    busy: dict[Seat, float] = field(default_factory=dict)
+
+    def oldest(self, busy_before: float) -> Seat | None:
+        """Return what goes first: what waits, else what has been busy since *busy_before*."""
+        if self.waiting:
+            return next(iter(self.waiting))
+        seat = next(iter(self.busy), None)
+        return seat if seat is not None and self.busy[seat] <= busy_before else None
+
+    def forget(self, seat: Seat) -> None:
+        self.waiting.pop(seat, None)
+        self.busy.pop(seat, None)
 
 
 class ConnectionTable:
     """At most *limit* connections, at most *limit_per_client* of them from one address.
 
-    It belongs to the event loop, so no two threads may use it.
+    *now* is a steady clock, in seconds. It belongs to the event loop, so no two threads may use it.
     """
 
-    def __init__(self, limit: int, limit_per_client: int) -> None:
+    def __init__(
+        self, limit: int, limit_per_client: int, now: Callable[[], float] = time.monotonic
+    ) -> None:
         self._limit = limit
         self._limit_per_client = limit_per_client
+        self._now = now
         self._clients: dict[str, _Client] = {}
         self._count = 0
 
@@ -55,31 +76,31 @@ class ConnectionTable:
 
         Another one is closed where there is no room otherwise.
         """
-        known = self._clients.get(client)
-        if known is not None and known.count >= self._limit_per_client:
-            if not self._close_oldest(known):
-                return None
-        elif self._count >= self._limit and not self._close_oldest(self._largest()):
+        if not self._make_room(self._clients.get(client)):
             return None
         seat = Seat(client, close)
         known = self._clients.setdefault(client, _Client())
         known.count += 1
-        known.waiting[seat] = None
+        known.waiting[seat] = self._now()
         self._count += 1
         return seat
 
     def set_busy(self, seat: Seat) -> None:
         """Note that a whole request has arrived."""
-        self._clients[seat.client].waiting.pop(seat, None)
+        client = self._clients[seat.client]
+        client.forget(seat)
+        client.busy[seat] = self._now()
 
     def set_waiting(self, seat: Seat) -> None:
         """Note that the response has been sent."""
-        self._clients[seat.client].waiting[seat] = None
+        client = self._clients[seat.client]
+        client.forget(seat)
+        client.waiting[seat] = self._now()
 
     def remove(self, seat: Seat) -> None:
         """Note that the connection is closed."""
         client = self._clients[seat.client]
-        client.waiting.pop(seat, None)
+        client.forget(seat)
         client.count -= 1
         self._count -= 1
         if not client.count:
@@ -91,19 +112,25 @@ class ConnectionTable:
             for seat in client.waiting:
                 seat.close()
 
-    def _largest(self) -> _Client | None:
-        """Return the client with the most connections of those with one that waits."""
-        waiting = (client for client in self._clients.values() if client.waiting)
-        return max(waiting, key=lambda client: client.count, default=None)
+    def _make_room(self, known: _Client | None) -> bool:
+        """Return whether there is room for one more of *known*; close another if need be."""
+        busy_before = self._now() - STUCK_SECONDS
+        if known is not None and known.count >= self._limit_per_client:
+            return _close_oldest([known], busy_before)
+        if self._count < self._limit:
+            return True
+        clients = sorted(self._clients.values(), key=lambda client: client.count, reverse=True)
+        waiting = [client for client in clients if client.waiting]
+        return _close_oldest(waiting or clients, busy_before)
 
-    @staticmethod
-    def _close_oldest(client: _Client | None) -> bool:
-        if client is None or not client.waiting:
-            return False
-        seat = next(iter(client.waiting))
-        del client.waiting[seat]  # it is not closed at once, and must not be chosen twice
-        seat.close()
-        return True
+
+def _close_oldest(clients: Sequence[_Client], busy_before: float) -> bool:
+    for client in clients:
+        if (seat := client.oldest(busy_before)) is not None:
+            client.forget(seat)  # it is not closed at once, and must not be chosen twice
+            seat.close()
+            return True
+    return False
 
 
 def client_of(address: str) -> str:

@@ -1924,6 +1924,16 @@ CLIENTS_HOLD_UP_NOBODY = (
         _in(_WEB_SERVER, "test_one_address_with_busy_connections_leaves_room_for_others"),
     ),
     Mutant(
+        "clients that take nothing keep others out",
+        "cdr_exporter/web/connection_table.py",
+        "return seat if seat is not None and self.busy[seat] <= busy_before else None",
+        "return None",
+        _in(
+            "tests/web/test_connection_table.py",
+            "test_clients_that_take_nothing_keep_nobody_out_for_longer_than_five_seconds",
+        ),
+    ),
+    Mutant(
         "connections may have the file numbers of the pollers",
         "cdr_exporter/web/file_numbers.py",
         "left = files - FILES_OF_PROCESS - FILES_PER_PBX * pbxs",

@@ -2,14 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from cdr_exporter.web.connection_table import ConnectionTable, Seat, client_of
+from cdr_exporter.web.connection_table import STUCK_SECONDS, ConnectionTable, Seat, client_of
 
 
 class Crowd:
     """Clients with their connections: *closed* are the names of those that had to go, in order."""
 
     def __init__(self, limit: int = 6, limit_per_client: int = 3) -> None:
-        self.table = ConnectionTable(limit, limit_per_client)
+        self.now = 100.0
+        self.table = ConnectionTable(limit, limit_per_client, lambda: self.now)
         self.closed: list[str] = []
         self.seats: dict[str, Seat] = {}
 
@@ -68,7 +69,7 @@ def test_a_full_table_of_many_addresses_loses_the_oldest(crowd: Crowd) -> None:
     assert crowd.closed == ["a/1"]
 
 
-def test_a_busy_connection_is_never_closed_for_another(crowd: Crowd) -> None:
+def test_a_busy_connection_is_not_closed_for_another(crowd: Crowd) -> None:
     for name in ("a/1", "a/2", "a/3", "b/1", "b/2"):
         crowd.connect(name, busy=True)
     crowd.connect("b/3")
@@ -77,6 +78,43 @@ def test_a_busy_connection_is_never_closed_for_another(crowd: Crowd) -> None:
     assert crowd.closed == ["b/3"]
     crowd.table.remove(crowd.seats["b/3"])
     assert not crowd.connect("d/1")
+
+
+@pytest.mark.fault("F11")
+def test_clients_that_take_nothing_keep_nobody_out_for_longer_than_five_seconds(
+    crowd: Crowd,
+) -> None:
+    for name in ("b/1", "a/1", "a/2", "a/3", "b/2", "c/1"):
+        crowd.connect(name, busy=True)
+    crowd.now += STUCK_SECONDS - 0.1
+    assert not crowd.connect("d/1")
+
+    crowd.now += 0.1
+    assert crowd.connect("d/1", busy=True)
+    assert crowd.connect("a/4", busy=True)
+    assert crowd.closed == ["a/1", "a/2"]
+
+
+def test_what_waits_goes_before_what_is_busy_for_long(crowd: Crowd) -> None:
+    for name in ("a/1", "a/2", "a/3", "b/1", "b/2"):
+        crowd.connect(name, busy=True)
+    crowd.connect("c/1")
+    crowd.now += 60
+
+    assert crowd.connect("d/1")
+    assert crowd.closed == ["c/1"]
+
+
+def test_a_connection_that_is_answered_in_time_is_never_stuck(crowd: Crowd) -> None:
+    for number in range(3):
+        crowd.connect(f"a/{number}", busy=True)
+    for _ in range(3):
+        crowd.now += STUCK_SECONDS - 1
+        for number in range(3):
+            crowd.table.set_waiting(crowd.seats[f"a/{number}"])
+            crowd.table.set_busy(crowd.seats[f"a/{number}"])
+
+    assert not crowd.connect("a/4")
 
 
 def test_one_that_was_answered_waits_again_as_the_newest(crowd: Crowd) -> None:
