@@ -58,6 +58,8 @@ def handshake_policy(tls: ServerTLS) -> HandshakePolicy:
     context.minimum_version = _VERSIONS[tls.min_version]
     context.maximum_version = _VERSIONS[tls.max_version]
     context.set_alpn_protocols(["http/1.1"])
+    # Each would cost us as much as a handshake, and the client nothing.
+    context.options |= ssl.OP_NO_RENEGOTIATION
     _load(context, certificate, key)
     _set_ciphers(context, tls)
     _ask_for_certificates(context, tls)
