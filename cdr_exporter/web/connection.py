@@ -104,7 +104,7 @@ class Connection:
         self._events = events
         self._closing = closing
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_MAX_HEAD_BYTES)
-        self._is_last = False
+        self._is_head = self._is_last = False
 
     async def serve(self) -> None:
         """Serve requests until the connection ends; raises `OSError` or `TimeoutError`."""
@@ -129,7 +129,7 @@ class Connection:
                 return False
             self._events.busy()
             async with asyncio.timeout(self._deadlines.response):
-                await self._answer(await self._respond(_parsed(request)), request.method == b"HEAD")
+                await self._answer(await self._respond(_parsed(request)))
         except _Refused as refused:
             self._is_last = True
             async with asyncio.timeout(self._deadlines.response):
@@ -143,6 +143,7 @@ class Connection:
 
     async def _next_request(self, patience: float) -> h11.Request | None:
         """Return the next request, its body left out; None where the client sends none."""
+        self._is_head = False
         async with asyncio.timeout(patience) as deadline:
             if not self._http.trailing_data[0]:
                 await self._receive()
@@ -150,6 +151,7 @@ class Connection:
             request = await self._next_event()
             if not isinstance(request, h11.Request):
                 return None
+            self._is_head = request.method == b"HEAD"
             _refuse_bad_head(request)
             await self._drop_body()
             return request
@@ -186,9 +188,9 @@ class Connection:
             return HTTPStatus.REQUEST_URI_TOO_LONG
         return status if status in _REFUSALS else HTTPStatus.BAD_REQUEST
 
-    async def _answer(self, response: HTTPResponse, is_head: bool = False) -> None:
+    async def _answer(self, response: HTTPResponse) -> None:
         waiting = self._head(response)
-        for piece in () if is_head else response.pieces():
+        for piece in () if self._is_head else response.pieces():
             self._http.send_with_data_passthrough(h11.Data(data=piece))  # type: ignore[arg-type]
             await self._stream.send(b"".join((waiting, piece)) if waiting else piece)
             waiting = b""

@@ -77,6 +77,7 @@ class Server:
         self._table = ConnectionTable(*limits)
         self._web_config = web_config
         self._refusals = CountedLog(_log, "connections refused", "connections")
+        self._failures = CountedLog(_log, "connections failed", "connections")
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
         self._loop.set_exception_handler(_log_loop_error)
@@ -198,7 +199,8 @@ class Server:
         self._table.remove(seat)
         sock.close()
         if not task.cancelled() and task.exception() is not None:
-            _log.error("connection failed", extra=_failure(task.exception()))
+            # Its message may quote the client.
+            self._failures.note(type(task.exception()).__name__)
 
     async def _respond(self, client: str, request: HTTPRequest) -> HTTPResponse:
         headers = self._access().headers

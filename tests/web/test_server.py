@@ -13,6 +13,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cdr_exporter.web import App, ConnectionLimits, Server
 
@@ -153,6 +155,11 @@ def test_the_target_is_compared_as_it_was_sent(target: str) -> None:
             id="big body announced",
         ),
         pytest.param(
+            b"HEAD / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n",
+            413,
+            id="HEAD with a body",
+        ),
+        pytest.param(
             b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi" + HEALTHY, 405, id="POST"
         ),
         pytest.param(
@@ -178,6 +185,41 @@ def test_a_bad_request_is_refused_once_and_the_next_client_is_served(
         assert status(answer) == expected
         assert answer.count(b"HTTP/1.") == 1
         assert get(server)[0] == 200
+
+
+LINES = [f"{method} / HTTP/1.1\r\nHost: a\r\n" for method in ("GET", "HEAD", "POST", "CONNECT")]
+FIELDS = [
+    *("Content-Length: 2\r\n", "Content-Length: 9999\r\n", "Transfer-Encoding: chunked\r\n"),
+    *("Expect: 100-continue\r\n", "Connection: upgrade\r\nUpgrade: x\r\n", "Connection: close\r\n"),
+    *("Authorization: Basic x\r\n", "Accept-Encoding: gzip;q=x\r\n", "Host: b\r\n", "no field\r\n"),
+]
+BODIES = ["", "hi", "2\r\nhi\r\n", "0\r\n\r\n", "x\r\n", "\0", "\xff", "\r"]
+REQUESTS = st.tuples(
+    st.sampled_from(LINES),
+    st.lists(st.sampled_from(FIELDS), max_size=2).map("".join),
+    st.sampled_from(["\r\n", "\n", ""]),
+    st.lists(st.sampled_from(BODIES), max_size=2).map("".join),
+).map("".join)
+
+
+@pytest.mark.slow
+@pytest.mark.fault("F3")
+def test_whatever_a_client_sends_the_connection_ends_as_it_should(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with serving(request=0.2, idle=0.2) as server:
+
+        @settings(max_examples=300, deadline=None)
+        @given(st.lists(REQUESTS, min_size=1, max_size=3).map("".join))
+        def send(sent: str) -> None:
+            with connect(server) as client, contextlib.suppress(ConnectionError):
+                client.sendall(sent.encode("latin-1"))
+                client.shutdown(socket.SHUT_WR)
+                drain(client)
+
+        send()
+        assert get(server)[0] == 200
+    assert [record.getMessage() for record in caplog.records if record.name != "asyncio"] == []
 
 
 @pytest.mark.fault("F3")
