@@ -2,12 +2,12 @@
 
 Rule: a connection is *busy* while it has a whole request that is not answered yet; at all other
 times it *waits*: in its handshake, in a request that is not complete, between two requests. To make
-room, one that waits is closed first, and then one that has been busy for so long that its client
-does not seem to take the response. So clients that send or take nothing, however many, keep nobody
-out:
+room one goes that has waited for a second, else one that has been busy for so long that its client
+does not seem to take the response, else the one that has waited longest. So clients that send or
+take nothing, however many, keep nobody out:
 
-- One address has too many: its own oldest connection goes. Others notice nothing.
-- There are too many in all: of the address that has the most, the oldest goes.
+- One address has too many: one of its own goes. Others notice nothing.
+- There are too many in all: one goes of the address that has the most of that kind.
 - All are busy, and none of them for long: the new one is refused.
 """
 
@@ -15,8 +15,12 @@ from __future__ import annotations
 
 import ipaddress
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
+
+NEW_SECONDS = 1.0
+"""How long a connection may wait before it has to go for one of another address: a scraper sends
+its request at once, and several of one address must not drive out each other."""
 
 STUCK_SECONDS = 5.0
 """How long a connection may be busy before it has to go for another; a scrape takes less."""
@@ -40,13 +44,6 @@ class _Client:
     count: int = 0
     waiting: dict[Seat, float] = field(default_factory=dict)
     busy: dict[Seat, float] = field(default_factory=dict)
-
-    def oldest(self, busy_before: float) -> Seat | None:
-        """Return what goes first: what waits, else what has been busy since *busy_before*."""
-        if self.waiting:
-            return next(iter(self.waiting))
-        seat = next(iter(self.busy), None)
-        return seat if seat is not None and self.busy[seat] <= busy_before else None
 
     def forget(self, seat: Seat) -> None:
         self.waiting.pop(seat, None)
@@ -114,23 +111,36 @@ class ConnectionTable:
 
     def _make_room(self, known: _Client | None) -> bool:
         """Return whether there is room for one more of *known*; close another if need be."""
-        busy_before = self._now() - STUCK_SECONDS
         if known is not None and known.count >= self._limit_per_client:
-            return _close_oldest([known], busy_before)
-        if self._count < self._limit:
-            return True
-        clients = sorted(self._clients.values(), key=lambda client: client.count, reverse=True)
-        waiting = [client for client in clients if client.waiting]
-        return _close_oldest(waiting or clients, busy_before)
+            return self._close_one_of([known])
+        return self._count < self._limit or self._close_one_of(self._clients.values())
+
+    def _close_one_of(self, clients: Collection[_Client]) -> bool:
+        """Close the connection among *clients* that goes first; return whether there was one."""
+        now = self._now()
+        largest_first = sorted(clients, key=lambda client: client.count, reverse=True)
+        seat = (
+            _first((client.waiting for client in largest_first), now - NEW_SECONDS)
+            or _first((client.busy for client in largest_first), now - STUCK_SECONDS)
+            or _longest(client.waiting for client in clients)
+        )
+        if seat is None:
+            return False
+        self._clients[seat.client].forget(seat)  # it is not closed at once, nor to be chosen twice
+        seat.close()
+        return True
 
 
-def _close_oldest(clients: Sequence[_Client], busy_before: float) -> bool:
-    for client in clients:
-        if (seat := client.oldest(busy_before)) is not None:
-            client.forget(seat)  # it is not closed at once, and must not be chosen twice
-            seat.close()
-            return True
-    return False
+def _first(of_clients: Iterable[dict[Seat, float]], before: float) -> Seat | None:
+    """Return the oldest of the first client that has one from *before*."""
+    oldest = (next(iter(seats.items())) for seats in of_clients if seats)
+    return next((seat for seat, since in oldest if since <= before), None)
+
+
+def _longest(of_clients: Iterable[dict[Seat, float]]) -> Seat | None:
+    """Return the oldest of all."""
+    oldest = [next(iter(seats.items())) for seats in of_clients if seats]
+    return min(oldest, key=lambda item: item[1])[0] if oldest else None
 
 
 def client_of(address: str) -> str:

@@ -1926,8 +1926,8 @@ CLIENTS_HOLD_UP_NOBODY = (
     Mutant(
         "clients that take nothing keep others out",
         "cdr_exporter/web/connection_table.py",
-        "return seat if seat is not None and self.busy[seat] <= busy_before else None",
-        "return None",
+        "or _first((client.busy for client in largest_first), now - STUCK_SECONDS)",
+        "",
         _in(
             "tests/web/test_connection_table.py",
             "test_clients_that_take_nothing_keep_nobody_out_for_longer_than_five_seconds",

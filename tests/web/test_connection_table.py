@@ -2,7 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from cdr_exporter.web.connection_table import STUCK_SECONDS, ConnectionTable, Seat, client_of
+from cdr_exporter.web.connection_table import (
+    NEW_SECONDS,
+    STUCK_SECONDS,
+    ConnectionTable,
+    Seat,
+    client_of,
+)
 
 
 class Crowd:
@@ -56,6 +62,7 @@ def test_an_address_whose_connections_are_all_busy_gets_no_other(crowd: Crowd) -
 def test_a_full_table_has_room_for_another_address_by_closing_of_the_largest(crowd: Crowd) -> None:
     for name in ("b/1", "b/2", "a/1", "a/2", "a/3", "c/1"):
         crowd.connect(name)
+    crowd.now += NEW_SECONDS
 
     assert crowd.connect("d/1")
     assert crowd.closed == ["a/1"]
@@ -67,6 +74,26 @@ def test_a_full_table_of_many_addresses_loses_the_oldest(crowd: Crowd) -> None:
 
     assert crowd.connect("g/1")
     assert crowd.closed == ["a/1"]
+
+
+@pytest.mark.fault("F11")
+def test_new_connections_of_one_address_do_not_drive_out_each_other(crowd: Crowd) -> None:
+    for client in "abcdef":
+        crowd.connect(f"{client}/1")
+    crowd.now += NEW_SECONDS
+
+    for number in range(3):
+        assert crowd.connect(f"scraper/{number}")
+    assert crowd.closed == ["a/1", "b/1", "c/1"]
+
+
+def test_of_new_connections_alone_the_oldest_goes_whosever_it_is(crowd: Crowd) -> None:
+    for name in ("b/1", "a/1", "a/2", "a/3", "b/2", "c/1"):
+        crowd.connect(name)
+        crowd.now += NEW_SECONDS / 10
+
+    assert crowd.connect("d/1")
+    assert crowd.closed == ["b/1"]
 
 
 def test_a_busy_connection_is_not_closed_for_another(crowd: Crowd) -> None:
