@@ -45,6 +45,10 @@ _ACCEPT_PAUSE_SECONDS = 0.1
 _REREAD_SECONDS = 2.0
 """How often it is looked whether the file of `--web.config.file` or a certificate has changed."""
 
+_SEND_BUFFER_BYTES = 256 * 1024
+"""What the system keeps of a response for a client that takes none of it; else it may be 4 MB for
+each of thousands, and as much work."""
+
 _REFUSED = (
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n"
     b"Content-Length: 21\r\nRetry-After: 5\r\nConnection: close\r\n\r\ntoo many connections\n"
@@ -158,9 +162,8 @@ class Server:
                 self._refusals.note(error.strerror or "not accepted")
                 await asyncio.sleep(_ACCEPT_PAUSE_SECONDS)
                 continue
-            # What is sent is whole: the system need not wait for more to send with it.
             with suppress(OSError):
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                _set_options(sock)
             self._admit(sock, client_of(address[0]))
             # So that a connection which was closed for this one gives its file number back first.
             await asyncio.sleep(0)
@@ -217,6 +220,12 @@ class Server:
             await asyncio.sleep(_REREAD_SECONDS)
             if self._web_config:
                 await self._workers.call(self._web_config.reread)
+
+
+def _set_options(sock: socket.socket) -> None:
+    # What is sent is whole: the system need not wait for more to send with it.
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
 
 
 async def _cancel(*tasks: asyncio.Task[Any]) -> None:
