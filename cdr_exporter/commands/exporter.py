@@ -9,21 +9,24 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from .. import bundled
 from ..clock import SystemClock
+from ..errors import ConfigError
 from ..exposition import Exposition
-from ..metrics.catalogue import DELAY_BUCKETS, LEGS_BUCKETS
+from ..metrics.catalogue import (
+    DELAY_BUCKETS,
+    LEGS_BUCKETS,
+    RELOAD_SUCCESS_TIMESTAMP,
+    RELOAD_SUCCESSFUL,
+)
 from ..metrics.totals import Bounds
-from ..pbx import Client
 from ..poller.board import SnapshotBoard
-from ..poller.supervisor import Supervisor
 from ..settings import Settings
-from ..state_files import file_of
 from ..web import (
     App,
     Hosts,
@@ -36,28 +39,21 @@ from ..web import (
     raise_file_limit,
 )
 from . import preflight
+from .fleet import FINISH_SECONDS, STOP_SECONDS, Fleet, change_between
+from .reload import other_meanings, refuse_what_needs_a_restart
 
 _log = logging.getLogger(__name__)
 
 VERSION = version("cdr-exporter")
-
-FINISH_SECONDS = 0.8
-"""How long `stop` lets a request under way go on. Most end within it: then a page that the PBX has
-sent is not lost, and the request that revokes the token does not come beside another."""
-
-STOP_SECONDS = 4.0
-"""The most time that `stop` waits for the pollers; each gives up revoking a token after 3 s."""
-
-_START_INTERVAL = 0.02
-"""Seconds between the first polls of two PBXs, so that not all TLS handshakes coincide."""
 
 
 class Exporter:
     """Polls the PBXs and serves their metrics between `start` and `stop`.
 
     *stop* is the event that ends `wait`; *external_url* is `--web.external-url`, *web_config* the
-    path in `--web.config.file`. Creating it binds the addresses in *listen* and opens the state
-    files. Raises `ConfigError`, `StateInUse` or `ListenError`.
+    path in `--web.config.file`. *ask_to_reload* is what POST /-/reload does, None where it does
+    nothing: it returns whether that worked. Creating it binds the addresses in *listen* and opens
+    the state files. Raises `ConfigError`, `StateInUse` or `ListenError`.
     """
 
     def __init__(
@@ -67,47 +63,23 @@ class Exporter:
         stop: threading.Event,
         external_url: str | None = None,
         web_config: Path | None = None,
+        ask_to_reload: Callable[[], bool] | None = None,
     ) -> None:
         preflight.check_environment(settings, secrets=False)
+        self._settings = settings
         self._stopping = stop
-        clock = SystemClock(stop)
-        bounds = histogram_bounds(settings)
-        board = SnapshotBoard()
-        self._supervisors = [
-            Supervisor(
-                pbx,
-                Client(pbx, file_of(settings.state_dir, pbx.name, "token")),
-                settings.state_dir,
-                machines=settings.machine_callees,
-                bounds=bounds,
-                clock=clock,
-                board=board,
-                delay=number * _START_INTERVAL,
-            )
-            for number, pbx in enumerate(settings.pbxs)
-        ]
-        app = App(
-            snapshots=board.snapshots,
-            exposition=Exposition(
-                bounds,
-                VERSION,
-                time_zones(settings),
-                settings.hide_families,
-                bundled.revision(),
-            ),
-            now=clock.now,
-            alive=lambda: all(supervisor.alive for supervisor in self._supervisors),
-            version=VERSION,
-            dashboards=bundled.dashboards(),
-            rules=bundled.rules(external_url),
-            runbook=bundled.runbook(),
-            zones=time_zones(settings),
-            external_url=external_url,
-        )
+        self._external_url = external_url
+        self._ask_to_reload = ask_to_reload
+        self._now = SystemClock(stop).now
+        self._bounds = histogram_bounds(settings)
+        self._board = SnapshotBoard()
+        self._reloads = {RELOAD_SUCCESSFUL: 1.0, RELOAD_SUCCESS_TIMESTAMP: self._now().wall}
+        self._fleet = Fleet(settings, self._bounds, self._board)
+        self._app = self._new_app(settings)
         # Before the state files, so that none stays open if a port is in use.
         limits = connection_limits(_file_limit(len(settings.pbxs)), len(settings.pbxs))
         self._server = Server(
-            app,
+            lambda request: self._app(request),
             listen,
             limits=limits,
             hosts=Hosts(listen, external_url),
@@ -118,6 +90,29 @@ class Exporter:
         except BaseException:
             self._server.stop()
             raise
+
+    def _new_app(self, settings: Settings) -> App:
+        exposition = Exposition(
+            self._bounds,
+            VERSION,
+            time_zones(settings),
+            settings.hide_families,
+            bundled.revision(),
+            gauges=lambda: self._reloads,
+        )
+        return App(
+            snapshots=self._board.snapshots,
+            exposition=exposition,
+            now=self._now,
+            alive=lambda: self._fleet.alive,
+            version=VERSION,
+            dashboards=bundled.dashboards(),
+            rules=bundled.rules(self._external_url),
+            runbook=bundled.runbook(),
+            zones=time_zones(settings),
+            external_url=self._external_url,
+            ask_to_reload=self._ask_to_reload,
+        )
 
     @property
     def addresses(self) -> Sequence[ListenAddress]:
@@ -133,33 +128,68 @@ class Exporter:
     def start(self) -> None:
         """Begin to serve requests and to poll."""
         self._server.start()
-        for supervisor in self._supervisors:
-            supervisor.start()
+        self._fleet.start()
 
-    def wait(self) -> None:
-        """Wait until *stop* is set; raises `ListenError` if the web server ends before."""
+    def wait(self, each_second: Callable[[], None] = lambda: None) -> None:
+        """Wait until *stop* is set, and call *each_second* meanwhile.
+
+        Raises `ListenError` if the web server ends before.
+        """
         while not self._stopping.wait(1.0):
             if not self._server.running:
                 raise ListenError("the web server has ended unexpectedly, see the log")
+            each_second()
+
+    def works(self) -> bool:
+        """Say whether every poller and the web server run."""
+        return self._server.running and self._fleet.alive
+
+    def reload(self, read: Callable[[], Settings]) -> bool:
+        """Go on with the settings that *read* returns, and return whether that was possible.
+
+        Where *read* raises `ConfigError`, or only a restart could do it, nothing changes but what
+        the metrics about it say.
+        """
+        try:
+            after = read()
+            refuse_what_needs_a_restart(self._settings, after)
+            preflight.check_environment(after, secrets=False)
+        except ConfigError as error:
+            _log.error("the configuration stays as it was: %s", error)
+            self._reloads = {**self._reloads, RELOAD_SUCCESSFUL: 0.0}
+            return False
+        self._change_to(after)
+        self._reloads = {RELOAD_SUCCESSFUL: 1.0, RELOAD_SUCCESS_TIMESTAMP: self._now().wall}
+        return True
+
+    def _change_to(self, after: Settings) -> None:
+        change = change_between(self._settings, after)
+        for pbx, name in other_meanings(self._settings, after):
+            _log.warning(
+                "from now on rows and calls are counted by another setting",
+                extra={"fields": {"pbx": pbx, "setting": name}},
+            )
+        self._fleet.end(change)
+        self._app = self._new_app(after)
+        self._fleet.begin(after, change)
+        self._settings = after
+        _file_limit(len(after.pbxs))
+        counts = {what: len(getattr(change, what)) for what in ("gone", "changed", "new")}
+        _log.info("the configuration was read again", extra={"fields": counts})
 
     def stop(self) -> None:
         """End or abort requests, close the state files, revoke the tokens; takes at most 5 s."""
         self._stopping.set()
         began = time.monotonic()
-        self._join(began + FINISH_SECONDS)
-        for supervisor in self._supervisors:
-            supervisor.stop()
+        self._fleet.stop()
+        self._fleet.join(FINISH_SECONDS)
+        self._fleet.cancel()
         self._server.stop()
-        self._join(began + STOP_SECONDS)
-
-    def _join(self, end: float) -> None:
-        for supervisor in self._supervisors:
-            supervisor.join(max(0.0, end - time.monotonic()))
+        self._fleet.join(began + STOP_SECONDS - time.monotonic())
 
     def _open_states(self, settings: Settings) -> None:
         try:
-            for supervisor in self._supervisors:
-                supervisor.open_state()
+            self._fleet.open_states()
         except OSError as error:
             raise preflight.unusable_state_dir(settings.state_dir, error) from None
 

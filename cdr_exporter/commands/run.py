@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,6 +16,8 @@ from ..settings import Settings
 from ..web import ListenAddress, parse_listen_address
 from . import flags, preflight
 from .exporter import VERSION, Exporter
+from .reload import ReloadRequests
+from .service_manager import ServiceManager
 
 DEFAULT_LISTEN = ":10088"
 MOST_NAMED = 5
@@ -27,8 +31,9 @@ Files:
                       it its token and a lock. Default ./state, only for this user
   web.yml             of --web.config.file: TLS and logins; read again when it changes
 
-SIGTERM and SIGINT end it within 5 seconds. Where to look at what it does: the log on standard
-error, and the pages at the address that its first lines name.
+SIGTERM and SIGINT end it within 5 seconds. SIGHUP lets it read exporter.yml again.
+Where to look at what it does: the log on standard error, and the pages at the address that its
+first lines name.
 
 Exit codes:
   0  ended by SIGTERM or SIGINT
@@ -42,6 +47,9 @@ Examples:
 """
 
 _log = logging.getLogger(__name__)
+
+_reloads = ReloadRequests()
+"""Of this process: a signal handler can be given nothing."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,29 +72,50 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="URL at which Prometheus and browsers reach it, for /sd and the links of /rules/ "
         "(default: from the Host header, and none)",
     )
+    parser.add_argument(
+        "--web.enable-lifecycle",
+        dest="enable_lifecycle",
+        action="store_true",
+        help="let POST /-/reload read the configuration again, as SIGHUP does",
+    )
     flags.add_log(parser)
     flags.add_manual(parser, MANUAL)
 
 
 def hang_up() -> None:
-    """Say what SIGHUP does not do: the configuration is read once, at the start."""
-    _log.warning("SIGHUP: restart the exporter to have its configuration read again")
+    """Ask to read the configuration again: what SIGHUP does."""
+    _reloads.ask()
 
 
 def run(args: argparse.Namespace, stop: threading.Event) -> int:
     """Run until *stop* is set; raises `ConfigError`, `StateInUse` or `ListenError`."""
     logs.setup(args.log_level, args.log_format, sys.stderr)
-    settings = config.load(args.config_file)
-    for warning in (*config.warnings(settings), *preflight.warnings(settings)):
-        _log.warning(warning)
+    settings = _read(args.config_file)
     listen = [parse_listen_address(text) for text in args.listen_address or [DEFAULT_LISTEN]]
-    exporter = Exporter(settings, listen, stop, args.external_url, args.web_config)
+    ask_to_reload = (lambda: _reloads.ask().wait()) if args.enable_lifecycle else None
+    exporter = Exporter(
+        settings, listen, stop, args.external_url, args.web_config, ask_to_reload=ask_to_reload
+    )
+    manager = ServiceManager(os.environ, time.monotonic)
     exporter.start()
     started = what_starts(settings, exporter.addresses, args.external_url or exporter.url)
     _log.info("listening", extra={"fields": {**started, "config": args.config_file}})
+    status = f"listens on {started['addresses']}"
+    manager.ready(status)
+
+    def each_second() -> None:
+        manager.alive_if(exporter.works)
+        if requests := _reloads.taken():
+            manager.reloading()
+            successful = exporter.reload(lambda: _read(args.config_file))
+            manager.ready(status)
+            for request in requests:
+                request.finish(successful=successful)
+
     try:
-        exporter.wait()
+        exporter.wait(each_second)
     finally:
+        manager.stopping()
         exporter.stop()
     _log.info("stopped")
     return 0
@@ -109,3 +138,11 @@ def what_starts(
         "polled": " ".join(polled) + (f" and {more} more" if more else ""),
         "state_dir": settings.state_dir,
     }
+
+
+def _read(path: Path) -> Settings:
+    """Return the settings at *path*, and log what in them is not safe; raises `ConfigError`."""
+    settings = config.load(path)
+    for warning in (*config.warnings(settings), *preflight.warnings(settings)):
+        _log.warning(warning)
+    return settings

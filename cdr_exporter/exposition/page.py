@@ -5,15 +5,17 @@ from __future__ import annotations
 import operator
 import platform
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import tzinfo
 
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 from prometheus_client import exposition as text_format
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.openmetrics import exposition as openmetrics_format
+from prometheus_client.registry import Collector
 
 from ..clock import Now
-from ..metrics.catalogue import BUILD_INFO, FAMILIES
+from ..metrics.catalogue import BUILD_INFO, FAMILIES, Family
 from ..metrics.snapshot import Snapshot
 from ..metrics.totals import Bounds, Series
 from .body import Body, CompressedBlocks
@@ -38,7 +40,8 @@ class Exposition:
 
     *bounds* are the bucket bounds of the histograms by the name of their setting, *version* and
     *revision* are those of this program, *zones* are the time zones by the name of the PBX.
-    *hidden* are names of families in `TRAFFIC_FAMILIES` that are left out.
+    *hidden* are names of families in `TRAFFIC_FAMILIES` that are left out; *gauges* returns those
+    of the whole process.
 
     One thread at a time renders. Meanwhile other threads get the previous page, if it is recent.
     """
@@ -50,6 +53,7 @@ class Exposition:
         zones: Mapping[str, tzinfo] | None = None,
         hidden: Collection[str] = (),
         revision: str = "unknown",
+        gauges: Callable[[], Mapping[Family, float]] = dict,
     ) -> None:
         self._writers = {family.name: writer(family, bounds) for family in FAMILIES}
         self._zones = zones or {}
@@ -62,6 +66,7 @@ class Exposition:
         self._process = CollectorRegistry()
         ProcessCollector(registry=self._process)
         PlatformCollector(registry=self._process)
+        self._process.register(_ProcessGauges(gauges))
 
     def all_pbxs(self, snapshots: Sequence[Snapshot], now: Now, *, openmetrics: bool) -> Body:
         """Return the page of every PBX, with the process-wide families."""
@@ -104,6 +109,18 @@ class Exposition:
         if pbx not in self._pbxs:
             self._pbxs[pbx] = PBXText(pbx, self._writers, self._zones.get(pbx), self._hidden)
         return self._pbxs[pbx]
+
+
+class _ProcessGauges(Collector):
+    """Gauges of the whole process, as *read* returns them at a scrape."""
+
+    def __init__(self, read: Callable[[], Mapping[Family, float]]) -> None:
+        self._read = read
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Yield a family for each."""
+        for family, value in self._read().items():
+            yield GaugeMetricFamily(family.name, family.help, value)
 
 
 class _CachedPage:

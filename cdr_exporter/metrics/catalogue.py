@@ -246,6 +246,18 @@ BUILD_INFO = Family(
     ("version", "revision", "python"),
     process_wide=True,
 )
+RELOAD_SUCCESSFUL = Family(
+    "cdr_exporter_config_last_reload_successful",
+    GAUGE,
+    "Whether the configuration could be used when it was last read.",
+    process_wide=True,
+)
+RELOAD_SUCCESS_TIMESTAMP = Family(
+    "cdr_exporter_config_last_reload_success_timestamp_seconds",
+    GAUGE,
+    "When the configuration was last read and used.",
+    process_wide=True,
+)
 POLLS = Family("cdr_exporter_polls_total", COUNTER, "Polls of the PBX that were begun.")
 POLL_FAILURES = Family(
     "cdr_exporter_poll_failures_total",
@@ -460,6 +472,8 @@ FAMILIES = (
     LAST_RECORD,
     UTC_OFFSET,
     BUILD_INFO,
+    RELOAD_SUCCESSFUL,
+    RELOAD_SUCCESS_TIMESTAMP,
     POLLS,
     POLL_FAILURES,
     API_ERRORS,

@@ -16,14 +16,24 @@ class SnapshotBoard:
 
     def __init__(self) -> None:
         self._newest: dict[str, Snapshot] = {}
+        self._shown: Sequence[str] | None = None
+
+    def show(self, names: Sequence[str]) -> None:
+        """From now on show the PBXs *names*, in this order, and forget all others."""
+        self._shown = tuple(names)
+        for name in self._newest.keys() - set(names):
+            del self._newest[name]
 
     def put(self, snapshot: Snapshot) -> None:
         """Replace the snapshot of the same PBX by *snapshot*."""
         self._newest[snapshot.pbx] = snapshot
 
     def snapshots(self) -> Sequence[Snapshot]:
-        """Return the newest snapshot of every PBX."""
-        return tuple(self._newest.values())
+        """Return the newest snapshot of every PBX that is shown; of all before `show`."""
+        newest = self._newest
+        if self._shown is None:
+            return tuple(newest.values())
+        return tuple(newest[name] for name in self._shown if name in newest)
 
     def of(self, name: str) -> Snapshot:
         """Return the newest snapshot of the PBX *name*; KeyError where there is none yet."""

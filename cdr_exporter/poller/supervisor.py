@@ -10,7 +10,7 @@ after a wait. It never affects another PBX, and it never ends the program.
                      a state file that cannot be used   look again after `_STATE_RETRY`
                      any other exception                log it, back off, start a new poller
                    at the end give the token back
-    stop, join     by the main thread, to end
+    stop, join     by the main thread, to end; abandon, where another takes its place
 
 Failures of a known kind (no answer, wrong password, disk full) never get here: the poller counts
 them and backs off by itself. The exporter's own metrics live here, so they survive a new poller.
@@ -90,6 +90,8 @@ class Supervisor:
         self._board = board
         self._self_metrics = SelfMetrics(bounds)
         self._store: Store | None = None
+        self._abandoned = False
+        self._gives_token_back = True
         self._thread = threading.Thread(target=self._run, name=f"poller-{pbx.name}", daemon=True)
         board.put(self._with_self_metrics(Snapshot(pbx=pbx.name, birth_hold=pbx.birth_hold)))
 
@@ -116,6 +118,14 @@ class Supervisor:
     def stop(self) -> None:
         """Abort the request that is being made; the clock must be stopping already."""
         self._client.cancel()
+
+    def keep_token(self) -> None:
+        """Do not give the token back at the end: another supervisor goes on with it."""
+        self._gives_token_back = False
+
+    def abandon(self) -> None:
+        """Publish nothing more, even if the thread has not ended: another takes this place."""
+        self._abandoned = True
 
     def join(self, seconds: float) -> None:
         """Wait, *seconds* at most, until the state is closed and the token given back."""
@@ -144,7 +154,8 @@ class Supervisor:
             self._clock.wait(wait)
         if self._store is not None:  # it was told to end before the first poll
             self._store.close()
-        self._client.revoke()
+        if self._gives_token_back:
+            self._client.revoke()
 
     def _poll_until_stopped(self) -> None:
         store = self._store or self._open_store()
@@ -156,7 +167,7 @@ class Supervisor:
                 self._loaded_state(store),
                 self_metrics=self._self_metrics,
                 clock=self._clock,
-                publish=self._board.put,
+                publish=self._publish,
                 attempted=self._board.of(self._pbx.name).attempted,
             ).run()
         finally:
@@ -194,7 +205,11 @@ class Supervisor:
         self._self_metrics.set(UP, 0)
         last = self._board.of(self._pbx.name)
         failed = replace(last, attempted=True, failure=failure, failure_reason=reason)
-        self._board.put(self._with_self_metrics(failed))
+        self._publish(self._with_self_metrics(failed))
+
+    def _publish(self, snapshot: Snapshot) -> None:
+        if not self._abandoned:
+            self._board.put(snapshot)
 
     def _with_self_metrics(self, snapshot: Snapshot) -> Snapshot:
         return replace(snapshot, own=self._self_metrics.own, gauges=self._self_metrics.gauges)

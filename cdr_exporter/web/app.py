@@ -54,6 +54,12 @@ _NOT_ALLOWED = text_response(
     "GET and HEAD only", HTTPStatus.METHOD_NOT_ALLOWED, (("Allow", ", ".join(_METHODS)),)
 )
 
+_RELOAD = "/-/reload"
+_RELOAD_METHODS = ("POST", "PUT")
+_RELOAD_NOT_ALLOWED = text_response(
+    "POST or PUT only", HTTPStatus.METHOD_NOT_ALLOWED, (("Allow", ", ".join(_RELOAD_METHODS)),)
+)
+
 Handler = Callable[[HTTPRequest], HTTPResponse]
 
 
@@ -63,7 +69,9 @@ class App:
     *snapshots* returns the newest snapshot of each PBX, in the order of the configuration. *alive*
     says whether every poller still runs. *dashboards* and *rules* are files by name.
     *runbook* is its text in Markdown. *zones* are the time zones by the name of the PBX, UTC where
-    there is none. *external_url* is `--web.external-url`. Raises `ConfigError` if it is not valid.
+    there is none. *external_url* is `--web.external-url`; raises `ConfigError` if it is not
+    valid. *ask_to_reload* reads the configuration again and returns whether it could be used;
+    without it there is no path for that.
     """
 
     def __init__(
@@ -79,6 +87,7 @@ class App:
         runbook: str = "",
         zones: Mapping[str, tzinfo] | None = None,
         external_url: str | None = None,
+        ask_to_reload: Callable[[], bool] | None = None,
     ) -> None:
         self._snapshots = snapshots
         self._exposition = exposition
@@ -90,6 +99,7 @@ class App:
         self._scrape_address = (
             None if external_url is None else discovery.address_from_url(external_url)
         )
+        self._reloading = threading.Lock()
         self._failure_log = _FailureLog()
         self._routes: dict[str, Handler] = {
             "/": self._landing,
@@ -97,6 +107,7 @@ class App:
             "/metrics": self._metrics,
             "/-/healthy": self._healthy,
             "/-/ready": self._ready,
+            **({_RELOAD: partial(self._reload, ask_to_reload)} if ask_to_reload else {}),
             "/sd": self._discovery,
             **_file_routes("/dashboards/", "Dashboards", _IMPORT_DASHBOARDS, dashboards, JSON),
             # As text, so that a browser shows the file instead of saving it.
@@ -110,8 +121,8 @@ class App:
         handler = self._routes.get(route)
         if handler is None:
             return text_response("not found", HTTPStatus.NOT_FOUND)
-        if request.method not in _METHODS:
-            return _NOT_ALLOWED
+        if request.method not in (_RELOAD_METHODS if route == _RELOAD else _METHODS):
+            return _RELOAD_NOT_ALLOWED if route == _RELOAD else _NOT_ALLOWED
         try:
             response = handler(request)
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is a 500
@@ -174,6 +185,22 @@ class App:
             return text_response("ready")
         waiting = f"not yet polled: {', '.join(missing)}"
         return text_response(waiting, HTTPStatus.SERVICE_UNAVAILABLE)
+
+    def _reload(self, ask: Callable[[], bool], request: HTTPRequest) -> HTTPResponse:
+        if not discovery.is_same_site(request.origin, request.host):
+            return text_response("not from another site", HTTPStatus.FORBIDDEN)
+        # One thread at most waits for it, so that scrapes have theirs.
+        if not self._reloading.acquire(blocking=False):
+            return text_response("a reload is under way", HTTPStatus.SERVICE_UNAVAILABLE)
+        try:
+            successful = ask()
+        finally:
+            self._reloading.release()
+        if successful:
+            return text_response("the configuration was read again")
+        return text_response(
+            "the configuration stays as it was, see the log", HTTPStatus.INTERNAL_SERVER_ERROR
+        )
 
     def _discovery(self, request: HTTPRequest) -> HTTPResponse:
         address = self._scrape_address or discovery.address_from_host(request.host)

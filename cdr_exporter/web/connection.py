@@ -39,6 +39,7 @@ _USED_HEADERS = {
     b"accept-encoding": "accept_encoding",
     b"authorization": "authorization",
     b"host": "host",
+    b"origin": "origin",
 }
 """The headers that are used, and their names in `HTTPRequest`."""
 

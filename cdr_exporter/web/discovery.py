@@ -52,6 +52,14 @@ def check_external_url(url: str, flag: str) -> None:
     address_from_url(url, flag)
 
 
+def is_same_site(origin: str, host: str) -> bool:
+    """Say whether a request with these headers is not from a page of another site.
+
+    Browsers name the *origin* of what a page sends; other programs name none.
+    """
+    return not origin or (bool(host) and origin in (f"http://{host}", f"https://{host}"))
+
+
 def targets_json(names: Iterable[str], address: ScrapeAddress) -> bytes:
     """Return the target groups of the PBXs *names*, as the JSON that Prometheus reads."""
     groups = [

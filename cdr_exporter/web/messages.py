@@ -40,6 +40,7 @@ class HTTPRequest:
     accept: str = ""
     accept_encoding: str = ""
     host: str = ""
+    origin: str = ""
     authorization: str = field(default="", repr=False)
 
     def values(self, key: str) -> list[str]:

@@ -261,5 +261,5 @@ def test_the_program_shows_the_offset_of_a_pbx_it_has_not_reached(tmp_path: Path
 FILE = """
 pbxs:
   - {name: hq, base_url: http://127.0.0.1:9, client_id: x, client_secret: y, timezone: Asia/Kolkata}
-  - {name: branch, base_url: http://127.0.0.1:9, client_id: x, client_secret: y}
+  - {name: branch, base_url: http://127.0.0.1:9, client_id: b, client_secret: y}
 """

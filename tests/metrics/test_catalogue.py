@@ -81,8 +81,12 @@ def test_a_family_without_labels_exists_from_the_start_and_trunks_do_not() -> No
     assert catalogue.BUILD_INFO.known_labels == ()
 
 
-def test_only_the_build_is_about_the_process_as_a_whole() -> None:
-    assert [family for family in FAMILIES if family.process_wide] == [catalogue.BUILD_INFO]
+def test_only_build_and_configuration_are_about_the_process_as_a_whole() -> None:
+    assert [family for family in FAMILIES if family.process_wide] == [
+        catalogue.BUILD_INFO,
+        catalogue.RELOAD_SUCCESSFUL,
+        catalogue.RELOAD_SUCCESS_TIMESTAMP,
+    ]
 
 
 def test_the_durable_families_are_the_documented_ones() -> None:

@@ -1992,6 +1992,33 @@ WHO_GETS_IN = (
     ),
 )
 
+_FLEET = "cdr_exporter/commands/fleet.py"
+_RELOAD_TESTS = "tests/commands/test_reload.py"
+
+A_RELOAD_TOUCHES_NOBODY_ELSE = (
+    Mutant(
+        "a reload begins every PBX anew",
+        _FLEET,
+        "if name in new and old[name] != new[name]]",
+        "if name in new]",
+        _in(_RELOAD_TESTS, "test_the_same_file_changes_nothing"),
+    ),
+    Mutant(
+        "a token is kept for another account",
+        _FLEET,
+        "return pbx.base_url, pbx.client_id",
+        "return pbx.base_url, pbx.name",
+        _in(_RELOAD_TESTS, "test_a_token_is_kept_for_the_same_account_only"),
+    ),
+    Mutant(
+        "other buckets are taken while it runs",
+        "cdr_exporter/commands/reload.py",
+        'ONLY_AT_A_START = ("state_dir", "buckets")',
+        'ONLY_AT_A_START = ("state_dir",)',
+        _in(_RELOAD_TESTS, "test_what_needs_a_restart_is_refused"),
+    ),
+)
+
 MUTANTS: tuple[Mutant, ...] = (
     *EACH_ROW_COUNTS_ONCE,
     *LINEAGE,
@@ -2016,4 +2043,5 @@ MUTANTS: tuple[Mutant, ...] = (
     *THE_COMMAND_LINE_EXPLAINS_ITSELF,
     *CLIENTS_HOLD_UP_NOBODY,
     *WHO_GETS_IN,
+    *A_RELOAD_TOUCHES_NOBODY_ELSE,
 )

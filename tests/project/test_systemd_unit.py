@@ -1,7 +1,9 @@
-"""`deploy/systemd/cdr-exporter.service`, judged as text."""
+"""`deploy/systemd/cdr-exporter.service`, as text and by systemd's own judge."""
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from configparser import ConfigParser
 from pathlib import Path
 
@@ -47,9 +49,38 @@ def exit_code_of(error: type[errors.ExporterError], monkeypatch: pytest.MonkeyPa
     return cli.main(["check", "--config.file", "x"])
 
 
-def test_its_user_and_state_are_those_of_readme() -> None:
+def test_its_state_and_its_secret_are_those_of_readme() -> None:
     unit = service()
+    name, file = unit["LoadCredential"].split(":")
 
     assert f"/var/lib/{unit['StateDirectory']}\n" in README
-    assert f"--home-dir /var/lib/{unit['StateDirectory']} " in README
-    assert f"-o {unit['User']} hq.secret" in README
+    assert f"client_secret_file: /run/credentials/{UNIT.name}/{name}\n" in README
+    assert f" {Path(file).name} {Path(file).parent}/\n" in README
+
+
+def test_it_is_reloaded_by_the_signal_that_reads_the_configuration_again() -> None:
+    assert service()["ExecReload"] == "/bin/kill -HUP $MAINPID"
+    assert service()["Type"] == "notify"
+
+
+def systemd_analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
+    program = shutil.which("systemd-analyze")
+    if program is None:
+        pytest.skip("systemd-analyze is not installed, so the unit is judged as text only")
+    return subprocess.run(
+        [program, *arguments, str(UNIT)], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_systemd_calls_what_it_may_do_little() -> None:
+    done = systemd_analyze("security", "--offline=true", "--threshold=15", "--no-pager")
+
+    assert done.returncode == 0, done.stdout[-200:]
+
+
+def test_systemd_understands_all_of_it() -> None:
+    done = systemd_analyze("verify")
+
+    said = [line for line in done.stderr.splitlines() if UNIT.name in line]
+    # The program is not installed where the tests run.
+    assert [line for line in said if "is not executable" not in line] == []

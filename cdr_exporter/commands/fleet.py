@@ -1,0 +1,160 @@
+"""The supervisors of all PBXs: begun, ended, and changed while the others go on.
+
+Rule: a PBX whose settings stay the same is not touched by a change. One whose settings are others
+is ended and begun anew, as by a restart: its series are hidden until it has caught up.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from ..clock import SystemClock
+from ..metrics.totals import Bounds
+from ..pbx import Client
+from ..poller.board import SnapshotBoard
+from ..poller.supervisor import Supervisor
+from ..settings import PBX, Settings
+from ..state_files import file_of
+
+FINISH_SECONDS = 0.8
+"""How long a request under way goes on at the end. Most end within it: then a page that the PBX has
+sent is not lost, and the request that revokes the token does not come beside another."""
+
+STOP_SECONDS = 4.0
+"""The most time that the pollers have to end; each gives up revoking a token after 3 s."""
+
+_START_INTERVAL = 0.02
+"""Seconds between the first polls of two PBXs, so that not all TLS handshakes coincide."""
+
+
+class FleetChange(NamedTuple):
+    """What a new configuration means: the names of the PBXs that end, change and begin.
+
+    Of those that change, *same_account* go on with their token.
+    """
+
+    gone: Sequence[str]
+    changed: Sequence[str]
+    new: Sequence[str]
+    same_account: Sequence[str]
+
+
+def change_between(before: Settings, after: Settings) -> FleetChange:
+    """Return what has to be done about the PBXs where the settings become those of *after*."""
+    old, new = _by_name(before), _by_name(after)
+    changed = [name for name in old if name in new and old[name] != new[name]]
+    return FleetChange(
+        gone=[name for name in old if name not in new],
+        changed=changed,
+        new=[name for name in new if name not in old],
+        same_account=[name for name in changed if _account(old[name][0]) == _account(new[name][0])],
+    )
+
+
+def _account(pbx: PBX) -> tuple[str, str]:
+    return pbx.base_url, pbx.client_id
+
+
+def _by_name(settings: Settings) -> dict[str, tuple[PBX, Sequence[str]]]:
+    """Return all that a supervisor goes by."""
+    return {pbx.name: (pbx, settings.machine_callees) for pbx in settings.pbxs}
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """A PBX that is polled, and what lets it end alone."""
+
+    supervisor: Supervisor
+    stop: threading.Event
+
+
+class Fleet:
+    """The PBXs that are polled; their snapshots are on *board*."""
+
+    def __init__(self, settings: Settings, bounds: Bounds, board: SnapshotBoard) -> None:
+        self._bounds = bounds
+        self._board = board
+        self._members: dict[str, _Member] = {}
+        self._add(settings, [pbx.name for pbx in settings.pbxs])
+
+    @property
+    def alive(self) -> bool:
+        """Whether each poller runs."""
+        return all(member.supervisor.alive for member in self._members.values())
+
+    def open_states(self) -> None:
+        """Open the state files before anything starts; raises `StateInUse` and OSError."""
+        for member in self._members.values():
+            member.supervisor.open_state()
+
+    def start(self) -> None:
+        """Begin to poll."""
+        for member in self._members.values():
+            member.supervisor.start()
+
+    def stop(self) -> None:
+        """Begin to end: no poll begins from here on."""
+        for member in self._members.values():
+            member.stop.set()
+
+    def cancel(self) -> None:
+        """Abort the requests under way."""
+        for member in self._members.values():
+            member.supervisor.stop()
+
+    def join(self, seconds: float) -> None:
+        """Wait, *seconds* at most, until the pollers have ended."""
+        _join(self._members.values(), seconds)
+
+    def end(self, change: FleetChange) -> None:
+        """End what is gone or becomes another; takes `STOP_SECONDS` at most."""
+        for name in change.same_account:
+            self._members[name].supervisor.keep_token()
+        ended = [self._members.pop(name) for name in (*change.gone, *change.changed)]
+        for member in ended:
+            member.stop.set()
+        _join(ended, FINISH_SECONDS)
+        for member in ended:
+            member.supervisor.stop()
+        _join(ended, STOP_SECONDS - FINISH_SECONDS)
+        for member in ended:
+            member.supervisor.abandon()
+
+    def begin(self, settings: Settings, change: FleetChange) -> None:
+        """Begin what is new or has become another."""
+        names = (*change.changed, *change.new)
+        self._add(settings, names)
+        for name in names:
+            self._members[name].supervisor.start()
+
+    def _add(self, settings: Settings, names: Collection[str]) -> None:
+        pbxs = [pbx for pbx in settings.pbxs if pbx.name in names]
+        for number, pbx in enumerate(pbxs):
+            self._members[pbx.name] = self._member(settings, pbx, number * _START_INTERVAL)
+        self._board.show([pbx.name for pbx in settings.pbxs])
+
+    def _member(self, settings: Settings, pbx: PBX, delay: float) -> _Member:
+        stop = threading.Event()
+        supervisor = Supervisor(
+            pbx,
+            Client(pbx, file_of(settings.state_dir, pbx.name, "token")),
+            settings.state_dir,
+            machines=settings.machine_callees,
+            bounds=self._bounds,
+            clock=SystemClock(stop),
+            board=self._board,
+            delay=delay,
+        )
+        return _Member(supervisor, stop)
+
+
+def _join(
+    members: Iterable[_Member], seconds: float, monotonic: Callable[[], float] = time.monotonic
+) -> None:
+    end = monotonic() + seconds
+    for member in members:
+        member.supervisor.join(max(0.0, end - monotonic()))

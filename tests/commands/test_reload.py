@@ -1,0 +1,121 @@
+"""What a new configuration means for the PBXs that are polled."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+from cdr_exporter.commands.fleet import change_between
+from cdr_exporter.commands.reload import (
+    ReloadRequests,
+    other_meanings,
+    refuse_what_needs_a_restart,
+)
+from cdr_exporter.errors import ConfigError
+from cdr_exporter.poller.board import SnapshotBoard
+from cdr_exporter.settings import PBX, Buckets, SecretSource, Settings
+
+from ..support.web import snapshot
+
+
+def pbx(name: str, **others: Any) -> PBX:
+    given = {"base_url": f"https://{name}", "client_id": "me", "secret": SecretSource(env="X")}
+    return PBX(name=name, **{**given, **others})
+
+
+def settings(*pbxs: PBX, **others: Any) -> Settings:
+    return Settings(pbxs=pbxs, **others)
+
+
+HQ, BRANCH = pbx("hq"), pbx("branch")
+
+
+def test_only_what_is_different_is_touched() -> None:
+    before = settings(HQ, BRANCH, pbx("old"))
+    after = settings(replace(BRANCH, poll_interval=9.0), HQ, pbx("new"))
+
+    change = change_between(before, after)
+
+    assert (change.gone, change.changed, change.new) == (["old"], ["branch"], ["new"])
+
+
+def test_the_same_file_changes_nothing() -> None:
+    change = change_between(settings(HQ, BRANCH), settings(pbx("hq"), pbx("branch")))
+
+    assert not any(change)
+
+
+def test_other_machines_of_the_whole_file_change_every_pbx() -> None:
+    change = change_between(settings(HQ, BRANCH), settings(HQ, BRANCH, machine_callees=("Bot",)))
+
+    assert change.changed == ["hq", "branch"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "keeps"),
+    [
+        ({"poll_interval": 9.0}, True),
+        ({"client_id": "x"}, False),
+        ({"base_url": "https://x"}, False),
+    ],
+    ids=["an interval", "another account", "another address"],
+)
+def test_a_token_is_kept_for_the_same_account_only(changed: dict[str, Any], keeps: bool) -> None:
+    change = change_between(settings(HQ), settings(replace(HQ, **changed)))
+
+    assert change.changed == ["hq"]
+    assert change.same_account == (["hq"] if keeps else [])
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"state_dir": Path("elsewhere")}, {"buckets": Buckets(ring=(1, 2))}],
+    ids=["state_dir", "buckets"],
+)
+def test_what_needs_a_restart_is_refused(changed: dict[str, Any]) -> None:
+    (name,) = changed
+
+    with pytest.raises(ConfigError, match=f"^{name}: changes only with a restart; "):
+        refuse_what_needs_a_restart(settings(HQ), settings(HQ, **changed))
+    refuse_what_needs_a_restart(settings(HQ), settings(BRANCH))
+
+
+def test_settings_by_which_is_counted_in_another_way_are_named() -> None:
+    dids = MappingProxyType({"1": "a"})
+    after = settings(
+        replace(HQ, timezone="Asia/Tokyo", dids=dids), replace(BRANCH, stale_after=7.0)
+    )
+
+    assert list(other_meanings(settings(HQ, BRANCH), after)) == [("hq", "timezone"), ("hq", "dids")]
+
+
+def test_all_that_asked_are_told_of_one_reading() -> None:
+    requests = ReloadRequests()
+    asked = [requests.ask(), requests.ask()]
+
+    taken = requests.taken()
+    for each in taken:
+        each.finish(successful=True)
+
+    assert taken == asked
+    assert [each.wait() for each in asked] == [True, True]
+    assert requests.taken() == []
+
+
+def test_a_pbx_that_is_gone_is_not_shown_and_the_others_are_in_the_files_order() -> None:
+    board = SnapshotBoard()
+    for name in ("hq", "old", "branch"):
+        board.put(snapshot(name))
+
+    board.show(["branch", "new", "hq"])
+
+    assert [each.pbx for each in board.snapshots()] == ["branch", "hq"]
+
+    # One that ended too late puts what nobody shows.
+    board.put(snapshot("old"))
+    board.put(snapshot("new"))
+    assert [each.pbx for each in board.snapshots()] == ["branch", "new", "hq"]
