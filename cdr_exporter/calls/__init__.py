@@ -57,7 +57,16 @@ ended less than `longest_call` before the newest.
 from .call import PASSED_ON, QUEUE_OUTCOMES, Call, QueueVisit, assemble_call
 from .call_group import CallGroup, LegTimes, group_calls, group_of_lone_legs, is_plain
 from .callee import DOUBTS
-from .leg import OTHER_NUMBER, OUTCOMES, CallRules, Leg, LegClassifier, LegLike, with_times_of
+from .leg import (
+    OTHER_NUMBER,
+    OUTCOMES,
+    CallRules,
+    Leg,
+    LegClassifier,
+    RowKind,
+    RowsOfAKind,
+    with_times_of,
+)
 from .open_calls import (
     MAX_CLOSED_CALLS,
     MAX_OPEN_CALLS,
@@ -95,12 +104,13 @@ __all__ = [
     "ClosedCall",
     "Leg",
     "LegClassifier",
-    "LegLike",
     "LegTimes",
     "Moment",
     "OpenCall",
     "QueueVisit",
     "ReachableTime",
+    "RowKind",
+    "RowsOfAKind",
     "SettleRules",
     "TrackedCalls",
     "UIDTime",

@@ -17,7 +17,8 @@ when the row is read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
@@ -26,7 +27,7 @@ from msgspec import Struct
 
 from ..cdr import Record
 from ..cdr.contract import NUMBER_PLAN, NumberRanges
-from ..cdr.labels import Labels
+from ..cdr.labels import Labels, labels_of_fields
 from .callee import (
     CONFERENCE,
     MACHINE,
@@ -138,14 +139,24 @@ class CallRules:
     destinations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-class LegLike(NamedTuple):
-    """A *leg* without times, and the *doubt* why it is not sure who was called.
+@dataclass(frozen=True, slots=True, eq=False)
+class RowKind:
+    """What a row is but for its times: its *labels*, and its *leg* with times of 0.
 
-    That is one of `callee.DOUBTS`, or empty.
+    *doubt* says why it is not sure who was called: one of `callee.DOUBTS`, or empty. A kind is
+    equal to itself alone, so that it is found quickly as a key.
     """
 
+    labels: Labels
     leg: Leg
     doubt: str
+
+
+class RowsOfAKind(NamedTuple):
+    """*rows* that are alike but for their times, and for what is not kept of them."""
+
+    kind: RowKind
+    rows: Sequence[Record]
 
 
 def with_times_of(row: Record, like: Leg) -> Leg:
@@ -169,8 +180,12 @@ def with_times_of(row: Record, like: Leg) -> Leg:
     )
 
 
+_Fields = tuple[str, str, str, str, str, str, str, str, bool, bool]
+"""What decides the kind of a row, see `_deciding_fields`."""
+
+
 class LegClassifier:
-    """Turns the rows of one PBX into legs. What a leg is but for its times is cached: it recurs."""
+    """Turns the rows of one PBX into legs. What a row is but for its times is cached: it recurs."""
 
     def __init__(self, rules: CallRules) -> None:
         self._rules = rules
@@ -180,35 +195,31 @@ class LegClassifier:
             prefix: label for label, prefixes in rules.destinations.items() for prefix in prefixes
         }
         self._parse = CalleeParser(self._plan, rules.machines).parse
-        self._is_player = lru_cache(maxsize=4096)(is_player)
-        self._leg_like = lru_cache(maxsize=4096)(self._leg_without_times)
+        self._kind_of_fields = lru_cache(maxsize=4096)(self._kind_of_new_fields)
+        self._known_kind = lru_cache(maxsize=4096)(RowKind)
 
-    def classify(self, row: Record, labels: Labels) -> Leg:
-        """Return the leg of *row*; *labels* are those of the row."""
-        return with_times_of(row, self.leg_like(row, labels).leg)
+    def classify(self, row: Record) -> Leg:
+        """Return the leg of *row*."""
+        return with_times_of(row, self.kind_of(row).leg)
 
-    def leg_like(self, row: Record, labels: Labels) -> LegLike:
-        """Return what *row* is but for its times: the same object for all rows like it."""
-        return self._leg_like(
-            labels,
-            row.call_to,
-            row.call_to_number,
-            row.did_number,
-            row.reason,
-            row.talk_duration > 0,
-            self._is_player(row.call_from),
-        )
+    def kind_of(self, row: Record) -> RowKind:
+        """Return what *row* is but for its times."""
+        return self._kind_of_fields(_deciding_fields(row))
 
-    def _leg_without_times(
-        self,
-        labels: Labels,
-        call_to: str,
-        number: str,
-        did: str,
-        reason: str,
-        talked: bool,
-        by_player: bool,
-    ) -> LegLike:
+    def by_kind(self, rows: Iterable[Record]) -> Sequence[RowsOfAKind]:
+        """Return *rows* by their kind, so that little has to be done for each of many rows."""
+        by_fields: dict[_Fields, list[Record]] = defaultdict(list)
+        for row in rows:
+            by_fields[_deciding_fields(row)].append(row)
+        groups: dict[RowKind, list[Record]] = {}
+        for fields, alike in by_fields.items():
+            # Many numbers and names make one kind.
+            groups.setdefault(self._kind_of_fields(fields), []).extend(alike)
+        return [RowsOfAKind(*each) for each in groups.items()]
+
+    def _kind_of_new_fields(self, fields: _Fields) -> RowKind:
+        labels = labels_of_fields(*fields[:4])
+        call_to, number, did, reason, talked, by_player = fields[4:]
         parsed = self._parse(call_to, number)
         callee = Callee(parsed.number, PERSON, "") if labels.leaves else parsed
         outcome = _outcome(labels.disposition, reason, talked, callee)
@@ -228,7 +239,7 @@ class LegClassifier:
         )
         # The callee of a leg that leaves by a trunk is a person outside, whatever it is called.
         is_sure = by_player or (callee.doubt == NEITHER and labels.disposition != "ANSWERED")
-        return LegLike(leg, "" if is_sure else callee.doubt)
+        return self._known_kind(labels, leg, "" if is_sure else callee.doubt)
 
     def _did(self, number: str, labels: Labels) -> str:
         if not self._rules.dids or not (labels.came_in_by or labels.call_type == "Inbound"):
@@ -251,6 +262,22 @@ class LegClassifier:
             return ""
         beginnings = (number[:length] for length in range(len(number), 0, -1))
         return next((self._prefixes[b] for b in beginnings if b in self._prefixes), OTHER_NUMBER)
+
+
+def _deciding_fields(row: Record) -> _Fields:
+    """Return all of *row* that decides its kind."""
+    return (
+        row.disposition,
+        row.call_type,
+        row.src_trunk,
+        row.dst_trunk,
+        row.call_to,
+        row.call_to_number,
+        row.did_number,
+        row.reason,
+        row.talk_duration > 0,
+        is_player(row.call_from),
+    )
 
 
 def _outcome(disposition: str, reason: str, talked: bool, callee: Callee) -> str:

@@ -69,13 +69,14 @@ def labels_of(record: Record) -> Labels:
     The trunk is the one the call went through: of an outbound call the destination's, of any
     other the source's, and the other one where that is empty.
     """
-    return _labels_of_fields(
+    return labels_of_fields(
         record.disposition, record.call_type, record.src_trunk, record.dst_trunk
     )
 
 
 @lru_cache(maxsize=4096)
-def _labels_of_fields(disposition: str, call_type: str, src_trunk: str, dst_trunk: str) -> Labels:
+def labels_of_fields(disposition: str, call_type: str, src_trunk: str, dst_trunk: str) -> Labels:
+    """Return the labels of a row with these fields, as `labels_of` does."""
     known_disposition = _DISPOSITIONS.get(_fold(disposition))
     known_type = _CALL_TYPES.get(_fold(call_type))
     first, second = (dst_trunk, src_trunk) if known_type == "Outbound" else (src_trunk, dst_trunk)

@@ -235,9 +235,8 @@ class _Mentions:
 def _read_legs(groups: Iterable[LabelledRows], classifier: LegClassifier) -> Iterator[_ReadLeg]:
     for labels, rows in groups:
         for row in rows:
-            like, doubt = classifier.leg_like(row, labels)
-            leg = with_times_of(row, like)
-            yield _ReadLeg(row, labels, leg, doubt)
+            kind = classifier.kind_of(row)
+            yield _ReadLeg(row, labels, with_times_of(row, kind.leg), kind.doubt)
 
 
 def _row_facts(verdict: PageVerdict, now: float) -> RowFacts:
@@ -351,7 +350,7 @@ def _named(rules: CallRules, legs: Sequence[_ReadLeg]) -> Mapping[str, Mapping[s
             destinations={prefix: (prefix,) for prefix in destinations},
         )
     )
-    met = [apart.classify(each.row, each.labels) for each in legs]
+    met = [apart.classify(each.row) for each in legs]
     return {
         "dids": _met(rules.dids, {leg.did for leg in met}),
         "queues": _met(rules.queues, {leg.queue for leg in met}),

@@ -217,7 +217,7 @@ class _PastReader:
         order = verdict.ledger.order
         for labels, rows in group_by_labels(verdict.counted):
             for row in rows:
-                leg = self._classifier.classify(row, labels)
+                leg = self._classifier.classify(row)
                 identity = order.identity(row)
                 yield KeptLeg(identity, row.uid, row.ended_at, labels.disposition, leg)
 

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -21,10 +21,10 @@ from ..calls import (
     CallVerdict,
     Leg,
     LegClassifier,
-    LegLike,
     LegTimes,
     Moment,
     ReachableTime,
+    RowsOfAKind,
     SettleRules,
     TrackedCalls,
     UIDTime,
@@ -37,7 +37,6 @@ from ..cdr import Record
 from ..clock import Now
 from ..ledger import Ledger, PageVerdict
 from ..ledger.page import Page
-from ..metrics.row_metrics import LabelledRows
 from ..settings import PBX
 
 _ROWS_AT_PAGE_END = 8
@@ -145,14 +144,6 @@ class PageCalls(NamedTuple):
     doubts: Mapping[str, int]
 
 
-class _PageLegs(NamedTuple):
-    """The *legs* of a page with their uids; the calls of one leg each, *lone*, are not in there."""
-
-    legs: Sequence[tuple[str, Leg]]
-    lone: Sequence[CallGroup]
-    doubts: Mapping[str, int]
-
-
 @dataclass(frozen=True)
 class CallAssembler:
     """Puts the rows of one PBX together to calls; it keeps nothing of them."""
@@ -165,7 +156,7 @@ class CallAssembler:
         calls: TrackedCalls,
         times: CallTimes,
         verdict: PageVerdict,
-        groups: Sequence[LabelledRows],
+        groups: Sequence[RowsOfAKind],
         page: Page,
         now: Now,
         *,
@@ -181,45 +172,12 @@ class CallAssembler:
         unread = UNREAD_LEGS_UNKNOWN if shown else unread_below(page, verdict.ledger, self.rules)
         at = times.moment(verdict.ledger, now, self.rules, catching_up=not shown, unread=unread)
         new_in_poll = _uids_added_during_poll(page, verdict, newest_key)
-        uids = [row.uid for _, rows in groups for row in rows]
         known = ({""}, left_out, new_in_poll, calls.open, calls.closed)
-        several = {
-            uid
-            for uid, rows in Counter(uids).items()
-            if rows > 1 or any(uid in each for each in known)
-        }
-        found = self._legs_of(groups, several, at.ends_over_at_once(self.rules))
-        judged = calls.judge(found.legs, left_out, at, self.rules, new_in_poll)
-        finished = [*judged.finished, *found.lone]
-        return PageCalls(judged._replace(finished=finished), found.doubts)
-
-    def _legs_of(
-        self, groups: Sequence[LabelledRows], several: Collection[str], ends: tuple[float, float]
-    ) -> _PageLegs:
-        """Return the legs of *groups*; those that are a call each and over at once, in groups.
-
-        That is a leg with an end between the two *ends*, and not of one of the calls *several*,
-        which may have other legs. What such calls are is what they would be one by one.
-        """
-        after, before = ends
-        # By identity, since that is quicker; each is kept here, so no other can get its number.
-        alike: dict[int, tuple[LegLike, list[Record]]] = {}
-        legs: list[tuple[str, Leg]] = []
-        doubts: Counter[str] = Counter()
-        for labels, rows in groups:
-            for row in rows:
-                like = self.classifier.leg_like(row, labels)
-                if like.doubt:
-                    doubts[like.doubt] += 1
-                is_over = after < row.started_at + row.duration < before and row.uid not in several
-                if is_over and id(like) in alike:
-                    alike[id(like)][1].append(row)
-                elif is_over and is_plain(like.leg):
-                    alike[id(like)] = like, [row]
-                else:
-                    legs.append((row.uid, with_times_of(row, like.leg)))
-        lone = [group_of_lone_legs(like.leg, _times_of(rows)) for like, rows in alike.values()]
-        return _PageLegs(legs, lone, doubts)
+        not_over = _uids_not_over(verdict.counted, known, at.ends_over_at_once(self.rules))
+        legs, lone = _legs_and_lone_calls(groups, not_over)
+        judged = calls.judge(legs, left_out, at, self.rules, new_in_poll)
+        finished = [*judged.finished, *lone]
+        return PageCalls(judged._replace(finished=finished), _doubts_of(groups))
 
     def after_all_was_read(
         self, calls: TrackedCalls, times: CallTimes, ledger: Ledger, now: Now, *, shown: bool
@@ -241,6 +199,56 @@ class CallAssembler:
             return []
         at = times.moment(ledger, now, self.rules, catching_up=not shown)
         return calls.starts_to_read(at, self.rules, ledger.remembered_from)
+
+
+def _uids_not_over(
+    rows: Sequence[Record], known: Iterable[Collection[str]], ends: tuple[float, float]
+) -> Set[str]:
+    """Return the uids of *rows* that are not each a call of one leg, which is over at once.
+
+    Such a call ended between the two *ends*, and its uid is not among the *known* ones, which may
+    have other legs.
+    """
+    after, before = ends
+    not_over = {row.uid for row in rows if not after < row.started_at + row.duration < before}
+    uids = [row.uid for row in rows]
+    found = set(uids)
+    if len(found) < len(uids):
+        not_over |= {uid for uid, times in Counter(uids).items() if times > 1}
+    # Not their intersection, which goes by how many calls are kept.
+    return not_over | {uid for each in known if each for uid in found if uid in each}
+
+
+def _legs_and_lone_calls(
+    groups: Sequence[RowsOfAKind], not_over: Set[str]
+) -> tuple[list[tuple[str, Leg]], list[CallGroup]]:
+    """Return the legs of *groups* with their uids, and the calls that are over at once.
+
+    Those have one leg each, and are what they would be one by one.
+    """
+    legs: list[tuple[str, Leg]] = []
+    lone: list[CallGroup] = []
+    for kind, rows in groups:
+        over, others = _split(rows, not_over) if is_plain(kind.leg) else ([], rows)
+        legs += [(row.uid, with_times_of(row, kind.leg)) for row in others]
+        if over:
+            lone.append(group_of_lone_legs(kind.leg, _times_of(over)))
+    return legs, lone
+
+
+def _split(rows: Sequence[Record], uids: Set[str]) -> tuple[Sequence[Record], Sequence[Record]]:
+    """Return the *rows* with none of *uids*, and those with one of them."""
+    if uids.isdisjoint([row.uid for row in rows]):
+        return rows, ()
+    return [row for row in rows if row.uid not in uids], [row for row in rows if row.uid in uids]
+
+
+def _doubts_of(groups: Iterable[RowsOfAKind]) -> Mapping[str, int]:
+    doubts: Counter[str] = Counter()
+    for kind, rows in groups:
+        if kind.doubt:
+            doubts[kind.doubt] += len(rows)
+    return doubts
 
 
 def _times_of(rows: Sequence[Record]) -> LegTimes:

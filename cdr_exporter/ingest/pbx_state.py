@@ -10,11 +10,11 @@ series are shown, and the times by which calls are over.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, assert_never
 
-from ..calls import CallChange, CallVerdict, ReachableTime, TrackedCalls
+from ..calls import CallChange, CallVerdict, ReachableTime, RowsOfAKind, TrackedCalls
 from ..cdr import Record
 from ..cdr.labels import labels_of
 from ..clock import Now
@@ -32,7 +32,7 @@ from ..metrics.catalogue import (
     UNRECOGNISED_CALLEES,
 )
 from ..metrics.quarters import QuarterChange, Quarters
-from ..metrics.row_metrics import LabelledRows, PageCount, group_by_labels
+from ..metrics.row_metrics import LabelledRows, PageCount
 from ..metrics.totals import Series, Totals, Value, initial_totals, trunk_zeros
 from .call_assembly import CallTimes
 from .events import EmptyList, EndOfPoll, Event, JudgedPage, PollBegan, PollSucceeded
@@ -230,7 +230,7 @@ class PBXState:
 
     def _counted(self, event: JudgedPage, now: Now) -> NextState:
         page, verdict = event.page, event.verdict
-        groups = group_by_labels(verdict.counted)
+        groups = self.rules.assembler.classifier.by_kind(verdict.counted)
         calls, doubts = self.rules.assembler.after_page(
             self.calls,
             self.times,
@@ -358,8 +358,8 @@ class NextState(NamedTuple):
     change: StateChange = NOTHING
 
 
-def _count_verdict(count: PageCount, verdict: PageVerdict, groups: Sequence[LabelledRows]) -> None:
-    count.add_rows(groups)
+def _count_verdict(count: PageCount, verdict: PageVerdict, groups: Iterable[RowsOfAKind]) -> None:
+    count.add_rows(LabelledRows(kind.labels, rows) for kind, rows in groups)
     count.add_rejected(verdict.rejected)
     count.add_event(LATE_RECORDS, verdict.late)
     count.add_event(REUSED_IDS, verdict.reused)

@@ -22,9 +22,9 @@ from cdr_exporter.calls import (
     assemble_call,
     group_calls,
     group_of_lone_legs,
+    with_times_of,
 )
 from cdr_exporter.cdr import decode
-from cdr_exporter.cdr.labels import labels_of
 
 from ..support.call_traces import legs, legs_of, rows
 from ..support.paths import PRINTED_ANSWER
@@ -407,7 +407,27 @@ def test_a_callee_that_is_not_recognised_is_told(callee: str, disposition: str, 
     [row] = rows(f"0  X  {disposition}  1  9  in  sip")
     row = replace(row, call_to=callee)
 
-    assert LegClassifier(CallRules()).leg_like(row, labels_of(row)).doubt == doubt
+    assert LegClassifier(CallRules()).kind_of(row).doubt == doubt
+
+
+def test_rows_of_one_kind_come_together_whatever_numbers_and_names_they_have() -> None:
+    trace = """
+        0   Ada<2001>         ANSWERED   1  9  in  sip
+        9   Ben<2002>         ANSWERED   4  5  in  sip
+        20  IVR Main<6200>    ANSWERED   1  9  in  sip
+        30  Cem<2003>         ANSWERED   1  9  in  gsm
+        40  Ben<2002>         NO ANSWER  1  0  in  sip
+        """
+    each = [replace(row, call_from=f"0{n}0") for n, row in enumerate(rows(trace))]
+    classifier = LegClassifier(CallRules())
+
+    groups = classifier.by_kind(each)
+
+    assert [list(group.rows) for group in groups] == [each[:2], each[2:3], each[3:4], each[4:]]
+    for kind, alike in groups:
+        assert [with_times_of(row, kind.leg) for row in alike] == list(
+            map(LegClassifier(CallRules()).classify, alike)
+        )
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cdr_exporter.calls import Call, LegClassifier, assemble_call, group_calls
-from cdr_exporter.cdr.labels import labels_of
 from cdr_exporter.metrics.call_metrics import count_calls
 from cdr_exporter.metrics.totals import Series
 
@@ -29,11 +28,11 @@ every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: str(case["n
 
 
 def call_of(rows: list[Case]) -> Call:
-    return assemble_call([CLASSIFIER.classify(row, labels_of(row)) for row in records(rows)])
+    return assemble_call([CLASSIFIER.classify(row) for row in records(rows)])
 
 
 def doubts_of(rows: list[Case]) -> Counter[str]:
-    doubts = Counter(CLASSIFIER.leg_like(row, labels_of(row)).doubt for row in records(rows))
+    doubts = Counter(CLASSIFIER.kind_of(row).doubt for row in records(rows))
     del doubts[""]
     return doubts
 

@@ -38,7 +38,6 @@ from cdr_exporter.ledger import Ledger, PageVerdict
 from cdr_exporter.ledger.page import page_of, query
 from cdr_exporter.ledger.watermark import Watermark
 from cdr_exporter.metrics.call_metrics import count_calls
-from cdr_exporter.metrics.row_metrics import group_by_labels
 from cdr_exporter.metrics.totals import Series
 from cdr_exporter.settings import PBX, SecretSource
 
@@ -421,7 +420,7 @@ def test_a_call_written_after_the_poll_began_waits_for_the_next_poll(
         TrackedCalls(),
         times,
         PageVerdict(ledger, [row]),
-        group_by_labels([row]),
+        assembler.classifier.by_kind([row]),
         page,
         now,
         newest_key=76,
@@ -606,16 +605,14 @@ def test_calls_of_one_leg_that_are_over_at_once_are_what_they_are_one_by_one(
         unread=((1, 500),) if unread else (),
     )
     page = page_of(query(1, 20), CDRAnswer(errcode=0, total=5_000, rows=records))
-    verdict, groups = PageVerdict(ledger, page.rows), group_by_labels(page.rows)
+    verdict, groups = PageVerdict(ledger, page.rows), assembler.classifier.by_kind(page.rows)
     together, _ = assembler.after_page(
         calls, times, verdict, groups, page, READ_AT, newest_key=0, shown=shown
     )
     unread_legs = UNREAD_LEGS_UNKNOWN if shown else unread_below(page, ledger, rules)
     at = times.moment(ledger, READ_AT, rules, catching_up=not shown, unread=unread_legs)
     legs = [
-        (row.uid, assembler.classifier.classify(row, labels))
-        for labels, each in groups
-        for row in each
+        (row.uid, assembler.classifier.classify(row)) for labels, each in groups for row in each
     ]
     one_at_a_time = calls.judge(legs, {}, at, rules)
 

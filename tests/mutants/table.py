@@ -792,8 +792,8 @@ EACH_CALL_COUNTS_ONCE = (
     Mutant(
         "a call of which a leg is open is counted as one of one leg",
         "cdr_exporter/ingest/call_assembly.py",
-        "if rows > 1 or any(uid in each for each in known)",
-        "if rows > 1",
+        "return not_over | {uid for each in known if each for uid in found if uid in each}",
+        "return not_over",
         _in(
             "tests/ingest/test_call_assembly.py",
             "test_calls_of_one_leg_that_are_over_at_once_are_what_they_are_one_by_one",
@@ -802,8 +802,8 @@ EACH_CALL_COUNTS_ONCE = (
     Mutant(
         "rows of one call are counted as calls of one leg each",
         "cdr_exporter/ingest/call_assembly.py",
-        "if rows > 1 or any(uid in each for each in known)",
-        "if any(uid in each for each in known)",
+        "if len(found) < len(uids):",
+        "if False:",
         _in(
             "tests/ingest/test_call_assembly.py",
             "test_calls_of_one_leg_that_are_over_at_once_are_what_they_are_one_by_one",

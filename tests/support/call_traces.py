@@ -17,7 +17,6 @@ from typing import Any
 
 from cdr_exporter.calls import CallRules, Leg, LegClassifier
 from cdr_exporter.cdr import Record
-from cdr_exporter.cdr.labels import labels_of
 
 BEGAN = 1_700_000_000
 _TYPES = {"in": "Inbound", "out": "Outbound", "int": "Internal"}
@@ -66,4 +65,4 @@ def legs(trace: str, call_rules: CallRules | None = None) -> list[Leg]:
 def legs_of(records: Iterable[Record], call_rules: CallRules | None = None) -> list[Leg]:
     """Return *records* as legs, as the default settings read them."""
     reader = LegClassifier(call_rules or CallRules())
-    return [reader.classify(row, labels_of(row)) for row in records]
+    return [reader.classify(row) for row in records]

@@ -123,9 +123,7 @@ def _counted(by_poll: Mapping[int, list[list[Record]]], polls: Minutes) -> Chang
 
 
 def _legs(classifier: LegClassifier, call: list[Record]) -> list[Leg]:
-    return [
-        classifier.classify(row, labels) for labels, rows in group_by_labels(call) for row in rows
-    ]
+    return [classifier.classify(row) for labels, rows in group_by_labels(call) for row in rows]
 
 
 def _note(found: dict[Series, dict[int, Value]], poll: int, added: Mapping[Series, Value]) -> None:
