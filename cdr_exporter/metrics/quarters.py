@@ -22,7 +22,7 @@ A PBX of 600 calls a day at all hours takes 130 kB, one of 20,000 calls a day 38
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, product
@@ -271,7 +271,7 @@ class Quarters:
 
     def sums(self, bounds: Sequence[int]) -> list[CallSums]:
         """Return the calls from each of *bounds* to before the next; quarters, ascending."""
-        found: list[dict[int, list[int]]] = [{} for _ in bounds[1:]]
+        found: list[dict[int, Sequence[int]]] = [{} for _ in bounds[1:]]
         blocks = range(_block_of(bounds[0]), _block_of(bounds[-1] - 1) + 1)
         for packed in (packed for n, packed in self.blocks.items() if n in blocks):
             for quarter, cells in _unpack(packed).items():
@@ -306,40 +306,57 @@ def _block_of(quarter: int) -> int:
     return quarter // _BLOCK
 
 
-def _count(groups: Iterable[CallGroup]) -> Mapping[int, Mapping[int, list[int]]]:
+def _count(groups: Iterable[CallGroup]) -> Mapping[int, Cells]:
     """Return the calls of *groups* by quarter and kind."""
-    counted: dict[int, dict[int, list[int]]] = defaultdict(dict)
+    of_kinds: dict[int, _ByQuarter] = {}
     for group in groups:
         kind = _NUMBER_OF_KIND[group.call_type, group.outcome]
-        quarters = [start // QUARTER for start in group.starts]
-        for quarter, calls in Counter(quarters).items():
-            cells = counted[quarter]
-            if kind in cells:
-                cells[kind][0] += calls
-            else:
-                cells[kind] = [calls, 0, 0, 0, 0]
-        if group.outcome == "answered":
-            for quarter, wait, talk in zip(quarters, group.waits, group.talks, strict=True):
-                sums = counted[quarter][kind]
-                sums[1] += wait <= IN_TIME_SECONDS
-                sums[3] += wait
-                sums[4] += talk
-        elif group.abandons:
-            for quarter, abandon in zip(quarters, group.abandons, strict=True):
-                counted[quarter][kind][2] += abandon > SLIP_SECONDS
+        _count_group(of_kinds.setdefault(kind, defaultdict(_zeros)), group)
+    counted: dict[int, dict[int, list[int]]] = defaultdict(dict)
+    for kind, by_quarter in of_kinds.items():
+        for quarter, numbers in by_quarter.items():
+            counted[quarter][kind] = numbers
     return counted
 
 
-def _merged(known: Cells | None, added: Mapping[int, list[int]]) -> Cells:
-    cells = {kind: list(numbers) for kind, numbers in (known or {}).items()}
+_ByQuarter = defaultdict[int, list[int]]
+"""The numbers of `Sums` by quarter."""
+
+_CALLS, _IN_TIME, _GAVE_UP, _WAIT, _TALK = range(len(Sums._fields))
+
+
+def _zeros() -> list[int]:
+    return [0] * len(Sums._fields)
+
+
+def _count_group(counted: _ByQuarter, group: CallGroup) -> None:
+    """Add the calls of *group* to *counted*."""
+    if group.outcome == "answered":
+        for start, wait, talk in zip(group.starts, group.waits, group.talks, strict=True):
+            sums = counted[start // QUARTER]
+            sums[_CALLS] += 1
+            sums[_IN_TIME] += wait <= IN_TIME_SECONDS
+            sums[_WAIT] += wait
+            sums[_TALK] += talk
+        return
+    for start in group.starts:
+        counted[start // QUARTER][_CALLS] += 1
+    if group.abandons:
+        for start, abandon in zip(group.starts, group.abandons, strict=True):
+            counted[start // QUARTER][_GAVE_UP] += abandon > SLIP_SECONDS
+
+
+def _merged(known: Cells | None, added: Cells) -> Cells:
+    cells = dict(known or {})
     _add(cells, added)
     return cells
 
 
-def _add(cells: dict[int, list[int]], added: Cells) -> None:
+def _add(cells: dict[int, Sequence[int]], added: Cells) -> None:
+    """Add to *cells*, in which another sequence then stands for each of *added*."""
     for kind, numbers in added.items():
         known = cells.get(kind)
-        cells[kind] = list(numbers) if known is None else list(map(add, known, numbers))
+        cells[kind] = numbers if known is None else list(map(add, known, numbers))
 
 
 def _pack(cells: Mapping[int, Cells]) -> bytes:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from operator import add
 from typing import NamedTuple
 
 from ..calls import OUTCOMES
@@ -67,7 +66,7 @@ class Totals:
         changed, new = {}, []
         for key, value in counted.items():
             known = self.series.get(key)
-            changed[key] = value if known is None else tuple(map(add, known, value))
+            changed[key] = value if known is None else _sum(known, value)
             if known is None:
                 new.append(key)
         series = with_changes(self.series, changed)
@@ -84,6 +83,11 @@ class Totals:
             return self
         born = {key: births.get(at, at) for key, at in self.born.items()}
         return Totals(self.series, born, self.trunks)
+
+
+def _sum(known: Value, added: Value) -> Value:
+    # Most of a histogram stays as it is; an addition of 0 would make another number of it.
+    return tuple([a + b if b else a for a, b in zip(known, added, strict=True)])
 
 
 def initial_totals(
