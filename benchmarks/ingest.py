@@ -88,12 +88,16 @@ def ours(pages: list[bytes]) -> None:
             if not change.is_empty:
                 store.commit(change)
 
-        take(PollBegan())
-        for number, body in enumerate(pages, start=1):
+        def judged(number: int, body: bytes) -> JudgedPage:
             page = page_of(query(number, PAGE), decode(body))
             ledger = state.ledger or from_the_beginning()
             # The PBX tells its time in each answer. Without it, the newest calls would stay open.
-            take(JudgedPage(page, ledger.judge(page, NOW, rules.limits), clock_offset=0.0))
+            return JudgedPage(page, ledger.judge(page, NOW, rules.limits), clock_offset=0.0)
+
+        take(PollBegan())
+        for number, body in enumerate(pages, start=1):
+            # Nothing holds a page while the next is decoded: two at a time fill a small cache.
+            take(judged(number, body))
         take(EndOfPoll(all_read=True))
         for family in ("cdr_records_total", "cdr_calls_total"):
             counted = sum(
