@@ -242,7 +242,7 @@ class PBXState:
             shown=self.visibility.shown,
         )
         known = self.totals if self.ledger is not None else self._totals_at_first(verdict)
-        count = PageCount(self.rules.bounds, known.trunks, self.rules.max_trunks)
+        count = self._count_from(known)
         _count_verdict(count, verdict, groups)
         for doubt, times in doubts.items():
             count.add_event(UNRECOGNISED_CALLEES, times, doubt)
@@ -266,9 +266,10 @@ class PBXState:
         """Return the state once what *calls* and *count* say is added to the totals *known*."""
         count.add_event(LATE_LEGS, calls.late)
         count.add_event(CUT_CALLS, calls.cut)
-        added = {**count.series(), **count_calls(calls.finished, self.rules.bounds, count.trunks)}
+        values = count_calls(calls.finished, self.rules.bounds, count.trunks, known.series)
+        values |= count.series()
         in_baseline = self.visibility.in_baseline
-        totals = known.merged(added, count.trunks, self.visibility.born_at(now))
+        totals = known.with_values(values, count.trunks, self.visibility.born_at(now))
         quarters = self.quarters.after(calls.finished, now.wall, baseline=in_baseline)
         state = replace(
             self,
@@ -277,7 +278,7 @@ class PBXState:
             calls=self.calls.after(calls.change),
             quarters=quarters.after,
         )
-        changed = totals.series if self.ledger is None else _changed(added, known, totals)
+        changed = totals.series if self.ledger is None else _changed(values, known, totals)
         return NextState(
             state,
             StateChange(
@@ -309,8 +310,10 @@ class PBXState:
         )
         if not calls.finished:
             return NextState(self)
-        count = PageCount(self.rules.bounds, self.totals.trunks, self.rules.max_trunks)
-        return self._with_calls(self.totals, calls, count, now, None)
+        return self._with_calls(self.totals, calls, self._count_from(self.totals), now, None)
+
+    def _count_from(self, known: Totals) -> PageCount:
+        return PageCount(self.rules.bounds, known.trunks, self.rules.max_trunks, known.series)
 
     def _shown(self, now: Now) -> NextState:
         """Show the series. When that was first is kept, unless they were shown by a lost state."""
@@ -376,11 +379,11 @@ def _newest_start(rows: Sequence[Record], now: Now) -> int:
     return max(starts, default=0)
 
 
-def _changed(added: Mapping[Series, Value], before: Totals, after: Totals) -> Collection[Series]:
-    """Return the series that are new, or to which something was *added*."""
+def _changed(values: Mapping[Series, Value], before: Totals, after: Totals) -> Collection[Series]:
+    """Return the series that are new, or have other *values*."""
     if after.trunks == before.trunks:
-        return added.keys()
-    return added.keys() | trunk_zeros(after.trunks - before.trunks).keys()
+        return values.keys()
+    return values.keys() | trunk_zeros(after.trunks - before.trunks).keys()
 
 
 def _unless_same(state: PBXState, change: QuarterChange) -> QuarterChange | None:

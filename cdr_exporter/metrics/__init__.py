@@ -2,6 +2,7 @@
 
     catalogue      every family: name, kind, help, labels, which series exist at 0 from the start
     totals         the durable values of one PBX, by series
+    new_values     what is known of series, and what a page adds
     row_metrics    what a page of new rows adds to the totals
     call_metrics   what calls that are over add to the totals
     quarters       calls by the quarter of an hour in which they started, for the exporter's pages

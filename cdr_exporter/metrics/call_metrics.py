@@ -15,7 +15,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ..calls import (
     OTHER_NUMBER,
@@ -45,21 +45,25 @@ from .catalogue import (
     QUEUE_WAIT,
     Family,
 )
-from .row_metrics import histogram_value
+from .new_values import NewValues
 from .totals import Bounds, Series, Value
 
 
 def count_calls(
-    groups: Iterable[CallGroup], bounds: Bounds, trunks: frozenset[str]
+    groups: Iterable[CallGroup],
+    bounds: Bounds,
+    trunks: frozenset[str],
+    known: Mapping[Series, Value] | None = None,
 ) -> dict[Series, Value]:
-    """Return what the calls in *groups* add to the totals.
+    """Return the value of each series to which the calls in *groups* add something.
 
-    *trunks* are the trunk labels that have series of their own; others count as `other`.
+    *trunks* are the trunk labels that have series of their own; others count as `other`. *known*
+    are the values to which is added; without any, each series begins at 0.
     """
     count = _CallCount(trunks)
     for group in groups:
         count.add(group)
-    return count.series(bounds)
+    return count.series(bounds, NewValues(known or {}))
 
 
 class _CallCount:
@@ -90,17 +94,13 @@ class _CallCount:
         for call in group.others:
             self._count_numbers(call)
 
-    def series(self, bounds: Bounds) -> dict[Series, Value]:
-        """Return what the calls add to each series."""
-        counters = {
-            Series(family.name, labels): (count,)
-            for (family, labels), count in self._counters.items()
-        }
-        histograms = {
-            Series(family.name, labels): histogram_value(seconds, bounds[family.buckets])
-            for (family, labels), seconds in self._observed.items()
-        }
-        return {**counters, **histograms}
+    def series(self, bounds: Bounds, values: NewValues) -> dict[Series, Value]:
+        """Return the *values* of the series to which the calls add something."""
+        for (family, labels), count in self._counters.items():
+            values.add(Series(family.name, labels), count)
+        for (family, labels), seconds in self._observed.items():
+            values.observe(Series(family.name, labels), seconds, bounds[family.buckets])
+        return values.by_series()
 
     def _observe(self, family: Family, labels: tuple[str, ...], seconds: Sequence[int]) -> None:
         if seconds:

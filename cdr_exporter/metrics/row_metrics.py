@@ -12,12 +12,10 @@ takes. Rows are grouped by what the PBX wrote, and everything else is done once 
 
 from __future__ import annotations
 
-from array import array
-from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from operator import add, attrgetter
+from operator import attrgetter
 from typing import NamedTuple
 
 from ..cdr import FlawedRecord, Record, Rejected
@@ -33,14 +31,11 @@ from .catalogue import (
     UNKNOWN_VALUES,
     Family,
 )
+from .new_values import NewValues
 from .totals import Bounds, Series, Value
 
 _ALWAYS_RANG = frozenset({"ANSWERED", "VOICEMAIL"})
 _ALWAYS_TALKED = frozenset({"ANSWERED"})
-
-_LONGEST_IN_TABLE = 86_400
-"""Seconds up to which buckets are looked up in a table: longer calls are rare, and a user may
-configure any last bound."""
 
 
 class LabelledRows(NamedTuple):
@@ -65,15 +60,22 @@ class PageCount:
     """What one page adds to the totals.
 
     *trunks* are the trunk labels that have series of their own so far; new ones are added to it, up
-    to *max_trunks*. Rows of further trunks count under `other`.
+    to *max_trunks*. Rows of further trunks count under `other`. *known* are the values to which is
+    added; without any, each series begins at 0.
     """
 
-    def __init__(self, bounds: Bounds, trunks: frozenset[str], max_trunks: int) -> None:
+    def __init__(
+        self,
+        bounds: Bounds,
+        trunks: frozenset[str],
+        max_trunks: int,
+        known: Mapping[Series, Value] | None = None,
+    ) -> None:
         self.trunks = trunks
         self._bounds = bounds
         # One more, for the label of rows without a trunk: it always exists and is not a trunk.
         self._max_labels = max_trunks + 1
-        self._added: dict[Series, Value] = {}
+        self._values = NewValues(known or {})
 
     def add_rows(self, groups: Iterable[LabelledRows]) -> None:
         """Count each row of *groups*."""
@@ -89,11 +91,11 @@ class PageCount:
     def add_event(self, family: Family, times: int, *label: str) -> None:
         """Raise the counter *family* by *times*, in the series with *label*; 0 adds no series."""
         if times:
-            self._add_to_series(Series(family.name, label), (times,))
+            self._values.add(Series(family.name, label), times)
 
     def series(self) -> Mapping[Series, Value]:
-        """Return what the page adds to each series; a histogram without a row is not among them."""
-        return self._added
+        """Return the value of each series to which the page adds something."""
+        return self._values.by_series()
 
     def _count_labelled_rows(self, group: LabelledRows) -> None:
         disposition, call_type, trunk, unknown, came_in_by, _ = group.labels
@@ -107,7 +109,7 @@ class PageCount:
         for field in unknown:
             self.add_event(UNKNOWN_VALUES, times, field)
         records, duration, ring, talk = _series_of((disposition, call_type, trunk))
-        self._add_to_series(records, (times,))
+        self._values.add(records, times)
         self._observe(DURATION, duration, [row.duration for row in group.rows])
         rung = [row.ring_duration for row in group.rows]
         self._observe(RING, ring, rung if disposition in _ALWAYS_RANG else _nonzero(rung))
@@ -125,11 +127,7 @@ class PageCount:
 
     def _observe(self, family: Family, series: Series, seconds: Sequence[int]) -> None:
         if seconds:
-            self._add_to_series(series, histogram_value(seconds, self._bounds[family.buckets]))
-
-    def _add_to_series(self, series: Series, value: Value) -> None:
-        known = self._added.get(series)
-        self._added[series] = value if known is None else tuple(map(add, known, value))
+            self._values.observe(series, seconds, self._bounds[family.buckets])
 
     def _has_own_series(self, trunk: str) -> bool:
         """Say whether *trunk* has series of its own; give it some while there is room."""
@@ -149,23 +147,3 @@ def _series_of(values: tuple[str, str, str]) -> tuple[Series, Series, Series, Se
         Series(f.name, values) for f in (RECORDS, DURATION, RING, TALK)
     )
     return records, duration, ring, talk
-
-
-def histogram_value(seconds: Sequence[int], bounds: tuple[int, ...]) -> Value:
-    """Return the value (see `totals`) of a histogram that observed *seconds*, one or more."""
-    counts = [0] * (len(bounds) + 1)
-    bucket_of = _bucket_table(bounds)
-    if max(seconds) < len(bucket_of):
-        for each in seconds:
-            counts[bucket_of[each]] += 1
-    else:
-        for each in seconds:
-            counts[bisect_left(bounds, each)] += 1
-    return (*counts, sum(seconds))
-
-
-@lru_cache(maxsize=32)
-def _bucket_table(bounds: tuple[int, ...]) -> Sequence[int]:
-    """Return a table: the bucket of each whole number of seconds that is usual for a call."""
-    longest = min(bounds[-1], _LONGEST_IN_TABLE)
-    return array("H", (bisect_left(bounds, seconds) for seconds in range(longest + 1)))

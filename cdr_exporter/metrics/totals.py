@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from operator import add
 from typing import NamedTuple
 
 from ..calls import OUTCOMES
@@ -61,15 +62,21 @@ class Totals:
 
         All series that are new are born at *born_at*.
         """
+        values = {
+            key: tuple(map(add, self.series[key], value)) if key in self.series else value
+            for key, value in counted.items()
+        }
+        return self.with_values(values, trunks, born_at)
+
+    def with_values(
+        self, values: Mapping[Series, Value], trunks: frozenset[str], born_at: float
+    ) -> Totals:
+        """Return these totals with *values* instead of those of before; see `merged`."""
         if trunks != self.trunks:
-            counted = {**trunk_zeros(trunks - self.trunks), **counted}
-        changed, new = {}, []
-        for key, value in counted.items():
-            known = self.series.get(key)
-            changed[key] = value if known is None else _sum(known, value)
-            if known is None:
-                new.append(key)
-        series = with_changes(self.series, changed)
+            zeros = trunk_zeros(trunks - self.trunks)
+            values = {**{key: self.series.get(key, zeros[key]) for key in zeros}, **values}
+        new = [key for key in values if key not in self.series]
+        series = with_changes(self.series, values)
         if not new:
             return Totals(series, self.born, trunks)
         return Totals(series, with_changes(self.born, dict.fromkeys(new, born_at)), trunks)
@@ -83,11 +90,6 @@ class Totals:
             return self
         born = {key: births.get(at, at) for key, at in self.born.items()}
         return Totals(self.series, born, self.trunks)
-
-
-def _sum(known: Value, added: Value) -> Value:
-    # Most of a histogram stays as it is; an addition of 0 would make another number of it.
-    return tuple([a + b if b else a for a, b in zip(known, added, strict=True)])
 
 
 def initial_totals(
