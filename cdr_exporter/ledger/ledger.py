@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
@@ -276,7 +275,7 @@ class Ledger:
         Without *anchor*, everything up to the newest key was read, or is unread already.
         """
         unread = self._unread_up_to(page, anchor, now)
-        candidates = self._candidates(page.rows, unread)
+        candidates = self._candidates(_without_duplicates(page), unread)
         new_rows = self._new_rows(candidates, now)
         pre_break_rows = (
             [row for row in new_rows if self.watermark.may_predate_break(row)]
@@ -308,7 +307,7 @@ class Ledger:
             reused=reused,
             pre_break=len(pre_break_rows),
             left_out=left_out,
-            duplicates=self._count_duplicates(page, counted),
+            duplicates=_count_duplicates(page, counted),
             remembered=identities,
             first_read=self.first_read,
         )
@@ -392,10 +391,8 @@ class Ledger:
         """Return those of *rows* that are not processed yet."""
         remembers_nothing = not self.remembered and self.id_ledger is None
         if remembers_nothing or (rows and self._is_below_remembered(rows[0])):
-            return _without_duplicates(rows, self.order)
-        return [
-            row for row in _without_duplicates(rows, self.order) if not self.is_processed(row, now)
-        ]
+            return rows
+        return [row for row in rows if not self.is_processed(row, now)]
 
     def _is_below_remembered(self, row: Record) -> bool:
         # A shortcut for the first read of a long table: nearly all of its rows lie below everything
@@ -413,10 +410,6 @@ class Ledger:
         others = [row for row in counted if row.id not in ids and row.id <= self.newest_key]
         others = _close_below(others, ids) if others else []
         return len(others) - len(rows_in(others, self.unread, self.order.key)), len(reused)
-
-    def _count_duplicates(self, page: Page, counted: Sequence[Record]) -> int:
-        shared = _shared_ids(page.rows) if counted and self.order is BY_ID else ()
-        return sum(row.id in shared for row in counted) if shared else 0
 
     def _is_new_reject(self, row: Rejected, unread: tuple[Range, ...], now: float) -> bool:
         """Say whether a rejected row is seen for the first time."""
@@ -657,16 +650,12 @@ def _close_below(rows: Sequence[Record], ids: Collection[int]) -> list[Record]:
     return [row for row, at in places if at < len(rising) and rising[at] - row.id <= _FAR_ABOVE]
 
 
-def _shared_ids(rows: Sequence[Record]) -> Collection[int]:
-    """Return the ids that more than one of *rows* has."""
-    ids = [row.id for row in rows if row.id]
-    if len(set(ids)) == len(ids):
-        return ()
-    return {each for each, times in Counter(ids).items() if times > 1}
+def _count_duplicates(page: Page, counted: Sequence[Record]) -> int:
+    return sum(row.id in page.shared_ids for row in counted) if page.shared_ids else 0
 
 
-def _without_duplicates(rows: Sequence[Record], order: Order) -> Sequence[Record]:
-    """Return *rows* without those that came twice."""
-    if order is BY_ID and not _shared_ids(rows):
-        return rows
-    return list({order.identity(row): row for row in rows}.values())
+def _without_duplicates(page: Page) -> Sequence[Record]:
+    """Return the rows of *page* without those that came twice."""
+    if page.order is BY_ID and not page.shared_ids:
+        return page.rows
+    return list({page.order.identity(row): row for row in page.rows}.values())

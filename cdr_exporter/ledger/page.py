@@ -10,7 +10,8 @@ for a whole one, rows would be lost.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from operator import lt
 
@@ -37,8 +38,9 @@ class Page:
     *offset* and *limit* are the query's, in rows; *total* is `total_number`, None where it was not
     sent or is behind the rows.
 
-    Where rows share ids, *left_to_next* is how many of the lowest id were left out of *rows*: the
-    next page may have others of it, and shows all of them.
+    *shared_ids* are the ids that more than one row has. Where there are any, *left_to_next* is how
+    many rows of the lowest id were left out of *rows*: the next page may have others of it, and
+    shows all of them.
 
     *highest* and *lowest* are the keys that it spans, 0 and 0 when it spans none. *is_first* and
     *is_last* say that it is known to begin and to end the list.
@@ -55,6 +57,7 @@ class Page:
     lowest: int
     is_first: bool
     is_last: bool
+    shared_ids: Collection[int] = ()
     left_to_next: int = 0
 
     @property
@@ -143,14 +146,17 @@ def page_of(query: CDRQuery, answer: CDRAnswer) -> Page:
     size = len(answer.rows) + len(answer.rejected)
     if size > query.limit:
         raise GarbledAnswer(f"{query.limit} rows were asked for, and {size} came")
-    _check_order(order, rows)
+    keys = [order.key(row) for row in rows]
+    _check_order(order, keys)
+    shared_ids = () if order.by_time else _shared(keys)
     is_end = size < query.limit or query.offset + size == answer.total
-    left_to_next = 0 if is_end or answer.rejected else _rows_of_split_id(order, rows)
+    left_to_next = 0 if is_end or answer.rejected else _rows_of_split_id(shared_ids, keys)
     rows = rows[: len(rows) - left_to_next]
     # A total behind its rows, as while the PBX is still counting, says nothing; the rows are there.
     is_behind = answer.total is not None and size > 0 and query.offset + size > answer.total
     total = None if is_behind else answer.total
-    span = [order.key(row) for row in (*rows[:1], *rows[-1:])]
+    keys = keys[: len(rows)]
+    span = [*keys[:1], *keys[-1:]]
     if order is BY_ID:
         # Rejected rows count for the span too: whatever is wrong with them, they were seen.
         span += [row.id for row in answer.rejected if row.id is not None]
@@ -166,27 +172,29 @@ def page_of(query: CDRQuery, answer: CDRAnswer) -> Page:
         lowest=min(span, default=0),
         is_first=query.offset == 0,
         is_last=total is not None and query.offset + size >= total,
+        shared_ids=shared_ids,
         left_to_next=left_to_next,
     )
 
 
-def _rows_of_split_id(order: Order, rows: Sequence[Record]) -> int:
-    """Return how many of *rows* have the lowest id, where any share one: there may be more."""
-    ids = [row.id for row in rows]
-    if order.by_time or len(set(ids)) in (len(ids), 1):
-        return 0
-    return ids.count(ids[-1])
+def _shared(ids: Sequence[int]) -> Collection[int]:
+    """Return those of *ids* that are there more than once."""
+    if len(set(ids)) == len(ids):
+        return ()
+    return {each for each, times in Counter(ids).items() if times > 1}
 
 
-def _check_order(order: Order, rows: Sequence[Record]) -> None:
-    if order is BY_ID:
-        ids = [row.id for row in rows]
-        if any(map(lt, ids, ids[1:])):
-            raise GarbledAnswer("the rows are not sorted by id, newest first")
-        return
-    starts = [row.started_at for row in rows]
-    if any(map(lt, starts, starts[1:])):
-        raise GarbledAnswer("the rows are not sorted by time, newest first")
+def _rows_of_split_id(shared: Collection[int], ids: Sequence[int]) -> int:
+    """Return how many rows have the lowest of *ids*, where any is *shared*: there may be more.
+
+    0 where it is the only one.
+    """
+    return ids.count(ids[-1]) if shared and ids[0] != ids[-1] else 0
+
+
+def _check_order(order: Order, keys: Sequence[int]) -> None:
+    if any(map(lt, keys, keys[1:])):
+        raise GarbledAnswer(f"the rows are not sorted by {order.sort_by}, newest first")
 
 
 def _split_by_id(rows: Sequence[Record]) -> tuple[Sequence[Record], Sequence[Record]]:
