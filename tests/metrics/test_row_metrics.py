@@ -202,6 +202,19 @@ def totals_of(pages: Iterable[Iterable[Record]], max_trunks: int = 200) -> Total
     return totals
 
 
+@given(rows_of_any_kind, rows_of_any_kind)
+def test_a_page_is_counted_on_what_is_known(before: list[Record], rows: list[Record]) -> None:
+    known = totals_of([before])
+    copy = dict(known.series)
+    counted = PageCount(BOUNDS, known.trunks, 200, known.series)
+    counted.add_rows(group_by_labels(rows))
+
+    after = known.with_values(counted.series(), counted.trunks, 100.0)
+
+    assert after == totals_of([before, rows])
+    assert known.series == copy
+
+
 @given(rows_of_any_kind, st.randoms())
 def test_the_order_of_rows_never_matters(rows: list[Record], chance: Any) -> None:
     shuffled = list(rows)

@@ -585,8 +585,8 @@ STATE_AS_A_VALUE = (
     Mutant(
         "the series of a new trunk are not written",
         _STATE,
-        "return added.keys() | trunk_zeros(after.trunks - before.trunks).keys()",
-        "return added.keys()",
+        "return values.keys() | trunk_zeros(after.trunks - before.trunks).keys()",
+        "return values.keys()",
         _in(_STATE_TESTS, _WHOLE_CHANGE),
     ),
     Mutant(
@@ -1382,10 +1382,17 @@ CHARTS_SHOW_THE_CALLS_COUNTED = (
         _in("tests/ingest/test_coverage.py", "test_with_start_all_the_past_is_in_the_charts"),
     ),
     Mutant(
+        "a page is counted from 0, and not on what is known",
+        "cdr_exporter/metrics/new_values.py",
+        "list(self._known.get(series) or (0,) * length)",
+        "[0] * length",
+        _in("tests/metrics/test_row_metrics.py", "test_a_page_is_counted_on_what_is_known"),
+    ),
+    Mutant(
         "the charts go by the end of a call",
         _QUARTERS,
-        "start // QUARTER for start in group.starts",
-        "(start + talk) // QUARTER for start, talk in zip(group.starts, group.talks)",
+        "sums = counted[start // QUARTER]",
+        "sums = counted[(start + talk) // QUARTER]",
         _in(_TEST_QUARTERS, "test_a_call_is_in_the_quarter_in_which_it_started"),
     ),
     Mutant(
