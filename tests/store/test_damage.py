@@ -226,7 +226,7 @@ def test_each_byte_of_the_header_is_noticed_or_changes_nothing(
 
 
 @pytest.mark.long
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)
 @pytest.mark.fault("E5")
 def test_each_byte_of_a_file_is_noticed_or_changes_nothing(closed: Spoilt, directory: Path) -> None:
     chance = random.Random(7)
@@ -235,7 +235,7 @@ def test_each_byte_of_a_file_is_noticed_or_changes_nothing(closed: Spoilt, direc
             with_bit_flipped(closed.files, "hq.db", 8 * at + chance.randrange(8)),
             closed.left,
             directory,
-            deep=chance.random() < 0.2,
+            deep=chance.random() < 0.05,
         )
         for at in range(len(closed.files["hq.db"]))
     )
@@ -246,9 +246,11 @@ def test_each_byte_of_a_file_is_noticed_or_changes_nothing(closed: Spoilt, direc
 
 
 @pytest.mark.long
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)
 @pytest.mark.fault("E2", "E5")
-def test_each_byte_of_a_log_leaves_what_some_commit_left(killed: Spoilt, directory: Path) -> None:
+def test_a_log_damaged_anywhere_leaves_what_some_commit_left(
+    killed: Spoilt, directory: Path
+) -> None:
     chance = random.Random(8)
     became = Counter(
         what_became_of(
@@ -256,7 +258,7 @@ def test_each_byte_of_a_log_leaves_what_some_commit_left(killed: Spoilt, directo
             killed.left,
             directory,
         )
-        for at in range(0, len(killed.files["hq.db-wal"]), 7)
+        for at in range(0, len(killed.files["hq.db-wal"]), 31)
     )
     print(dict(became))  # noqa: T201 - figures are what a long test is run for
 

@@ -214,10 +214,13 @@ def test_bad_bytes_anywhere_end_in_no_other_error(
         "CREATE TRIGGER one AFTER INSERT ON chunk BEGIN DELETE FROM calls; END",
         "CREATE INDEX one ON chunk (content)",
         "ALTER TABLE calls ADD COLUMN more",
+        "UPDATE sqlite_master SET sql = CAST(sql AS BLOB) WHERE name = 'calls'",
+        "UPDATE sqlite_master SET tbl_name = 7 WHERE name = 'calls'",
     ],
 )
 def test_a_row_or_table_that_nobody_of_us_wrote_is_noticed(kept: Path, statement: str) -> None:
     with closing(sqlite3.connect(kept / "hq.db")) as db:
+        db.execute("PRAGMA writable_schema=1")
         db.execute(statement)
         db.commit()
 
