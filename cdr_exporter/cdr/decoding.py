@@ -13,7 +13,7 @@ from .contract import MAX_PAGE_SIZE
 from .record import LONGEST_TEXT, MAX_ID, CDRAnswer, GarbledAnswer, Record
 from .repair import TEXTS, decode_row_by_row
 
-_ENVELOPE_BYTES, _ROW_BYTES, _LARGEST_BYTES = 64 << 10, 16 << 10, 16 << 20
+_ENVELOPE_BYTES, _ROW_BYTES, _LARGEST_BYTES = 64 << 10, 4 << 10, 4 << 20
 
 _TYPED_SHARE, _OBJECTS_PER_ROW = 24, 8
 """See `_may_be_typed`."""
@@ -32,7 +32,8 @@ _contract_decoder = msgspec.json.Decoder(_Envelope)
 def largest_answer(rows: int) -> int:
     """Return the bytes that an answer of so many rows may have; 0 is an answer without a list.
 
-    Rows of the contract have about 400 bytes. `decode` takes at most three times as much memory.
+    Rows of the contract have about 400 bytes. `decode` takes at most three times as much memory,
+    and about a second of processor time for 2 MiB of the worst: nothing of it can be stopped.
     """
     return min(_ENVELOPE_BYTES + rows * _ROW_BYTES, _LARGEST_BYTES)
 

@@ -22,7 +22,7 @@ def is_oversized(row: Record) -> bool:
 def refuse_oversized(query: CDRQuery, answer: CDRAnswer) -> CDRAnswer:
     """Return *answer*, as an `edit_answer`; raises `PageTooLarge` if a row is too large for it."""
     if any(map(is_oversized, answer.rows)):
-        raise PageTooLarge("the answer is longer than 393216 bytes")
+        raise PageTooLarge("the answer is longer than 147456 bytes")
     return answer
 
 

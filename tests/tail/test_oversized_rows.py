@@ -159,7 +159,7 @@ def test_where_every_answer_is_too_large_a_poll_asks_ten_times(make_harness: Mak
 
 
 def refuse() -> None:
-    raise PageTooLarge("the answer is longer than 393216 bytes")
+    raise PageTooLarge("the answer is longer than 147456 bytes")
 
 
 def test_a_page_with_too_many_of_them_ends_early_and_the_next_ones_go_on(
