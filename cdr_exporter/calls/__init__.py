@@ -40,8 +40,9 @@ further rows are counted as rows only, and are not late legs.
 
 Bounds
 ------
-At most `MAX_OPEN_CALLS` calls are open. Of more, those whose legs were seen longest ago are
-counted as they are, and as cut calls. `MAX_CLOSED_CALLS` calls are remembered once they are
+At most `MAX_OPEN_CALLS` calls are open, with `MAX_OPEN_LEGS` legs together. Of more, those whose
+legs were seen longest ago are counted as they are, and as cut calls; so is a call of more than
+`MAX_LEGS`. `MAX_CLOSED_CALLS` calls are remembered once they are
 counted, for `longest_call` of reachable time, so that a late leg is recognised: by when we counted
 them, since an end may be of a wrong clock. Of a baseline, and after an outage, only those that
 ended less than `longest_call` before the newest.

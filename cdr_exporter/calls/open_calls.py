@@ -22,6 +22,10 @@ from .uid_time import UIDTime
 MAX_OPEN_CALLS = 20_000
 """How many calls may be open. Beyond, those whose legs were seen longest ago are counted early."""
 
+MAX_LEGS, MAX_OPEN_LEGS = 1_000, 60_000
+"""How many legs a call, and all open calls together, may have. A call that has more is counted as
+it stands. All legs of a call are written anew with each one that comes."""
+
 MAX_CLOSED_CALLS = 20_000
 """How many counted calls are remembered. A late leg of a forgotten one counts as a new call."""
 
@@ -307,12 +311,23 @@ class TrackedCalls:
     def _surplus(
         self, opened: Mapping[str, OpenCall], over: Mapping[str, OpenCall]
     ) -> dict[str, OpenCall]:
-        """Return the calls beyond `MAX_OPEN_CALLS`: those whose legs were seen longest ago."""
-        if len(self.open) + len(opened) - len(over) <= MAX_OPEN_CALLS:
-            return {}
-        left = [(uid, call) for uid, call in self._all_open(opened) if uid not in over]
-        left.sort(key=lambda each: each[1].last_seen)
-        return dict(left[: max(0, len(left) - MAX_OPEN_CALLS)])
+        """Return the calls with too many legs, and those beyond `MAX_OPEN_CALLS`.
+
+        And those beyond `MAX_OPEN_LEGS`. Of these two, those whose legs were seen longest ago.
+        """
+        cut = {
+            uid: call
+            for uid, call in opened.items()
+            if len(call.legs) > MAX_LEGS and uid not in over
+        }
+        if len(self.open) + len(opened) <= min(MAX_OPEN_CALLS, MAX_OPEN_LEGS // MAX_LEGS):
+            return cut  # the others cannot have too many legs together
+        done = over.keys() | cut.keys()
+        left = [each for each in self._all_open(opened) if each[0] not in done]
+        legs = sum([len(call.legs) for _, call in left])
+        if len(left) > MAX_OPEN_CALLS or legs > MAX_OPEN_LEGS:
+            cut |= _seen_longest_ago(left, legs)
+        return cut
 
     def _change_for(
         self,
@@ -350,6 +365,17 @@ class TrackedCalls:
         rest = islice(self.closed.items(), len(surplus), None)
         old = takewhile(lambda each: each[1].closed_at < closed_before, rest)
         return [*surplus, *(uid for uid, _ in old)]
+
+
+def _seen_longest_ago(calls: list[tuple[str, OpenCall]], legs: int) -> dict[str, OpenCall]:
+    """Return those of *calls*, with so many *legs*, without which the rest may stay open."""
+    found: dict[str, OpenCall] = {}
+    for uid, call in sorted(calls, key=lambda each: each[1].last_seen):
+        if len(calls) - len(found) <= MAX_OPEN_CALLS and legs <= MAX_OPEN_LEGS:
+            break
+        found[uid] = call
+        legs -= len(call.legs)
+    return found
 
 
 def _is_over(uid: str, call: OpenCall, at: Moment, rules: SettleRules) -> bool:

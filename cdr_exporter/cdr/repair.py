@@ -21,6 +21,8 @@ from .contract import SUCCESS
 from .record import (
     LATEST,
     LONGEST_SECONDS,
+    LONGEST_TEXT,
+    LONGEST_UID,
     MAX_ID,
     THIRTY_ONE_BITS,
     CDRAnswer,
@@ -110,8 +112,8 @@ class _LenientAnswer:
             if (name := parse_string(self._body, name_place)) in names
         }
 
-    def _value(self, place: Value | None) -> object:
-        return None if place is None else parse_value(self._body, place)
+    def _value(self, place: Value | None, longest: int = LONGEST_TEXT) -> object:
+        return None if place is None else parse_value(self._body, place, longest)
 
     def _starts_with(self, place: Value, bracket: bytes) -> bool:
         return self._body.startswith(bracket, place.start)
@@ -158,7 +160,8 @@ class _LenientAnswer:
         values, unusable_fields = {}, []
         for name, (attribute, parse) in _FIELD_PARSERS.items():
             try:
-                value = parse(self._value(members.get(name)))
+                longest = LONGEST_UID if name == "uid" else LONGEST_TEXT
+                value = parse(self._value(members.get(name), longest))
             except _BadField:
                 unusable_fields += [name] if name in FIELDS else []
             else:

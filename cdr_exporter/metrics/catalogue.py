@@ -385,7 +385,8 @@ LATE_LEGS = Family(
 CUT_CALLS = Family(
     "cdr_exporter_cut_calls_total",
     COUNTER,
-    "Calls counted early because too many were open; their last legs may become late legs.",
+    "Calls counted early because too many were open, or had too many legs; their last legs may"
+    " become late legs.",
     durable=True,
 )
 LINEAGE_SUSPECT = Family(

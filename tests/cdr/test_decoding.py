@@ -24,7 +24,7 @@ from cdr_exporter.cdr import (
     decode,
     largest_answer,
 )
-from cdr_exporter.cdr.record import LONGEST_TEXT
+from cdr_exporter.cdr.record import LONGEST_TEXT, LONGEST_UID
 
 from ..support.paths import PRINTED_ANSWER
 from ..support.rows import EPOCH, body, record, row
@@ -795,7 +795,7 @@ def test_no_single_odd_value_costs_its_page(name: str, value: bytes, beside: boo
     ],
     ids=ascii,
 )
-def test_a_long_text_is_kept_in_1_kib_and_two_long_texts_stay_two(char: str, name: str) -> None:
+def test_a_long_text_is_kept_short_and_two_long_texts_stay_two(char: str, name: str) -> None:
     long = char * 70_000
     sent = [
         row(3, **{name: long + "1"}),
@@ -804,22 +804,26 @@ def test_a_long_text_is_kept_in_1_kib_and_two_long_texts_stay_two(char: str, nam
     ]
     one, other, again = (getattr(each, name) for each in decode(body(sent)).rows)
 
-    assert len(one) == len(other) == LONGEST_TEXT == 256
-    assert len(one.encode()) <= 1024
-    assert one.startswith(long[:200])
+    assert len(one) == len(other) == (64 if name == "uid" else 128)
+    assert len(one.encode()) <= 512
+    assert one.startswith(long[:40])
     assert one == again != other
     assert is_clean(decode(body(sent)))
 
 
 @pytest.mark.fault("C24")
-@pytest.mark.parametrize("length", [LONGEST_TEXT - 1, LONGEST_TEXT, LONGEST_TEXT + 1, 4_096, 4_097])
+@pytest.mark.parametrize(
+    ("name", "longest"),
+    [pytest.param("uid", LONGEST_UID, id="uid"), pytest.param("reason", LONGEST_TEXT, id="text")],
+)
 @pytest.mark.parametrize("start", [pytest.param(b"", id="typed"), pytest.param(BOM, id="saved")])
-def test_a_text_of_up_to_256_characters_is_kept_whole(start: bytes, length: int) -> None:
-    sent = "\N{GRINNING FACE}" * length
-    kept = only(decode(start + body([row(uid=sent)]))).uid
+def test_a_text_that_is_not_too_long_is_kept_whole(start: bytes, name: str, longest: int) -> None:
+    for length in (longest - 1, longest, longest + 1, 4_096, 4_097):
+        sent = "\N{GRINNING FACE}" * length
+        kept = getattr(only(decode(start + body([{**row(), name: sent}]))), name)
 
-    assert (kept == sent) is (length <= LONGEST_TEXT)
-    assert len(kept) <= LONGEST_TEXT
+        assert (kept == sent) is (length <= longest)
+        assert len(kept) <= longest
 
 
 def test_a_long_message_of_the_pbx_is_cut() -> None:

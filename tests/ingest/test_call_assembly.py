@@ -521,6 +521,38 @@ def test_calls_beyond_the_bound_are_counted_early_and_as_cut(
     assert (it.waiting, it.total("cdr_exporter_cut_calls_total")) == (10, 5)
 
 
+@pytest.mark.fault("H8", "C15")
+def test_a_call_of_too_many_legs_is_counted_as_it_stands(
+    office: Callable[..., Office], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(open_calls, "MAX_LEGS", 10)
+    it = office()
+    for _ in range(15):
+        it.show(IVR, uid="endless")
+        it.poll()
+
+    assert it.calls == {"machine": 1}
+    assert (it.waiting, it.total("cdr_exporter_cut_calls_total")) == (0, 1)
+    assert it.total("cdr_exporter_late_legs_total") == 4
+
+
+@pytest.mark.fault("H8")
+def test_legs_beyond_the_bound_of_all_are_counted_with_the_calls_seen_longest_ago(
+    office: Callable[..., Office], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(open_calls, "MAX_LEGS", 10)
+    monkeypatch.setattr(open_calls, "MAX_OPEN_LEGS", 20)
+    it = office()
+    for number in range(5):
+        for _ in range(6):
+            it.show(IVR, uid=f"call-{number}")
+        it.poll()
+
+    assert it.calls == {"machine": 2}
+    assert set(it.state.calls.open) == {"call-2", "call-3", "call-4"}
+    assert it.total("cdr_exporter_cut_calls_total") == 2
+
+
 @pytest.mark.fault("H8")
 def test_no_more_closed_calls_are_remembered_than_the_bound(
     office: Callable[..., Office], monkeypatch: pytest.MonkeyPatch

@@ -318,6 +318,33 @@ THE_ORDER_CHANGES = (
         ),
     ),
     Mutant(
+        "a call may have any number of legs",
+        "cdr_exporter/calls/open_calls.py",
+        "if len(call.legs) > MAX_LEGS and uid not in over",
+        "if not call.legs and uid not in over",
+        _in(
+            "tests/ingest/test_call_assembly.py",
+            "test_a_call_of_too_many_legs_is_counted_as_it_stands",
+        ),
+    ),
+    Mutant(
+        "open calls may have any number of legs together",
+        "cdr_exporter/calls/open_calls.py",
+        "if len(left) > MAX_OPEN_CALLS or legs > MAX_OPEN_LEGS:",
+        "if len(left) > MAX_OPEN_CALLS:",
+        _in(
+            "tests/ingest/test_call_assembly.py",
+            "test_legs_beyond_the_bound_of_all_are_counted_with_the_calls_seen_longest_ago",
+        ),
+    ),
+    Mutant(
+        "a uid is kept as long as other texts",
+        "cdr_exporter/cdr/repair.py",
+        'longest = LONGEST_UID if name == "uid" else LONGEST_TEXT',
+        "longest = LONGEST_TEXT",
+        _in("tests/cdr/test_decoding.py", "test_a_text_that_is_not_too_long_is_kept_whole"),
+    ),
+    Mutant(
         "by time, the first leg that is known is taken for the first",
         "cdr_exporter/calls/uid_time.py",
         "return min(earliest, local - max(self.offsets))",
