@@ -15,7 +15,7 @@ PYTEST = $(if $(SHM),TMPDIR=$(SHM)) $(BIN)/pytest --numprocesses $(WORKERS) \
 # Without its bytecode each worker would compile every test, and each process that a test starts us.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo check test test-long mutants lint types format dashboards settings kubernetes pictures bench clean
+.PHONY: demo check test test-long fuzz mutants lint types format dashboards settings kubernetes pictures bench clean
 
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -41,6 +41,13 @@ test: $(STAMP)
 test-long: export HYPOTHESIS_PROFILE ?= random
 test-long: $(STAMP)
 	$(PYTEST) -m long
+
+# Each target of tests/fuzz for so many seconds; what is found is in .fuzz/.
+FUZZ_SECONDS ?= 900
+fuzz: $(STAMP)
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[fuzz]'
+	for target in answer request configuration; do \
+	  $(BIN)/python -m tests.fuzz $$target -max_total_time=$(FUZZ_SECONDS) || exit 1; done
 
 mutants: $(STAMP)
 	$(BIN)/python -m tests.mutants
