@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.support.exporter_and_simulator import SECRET, write_config
+from tests.support.exporter_and_simulator import SECRET, records_shown, write_config
 from tests.support.hostile_pbx import GOOD, HOSTILE, TOTAL, Answer, HostilePBX
 from tests.support.processes import Exporter
 from tests.support.socket_server import Wire
@@ -72,9 +72,9 @@ def has_run_for(seconds: float) -> Callable[[Exporter], bool]:
 
 def is_caught_up(exporter: Exporter) -> bool:
     """Return whether the first read has come to its end."""
-    return exporter.value("cdr_exporter_backlog", "pbx0") == 0 and bool(
-        exporter.value("cdr_exporter_last_success_timestamp_seconds", "pbx0")
-    )
+    pages = exporter.value("cdr_exporter_rows_fetched_total", "pbx0") or 0
+    is_idle = exporter.value("cdr_exporter_backlog", "pbx0") == 0
+    return is_idle and (pages > TOTAL or sum(records_shown(exporter).values()) == 0 < pages)
 
 
 def main(arguments: Sequence[str]) -> None:

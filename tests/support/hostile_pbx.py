@@ -94,8 +94,13 @@ def sixteen_mib(_: Asked) -> bytes:
 
 
 def without_an_end(_: Asked) -> bytes:
-    """Return an answer of an unannounced length, 64 MiB of blanks."""
-    return b"HTTP/1.1 200 OK\r\n\r\n" + b" " * (64 << 20)
+    """Return an answer of an unannounced length, 16 MiB of blanks."""
+    return b"HTTP/1.1 200 OK\r\n\r\n" + b" " * (16 << 20)
+
+
+def repeated(head: bytes, piece: bytes) -> Answer:
+    """Return an answer that says *piece* again and again after *head*, 16 MiB of it."""
+    return lambda _: head + piece * ((16 << 20) // len(piece))
 
 
 def gzip_bomb(_: Asked) -> bytes:
@@ -169,13 +174,23 @@ JUNK: dict[str, Answer] = {
 
 HOSTILE: dict[str, Answer] = {
     "16 MiB of empty rows": sixteen_mib,
-    "64 MiB of blanks": without_an_end,
+    "16 MiB of blanks": without_an_end,
+    "16 MiB of one header": repeated(b"HTTP/1.1 200 OK\r\nX-Long: ", b"x"),
+    "16 MiB of headers": repeated(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"),
+    "16 MiB of 100 Continue": repeated(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "16 MiB of chunk extensions": repeated(
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"1;" + b"x" * 60_000 + b"\r\nx\r\n",
+    ),
+    "16 MiB of trailers": repeated(
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"X: y\r\n"
+    ),
     "a gzip bomb": gzip_bomb,
     "chunks of a byte": in_small_chunks,
     **JUNK,
     **{f"{name}, behind rows": behind_rows(answer) for name, answer in JUNK.items()},
     "texts of 700 KB": behind_rows(rows(long_texts(700_000))),
-    "long texts": rows(long_texts(280)),
+    "long texts": rows(long_texts(240)),
     "long uids": rows(lambda n: plain(n, uid=b"%d" % n + EMOJI * 250, at=_shuffled(n))),
     "one uid": rows(lambda n: plain(n, uid=b"1.1", at=_shuffled(n))),
     "few uids": rows(lambda n: plain(n, uid=b"%d" % (n % 5000), at=_shuffled(n))),
