@@ -3,16 +3,19 @@ FROM python:3.13-slim AS build
 WORKDIR /src
 # The commit, shown by cdr_exporter_build_info: --build-arg REVISION=$(git rev-parse HEAD)
 ARG REVISION=unknown
-COPY deploy/revision_hook.py deploy/
+COPY deploy/revision_hook.py deploy/requirements.txt deploy/requirements-build.txt deploy/
 COPY pyproject.toml README.md LICENSE exporter.yml ./
 COPY cdr_exporter cdr_exporter
 COPY pbx_simulator pbx_simulator
 COPY grafana/dashboards grafana/dashboards
 COPY prometheus prometheus
-RUN pip install --no-cache-dir build==1.3.0 \
- && CDR_EXPORTER_REVISION=$REVISION python -m build --wheel --outdir /wheel \
+# Every package by its hash: `make requirements` writes them.
+RUN pip install --no-cache-dir --require-hashes -r deploy/requirements-build.txt \
+ && CDR_EXPORTER_REVISION=$REVISION python -m build --no-isolation --wheel --outdir /wheel \
  && python -m venv /opt/cdr-exporter \
- && /opt/cdr-exporter/bin/pip install --no-cache-dir --no-compile /wheel/*.whl \
+ && /opt/cdr-exporter/bin/pip install --no-cache-dir --no-compile \
+      --require-hashes -r deploy/requirements.txt \
+ && /opt/cdr-exporter/bin/pip install --no-cache-dir --no-compile --no-deps /wheel/*.whl \
  && /opt/cdr-exporter/bin/pip uninstall --yes pip
 
 FROM python:3.13-slim

@@ -15,15 +15,21 @@ PYTEST = $(if $(SHM),TMPDIR=$(SHM)) $(BIN)/pytest --numprocesses $(WORKERS) \
 # Without its bytecode each worker would compile every test, and each process that a test starts us.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo check test test-long fuzz mutants lint types format dashboards settings kubernetes pictures bench clean
+PIP = $(BIN)/pip install --quiet --disable-pip-version-check
+# A file of versions and hashes to install from, as CI does with .ci/requirements.txt.
+REQUIREMENTS ?=
 
-$(STAMP): pyproject.toml
+.PHONY: demo check test test-long fuzz mutants lint types format dashboards settings kubernetes requirements audit \
+        pictures bench clean
+
+$(STAMP): pyproject.toml $(REQUIREMENTS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "needs Python 3.11 or newer: make PYTHON=/path/to/python3 $(MAKECMDGOALS)"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' || \
 	  { echo "needs Python's venv module: apt-get install python3-venv"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(if $(REQUIREMENTS),$(PIP) --require-hashes -r $(REQUIREMENTS))
+	$(PIP) $(if $(REQUIREMENTS),--no-deps --no-build-isolation -e .,-e '.[dev]')
 	@touch $@
 
 demo: $(STAMP)
@@ -45,7 +51,7 @@ test-long: $(STAMP)
 # Each target of tests/fuzz for so many seconds; what is found is in .fuzz/.
 FUZZ_SECONDS ?= 900
 fuzz: $(STAMP)
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[fuzz]'
+	$(PIP) -e '.[fuzz]'
 	for target in answer request configuration; do \
 	  $(BIN)/python -m tests.fuzz $$target -max_total_time=$(FUZZ_SECONDS) || exit 1; done
 
@@ -62,6 +68,20 @@ types: $(STAMP)
 format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# Version and hashes of all that the image and CI install, on every Python: to be made where a
+# dependency changed. They ask the package index that uv is set up for; none is written down.
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade \
+          --generate-hashes --custom-compile-command 'make requirements'
+requirements: $(STAMP)
+	$(PIP) -e '.[supply]'
+	$(COMPILE) pyproject.toml --output-file deploy/requirements.txt
+	$(COMPILE) deploy/requirements-build.in --output-file deploy/requirements-build.txt
+	$(COMPILE) pyproject.toml --extra dev --output-file .ci/requirements.txt
+
+audit: $(STAMP)
+	$(PIP) -e '.[supply]'
+	$(BIN)/python deploy/audit.py deploy/requirements.txt deploy/requirements-build.txt
 
 # What exporter.yml and the docs say of each setting, from its declaration.
 settings: $(STAMP)
