@@ -24,6 +24,7 @@ from ..cdr.error_codes import ERROR_CODES
 from ..errors import PageTooLarge, PBXError, TryAgain
 from ..secret import Secret
 from ..settings import PBX
+from .connection import Cancelled
 from .failures import AccessRefused
 from .login import Logins, Person
 from .transport import APIRequest, Transport
@@ -139,7 +140,9 @@ class Client:
             "GET", "cdr/list", query.parameters, token, most_bytes=largest_answer(query.limit)
         )
         try:
-            answer = _decode(self._transport.send(request, self._pbx.request_timeout), query.limit)
+            answer = self._decode(
+                self._transport.send(request, self._pbx.request_timeout), query.limit
+            )
         except AccessRefused as error:
             self._transport.count_errcode(error.errcode or SUCCESS)
             return error
@@ -153,15 +156,17 @@ class Client:
             return replace(answer, errmsg=None)  # the PBX's free text; nobody reads it
         raise failure
 
+    def _decode(self, body: bytes, most_rows: int) -> CDRAnswer:
+        with LARGE_DECODE if len(body) > LARGE_BYTES else nullcontext():
+            # Others may have been decoded meanwhile, for a second each.
+            if self._transport.cancelled.is_set():
+                raise Cancelled("stopped", reason="connect")
+            return decode(body, most_rows)
+
     def _access_error(self, refused: AccessRefused) -> PBXError:
         if refused.errcode is not None and refused.errcode in ERROR_CODES:
             return self._logins.request_error(refused.errcode)
         return refused
-
-
-def _decode(body: bytes, most_rows: int) -> CDRAnswer:
-    with LARGE_DECODE if len(body) > LARGE_BYTES else nullcontext():
-        return decode(body, most_rows)
 
 
 def _status_and_errcode(answer: CDRAnswer | AccessRefused) -> tuple[int, int | None]:

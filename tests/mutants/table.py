@@ -318,6 +318,16 @@ THE_ORDER_CHANGES = (
         ),
     ),
     Mutant(
+        "a large answer is decoded after a stop, too",
+        "cdr_exporter/pbx/client.py",
+        "if self._transport.cancelled.is_set():",
+        "if False:",
+        _in(
+            "tests/pbx/test_client.py",
+            "test_a_large_answer_that_waits_for_others_is_not_decoded_after_a_cancel",
+        ),
+    ),
+    Mutant(
         "a call may have any number of legs",
         "cdr_exporter/calls/open_calls.py",
         "if len(call.legs) > MAX_LEGS and uid not in over",

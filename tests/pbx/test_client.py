@@ -14,7 +14,8 @@ import pytest
 from responses import RequestsMock
 
 from cdr_exporter.cdr.contract import CDRQuery
-from cdr_exporter.errors import PageTooLarge, TryAgain, WaitLong
+from cdr_exporter.errors import PageTooLarge, PBXError, TryAgain, WaitLong
+from cdr_exporter.pbx import Cancelled
 from cdr_exporter.pbx.client import LARGE_BYTES, LARGE_DECODE
 from cdr_exporter.pbx.http_adapter import token_of
 from cdr_exporter.pbx.token_file import TokenFile
@@ -22,6 +23,7 @@ from cdr_exporter.secret import Secret
 from cdr_exporter.settings import SecretSource
 
 from ..support.client_harness import FIRST_PAGE, ClientHarness, failure
+from ..support.processes import eventually
 from ..support.socket_server import ok
 from ..support.token_server import TokenServer
 
@@ -123,6 +125,32 @@ def test_of_large_answers_one_is_decoded_at_a_time(harness: ClientHarness) -> No
 
     assert finished.wait(10)
     thread.join()
+
+
+@pytest.mark.fault("C23", "E13")
+def test_a_large_answer_that_waits_for_others_is_not_decoded_after_a_cancel(
+    harness: ClientHarness,
+) -> None:
+    client, query = harness.client(), CDRQuery(page=1, page_size=500)
+    client.fetch(query)
+    harness.server.rows = [{"id": 1, "unknown": "x" * LARGE_BYTES}]
+    ends: list[object] = []
+
+    def fetch() -> None:
+        try:
+            ends.append(client.fetch(query))
+        except PBXError as error:
+            ends.append(error)
+
+    answered = client.requests + 1
+    with LARGE_DECODE:
+        thread = threading.Thread(target=fetch)
+        thread.start()
+        eventually("the answer", lambda: client.requests == answered)
+        client.cancel()
+    thread.join(10)
+
+    assert [type(each) for each in ends] == [Cancelled]
 
 
 @pytest.mark.fault("A10")
