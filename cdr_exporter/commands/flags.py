@@ -12,6 +12,7 @@ from ..errors import ConfigError
 from ..settings import Settings
 
 DEFAULT_CONFIG = "exporter.yml"
+_MOST_NAMED = 12
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:
@@ -42,7 +43,8 @@ def chosen_pbxs(settings: Settings, names: Sequence[str] | None) -> Settings:
         return settings
     unknown = set(names) - {pbx.name for pbx in settings.pbxs}
     if unknown:
-        raise ConfigError("--pbx: no PBX of the configuration has that name")
+        known = ", ".join(pbx.name for pbx in settings.pbxs[:_MOST_NAMED])
+        raise ConfigError(f"--pbx: no PBX of the configuration has that name; it has {known}")
     return replace(settings, pbxs=tuple(pbx for pbx in settings.pbxs if pbx.name in names))
 
 

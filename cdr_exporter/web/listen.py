@@ -57,11 +57,14 @@ def parse_listen_address(text: str) -> ListenAddress:
     match = _ADDRESS.fullmatch(text)
     if match is None:
         raise ConfigError(
-            f"--web.listen-address {text!r}: not of the form host:port, :port or [ipv6]:port"
+            f"--web.listen-address {text!r}: not of the form host:port, :port or [ipv6]:port; "
+            "write it as 127.0.0.1:10088"
         )
     port = int(match["port"])
     if port > _MAX_PORT:
-        raise ConfigError(f"--web.listen-address {text!r}: port above {_MAX_PORT}")
+        raise ConfigError(
+            f"--web.listen-address {text!r}: port above {_MAX_PORT}; choose a lower one"
+        )
     return ListenAddress(match["six"] or match["name"] or "", port)
 
 
@@ -113,8 +116,17 @@ def _bind_everywhere(port: int) -> socket.socket:
     return socket.create_server(("", port), backlog=BACKLOG)
 
 
+_REMEDIES = {
+    errno.EADDRINUSE: "end the program that does, or name another port",
+    errno.EACCES: "ports below 1024 are for root, name another",
+}
+_REMEDY = "name an address of this machine, or :PORT for all of them"
+
+
 def _reason_of(error: OSError | UnicodeError) -> str:
+    reason, remedy = "no such host name", _REMEDY
     if isinstance(error, OSError) and error.strerror:
         # Python appends the address in brackets, which the message has already.
-        return error.strerror.partition(" (while")[0].lower()
-    return "no such host name"
+        reason = error.strerror.partition(" (while")[0].lower()
+        remedy = _REMEDIES.get(error.errno or 0, _REMEDY)
+    return f"{reason}; {remedy} with --web.listen-address"

@@ -131,7 +131,12 @@ def test_without_promtool_it_writes_texts_and_says_how_to_make_blocks_of_them(
     [
         pytest.param(["--end", "4000000000"], ConfigError, "hq: --end is later than", id="end"),
         pytest.param(["--config.file", "x.yml"], ConfigError, r"x\.yml", id="configuration"),
-        pytest.param(["--pbx", "branch"], ConfigError, "--pbx: no PBX of the", id="pbx"),
+        pytest.param(
+            ["--pbx", "branch"],
+            ConfigError,
+            "--pbx: no PBX of the configuration has that name; it has ",
+            id="pbx",
+        ),
         pytest.param(["--output", "/dev/null"], ExporterError, "not a directory", id="folder"),
     ],
 )

@@ -131,7 +131,8 @@ def test_a_pbx_that_is_not_configured_is_a_mistake(
 ) -> None:
     said = machine().state(*to(action, tmp_path), "--pbx", "elsewhere")
 
-    assert said == Said(2, "", "cdr-exporter: --pbx: no PBX of the configuration has that name\n")
+    line = "cdr-exporter: --pbx: no PBX of the configuration has that name; it has hq\n"
+    assert said == Said(2, "", line)
 
 
 # --- beside a running exporter -------------------------------------------------------------------

@@ -123,7 +123,9 @@ def test_a_port_in_use_is_reported(host: str) -> None:
     (taken,) = bind([ListenAddress(host, 0)])
     port = taken.getsockname()[1]
 
-    with pytest.raises(ListenError, match=rf"^cannot listen on {host}:{port}: address already in"):
+    with pytest.raises(
+        ListenError, match=rf"^cannot listen on {host}:{port}: address already in use; end"
+    ):
         Server(app(snapshot()), [ListenAddress(host, port)])
 
     close(taken)
@@ -131,10 +133,13 @@ def test_a_port_in_use_is_reported(host: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "reason"),
-    [("192.0.2.1:0", "cannot assign requested address"), ("a..b:0", "no such host name")],
+    [
+        ("192.0.2.1:0", "cannot assign requested address; name an address of this machine"),
+        ("a..b:0", "no such host name; name an address of this machine"),
+    ],
 )
 def test_an_address_of_another_machine_is_reported(text: str, reason: str) -> None:
-    with pytest.raises(ListenError, match=rf"^cannot listen on .*: {reason}$"):
+    with pytest.raises(ListenError, match=rf"^cannot listen on .*: {reason}, or :PORT"):
         bind([parse_listen_address(text)])
 
 
