@@ -31,7 +31,7 @@ from ..support.programs import require
 from ..support.prometheus_rules import FOLDER as PROMETHEUS
 from ..support.prometheus_rules import metrics_in, rules_of
 from ..support.recorded_rules import record, rules_in
-from ..support.scraped_offices import STALE_AFTER, Moments, ScrapedPBX
+from ..support.scraped_offices import BOUNDS, FIRST_SCRAPE, STALE_AFTER, Moments, ScrapedPBX
 from ..support.true_numbers import (
     COUNT,
     IN_BARS,
@@ -39,7 +39,9 @@ from ..support.true_numbers import (
     IN_RANGE,
     KPIS,
     MEAN,
+    ONLY_SAID,
     RATIO,
+    SHARES,
     TRAFFIC_KPIS,
     Key,
     Numbers,
@@ -48,11 +50,15 @@ from ..support.true_numbers import (
     erlangs,
     is_exact,
     missed,
+    percentiles,
 )
 
 MINUTE, QUARTER, HOUR, DAY = 60, 900, 3_600, 86_400
 
 RULES = PROMETHEUS / "rules" / "cdr-kpis.yml"
+
+
+PERCENTILES = percentiles(BOUNDS)
 
 
 class Office(NamedTuple):
@@ -88,7 +94,8 @@ class Profile(NamedTuple):
     """Nine days of *offices*, by the names of their PBXs, from the Monday *first* on.
 
     On the Sunday the clocks change. Of the steady ones, those in *looked_at_over_time* are compared
-    bar by bar too, in each of *times* that is in *over_time*.
+    bar by bar too, in each of *times* that is in *over_time*; of the panels with percentiles the
+    first so many.
     """
 
     first: date
@@ -96,6 +103,7 @@ class Profile(NamedTuple):
     looked_at_over_time: Sequence[str]
     times: Sequence[str]
     over_time: Sequence[str]
+    percentiles: int
 
     def at(self, days: int, hour: int = 0, minute: int = 0, second: int = 0) -> int:
         """Return a moment of the office's clock, so many *days* after the first."""
@@ -157,6 +165,7 @@ SHORT = Profile(
     ("mid",),
     ("yesterday", "a week up to a full hour", "up to the outage", "from the outage on"),
     ("a week up to a full hour",),
+    3,
 )
 LONG = Profile(
     IN_AUTUMN,
@@ -171,6 +180,7 @@ LONG = Profile(
     ("tiny", "small", "mid", "centre"),
     TIMES,
     TIMES,
+    len(PERCENTILES),
 )
 LONG_IN_SPRING = Profile(
     IN_SPRING,
@@ -178,6 +188,7 @@ LONG_IN_SPRING = Profile(
     ("small", "mid"),
     TIMES,
     TIMES,
+    len(PERCENTILES),
 )
 
 
@@ -198,7 +209,7 @@ class Truth:
     def time(self, begin: float, end: float) -> Time:
         """Return what the scrapes in (*begin*, *end*] showed for the first time."""
         calls, read = _between(self.counted, begin, end), _between(self._read, begin, end)
-        return Time(calls, read, end - begin)
+        return Time(calls, read, end - begin, self.moments.known)
 
 
 def _between(scraped: Sequence[tuple[int, Call]], begin: float, end: float) -> list[Call]:
@@ -229,19 +240,33 @@ HEAT_MAP = Panel("Wait until answered, call by call", "", COUNT, lambda _: {}, (
 TRAFFIC = Panel("Traffic (erlangs)", "", MEAN, erlangs, ("trunk",))
 BUSIEST = Panel("Trunks side by side", "Busiest hour", MEAN, erlangs, ("trunk",))
 
-ALL_PANELS = [*IN_RANGE, *IN_BARS, *IN_POINTS, HOURS, BEFORE, HEAT_MAP, TRAFFIC, BUSIEST]
+BUSIEST_HOUR = Panel("pbx_trunk:cdr_traffic_erlangs:max1d", "", MEAN, erlangs, ("trunk",))
 
-KEPT = re.compile(
-    rb"^(?:%s)\{.*\n"
-    % "|".join(
-        {"cdr_up"}.union(
-            *(metrics_in(the(panel.title, panel.heading)[1]["expr"]) for panel in ALL_PANELS),
-            *(metrics_in(rule["expr"]) for rule in rules_of(RULES)),
-        )
-    ).encode(),
-    re.MULTILINE,
+SIDE_BY_SIDE = [
+    Panel("PBXs side by side", heading, COUNT, lambda _: {}, ("pbx",))
+    for heading in ("Reached", "Since success", "Newest call", "Rows on the PBX", "Failed polls")
+]
+OPEN_CALLS, FAILED_POLLS = (
+    Panel(title, "", COUNT, lambda _: {}, names)
+    for title, names in (
+        ("Open calls", ("pbx",)),
+        ("Failed polls by reason", ("reason",)),
+    )
 )
-"""The samples that are kept: it is a matter of time."""
+HEALTH = [*SIDE_BY_SIDE, OPEN_CALLS, FAILED_POLLS]
+
+ALL_PANELS = [*IN_RANGE, *IN_BARS, *IN_POINTS, HOURS, BEFORE, HEAT_MAP, TRAFFIC, BUSIEST, *HEALTH]
+
+
+def kept(profile: Profile) -> re.Pattern[bytes]:
+    """Return which samples are kept: it is a matter of time."""
+    shown = [(panel.title, panel.heading) for panel in ALL_PANELS]
+    shown += [(panel.title, "Half at most") for panel in PERCENTILES[: profile.percentiles]]
+    names = {"cdr_up"}.union(
+        *(metrics_in(the(*panel)[1]["expr"]) for panel in shown),
+        *(metrics_in(rule["expr"]) for rule in rules_of(RULES)),
+    )
+    return re.compile(rb"^(?:%s)\{.*\n" % "|".join(names).encode(), re.MULTILINE)
 
 
 def truth_of(profile: Profile, office: Office) -> Truth:
@@ -260,9 +285,9 @@ def scraped(profile: Profile, pbx: str, truth: Truth, directory: Path) -> Iterat
     lost_at = profile.seam if office.renewed else float("inf")
     it = ScrapedPBX(pbx, truth.calls, truth.moments, directory / pbx, lost_at=lost_at)
     if office.joined:
-        yield from it.history(profile.seam, directory / "history", KEPT)
+        yield from it.history(profile.seam, directory / "history", kept(profile))
     first = profile.seam if office.joined else profile.begin - WARM_UP
-    yield from it.lines(first, profile.end, KEPT)
+    yield from it.lines(first, profile.end, kept(profile))
 
 
 def made(profile: Profile, directory: Path) -> Mapping[str, Truth]:
@@ -491,7 +516,77 @@ def traffic(look: Look) -> Iterator[Comparison]:
     yield from look.compared(BUSIEST, most, busiest)
 
 
-OVER_TIME = (bars, points, local_times, against_a_week_before, columns, traffic)
+def lines_of_percentiles(look: Look) -> Iterator[Comparison]:
+    """Compare each point with what is to be drawn, and list how far that is from the truth."""
+    for panel in PERCENTILES[: look.world.profile.percentiles]:
+        for heading, share in SHARES.items():
+            asked = Panel(panel.title, heading, MEAN, lambda _: {})
+            steps = look.steps(asked)
+            times = {edge: look.truth.time(edge, edge + steps.step) for edge in steps}
+            found = over_time(look.asked(asked), ())
+            for kind, numbers in ((MEAN, panel.as_drawn), (ONLY_SAID, panel.true)):
+                true = {
+                    (edge, key): value
+                    for edge, time in times.items()
+                    for key, value in numbers(share, time).items()
+                }
+                estimated = asked._replace(kind=kind, heading=f"{heading}, {kind}")
+                yield from look.compared(estimated, true, found)
+
+
+def health(look: Look) -> Iterator[Comparison]:
+    """Compare what is shown of the polls, as of the last scrape and of the last hour."""
+    moments, until, pbx = look.truth.moments, look.shown.until, (look.pbx,)
+    interval = moments.scrape_interval
+    last_scrape = (until - FIRST_SCRAPE) // interval * interval + FIRST_SCRAPE
+    polls = moments.polls(look.truth.calls, look.world.profile.begin - WARM_UP, last_scrape)
+    succeeded = max(poll for poll in polls if moments.is_reached(poll))
+    listed = [call for call in look.truth.calls if call.ended <= succeeded]
+    is_up = moments.is_reached(polls[-1])
+    failed = [moments.scraped(poll) for poll in polls if not moments.is_reached(poll)]
+    true = {
+        "Reached": int(is_up),
+        "Since success": until - succeeded,
+        "Newest call": until - max(leg["timestamp"] for call in listed for leg in call.legs),
+        "Rows on the PBX": sum(len(call.legs) for call in listed),
+        "Failed polls": sum(until - HOUR < scrape <= until for scrape in failed),
+    }
+    for panel in SIDE_BY_SIDE:
+        found = in_table(look.asked(panel), panel.names)
+        if panel.heading == "Newest call":
+            found = {key: until - value / 1000 for key, value in found.items()}
+        yield from look.compared(panel, {pbx: true[panel.heading]}, found)
+
+    begin, steps = look.shown.begin, look.steps(FAILED_POLLS)
+    by_reason = Counter(
+        ((scrape - 1) // steps.step * steps.step, ("connect",))
+        for scrape in failed
+        if begin < scrape <= until
+    )
+    bars_shown = over_time(look.asked(FAILED_POLLS), FAILED_POLLS.names)
+    yield from look.compared(FAILED_POLLS, by_reason, bars_shown)
+
+    now = over_time(look.asked(OPEN_CALLS), ("pbx",))
+    open_calls = sum(moments.counted(call.ended) > succeeded for call in listed)
+    newest = {key: value for key, value in now.items() if key[0] == max(now)[0]}
+    if look.steps(OPEN_CALLS)[-1] == until:
+        yield from look.compared(OPEN_CALLS, {(until, pbx): open_calls}, newest)
+
+
+OVER_TIME = (
+    *(bars, points, local_times, against_a_week_before, columns, traffic),
+    lines_of_percentiles,
+)
+
+
+def busiest_hours(world: World, pbx: str) -> Iterator[Comparison]:
+    """Compare the recorded traffic of the busiest hour: of those that were recorded so far."""
+    look = Look(world, pbx, "1d")
+    most: dict[Key, float] = defaultdict(float)
+    for moment, found in recorded(world, BUSIEST_HOUR.title, pbx, BUSIEST_HOUR.names).items():
+        for key, value in erlangs(look.truth.time(moment - HOUR, moment)).items():
+            most[key] = max(most[key], value)
+        yield from look.compared(BUSIEST_HOUR, dict(most), found)
 
 
 def kpis(world: World, pbx: str, window: str, seconds: int) -> Iterator[Comparison]:
@@ -527,7 +622,10 @@ def comparisons(world: World) -> Iterator[Comparison]:
     for pbx, office in profile.offices.items():
         for time in profile.times:
             yield from numbers_of_the_whole(Look(world, pbx, time))
+            if office.is_steady:
+                yield from health(Look(world, pbx, time))
         if office.is_steady:
+            yield from busiest_hours(world, pbx)
             yield from kpis(world, pbx, "1h", HOUR)
             yield from kpis(world, pbx, "1d", DAY)
         for time in profile.over_time if pbx in profile.looked_at_over_time else ():

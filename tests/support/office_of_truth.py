@@ -86,6 +86,16 @@ COURSES: dict[str, Course] = {
 }
 
 
+THROUGH_A_MENU = frozenset(
+    {
+        *("ivr-only", "ivr-extension", "ivr-extension-missed", "ivr-extension-busy"),
+        *("ivr-queue-answered", "queue-abandoned", "queue-survey", "queue-voicemail"),
+        *("queue-overflow", "play-file"),
+    }
+)
+"""The scenarios in which a menu or an announcement comes first."""
+
+
 class Visit(NamedTuple):
     """What became of a call in a queue, and after how many *seconds* there."""
 
@@ -98,7 +108,8 @@ class Call(NamedTuple):
     """A call, and what is true of it. Durations are in seconds.
 
     *started* and *ended* are in UTC epoch seconds. *wait* is that of an answered call and *gave_up*
-    that of one that nobody answered, both from when people were rung first. *rows* are the
+    that of one that nobody answered, both from when people were rung first. *menu* is from the
+    start until then, or to the end, of a call that met a menu first. *rows* are the
     (disposition, call_type, trunk) of its *legs*.
     """
 
@@ -114,6 +125,7 @@ class Call(NamedTuple):
     talk_outside: int
     wait: int | None
     gave_up: int | None
+    menu: int | None
     talk: int
     rows: tuple[tuple[str, str, str], ...]
     is_emergency: bool
@@ -192,6 +204,9 @@ def _told(made: SimulatedCall, number: int) -> Call:
         wait=answered - handed if answered is not None and handed is not None else None,
         gave_up=made.ended - handed
         if truth.outcome == "no_answer" and handed is not None
+        else None,
+        menu=(made.ended if handed is None else handed) - made.started
+        if made.scenario in THROUGH_A_MENU
         else None,
         talk=sum(instants[until] - instants[since] for since, until in course.talk),
         rows=tuple(labels(leg) for leg in legs),

@@ -44,7 +44,7 @@ BOUNDS = {
     "ring": (20,),
     "wait": (5, 20),
     "legs": (1, 2),
-    "delay": (60,),
+    "delay": (30, 300, 900),
 }
 
 
@@ -103,6 +103,14 @@ class Moments:
         """Return when the first poll after a moment is that gets an answer."""
         poll = self._next(at)
         return next((o.stop for o in self.outages if poll in o), poll)
+
+    def polls(self, calls: Sequence[Call], begin: int, end: int) -> list[int]:
+        """Return when the PBX is asked, answered or not."""
+        due = {self.known(call.ended) for call in calls}
+        due |= {self.counted(call.ended) for call in calls}
+        due |= {self.poll(at) for at in range(begin, end, IDLE)}
+        due |= {at for outage in self.outages for at in (outage.start, outage.stop)}
+        return sorted(int(at) for at in due if begin <= at <= end)
 
     def _next(self, at: float) -> int:
         return -int(-at // self.poll_interval) * self.poll_interval
@@ -174,7 +182,7 @@ class ScrapedPBX:
         """Yield the samples of each scrape in a time, those that *kept* matches."""
         self._clock.pass_(begin - self._clock.wall)
         self._harness.poll()
-        polls = ((at, False) for at in self._polls(begin, end))
+        polls = ((at, False) for at in self.moments.polls(self._calls, begin, end))
         first = self.moments.scraped(begin + 1)
         scrapes = ((at, True) for at in range(first, end + 1, self.moments.scrape_interval))
         for at, is_scrape in merge(polls, scrapes):
@@ -195,14 +203,6 @@ class ScrapedPBX:
             # The office's clock may change at a full hour.
             self._shown_until = now.steady + min(last.next_change(now), 3600 - now.wall % 3600)
         return self._text
-
-    def _polls(self, begin: int, end: int) -> list[int]:
-        moments = self.moments
-        due = {moments.known(call.ended) for call in self._calls}
-        due |= {moments.counted(call.ended) for call in self._calls}
-        due |= {moments.poll(at) for at in range(begin, end, IDLE)}
-        due |= {at for outage in moments.outages for at in (outage.start, outage.stop)}
-        return sorted(int(at) for at in due if begin <= at <= end)
 
     def _poll(self, at: int) -> None:
         if at >= self._lost_at:

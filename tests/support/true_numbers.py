@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import ceil
 from typing import NamedTuple
+
+from pbx_simulator.rows import Row
 
 from .office_of_truth import Call
 
@@ -23,16 +26,27 @@ COUNT, RATIO, MEAN, ONLY_SAID = "count", "ratio", "mean", "no bound"
 class Time(NamedTuple):
     """What was counted in some time: *calls*, and the *rows* of those that were read in it.
 
-    *rows* are (disposition, call_type, trunk), *read* the calls that these are of.
+    *rows* are (disposition, call_type, trunk), *read* the calls that these are of. *known* says
+    when the rows of a call that ended at some moment are read. Durations are in seconds.
     """
 
     calls: Sequence[Call]
     read: Sequence[Call]
     seconds: float
+    known: Callable[[float], float]
 
     @property
     def rows(self) -> list[tuple[str, str, str]]:
         return [row for call in self.read for row in call.rows]
+
+    @property
+    def delays(self) -> list[float]:
+        """How long after its end each row was read."""
+        return [
+            self.known(call.ended) - leg["timestamp"] - leg.get("duration", 0)
+            for call in self.read
+            for leg in call.legs
+        ]
 
     @property
     def inbound(self) -> list[Call]:
@@ -345,6 +359,94 @@ IN_POINTS = [
     Panel("Average length of conversation (ALOC)", "", MEAN, _aloc, ("trunk",)),
 ]
 """Shares and means of points, each of the time after its timestamp; none of fewer than five."""
+
+
+class Percentiles(NamedTuple):
+    """A panel with the median and the 90th percentile of some values, put into buckets."""
+
+    title: str
+    values: Callable[[Time], Sequence[float]]
+    bounds: Sequence[float]
+
+    def as_drawn(self, share: float, time: Time) -> Numbers:
+        """Return what the documentation says that is drawn.
+
+        On a straight line through the bucket in which the percentile lies; the highest bound where
+        it lies above that.
+        """
+        values = self.values(time)
+        if len(values) < ENOUGH:
+            return {}
+        wanted = share * len(values)
+        below = 0.0
+        for bound in self.bounds:
+            up_to, before = (sum(value <= edge for value in values) for edge in (bound, below))
+            if up_to >= wanted:
+                before = before if below else 0
+                return _one(below + (bound - below) * (wanted - before) / (up_to - before))
+            below = bound
+        return _one(self.bounds[-1])
+
+    def true(self, share: float, time: Time) -> Numbers:
+        """Return the least value that such a *share* of the values does not exceed."""
+        values = sorted(self.values(time))
+        return _one(values[ceil(share * len(values)) - 1]) if len(values) >= ENOUGH else {}
+
+
+SHARES = {"Half at most": 0.5, "9 of 10 at most": 0.9}
+
+
+def _of_rows(field: str, counts: Callable[[Row, str], bool]) -> Callable[[Time], Sequence[float]]:
+    """Return what gives one duration of all rows that it is counted of."""
+    return lambda time: [
+        leg.get(field, 0)
+        for call in time.read
+        for leg, (disposition, _, _) in zip(call.legs, call.rows, strict=True)
+        if counts(leg, disposition)
+    ]
+
+
+def percentiles(bounds: Mapping[str, Sequence[float]]) -> Sequence[Percentiles]:
+    """Return all panels with percentiles, those of calls first; *bounds* are of the buckets."""
+    return [
+        Percentiles(
+            "Wait until answered",
+            lambda t: [call.wait for call in t.answered if call.wait is not None],
+            bounds["wait"],
+        ),
+        Percentiles("Delay until counted", lambda t: t.delays, bounds["delay"]),
+        Percentiles(
+            "Time in menus",
+            lambda t: [call.menu for call in t.calls if call.menu is not None],
+            bounds["wait"],
+        ),
+        Percentiles(
+            "Talk time",
+            lambda t: [call.talk for call in t.calls if call.outcome == "answered"],
+            bounds["duration"],
+        ),
+        Percentiles(
+            "Duration", _of_rows("duration", lambda _leg, _found: True), bounds["duration"]
+        ),
+        Percentiles(
+            "Ring duration",
+            _of_rows(
+                "ring_duration",
+                lambda leg, found: (
+                    found in ("ANSWERED", "VOICEMAIL") or leg.get("ring_duration", 0) > 0
+                ),
+            ),
+            bounds["ring"],
+        ),
+        Percentiles(
+            "Talk duration",
+            _of_rows(
+                "talk_duration",
+                lambda leg, found: found == "ANSWERED" or leg.get("talk_duration", 0) > 0,
+            ),
+            bounds["duration"],
+        ),
+    ]
 
 
 def _outcomes(time: Time) -> Numbers:
