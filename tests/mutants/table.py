@@ -1899,10 +1899,17 @@ TROUBLES_ARE_TOLD = (
         (f"{_SILENT}[250-1]",),
     ),
     Mutant(
-        "fraud by night is told only of calls of an hour",
+        "fraud by night is told only of forty calls",
         _THRESHOLDS,
-        "long_talk_seconds\n        expr: 300",
-        "long_talk_seconds\n        expr: 3000",
+        "out_of_hours_talk_records\n        expr: 4",
+        "out_of_hours_talk_records\n        expr: 40",
+        (f"{_IN_TIME}[250-1]",),
+    ),
+    Mutant(
+        "fraud by day is told only of ten hours of talk",
+        _THRESHOLDS,
+        "outbound_talk_seconds\n        expr: 3600",
+        "outbound_talk_seconds\n        expr: 36000",
         (f"{_IN_TIME}[250-1]",),
     ),
     Mutant(

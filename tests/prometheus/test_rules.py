@@ -57,7 +57,7 @@ DASHBOARDS = {
 
 LEVELS = (
     *("pbx", "disposition", "outcome", "call_type", "trunk", "did", "queue", "destination"),
-    "window",
+    *("window", "le"),
 )
 
 
@@ -318,10 +318,10 @@ VALUES = {
     "call_type": CALL_TYPES,
     "trunk": (NO_TRUNK,),
     "outcome": OUTCOMES,
-    "le": ("5.0", "20.0", "+Inf"),
+    "le": ("5.0", "20.0", "300.0", "600.0", "1200.0", "+Inf"),
     "reason": BLOCKED_REASONS,
     "destination": (OTHER_NUMBER,),
-    "window": ("45m", "1h", "2h", "4h", "8h"),
+    "window": ("30m", "45m", "1h", "2h", "4h", "8h"),
 }
 """What rules may ask for by name. Of the bounds, those that no setting takes away."""
 

@@ -43,12 +43,16 @@ class Suffered(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """*refused* is how many calls the dead trunk refused."""
+    """*refused* are the minutes at which calls were counted that the dead trunk refused; *came*
+    says how many inbound calls were counted during each trouble; of a day without any, how many
+    were at these hours of both weeks before.
+    """
 
     diary: Diary
     troubles: dict[str, Suffered]
     spells: list[Spell]
-    refused: int
+    refused: list[int]
+    came: dict[str, int]
 
     def holiday(self, minute: int) -> bool:
         """Say whether it is a public holiday, or the night after, by the office's clock."""
@@ -98,12 +102,20 @@ def judged(size: int, seed: int) -> Judged:
         begin, end = ((diary.epoch(at) - BEGIN) // MINUTE for at in times)
         over = first_sign(trouble.name, raw, end, grid)
         suffered[trouble.name] = Suffered(trouble.name, begin, end, over)
-    return Judged(diary, suffered, sorted(spells), refused(raw, suffered["dead trunk"]))
+    came = {name: came_in(raw, trouble) for name, trouble in suffered.items()}
+    return Judged(diary, suffered, sorted(spells), refused(raw, suffered["dead trunk"]), came)
 
 
-def refused(raw: dict[str, Vector], trouble: Suffered) -> int:
+def refused(raw: dict[str, Vector], trouble: Suffered) -> list[int]:
     wanted = {"trunk": "provider", "call_type": "Outbound", "disposition": "FAILED"}
-    return int(rises(raw["cdr_records_total"], wanted)[trouble.begin : trouble.end].sum())
+    found = rises(raw["cdr_records_total"], wanted)[trouble.begin : trouble.end].astype(int)
+    return np.repeat(np.arange(trouble.begin, trouble.begin + len(found)), found).tolist()
+
+
+def came_in(raw: dict[str, Vector], trouble: Suffered) -> int:
+    found = rises(raw["cdr_calls_total"], {"call_type": "Inbound"})
+    weeks = (1, 2) if trouble.name == "no inbound" else (0,)
+    return int(sum(found[trouble.begin - w * WEEK : trouble.end - w * WEEK].sum() for w in weeks))
 
 
 SIGNS = {

@@ -160,7 +160,8 @@ def arrays(
 
 
 def _is_read(family: str, bound: int | str) -> bool:
-    return family == "cdr_talk_duration_seconds" or bound in (5, 20, "+Inf")
+    talked = family in ("cdr_talk_duration_seconds", "cdr_call_talk_seconds")
+    return talked or bound in (5, 20, "+Inf")
 
 
 def _summed(rises: Mapping[int, float], born: int, size: int) -> Array:

@@ -529,6 +529,11 @@ def _window(grid: Grid, values: Array, selector: Selector, delay: int, reduce: s
         places = np.arange(len(values))
         last = np.maximum.accumulate(np.where(~np.isnan(values), places, -1))
         return np.where((last >= 0) & (places - last <= reach), values[last], np.nan)
+    if reduce == "avg":
+        first, last, samples = _in_window(grid, values, selector.window, delay)
+        total = np.cumsum(np.nan_to_num(values))
+        found = total[last] - total[first] + np.nan_to_num(values[first])
+        return np.where(samples > 0, found / np.maximum(samples, 1), np.nan)
     pick = np.fmax if reduce == "max" else np.fmin
     assert reduce in _NEUTRAL, reduce
     # Windows of 1, 2, 4, … samples; the last two overlap.
@@ -617,6 +622,7 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "max_over_time": _over_time("max"),
     "min_over_time": _over_time("min"),
     "last_over_time": _over_time("last"),
+    "asin": _map(np.arcsin),
     "clamp": _clamp,
     "sqrt": _map(np.sqrt),
     "abs": _map(np.abs),

@@ -343,6 +343,13 @@ def forwarded(diary: Diary, begin: float, talk: int) -> float:
     return attempt(diary, begin, "second", "ANSWERED", talk, src_trunk="provider")
 
 
+def forwarded_as_inbound(diary: Diary, begin: float, talk: int) -> float:
+    """Write the same as a PBX would that calls it inbound."""
+    return attempt(
+        diary, begin, "second", "ANSWERED", talk, src_trunk="provider", call_type="Inbound"
+    )
+
+
 def through_disa(diary: Diary, begin: float, talk: int) -> float:
     """Write a call that comes in and dials on from within."""
     came = {**INBOUND, "src_trunk": "provider"}
@@ -417,6 +424,12 @@ def troubles(chance: Random) -> list[Trouble]:
             between(thursday, 8, 9.5),
             thursday + 17 * HOUR,
             inbound=all_to("no_answer"),
+        ),
+        Trouble(
+            "forwarding that is called inbound",
+            between(friday, 21.5, 25),
+            saturday + 5 * HOUR,
+            more=telephoning(3, 900, 30, forwarded_as_inbound),
         ),
         Trouble("emergency", between(thursday, 0, 24), more=emergency),
         Trouble(
