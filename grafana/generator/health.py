@@ -130,6 +130,16 @@ COUNTED = panel_row(
         no_value=NO_EXPORTER,
     ),
     stat(
+        "Configuration refused",
+        "How many exporters read exporter.yml again and could not use it: they run with the one "
+        "from before, and their log says what is wrong. Empty where each PBX is scraped as a "
+        "target of its own.",
+        "sum(1 - cdr_exporter_config_last_reload_successful)",
+        alarm=ORANGE,
+        decimals=0,
+        no_value=Style(NO_EXPORTER.color, "Not scraped"),
+    ),
+    stat(
         "Version",
         "The version of the exporter. Empty where each PBX is scraped as a target of its own.",
         "count by (version) (cdr_exporter_build_info)",
@@ -137,6 +147,7 @@ COUNTED = panel_row(
         legend="{{version}}",
         no_value=Style(NO_EXPORTER.color, "Not scraped"),
     ),
+    widths=(5, 5, 5, 5, 4),
 )
 
 SIDE_BY_SIDE = panel_row(
