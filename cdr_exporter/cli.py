@@ -6,18 +6,20 @@
     3  the state is in use by another process
   130  interrupted by SIGINT in a command that has nothing to clean up
 
-Rule: a mistake of the user gives one line on standard error, never a traceback.
+Rule: each mistake of the user gives one line on standard error, never a traceback.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple
+from difflib import get_close_matches
+from typing import Any, NamedTuple, NoReturn
 
 from .commands import check, completion, dashboards, demo, flags, history, run, simulate, state
 from .commands.exporter import VERSION
@@ -136,7 +138,7 @@ def _handle_signals(stop: threading.Event, hang_up: Callable[[], None]) -> None:
 def _report(error: ExporterError, code: int) -> int:
     # Standard error may be closed or full as well; then the exit code must suffice.
     with suppress(OSError, AttributeError):
-        sys.stderr.write(f"cdr-exporter: {error}\n")
+        sys.stderr.writelines(f"cdr-exporter: {line}\n" for line in str(error).split("\n"))
     return code
 
 
@@ -152,11 +154,20 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
 class _Parser(argparse.ArgumentParser):
     """The parser of the program and of each command; flags cannot be abbreviated.
 
-    It fails if help cannot be written to standard output; argparse would ignore that.
+    It fails if help cannot be written to standard output; argparse would ignore that. *flags* are
+    those of all commands, for hints.
     """
+
+    flags: frozenset[str] = frozenset()
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(allow_abbrev=False, **settings)
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong with the arguments, and perhaps which flag was meant, and exit."""
+        unknown = re.findall(r"--[\w.-]+", message) if message.startswith("unrecognized") else ()
+        meant = {near for flag in unknown for near in get_close_matches(flag, self.flags, n=1)}
+        super().error(f"{message}; did you mean {', '.join(sorted(meant))}?" if meant else message)
 
     def _print_message(self, message: str, file: Any = None) -> None:
         if message and (file is None or file is not sys.stderr):
@@ -179,4 +190,5 @@ def _parser() -> argparse.ArgumentParser:
         sub = parsers.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
         sub.set_defaults(command=command)
         command.add_arguments(sub)
+        parser.flags |= {flag for flag in sub._option_string_actions if flag.startswith("--")}
     return parser

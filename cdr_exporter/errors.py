@@ -12,7 +12,10 @@ class ExporterError(Exception):
 
 
 class ConfigError(ExporterError):
-    """The configuration or an argument is wrong: the message says where; exit code 2."""
+    """The configuration or an argument is wrong: the message says where; exit code 2.
+
+    Each mistake is one line of the message.
+    """
 
 
 class StateInUse(ExporterError):

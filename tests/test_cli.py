@@ -195,6 +195,31 @@ def test_help_about_what_there_is_not_is_a_mistake() -> None:
     assert "invalid choice: 'nonsense'" in said.getvalue()
 
 
+def test_of_a_misspelt_flag_the_nearest_is_named() -> None:
+    said = io.StringIO()
+    with pytest.raises(SystemExit), redirect_stderr(said):
+        cli.main(["check", "--config-file", "x.yml"])
+
+    assert said.getvalue().endswith(
+        "unrecognized arguments: --config-file x.yml; did you mean --config.file?\n"
+    )
+
+
+@pytest.mark.fault("G2")
+def test_each_mistake_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "exporter.yml"
+    path.write_text("polling: 1s\npbxs: []\n")
+    said = io.StringIO()
+    with redirect_stderr(said):
+        code = cli.main(["check", "--config.file", str(path)])
+
+    assert code == 2
+    assert said.getvalue().splitlines() == [
+        f"cdr-exporter: {path}: polling: is an unknown key; did you mean poll_interval?",
+        f"cdr-exporter: {path}: pbxs: has no PBX; add a list with at least one PBX",
+    ]
+
+
 def options(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):

@@ -65,6 +65,9 @@ Examples:
   cdr-exporter demo --web.listen-address 127.0.0.1:10099 --prometheus
 """
 
+IN_MEMORY = ("/dev/shm", "/run/shm")  # noqa: S108 - a directory of our own is made in it
+"""Directories in memory, for where no other can be written."""
+
 _PAGES = """
 {rows} CDRs of {days} days are on the two simulated PBXs, {names}, and new ones come.
 Their exporter counts them; open
@@ -213,16 +216,21 @@ def _show_in_prometheus(
 
 @contextmanager
 def _directory() -> Iterator[Path]:
-    try:
-        directory = tempfile.TemporaryDirectory(prefix="cdr-exporter-")
-    except OSError as error:
-        problem = error.strerror or "input/output error"
-        raise ExporterError(
-            f"no directory for what the demo keeps while it runs: {problem}; "
-            "set TMPDIR to a directory that can be written, with some 20 MB free"
-        ) from None
-    with directory as path:
+    with temporary_directory() as path:
         yield Path(path)
+
+
+def temporary_directory() -> tempfile.TemporaryDirectory[str]:
+    """Return a new directory, in memory where no disk can be written; raises `ExporterError`."""
+    for parent in (None, *IN_MEMORY):
+        try:
+            return tempfile.TemporaryDirectory(prefix="cdr-exporter-", dir=parent)
+        except OSError as error:
+            problem = error.strerror or "input/output error"
+    raise ExporterError(
+        f"no directory for what the demo keeps while it runs: {problem}; "
+        "set TMPDIR to a directory that can be written, with some 20 MB free"
+    )
 
 
 def _pages(url: str, rows: int) -> str:

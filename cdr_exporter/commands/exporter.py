@@ -155,7 +155,8 @@ class Exporter:
             refuse_what_needs_a_restart(self._settings, after)
             preflight.check_environment(after, secrets=False)
         except ConfigError as error:
-            _log.error("the configuration stays as it was: %s", error)
+            for line in str(error).split("\n"):
+                _log.error("the configuration stays as it was: %s", line)
             self._reloads = {**self._reloads, RELOAD_SUCCESSFUL: 0.0}
             return False
         self._change_to(after)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,12 +23,13 @@ _OTHER_USERS = 0o007
 
 
 def check_environment(settings: Settings, *, secrets: bool) -> None:
-    """Raise a `ConfigError` for the first thing that is missing or unusable."""
-    for pbx in settings.pbxs:
-        _check_pbx(pbx, secrets=secrets)
+    """Raise a `ConfigError` that says what is missing or unusable, a line for each."""
+    problems = [problem for pbx in settings.pbxs for problem in _pbx_problems(pbx, secrets=secrets)]
     problem = _state_dir_problem(settings)
     if problem:
-        raise unusable_state_dir(settings.state_dir, problem)
+        problems.append(str(unusable_state_dir(settings.state_dir, problem)))
+    if problems:
+        raise ConfigError("\n".join(problems))
 
 
 def warnings(settings: Settings) -> list[str]:
@@ -59,17 +61,15 @@ def unusable_state_dir(path: Path, error: OSError) -> ConfigError:
     return ConfigError(f"state_dir: {where} cannot be used ({problem}){remedy}")
 
 
-def _check_pbx(pbx: PBX, *, secrets: bool) -> None:
-    try:
-        if pbx.base_url.startswith("https:"):
-            tls_policy_of(pbx.tls)
-        if secrets:
-            read_secret(pbx.secret)
-    except (ConfigError, WaitLong) as error:
-        problem = str(error)
-    else:
-        return
-    raise ConfigError(f"pbx {pbx.name}: {problem}")
+def _pbx_problems(pbx: PBX, *, secrets: bool) -> Iterator[str]:
+    checks: list[Callable[[], object]] = [lambda: read_secret(pbx.secret)] if secrets else []
+    if pbx.base_url.startswith("https:"):
+        checks.insert(0, lambda: tls_policy_of(pbx.tls))
+    for check in checks:
+        try:
+            check()
+        except (ConfigError, WaitLong) as error:
+            yield f"pbx {pbx.name}: {error}"
 
 
 def _state_dir_problem(settings: Settings) -> OSError | None:

@@ -1,9 +1,9 @@
 """From `exporter.yml` and the file of `--web.config.file` to settings. The only door to `yaml`.
 
-Rule: a file is accepted as a whole or not at all. The first mistake becomes one `ConfigError` of
-one line, which contains no value of the file:
+Rule: a file is accepted as a whole or not at all. Its mistakes become one `ConfigError` with a line
+for each, which contains no value of the file but the name of the PBX:
 
-    exporter.yml: pbxs[0].base_url: what is wrong; what to do
+    exporter.yml: pbxs[hq].base_url: what is wrong; what to do
 
 How it works
 ------------
@@ -17,14 +17,14 @@ The text goes through three steps. Each knows less about the text and more about
     reading     unknown keys, missing keys, types and single values, as `settings` declares them
     web_config  the same for the file of `--web.config.file`
     build       which of several places a setting is taken from; checks across settings
-    mistake     a place in the file, and a mistake with its path
+    mistake     a place in the file, a mistake with its path, and all mistakes that were found
 
 Each setting is declared once, in `settings`; this package knows by name only those that a check
 across settings is about. A step that finds a mistake raises a `Mistake` with the path of the value,
-`pbxs[0].tls.ca_file`, and the first one ends the reading: syntax first, then keys and single values
-in the order of the file, unknown and missing keys of a group before its values, then what does not
-go together. The exceptions behind a mistake may quote the file, which may hold the client secret;
-so `parse` keeps only the message and raises its `ConfigError` outside the `except`.
+`pbxs[0].tls.ca_file`. It is noted, and the reading goes on, so that all are told at once; but text
+that is no YAML ends it, and what does not go together is looked for where the single values are
+right. The exceptions behind a mistake may quote the file, which may hold the client secret; so
+only the messages are kept, and the `ConfigError` is raised outside of any `except`.
 """
 
 from __future__ import annotations
@@ -32,12 +32,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from ..errors import ConfigError
 from ..settings import PBX, Settings
 from ..settings.values import is_plaintext, leaves_the_machine
 from . import build, reading, yaml_text
 from .file_text import read_text
-from .mistake import Mistake, Place
+from .mistake import Mistakes, Place
 from .web_config import load_web
 
 __all__ = ["load", "load_web", "parse", "warnings"]
@@ -58,7 +57,8 @@ _UNSAFE_SETTINGS: tuple[tuple[Callable[[PBX], bool], str], ...] = (
 
 def load(path: Path) -> Settings:
     """Read the file *path*; raises `ConfigError`. Relative paths in it start at its directory."""
-    return parse(read_text(path, "--config.file"), str(path), path.absolute().parent)
+    text = read_text(path, "--config.file", reading.EXAMPLE)
+    return parse(text, str(path), path.absolute().parent)
 
 
 def parse(text: str, where: str, base: Path) -> Settings:
@@ -66,14 +66,13 @@ def parse(text: str, where: str, base: Path) -> Settings:
 
     *where* is the file name for messages, *base* the directory where relative paths start.
     """
-    try:
-        parsed = yaml_text.read_yaml(text, reading.EXPORTER_YML.has_user_keys)
-        return build.build_settings(parsed.content, Place(parsed.lines), base)
-    except Mistake as mistake:
-        problem = str(mistake)
-    # Outside the `except`: raised inside, this error would keep the exceptions behind the mistake,
-    # which quote the file, as its context.
-    raise ConfigError(f"{where}: {problem}")
+    mistakes, form = Mistakes(), reading.EXPORTER_YML
+    parsed = yaml_text.read_yaml(text, mistakes, form.has_user_keys)
+    place = Place(parsed.lines)
+    found: Settings = mistakes.attempt(build.build_settings, parsed.content, place, base, mistakes)
+    if mistakes.noted:
+        raise mistakes.as_error(where, parsed.lines, parsed.content)
+    return found
 
 
 def warnings(loaded: Settings) -> list[str]:

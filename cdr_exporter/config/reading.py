@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date, datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from ..settings import Overridable, Settings
 from ..settings.kinds import Group, Kind, ListOf, Setting, Table, Value, group_of
-from .mistake import Place
+from .mistake import BROKEN, Mistakes, Place, is_broken
 
 T = TypeVar("T")
 
@@ -40,6 +40,8 @@ _REMEDIES: dict[type, str] = {
     list: "write one entry after another, each after a hyphen",
     dict: "write its keys below it, indented",
 }
+
+EXAMPLE = "begin with an example: cdr-exporter dashboards --output DIR writes one"
 
 _top = group_of(Settings)
 FILE = Group({**group_of(Overridable).settings, **_top.settings}, _top.make)
@@ -79,26 +81,33 @@ def _kinds(kind: Kind, path: str = "") -> Iterator[tuple[str, Kind]]:
 EXPORTER_YML = Form(FILE)
 
 
-def read_file(content: object, place: Place, base: Path) -> dict[str, Any]:
+def read_file(content: object, place: Place, base: Path, mistakes: Mistakes) -> dict[str, Any]:
     """Return the values that are written in the file, by key; raises `Mistake`.
 
-    A key that is not written is left out, in groups too. Relative paths start at *base*.
+    Mistakes in single values are noted in *mistakes*. A key that is not written is left out, in
+    groups too. Relative paths start at *base*.
     """
     if content is None:
-        raise place.mistake("is empty; start from the example exporter.yml")
-    found: dict[str, Any] = Reader(EXPORTER_YML, base).read(FILE, content, place)
+        raise place.mistake(f"is empty; {EXAMPLE}")
+    found: dict[str, Any] = Reader(EXPORTER_YML, base, mistakes).read(FILE, content, place)
     return found
 
 
 class Reader:
     """Reads what is written in a file of that *form*; relative paths start at *base*."""
 
-    def __init__(self, form: Form, base: Path) -> None:
+    def __init__(self, form: Form, base: Path, mistakes: Mistakes) -> None:
         self._form = form
         self._base = base
+        self._attempt = mistakes.attempt
 
     def read(self, kind: Kind, written: Any, place: Place) -> Any:
-        """Return the value of what is *written* at *place*; raises `Mistake`."""
+        """Return the value of what is *written* at *place*; raises `Mistake`.
+
+        What is wrong within it is noted and `BROKEN`.
+        """
+        if written is BROKEN:
+            return BROKEN
         match kind:
             case Value():
                 written = str(written) if type(written) in kind.also else written
@@ -114,8 +123,12 @@ class Reader:
 
     def _list(self, kind: ListOf, written: Any, place: Place) -> tuple[Any, ...]:
         _refuse_other_type(list, written, place)
-        items = [self.read(kind.item, item, place.item(n)) for n, item in enumerate(written)]
-        return _converted(kind.convert, items, place)
+        items = [
+            self._attempt(self.read, kind.item, item, place.item(n))
+            for n, item in enumerate(written)
+        ]
+        # What is said of the items together may not be so of those without a mistake.
+        return tuple(items) if is_broken(items) else _converted(kind.convert, items, place)
 
     def _table(self, kind: Table, written: Any, place: Place) -> Mapping[str, Any]:
         _refuse_other_type(dict, written, place)
@@ -124,32 +137,55 @@ class Reader:
                 f"has more than {_MOST_ENTRIES} entries; keep those worth a series each"
             )
         found = {}
-        for key, entry in written.items():
-            found[key] = self.read(kind.entry, entry, place.key(key))
-            _converted(kind.check_key, key, place.key(key))
+        for key, entry in _with_known_keys(written):
+            found[key] = self._attempt(self._entry, kind, key, entry, place.key(key))
         return MappingProxyType(found)
+
+    def _entry(self, kind: Table, key: str, entry: Any, place: Place) -> Any:
+        value = self.read(kind.entry, entry, place)
+        _converted(kind.check_key, key, place)
+        return value
 
     def _group(self, kind: Group, written: Any, place: Place) -> dict[str, Any]:
         _refuse_other_type(dict, written, place)
-        for key in written:
-            if key not in kind.settings:
-                raise place.key(key).mistake(f"is an unknown key; {self._suggestion(key, kind)}")
-        for key, setting in kind.settings.items():
-            if setting.is_required and key not in written:
-                raise place.key(key).mistake(f"is missing; {setting.missing}")
+        unknown = [key for key, _ in _with_known_keys(written) if key not in kind.settings]
+        for key in unknown:
+            self._attempt(self._refuse_unknown, key, kind, place)
+        for key in _missing(written, unknown, kind):
+            self._attempt(_refuse_missing, kind.settings[key], place.key(key))
         return {
-            key: self.read(kind.settings[key].kind, value, place.key(key))
+            key: self._attempt(self.read, kind.settings[key].kind, value, place.key(key))
             for key, value in written.items()
+            if key in kind.settings
         }
+
+    def _refuse_unknown(self, key: str, group: Group, place: Place) -> None:
+        raise place.key(key).mistake(f"is an unknown key; {self._suggestion(key, group)}")
 
     def _suggestion(self, key: str, group: Group) -> str:
         """Return what to write instead of the unknown *key* in *group*."""
         for path, other in self._form.kinds.items():
             if isinstance(other, Group) and key in other.settings:
                 return f"it belongs {f'in {path}' if path else 'at the top of the file'}"
-        known = group.settings
-        near = difflib.get_close_matches(key.lower().replace("-", "_"), known, n=1)
-        return f"did you mean {near[0]}?" if near else f"the keys here are {', '.join(known)}"
+        near = _nearest(key, group)
+        return f"did you mean {near}?" if near else f"the keys here are {', '.join(group.settings)}"
+
+
+def _with_known_keys(written: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return [(key, value) for key, value in written.items() if key is not BROKEN]
+
+
+def _missing(written: Mapping[str, Any], unknown: Iterable[str], group: Group) -> list[str]:
+    """Return the keys that have to be written, and are not, nor misspelt."""
+    if BROKEN in written:
+        return []
+    meant = {_nearest(key, group) for key in unknown}
+    required = [key for key, setting in group.settings.items() if setting.is_required]
+    return [key for key in required if key not in written and key not in meant]
+
+
+def _refuse_missing(setting: Setting, place: Place) -> None:
+    raise place.mistake(f"is missing; {setting.missing}")
 
 
 def _refuse_other_type(expected: type, written: object, place: Place, remedy: str = "") -> None:
@@ -166,6 +202,12 @@ def _converted(convert: Callable[[Any], T], written: object, place: Place) -> T:
         return convert(written)
     except ValueError as error:
         raise place.mistake(str(error)) from error
+
+
+def _nearest(key: str, group: Group) -> str | None:
+    """Return the key of *group* that is most like the unknown *key*, if one is."""
+    near = difflib.get_close_matches(key.lower().replace("-", "_"), group.settings, n=1)
+    return near[0] if near else None
 
 
 def completed(group: Group, *sources: Mapping[str, Any]) -> Any:

@@ -6,12 +6,11 @@ such as versions of TLS without a certificate, is a mistake.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigError
 from ..settings.kinds import group_of
 from ..settings.web import (
     NO_CERTIFICATE,
@@ -23,7 +22,7 @@ from ..settings.web import (
 )
 from . import yaml_text
 from .file_text import read_text
-from .mistake import Mistake, Place
+from .mistake import BROKEN, Mistakes, Place
 from .reading import Form, Reader, completed
 
 _FORM = Form(group_of(WebSettings))
@@ -34,30 +33,34 @@ _NEEDED = _EITHER[:2]
 
 def load_web(path: Path) -> WebSettings:
     """Read the file *path*; raises `ConfigError`. Relative paths in it start at its directory."""
-    text = read_text(path, "--web.config.file")
-    try:
-        parsed = yaml_text.read_yaml(text, _FORM.has_user_keys, _FORM.has_lines)
-        return _settings(parsed.content, Place(parsed.lines), path.absolute().parent)
-    except Mistake as mistake:
-        problem = str(mistake)
-    # Outside the `except`: that error may quote the file, with its hashes and keys.
-    raise ConfigError(f"{path}: {problem}")
+    text, mistakes = read_text(path, "--web.config.file"), Mistakes()
+    parsed = yaml_text.read_yaml(text, mistakes, _FORM.has_user_keys, _FORM.has_lines)
+    place, base = Place(parsed.lines), path.absolute().parent
+    found: WebSettings = mistakes.attempt(_settings, parsed.content, place, base, mistakes)
+    if mistakes.noted:
+        raise mistakes.as_error(str(path), parsed.lines, parsed.content)
+    return found
 
 
-def _settings(content: object, place: Place, base: Path) -> WebSettings:
+def _settings(content: object, place: Place, base: Path, mistakes: Mistakes) -> Any:
+    """Return the settings in *content*; `BROKEN` where single values are wrong."""
     if content is None:  # a file of comments alone asks for nothing
         return WebSettings()
-    written: dict[str, Any] = Reader(_FORM, base).read(_FORM.root, content, place)
+    written = Reader(_FORM, base, mistakes).read(_FORM.root, content, place)
+    if mistakes.noted:
+        return BROKEN
     settings: WebSettings = completed(_FORM.root, written)
     if "rate_limit" in written:
-        _refuse_empty_burst(settings, place.key("rate_limit"))
+        mistakes.attempt(_refuse_empty_burst, settings, place.key("rate_limit"))
     if "tls_server_config" not in written:
         return replace(settings, tls=None)
     tls_place = place.key("tls_server_config")
-    _refuse_not_one_of_two(written["tls_server_config"], tls_place)
-    if settings.tls is not None:
-        _refuse_odd_clients(settings.tls, tls_place)
-        _refuse_odd_versions(settings.tls, tls_place)
+    for keys in _EITHER:
+        mistakes.attempt(_refuse_both, keys, written["tls_server_config"], tls_place)
+    for keys in _NEEDED:
+        mistakes.attempt(_refuse_neither, keys, written["tls_server_config"], tls_place)
+    mistakes.attempt(_refuse_odd_clients, settings.tls, tls_place)
+    mistakes.attempt(_refuse_odd_versions, settings.tls, tls_place)
     return settings
 
 
@@ -66,13 +69,14 @@ def _refuse_empty_burst(settings: WebSettings, place: Place) -> None:
         raise place.key("burst").mistake("is 0, which would refuse every request; write 1 or more")
 
 
-def _refuse_not_one_of_two(written: Mapping[str, Any], place: Place) -> None:
-    for both in _EITHER:
-        if all(key in written for key in both):
-            raise place.mistake(f"{' and '.join(both)} say the same thing; keep one")
-    for both in _NEEDED:
-        if not any(key in written for key in both):
-            raise place.key(both[0]).mistake("is missing; TLS needs a certificate and its key")
+def _refuse_both(keys: Sequence[str], written: Mapping[str, Any], place: Place) -> None:
+    if all(key in written for key in keys):
+        raise place.mistake(f"{' and '.join(keys)} say the same thing; keep one")
+
+
+def _refuse_neither(keys: Sequence[str], written: Mapping[str, Any], place: Place) -> None:
+    if not any(key in written for key in keys):
+        raise place.key(keys[0]).mistake("is missing; TLS needs a certificate and its key")
 
 
 def _refuse_odd_clients(tls: ServerTLS, place: Place) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import yaml
 from yaml.constructor import SafeConstructor
 
-from .mistake import Mistake, join_path, key_for_message
+from .mistake import BROKEN, Mistake, Mistakes, join_path, key_for_message
 
 _TAG = "tag:yaml.org,2002:"
 _MERGE = f"{_TAG}merge"
@@ -55,25 +55,35 @@ class ParsedYAML:
 
 def read_yaml(
     text: str,
+    mistakes: Mistakes,
     has_user_keys: Callable[[str], bool],
     has_lines: Callable[[str], bool] = lambda path: False,
 ) -> ParsedYAML:
-    """Return the plain values of *text*; raises `Mistake`.
+    """Return the plain values of *text*; what is refused is noted in *mistakes*, and `BROKEN`.
 
     *has_user_keys* returns for the path of a group whether its keys are chosen by the user, and
     so may be any text; *has_lines* for that of a text whether it may have several lines.
     """
+    root = mistakes.attempt(_composed, text)
+    reader = _YAMLReader(mistakes, has_user_keys, has_lines)
+    return ParsedYAML(BROKEN) if root is BROKEN else reader.read(root)
+
+
+def _composed(text: str) -> yaml.Node | None:
+    """Return the nodes of *text*, None where it is empty; raises `Mistake` for what is no YAML."""
     try:
-        return _YAMLReader(has_user_keys, has_lines).read(
-            yaml.compose(text, Loader=yaml.SafeLoader)
-        )
+        return yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         raise _syntax_mistake(error) from error
     except yaml.reader.ReaderError as error:
         where = _position(text.count("\n", 0, error.position), None)
         raise Mistake(where, "holds a control character; remove it") from error
     except RecursionError as error:
-        raise Mistake("", "is nested too deeply; start from the example of it") from error
+        raise _too_deep() from error
+
+
+def _too_deep() -> Mistake:
+    return Mistake("", "is nested too deeply; check its brackets and its indentation")
 
 
 def _syntax_mistake(error: yaml.MarkedYAMLError) -> Mistake:
@@ -91,8 +101,12 @@ class _YAMLReader:
     """Turns the nodes of PyYAML into values, and keeps the path of each for messages."""
 
     def __init__(
-        self, has_user_keys: Callable[[str], bool], has_lines: Callable[[str], bool]
+        self,
+        mistakes: Mistakes,
+        has_user_keys: Callable[[str], bool],
+        has_lines: Callable[[str], bool],
     ) -> None:
+        self._attempt = mistakes.attempt
         self._has_user_keys = has_user_keys
         self._has_lines = has_lines
         self._lines: dict[tuple[str, str], int] = {}
@@ -100,7 +114,14 @@ class _YAMLReader:
         self._scalars = SafeConstructor()
 
     def read(self, root: yaml.Node | None) -> ParsedYAML:
-        return ParsedYAML(None if root is None else self._value(root, ""), self._lines)
+        content = None if root is None else self._attempt(self._root, root)
+        return ParsedYAML(content, self._lines)
+
+    def _root(self, root: yaml.Node) -> object:
+        try:
+            return self._value(root, "")
+        except RecursionError as error:
+            raise _too_deep() from error
 
     def _value(self, node: yaml.Node, path: str) -> object:
         self._refuse_alias_merge_and_tag(node, path)
@@ -108,8 +129,8 @@ class _YAMLReader:
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
             return [
-                self._value(item, f"{path}[{mistake_at}]")
-                for mistake_at, item in enumerate(node.value)
+                self._attempt(self._value, item, f"{path}[{n}]")
+                for n, item in enumerate(node.value)
             ]
         return self._scalar(node, path)
 
@@ -126,13 +147,16 @@ class _YAMLReader:
         found: dict[str, object] = {}
         for key_node, value_node in node.value:
             line = key_node.start_mark.line + 1
-            key = self._key(key_node, path, line)
-            here = join_path(path, key_for_message(key, line))
+            key = self._attempt(self._key, key_node, path, line)
+            if key is BROKEN:
+                found[BROKEN] = BROKEN
+                continue
+            first = self._lines.setdefault((path, key), line)
+            here = join_path(path, key_for_message(key, first))
             if key in found:
-                first = self._lines[path, key]
-                raise Mistake(here, f"is written on line {first} and on line {line}; keep one")
-            self._lines[path, key] = line
-            found[key] = self._value(value_node, here)
+                self._attempt(_refuse_twice, here, first, line)
+            else:
+                found[key] = self._attempt(self._value, value_node, here)
         return found
 
     def _key(self, node: yaml.Node, path: str, line: int) -> str:
@@ -153,6 +177,10 @@ class _YAMLReader:
         if isinstance(value, str):
             _refuse_odd_text(value.replace("\n", "") if self._has_lines(path) else value, path)
         return value
+
+
+def _refuse_twice(path: str, first: int, again: int) -> None:
+    raise Mistake(path, f"is written on line {first} and on line {again}; keep one")
 
 
 def _refuse_odd_text(text: str, path: str) -> None:

@@ -72,10 +72,68 @@ def parse_machine_callee(text: str) -> str:
 def parse_timezone(text: str) -> str:
     """Return the name of a time zone of the IANA database."""
     if text not in _zones():
-        near = _nearest_zone(text)
-        hint = f"did you mean {near}?" if near else "write it as Europe/Berlin"
-        raise ValueError(f"is not a time zone of the IANA database; {hint}")
+        raise ValueError(f"is not a time zone of the IANA database; {_zone_hint(text)}")
     return text
+
+
+def _zone_hint(text: str) -> str:
+    offset = _OFFSET.fullmatch(text.strip())
+    if offset:
+        return _offset_hint(offset)
+    meant = _MEANT_ZONE.get(text.strip().upper()) or _nearest_zone(text)
+    return f"did you mean {meant}?" if meant else "write it as Europe/Berlin"
+
+
+def _offset_hint(offset: re.Match[str]) -> str:
+    """Say what to write instead of an offset like `UTC+2`, whose sign in `Etc/GMT-2` is the other.
+
+    Few want one: it has no summer time.
+    """
+    sign, hours, minutes = offset.groups()
+    hint = "an offset has no summer time: write the zone of a city there, as Europe/Berlin"
+    zone = f"Etc/GMT{'-' if sign == '+' else '+'}{int(hours)}"
+    if int(minutes or 0) or zone not in _zones():
+        return hint
+    way = "ahead of" if sign == "+" else "behind"
+    return f"{hint}, or {zone}, which is {int(hours)} h {way} UTC"
+
+
+_OFFSET = re.compile(r"(?:GMT|UTC|Z)?\s*([+-])\s*([0-9]{1,2})(?::?([0-9]{2}))?", re.IGNORECASE)
+
+_MEANT_ZONE = {
+    abbreviation: zone
+    for zone, abbreviations in {
+        "Africa/Johannesburg": "SAST, South Africa Standard Time",
+        "America/Chicago": "CDT, CST, CT, US Central, Central Standard Time, Central Time",
+        "America/Denver": "MDT, MT, Mountain Standard Time, Mountain Time",
+        "America/Los_Angeles": "PDT, PST, PT, Pacific Standard Time, Pacific Time",
+        "America/New_York": "EDT, ET, Eastern Standard Time, Eastern Time",
+        "America/Sao_Paulo": "BRT, E. South America Standard Time",
+        "Asia/Dubai": "GST, Arabian Standard Time",
+        "Asia/Hong_Kong": "HKT",
+        "Asia/Kolkata": "IST, India Standard Time",
+        "Asia/Shanghai": "China Standard Time, Beijing, Peking",
+        "Asia/Singapore": "SGT, Singapore Standard Time",
+        "Asia/Tokyo": "JST, Tokyo Standard Time",
+        "Australia/Sydney": "AEST, AEDT, AUS Eastern Standard Time",
+        "Europe/Athens": "EEST, GTB Standard Time",
+        "Europe/Berlin": "CEST, MEZ, MESZ, W. Europe Standard Time, Germany, Deutschland",
+        "Europe/Budapest": "Central Europe Standard Time",
+        "Europe/Istanbul": "TRT, Turkey Standard Time",
+        "Europe/Lisbon": "WEST",
+        "Europe/London": "BST, GMT Standard Time, UK",
+        "Europe/Moscow": "MSK, Russian Standard Time",
+        "Europe/Paris": "Romance Standard Time, France",
+        "Europe/Warsaw": "Central European Standard Time",
+        "Pacific/Auckland": "NZST, NZDT, New Zealand Standard Time",
+        "UTC": "Z, UTC+0, GMT+00:00",
+    }.items()
+    for abbreviation in abbreviations.upper().split(", ")
+}
+"""Which zone is meant by an abbreviation or a name of Windows; of those that IANA does not have.
+
+Where several zones have one abbreviation, it is that of the most people with such a PBX.
+"""
 
 
 @cache

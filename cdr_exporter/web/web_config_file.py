@@ -59,8 +59,11 @@ class WebConfigFile:
         try:
             self.access = self._not_less(self._read())
         except ConfigError as error:
-            fields = {"error": str(error)}
-            _log.error("web configuration not taken, the old one stays", extra={"fields": fields})
+            for line in str(error).split("\n"):
+                fields = {"error": line}
+                _log.error(
+                    "web configuration not taken, the old one stays", extra={"fields": fields}
+                )
         else:
             _log.info("web configuration read again")
 

@@ -179,6 +179,31 @@ def test_a_state_dir_that_cannot_be_used_is_refused_by_both(
     assert said_by_both(path) == "state_dir: " + said.format(state=mortal / "state")
 
 
+def test_all_that_is_missing_is_said_at_once(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        "client_secret_file: it, tls: {ca_file: ca}",
+        top="state_dir: exporter.yml/state\n",
+    )
+    path.write_text(
+        path.read_text()
+        + path.read_text()
+        .splitlines()[-1]
+        .replace("hq", "branch")
+        .replace("client_id: x", "client_id: y")
+    )
+    with pytest.raises(ConfigError) as caught:
+        check.check_config(path, connect=False)
+
+    assert [line.partition(f" {tmp_path}")[0] for line in str(caught.value).split("\n")] == [
+        "pbx hq: tls.ca_file",
+        "pbx hq: client_secret_file",
+        "pbx branch: tls.ca_file",
+        "pbx branch: client_secret_file",
+        "state_dir:",
+    ]
+
+
 def test_a_state_dir_below_a_file_is_unusable(tmp_path: Path) -> None:
     said = said_by_both(written(tmp_path, top="state_dir: exporter.yml/state\n"))
 

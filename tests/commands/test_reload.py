@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from cdr_exporter.commands.exporter import Exporter
 from cdr_exporter.commands.fleet import change_between
 from cdr_exporter.commands.reload import (
     ReloadRequests,
@@ -18,6 +20,7 @@ from cdr_exporter.commands.reload import (
 from cdr_exporter.errors import ConfigError
 from cdr_exporter.poller.board import SnapshotBoard
 from cdr_exporter.settings import PBX, Buckets, SecretSource, Settings
+from cdr_exporter.web import ListenAddress
 
 from ..support.web import snapshot
 
@@ -104,6 +107,26 @@ def test_all_that_asked_are_told_of_one_reading() -> None:
     assert taken == asked
     assert [each.wait() for each in asked] == [True, True]
     assert requests.taken() == []
+
+
+def test_each_mistake_of_a_file_that_is_read_again_is_a_line_of_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def with_mistakes() -> Settings:
+        raise ConfigError("exporter.yml: a: wrong; mend it\nexporter.yml: b: wrong; mend it")
+
+    before = settings(pbx("hq", base_url="http://127.0.0.1:1"), state_dir=tmp_path / "state")
+    exporter = Exporter(before, [ListenAddress("127.0.0.1", 0)], threading.Event())
+    exporter.start()
+    try:
+        assert not exporter.reload(with_mistakes)
+    finally:
+        exporter.stop()
+
+    assert [line.getMessage() for line in caplog.records if line.levelname == "ERROR"] == [
+        "the configuration stays as it was: exporter.yml: a: wrong; mend it",
+        "the configuration stays as it was: exporter.yml: b: wrong; mend it",
+    ]
 
 
 def test_a_pbx_that_is_gone_is_not_shown_and_the_others_are_in_the_files_order() -> None:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from cdr_exporter import config, settings
 from cdr_exporter.cdr.contract import NUMBER_PLAN
+from cdr_exporter.config import yaml_text
 from cdr_exporter.config.reading import EXPORTER_YML, FILE
 from cdr_exporter.errors import ConfigError
 from cdr_exporter.metrics.catalogue import FAMILIES, TRAFFIC_FAMILIES
@@ -398,7 +399,8 @@ def test_a_valid_name_is_accepted(name: str) -> None:
 
 def over(key: str, written: str, what: str, hint: str, *, id: str) -> Any:
     """A mistake in *key* of the one PBX."""
-    return pytest.param(text(**{key: written}), f"pbxs[0].{key}", what, hint, id=id)
+    pbx = "0" if key == "name" else "hq"
+    return pytest.param(text(**{key: written}), f"pbxs[{pbx}].{key}", what, hint, id=id)
 
 
 def top(line: str, path: str, what: str, hint: str, *, id: str) -> Any:
@@ -408,12 +410,14 @@ def top(line: str, path: str, what: str, hint: str, *, id: str) -> Any:
 
 def tls(written: str, path: str, what: str, hint: str, *, id: str, **changed: str) -> Any:
     """A mistake in the key `tls` of the one PBX."""
-    return pytest.param(text(tls=written, **changed), f"pbxs[0].{path}", what, hint, id=id)
+    return pytest.param(text(tls=written, **changed), f"pbxs[hq].{path}", what, hint, id=id)
 
 
 def entry_of(key: str, written: str, what: str, hint: str, *, id: str) -> Any:
     """A mistake in an entry of *key* of the one PBX, whose own key is not shown."""
-    return pytest.param(text(**{key: written}), f"pbxs[0].{key}.<key on line 7>", what, hint, id=id)
+    return pytest.param(
+        text(**{key: written}), f"pbxs[hq].{key}.<key on line 7>", what, hint, id=id
+    )
 
 
 UNIT = "write it with its unit, 30s"
@@ -424,8 +428,8 @@ UNKNOWN = "is an unknown key"
 IP = "https://192.0.2.10:8088"
 
 SHAPE = [
-    pytest.param("", "", EMPTY, "start from the example", id="empty_file"),
-    pytest.param("# nothing\n", "", EMPTY, "start from the example", id="only_comments"),
+    pytest.param("", "", EMPTY, "writes one", id="empty_file"),
+    pytest.param("# nothing\n", "", EMPTY, "writes one", id="only_comments"),
     pytest.param(f"- {CANARY}", "", "is a list where a group", "write its keys", id="a_list"),
     pytest.param(CANARY, "", "is text where a group", "write its keys", id="mere_text"),
     pytest.param("start: now", "pbxs", "is missing", "at least one PBX", id="no_pbxs"),
@@ -434,12 +438,18 @@ SHAPE = [
     pytest.param("pbxs: {}", "pbxs", "is a group of keys where a list", "hyphen", id="pbxs_keys"),
     pytest.param(f"pbxs: [{CANARY}]", "pbxs[0]", "is text where", "write its keys", id="pbx_text"),
     pytest.param("pbxs: [null]", "pbxs[0]", EMPTY, GIVE, id="pbx_null"),
-    pytest.param(text() + entry(name=None), "pbxs[1].name", "is missing", "metrics", id="no_name"),
     pytest.param(
-        text(base_url=None), "pbxs[0].base_url", "is missing", "https://", id="no_base_url"
+        text() + entry(name=None, client_id="b"),
+        "pbxs[1].name",
+        "is missing",
+        "metrics",
+        id="no_name",
     ),
     pytest.param(
-        text(client_id=None), "pbxs[0].client_id", "is missing", "Integrations", id="no_client_id"
+        text(base_url=None), "pbxs[hq].base_url", "is missing", "https://", id="no_base_url"
+    ),
+    pytest.param(
+        text(client_id=None), "pbxs[hq].client_id", "is missing", "Integrations", id="no_client_id"
     ),
 ]
 
@@ -485,7 +495,13 @@ TYPES = [
     over("client_secret", "90210", "is a whole number where", QUOTES, id="numeric_secret"),
     over("client_secret", f"[{CANARY}]", "is a list where text", QUOTES, id="list_secret"),
     over("client_secret", f"{{x: {CANARY}}}", "is a group of", QUOTES, id="keys_secret"),
-    over("client_secret_file", '""', EMPTY, GIVE, id="empty_secret_file"),
+    pytest.param(
+        text(client_secret=None, client_secret_file='""'),
+        "pbxs[hq].client_secret_file",
+        EMPTY,
+        GIVE,
+        id="empty_secret_file",
+    ),
     over("name", "no", "is a yes or no where text", QUOTES, id="name_no"),
     over("tls", "[]", "is a list where a group of keys", "indented", id="tls_list"),
     tls("{insecure_skip_verify: 1}", "tls.insecure_skip_verify", "is a whole", "true", id="one"),
@@ -552,20 +568,20 @@ DURATIONS = [
     pytest.param(
         text("stale_after: 5m", poll_interval="3m"),
         "stale_after",
-        "5m is less than twice pbxs[0].poll_interval (3m)",
+        "5m is less than twice pbxs[hq].poll_interval (3m)",
         "write 6m or more",
         id="stale_before_the_second_poll_of_one_pbx",
     ),
     pytest.param(
         text("poll_interval: 3m", stale_after="5m"),
-        "pbxs[0].stale_after",
+        "pbxs[hq].stale_after",
         "5m is less than twice poll_interval (3m)",
         "write 6m or more",
         id="one_pbx_stale_before_the_second_poll",
     ),
     pytest.param(
         text(poll_interval="3m", stale_after="5m"),
-        "pbxs[0].stale_after",
+        "pbxs[hq].stale_after",
         "5m is less than twice poll_interval (3m)",
         "write 6m or more",
         id="stale_and_poll_of_one_pbx",
@@ -592,7 +608,7 @@ VALUES = [
         }.items()
     ),
     pytest.param(
-        text() + entry(name="branch") + entry(name="HQ"),
+        text() + entry(name="branch", client_id="b") + entry(name="HQ", client_id="c"),
         "pbxs[2].name",
         "is the name of pbxs[0] too",
         "change it",
@@ -692,8 +708,17 @@ ZONES = [
         ("unlike_any", "xyzzy", "write it as Europe/Berlin"),
         ("secret", CANARY, "write it as Europe/Berlin"),
         ("of_the_machine", "localtime", "write it as Europe/Berlin"),
-        ("offset", "+01:00", "write it as Europe/Berlin"),
-        ("behind_not_ahead", "GMT+1", "write it as Europe/Berlin"),
+        ("offset", "+01:00", "as Europe/Berlin, or Etc/GMT-1, which is 1 h ahead of UTC"),
+        ("offset_of_utc", "UTC+2", "as Europe/Berlin, or Etc/GMT-2, which is 2 h ahead of UTC"),
+        ("offset_behind", "gmt -0500", "or Etc/GMT+5, which is 5 h behind UTC"),
+        ("offset_without_a_zone", "+05:30", "write the zone of a city there, as Europe/Berlin"),
+        ("offset_of_no_place", "GMT+99", "write the zone of a city there, as Europe/Berlin"),
+        ("summer_time", "CEST", "did you mean Europe/Berlin?"),
+        ("in_german", "mesz", "did you mean Europe/Berlin?"),
+        ("of_windows", "W. Europe Standard Time", "did you mean Europe/Berlin?"),
+        ("of_windows_in_england", "GMT Standard Time", "did you mean Europe/London?"),
+        ("of_the_east_coast", "EDT", "did you mean America/New_York?"),
+        ("country", "Germany", "did you mean Europe/Berlin?"),
         ("up", "../../etc/localtime", "write it as Europe/Berlin"),
         ("up_and_back", "Europe/../Europe/Berlin", "write it as Europe/Berlin"),
         ("absolute", "/usr/share/zoneinfo/Europe/Berlin", "write it as Europe/Berlin"),
@@ -743,11 +768,11 @@ LABELS = [
         ]
     ),
     pytest.param(
-        text(dids='{sales: "1"}'), "pbxs[0].dids.sales", NO_NUMBER, "digits", id="did_turned_round"
+        text(dids='{sales: "1"}'), "pbxs[hq].dids.sales", NO_NUMBER, "digits", id="did_turned_round"
     ),
     *(
         pytest.param(
-            text(destinations=written), f"pbxs[0].destinations{path}", what, hint, id=f"class_{id}"
+            text(destinations=written), f"pbxs[hq].destinations{path}", what, hint, id=f"class_{id}"
         )
         for id, written, path, what, hint in [
             ("list", "[]", "", "is a list where a group", "indented"),
@@ -786,35 +811,35 @@ LABELS = [
 SECRETS = [
     pytest.param(
         text(client_secret=None),
-        "pbxs[0]",
+        "pbxs[hq]",
         "has no client secret",
         "set one of client_secret_file, client_secret_env, client_secret",
         id="none",
     ),
     pytest.param(
         text(client_secret_env="X"),
-        "pbxs[0]",
+        "pbxs[hq]",
         "client_secret_env and client_secret say the same thing",
         "keep one",
         id="two",
     ),
     pytest.param(
         text(client_secret_env="X", client_secret_file="x"),
-        "pbxs[0]",
+        "pbxs[hq]",
         "client_secret_file and client_secret_env and client_secret say",
         "keep one",
         id="three",
     ),
     pytest.param(
         text(client_secret=None, client_secret_env=f"${CANARY}"),
-        "pbxs[0].client_secret_env",
+        "pbxs[hq].client_secret_env",
         "is not the name of an environment variable",
         "without $",
         id="dollar",
     ),
     pytest.param(
         text(client_secret=None, client_secret_file="~/hq"),
-        "pbxs[0].client_secret_file",
+        "pbxs[hq].client_secret_file",
         "starts with ~",
         "write the whole path",
         id="file_at_home",
@@ -954,7 +979,7 @@ SYNTAX = [
     ),
     pytest.param(
         text(client_secret=f"!{CANARY} x"),
-        "pbxs[0].client_secret",
+        "pbxs[hq].client_secret",
         "has a YAML tag",
         "in quotes",
         id="secret_like_a_tag",
@@ -968,7 +993,7 @@ SYNTAX = [
     ),
     pytest.param(
         text(tls=f"{{client_secret:{CANARY}}}"),
-        "pbxs[0].tls",
+        "pbxs[hq].tls",
         "the key on line 7 has characters no key has",
         "write a space after its colon",
         id="no_space_after_colon_in_braces",
@@ -981,11 +1006,11 @@ SYNTAX = [
     pytest.param(
         f"start: now\n# {CANARY}\x07", "line 2", "holds a control", "remove", id="control"
     ),
-    pytest.param("[" * 9000, "", "is nested too deeply", "start from the example", id="deep"),
+    pytest.param("[" * 9000, "", "is nested too deeply", "brackets", id="deep"),
     top("start: now\nstart: all", "start", "is written on line 1 and on line 2", "one", id="dup"),
     pytest.param(
         text().rstrip() + f"\n    name: {CANARY}",
-        "pbxs[0].name",
+        "pbxs[hq].name",
         "is written on line 3 and on line 7",
         "keep one",
         id="duplicate_in_a_pbx",
@@ -993,8 +1018,9 @@ SYNTAX = [
     pytest.param("1: x", "", "the key on line 1 is not text", QUOTES, id="number_as_key"),
     pytest.param("? [a]\n: x", "", "the key on line 1 is not text", QUOTES, id="list_as_key"),
     pytest.param(
-        f"pbxs:\n  - &first {{name: {CANARY}}}\n  - *first",
-        "pbxs[1]",
+        text(client_secret=f"&first {CANARY}")
+        + entry(name="branch", client_id="b", client_secret="*first"),
+        "pbxs[branch].client_secret",
         "is a YAML alias",
         "write the value out",
         id="alias",
@@ -1003,8 +1029,8 @@ SYNTAX = [
         "pbxs: &loop [*loop]", "pbxs[0]", "is a YAML alias", "write the value out", id="loop"
     ),
     pytest.param(
-        "pbxs:\n  - <<: {name: hq}",
-        "pbxs[0].<key on line 2>",
+        text().rstrip() + f"\n    <<: {{client_secret: {CANARY}}}",
+        "pbxs[hq].<key on line 7>",
         "has the merge key",
         "write the keys out",
         id="merge",
@@ -1037,11 +1063,11 @@ MISTAKES = [
 def test_a_mistake_is_one_line_that_says_where_what_and_what_to_do(
     source: str, path: str, what: str, hint: str
 ) -> None:
-    message = str(refusal(source))
+    (line,) = str(refusal(source)).split("\n")
 
-    assert message.startswith(f"exporter.yml: {path}: {what}" if path else f"exporter.yml: {what}")
-    assert hint in message.partition("; ")[2]
-    assert message.isprintable()
+    assert line.startswith(f"exporter.yml: {path}: {what}" if path else f"exporter.yml: {what}")
+    assert hint in line.partition("; ")[2]
+    assert line.isprintable()
 
 
 @pytest.mark.fault("G2")
@@ -1062,6 +1088,116 @@ def test_most_of_these_files_hold_the_secret() -> None:
     assert len(holding) > 0.8 * len(MISTAKES)
 
 
+# Several mistakes at once
+
+
+SEVERAL = """\
+poll_interval: 30
+pol_interval: 1s
+hide_families: [up, cdr_calls_total]
+pbxs:
+  - name: hq
+    base_url: 192.0.2.10
+    client_id: ""
+    clientsecret: {canary}
+    timezone: CEST
+    tls: {{ca_file: ~/ca, insecure_skip_verify: 1}}
+  - {{name: branch, base_url: 'https://192.0.2.11', client_id: x, client_id: y, dids: {{1: a, x: b}}
+    }}
+  - {{name: Branch, base_url: 'https://192.0.2.11'}}
+  - {{client_secret: {canary}, 5: 6}}
+"""
+
+TOLD = """\
+poll_interval: is a whole number where text is expected; write it with its unit
+pol_interval: is an unknown key; did you mean poll_interval?
+hide_families[0]: is no metric of calls or rows
+pbxs[hq]: has no client secret
+pbxs[hq].base_url: does not start with https://
+pbxs[hq].client_id: is empty
+pbxs[hq].clientsecret: is an unknown key; did you mean client_secret?
+pbxs[hq].timezone: is not a time zone of the IANA database; did you mean Europe/Berlin?
+pbxs[hq].tls.ca_file: starts with ~
+pbxs[hq].tls.insecure_skip_verify: is a whole number
+pbxs[1].client_id: is written on line 11 and on line 11
+pbxs[1].dids: the key on line 11 is not text
+pbxs[1].dids.x: is not a number
+pbxs[1]: has no client secret
+pbxs[2].client_id: is missing
+pbxs[2]: has no client secret
+pbxs[2].name: is the name of pbxs[1] too
+pbxs[3]: the key on line 14 is not text
+"""
+
+
+def test_all_mistakes_are_told_at_once_in_the_order_of_the_file() -> None:
+    lines = str(refusal(SEVERAL.format(canary=CANARY))).split("\n")
+    told = [line.removeprefix("exporter.yml: ") for line in lines]
+
+    assert [
+        line[: len(expected)] for line, expected in zip(told, TOLD.splitlines(), strict=False)
+    ] == TOLD.splitlines()
+    assert len(told) == len(TOLD.splitlines())
+
+
+def test_of_many_mistakes_the_first_twenty_are_told() -> None:
+    told = str(refusal("".join(f"a{'b' * n}: 1\n" for n in range(25)))).split("\n")
+
+    assert len(told) == 21
+    assert told[-1] == "exporter.yml: 6 more mistakes; correct these first"
+
+
+def test_what_is_wrong_for_every_pbx_is_told_once() -> None:
+    told = str(refusal(text("stale_after: 5s") + entry(name="branch", client_id="b"))).split("\n")
+
+    assert [line.partition(" less than")[0] for line in told] == [
+        "exporter.yml: stale_after: 5s is"
+    ]
+
+
+def test_of_exactly_twenty_mistakes_all_are_told() -> None:
+    told = str(refusal("".join(f"a{'b' * n}: 1\n" for n in range(19)))).split("\n")
+
+    assert len(told) == 20
+    assert "more mistakes" not in told[-1]
+
+
+def test_text_that_is_nested_too_deeply_for_us_alone_is_a_mistake(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def too_deep(*_: object) -> None:
+        raise RecursionError
+
+    monkeypatch.setattr(yaml_text._YAMLReader, "_value", too_deep)
+
+    assert str(refusal(text())).startswith("exporter.yml: is nested too deeply")
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        pytest.param(["hq", "branch"], "pbxs[branch]", id="by_its_name"),
+        pytest.param(["hq", "HQ"], "pbxs[1]", id="by_its_number_where_two_have_the_name"),
+        pytest.param(["hq", '"7"'], "pbxs[1]", id="by_its_number_where_the_name_looks_like_one"),
+        pytest.param(["hq", "a/b"], "pbxs[1]", id="by_its_number_where_the_name_is_none"),
+        pytest.param(["hq", CANARY], "pbxs[1]", id="by_its_number_where_it_may_be_a_secret"),
+        pytest.param(["hq", CANARY[4:]], "pbxs[1]", id="by_its_number_where_it_may_be_a_part"),
+        pytest.param(["hq", CANARY[:13]], "pbxs[1]", id="by_its_number_where_it_looks_made_up"),
+        pytest.param(["hq", f"q-{CANARY[:13]}"], "pbxs[1]", id="by_its_number_where_a_part_does"),
+        pytest.param(["hq", "HauptverwaltungMitte"], "pbxs[HauptverwaltungMitte]", id="by_words"),
+        pytest.param(["hq", "x" * 25], "pbxs[1]", id="by_its_number_where_the_name_is_long"),
+        pytest.param(["hq", "Branch-Office-2"], "pbxs[Branch-Office-2]", id="by_a_long_name"),
+        pytest.param(["hq", None], "pbxs[1]", id="by_its_number_without_a_name"),
+    ],
+)
+def test_a_pbx_is_named_in_the_path(names: list[str | None], shown: str) -> None:
+    entries = "".join(entry(name=name, timezone="X" if name != "hq" else None) for name in names)
+    told = str(refusal("pbxs:\n" + entries))
+
+    assert f"exporter.yml: {shown}.timezone: is not a time zone" in told
+    assert CANARY not in told
+
+
 PIECES = [CANARY[at : at + 6] for at in range(len(CANARY) - 5)]
 
 
@@ -1077,7 +1213,7 @@ def test_no_typing_error_shows_the_secret(at: int, gone: int, added: str) -> Non
         parse(source[:at] + added + source[at + gone :])
     except ConfigError as error:
         message = str(error)
-        assert message.isprintable()
+        assert all(line.isprintable() for line in message.split("\n"))
         assert [piece for piece in PIECES if piece in message] == []
 
 
@@ -1140,7 +1276,7 @@ def test_two_entries_of_one_account_of_a_pbx_are_refused(url: str) -> None:
     first = text(base_url="https://pbx.example")
     error = str(refusal(first + entry(name="again", base_url=url)))
 
-    assert "pbxs[1]: has host, port and client_id of pbxs[0] too" in error
+    assert "pbxs[again]: has host, port and client_id of pbxs[hq] too" in error
     assert "UEnH9Dmv6uBJEXsY" not in error
     assert len(parse(first + entry(name="b", base_url=url, client_id="another")).pbxs) == 2
     assert len(parse(first + entry(name="b", base_url="https://pbx.example:444")).pbxs) == 2
@@ -1160,7 +1296,7 @@ def test_two_entries_of_one_account_of_a_pbx_are_refused(url: str) -> None:
 def test_what_cannot_be_a_client_id_is_refused(written: str, said: str) -> None:
     error = str(refusal(text(client_id=written)))
 
-    assert error.startswith("exporter.yml: pbxs[0].client_id: ")
+    assert error.startswith("exporter.yml: pbxs[hq].client_id: ")
     assert said in error
 
 
@@ -1198,11 +1334,18 @@ def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        pytest.param(None, "there is no such file; write it, or name", id="missing"),
+        pytest.param(None, "there is no such file; name another with", id="missing"),
+        pytest.param(b"pbxs:\n\t- x", "line 2, column 1: is not valid YAML", id="tabs"),
+        pytest.param("pbxs: []".encode("utf-16"), "line 1: is not UTF-8; save", id="utf_16"),
+        pytest.param(b"\x7fELF\0", "line 1: holds a control character", id="a_program"),
         pytest.param(b"start: now\n# \xe9", "line 2: is not UTF-8; save the file", id="latin_1"),
         pytest.param(b"#" * (2**20 + 1), "is larger than 1 MiB; name the right file", id="huge"),
         pytest.param(b"start: never", "pbxs: is missing; add a list", id="wrong"),
-        pytest.param(b"", "is empty; start from the example", id="empty"),
+        pytest.param(
+            b"",
+            "is empty; begin with an example: cdr-exporter dashboards --output DIR writes one",
+            id="empty",
+        ),
     ],
 )
 def test_the_error_names_the_file(tmp_path: Path, content: bytes | None, expected: str) -> None:
@@ -1212,6 +1355,45 @@ def test_the_error_names_the_file(tmp_path: Path, content: bytes | None, expecte
 
     with pytest.raises(ConfigError, match=f"^{re.escape(f'{file}: {expected}')}"):
         config.load(file)
+
+
+def test_a_file_that_is_not_there_is_said_with_where_it_was_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(ConfigError) as caught:
+        config.load(Path("exporter.yml"))
+
+    assert str(caught.value) == (
+        f"exporter.yml: there is no such file in {tmp_path}; name another with --config.file, or "
+        "begin with an example: cdr-exporter dashboards --output DIR writes one"
+    )
+
+
+def test_a_file_is_missing_too_where_the_directory_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+
+    with pytest.raises(ConfigError, match="there is no such file; name another"):
+        config.load(Path("exporter.yml"))
+
+
+def test_a_file_that_may_not_be_read_is_said_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Who runs the tests may be root, to whom no file is closed.
+    def refused(*_: Any) -> Any:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refused)
+
+    with pytest.raises(ConfigError, match=r"may not be read; give the user this program runs as"):
+        config.load(tmp_path / "exporter.yml")
 
 
 def test_a_directory_is_no_file(tmp_path: Path) -> None:

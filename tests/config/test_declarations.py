@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import pytest
 
 import cdr_exporter
-from cdr_exporter.config.mistake import Mistake, Place
+from cdr_exporter.config.mistake import Mistake, Mistakes, Place
 from cdr_exporter.config.reading import Form, Reader, completed
 from cdr_exporter.settings import PBX, TLS, Buckets, SecretSource, Settings, kinds
 from cdr_exporter.settings.kinds import Setting, group_of
@@ -39,8 +39,12 @@ class Kitchen:
 def kitchen(*written: dict[str, Any]) -> Any:
     """Return what is meant by the *written* values, the first of which override the others."""
     group = group_of(Kitchen)
-    reader = Reader(Form(group), Path("/house"))
-    return completed(group, *(reader.read(group, each, Place({})) for each in written))
+    mistakes = Mistakes()
+    reader = Reader(Form(group), Path("/house"), mistakes)
+    read = [reader.read(group, each, Place({})) for each in written]
+    for mistake in mistakes.noted:
+        raise mistake
+    return completed(group, *read)
 
 
 def test_a_setting_is_read_and_has_its_default_by_its_declaration_alone() -> None:

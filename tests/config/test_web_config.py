@@ -232,6 +232,42 @@ def test_what_cannot_be_done_is_refused_in_words(tmp_path: Path, text: str, mess
 
 
 @pytest.mark.parametrize(
+    ("text", "places"),
+    [
+        pytest.param(
+            "rate_limit:\n  burst: x\n  bust: 1\nhttp2: no\n"
+            "tls_server_config:\n  min_version: TLS10\n",
+            [
+                "rate_limit.burst: is text",
+                "rate_limit.bust: is an unknown key",
+                "http2: is an unknown key; it belongs in http_server_config",
+                "tls_server_config.min_version: is too old",
+            ],
+            id="single values",
+        ),
+        pytest.param(
+            "tls_server_config:\n  min_version: TLS13\n  max_version: TLS12\n"
+            "  client_allowed_sans: [one]\nrate_limit: {interval: 1s}\n",
+            [
+                "tls_server_config.cert_file: is missing",
+                "tls_server_config.key_file: is missing",
+                "tls_server_config.client_auth_type: asks clients",
+                "tls_server_config.min_version: is above",
+                "rate_limit.burst: is 0",
+            ],
+            id="what does not go together",
+        ),
+    ],
+)
+def test_all_mistakes_are_told_at_once(tmp_path: Path, text: str, places: list[str]) -> None:
+    path = str(tmp_path / "web.yml")
+    lines = refusal(tmp_path, text).replace(f"{path}: ", "").split("\n")
+
+    assert len(lines) == len(places)
+    assert all(map(str.startswith, lines, places)), lines
+
+
+@pytest.mark.parametrize(
     "text",
     [
         pytest.param("basic_auth_users:\n  a: CaNaRy0\n", id="no hash"),

@@ -411,11 +411,11 @@ def test_state_in_use_is_exit_3(tmp_path: Path, server: PBXServer) -> None:
 
 BAD = {
     "pbxs": "pbxs: []",
-    "polling": "polling: 3s\npbxs: []",
+    "polling": "polling: 3s\n{good}",
     "line 1": "pbxs: [",
     "state_dir": "state_dir: /dev/null/x\n{good}",
     "ca_file": "{good}    tls: {{ca_file: missing.pem}}\n",
-    "pbxs[0].api_path": "{good}    api_path: openapi/v2.0\n",
+    "pbxs[hq].api_path": "{good}    api_path: openapi/v2.0\n",
 }
 """What an error must name → a configuration."""
 
@@ -520,8 +520,8 @@ def test_the_demo_is_for_this_machine_alone() -> None:
 
 def test_the_demo_without_room_for_its_state_is_one_line() -> None:
     code = (
-        "import tempfile, sys; from cdr_exporter.cli import main;"
-        "tempfile.tempdir = '/proc/nowhere'; sys.exit(main(['demo']))"
+        "import tempfile, sys; from cdr_exporter.cli import main; from cdr_exporter.commands import"
+        " demo; demo.IN_MEMORY = (); tempfile.tempdir = '/proc/nowhere'; sys.exit(main(['demo']))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False

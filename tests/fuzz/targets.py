@@ -257,6 +257,11 @@ def no_log() -> Iterator[None]:
 
 _PIECES = [SECRET[at : at + 6] for at in range(len(SECRET) - 5)]
 
+_HALVES = [SECRET[at : at + 13] for at in range(len(SECRET) - 12)]
+"""Too much of the secret even for the name of a PBX, which is shown in a path."""
+
+_NAMED = re.compile(r"pbxs\[([A-Za-z0-9_.-]{1,24})\]")
+
 
 def configuration(data: bytes) -> None:
     """Read *data* as `exporter.yml`: settings, or lines that say where, and show no secret."""
@@ -275,9 +280,10 @@ def configuration(data: bytes) -> None:
     assert all(line.startswith("exporter.yml: ") and line.isprintable() for line in lines)
     assert len(lines) <= 21
     assert behind is None
-    # The name of a PBX is shown, be it a piece of the secret, unless it looks like one.
-    unnamed = re.sub(r"pbxs\[[A-Za-z0-9]{1,12}\]", "", said)
-    shown = [piece for piece in _PIECES if piece in unnamed]
+    names, unnamed = " ".join(_NAMED.findall(said)), _NAMED.sub("", said)
+    shown = [half for half in _HALVES if half in names] + [
+        piece for piece in _PIECES if piece in unnamed
+    ]
     assert not shown, f"shown: {shown}"
 
 

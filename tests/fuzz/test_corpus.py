@@ -57,6 +57,13 @@ def test_a_page_that_cannot_be_made_is_noticed(monkeypatch: pytest.MonkeyPatch) 
         targets.request(b"GET /")
 
 
+def test_a_secret_as_the_name_of_a_pbx_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mistake, "_may_be_shown", lambda _: True)
+
+    with pytest.raises(AssertionError, match="shown"):
+        targets.configuration(example("configuration", "secret_as_name"))
+
+
 def test_a_secret_in_a_message_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mistake, "key_for_message", lambda key, _: key)
 

@@ -328,6 +328,23 @@ THE_ORDER_CHANGES = (
         ),
     ),
     Mutant(
+        "the first mistake of a configuration ends its reading",
+        "cdr_exporter/config/mistake.py",
+        "            self.noted.append(mistake)",
+        "            self.noted.append(mistake)\n            raise",
+        _in(
+            "tests/config/test_config.py",
+            "test_all_mistakes_are_told_at_once_in_the_order_of_the_file",
+        ),
+    ),
+    Mutant(
+        "what may be a secret is shown as the name of a PBX",
+        "cdr_exporter/config/mistake.py",
+        "is_odd = name.isdigit() or _LIKE_A_SECRET.search(name)",
+        "is_odd = name.isdigit()",
+        _in("tests/config/test_config.py", "test_a_pbx_is_named_in_the_path"),
+    ),
+    Mutant(
         "a call may have any number of legs",
         "cdr_exporter/calls/open_calls.py",
         "if len(call.legs) > MAX_LEGS and uid not in over",
@@ -1633,8 +1650,8 @@ SETTINGS = (
     Mutant(
         "the top of the file overrides the entry of a PBX",
         "cdr_exporter/config/build.py",
-        "completed(_PBX, entry, top)",
-        "completed(_PBX, top, entry)",
+        "completed(_PBX, entry, common)",
+        "completed(_PBX, common, entry)",
         _in(
             "tests/config/test_config.py",
             "test_the_entry_of_a_pbx_overrides_the_top_of_the_file",
@@ -2004,9 +2021,8 @@ WHO_GETS_IN = (
     Mutant(
         "an unknown key is ignored",
         "cdr_exporter/config/reading.py",
-        "        for key in written:\n            if key not in kind.settings:",
-        "        written = {k: v for k, v in written.items() if k in kind.settings}\n"
-        "        for key in written:\n            if key not in kind.settings:",
+        "        for key in unknown:",
+        "        for key in ():",
         _in("tests/config/test_web_config.py", "test_what_cannot_be_done_is_refused_in_words"),
     ),
     Mutant(

@@ -448,6 +448,19 @@ class TestTheFileWhileItChanges:
         assert line.getMessage() == "web configuration not taken, the old one stays"
         assert problem in vars(line)["fields"]["error"]
 
+    def test_each_mistake_of_a_bad_file_is_a_line_of_the_log(
+        self, configure: Configure, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        file = WebConfigFile(configure(TLS))
+
+        configure(TLS + "  min_version: TLS10\n  cert_filse: x\n")
+        file.reread()
+
+        errors = [vars(line)["fields"]["error"] for line in caplog.records]
+        assert len(errors) == 2
+        assert "min_version: is too old" in errors[0]
+        assert "cert_filse: is an unknown key" in errors[1]
+
     @pytest.mark.fault("F14")
     def test_a_certificate_that_comes_before_its_key_is_taken_when_both_are_there(
         self, configure: Configure, tmp_path: Path, caplog: pytest.LogCaptureFixture
