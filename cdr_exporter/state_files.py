@@ -53,7 +53,20 @@ def open_file(path: Path, flags: int) -> int:
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise _is_no_file(path)
+    if flags & os.O_CREAT:
+        _give_to_owner_of_directory(descriptor, path.parent)
     return descriptor
+
+
+def _give_to_owner_of_directory(descriptor: int, directory: Path) -> None:
+    """Let a file that root made belong to the user whose directory it is in.
+
+    An administrator may run a command as root beside an exporter that runs as another user, which
+    could not read its own token any more.
+    """
+    owner = directory.stat()
+    if os.geteuid() == 0 and os.fstat(descriptor).st_uid == 0 != owner.st_uid:
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
 
 def refuse_links(path: Path, *others: Path) -> None:

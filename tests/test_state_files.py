@@ -97,6 +97,15 @@ def test_a_file_is_made_for_its_owner_alone(tmp_path: Path) -> None:
     assert (tmp_path / "hq.token").stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a file that is another's")
+def test_a_file_that_root_makes_is_that_of_the_directorys_owner(tmp_path: Path) -> None:
+    os.chown(tmp_path, 10088, 10099)
+    os.close(open_file(tmp_path / "hq.token", CREATE))
+    made = (tmp_path / "hq.token").stat()
+
+    assert (made.st_uid, made.st_gid) == (10088, 10099)
+
+
 def test_a_directory_is_tried_without_a_trace(tmp_path: Path) -> None:
     try_directory(tmp_path)
 

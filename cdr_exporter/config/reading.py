@@ -7,6 +7,7 @@ Rule: nothing here knows a setting by name. What may be written where is said by
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date, datetime
@@ -33,6 +34,9 @@ _TYPE_WORDS: dict[type, str] = {
     list: "a list",
     dict: "a group of keys",
 }
+_CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"
+"""Where systemd puts what `LoadCredential=` hands over: systemd.exec(5)."""
+
 _REMEDIES: dict[type, str] = {
     str: "put it in quotes",
     int: "write it without quotes, point or unit",
@@ -113,13 +117,26 @@ class Reader:
                 written = str(written) if type(written) in kind.also else written
                 _refuse_other_type(kind.written, written, place, kind.remedy)
                 value = _converted(kind.convert, written, place)
-                return self._base / value if isinstance(value, Path) else value
+                return self._resolved(value, place) if isinstance(value, Path) else value
             case ListOf():
                 return self._list(kind, written, place)
             case Table():
                 return self._table(kind, written, place)
             case Group():
                 return self._group(kind, written, place)
+
+    def _resolved(self, path: Path, place: Place) -> Path:
+        """Return where *path* is: what it begins with may be the directory of systemd's secrets."""
+        first, *rest = path.parts or ("",)
+        if first != f"${_CREDENTIALS_VARIABLE}":
+            return self._base / path
+        directory = os.environ.get(_CREDENTIALS_VARIABLE)
+        if not directory:
+            raise place.mistake(
+                f"begins with {first}, which systemd sets for a service with LoadCredential=; "
+                "elsewhere set it to the directory of the secrets"
+            )
+        return Path(directory, *rest)
 
     def _list(self, kind: ListOf, written: Any, place: Place) -> tuple[Any, ...]:
         _refuse_other_type(list, written, place)

@@ -337,6 +337,28 @@ def test_paths_start_at_the_directory_of_the_file(written: str, meant: Path) -> 
     assert found.pbxs[0].tls == settings.TLS(ca_file=meant)
 
 
+OF_SYSTEMD = text(client_secret=None, client_secret_file="$CREDENTIALS_DIRECTORY/hq")
+
+
+def test_a_path_may_begin_where_systemd_puts_the_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", "/run/credentials/cdr-exporter.service")
+
+    secret = only(OF_SYSTEMD).secret
+
+    assert secret.file == Path("/run/credentials/cdr-exporter.service/hq")
+
+
+def test_without_systemd_it_is_said_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+
+    error = refusal(OF_SYSTEMD)
+
+    assert "client_secret_file: begins with $CREDENTIALS_DIRECTORY, which systemd sets" in str(
+        error
+    )
+    assert "set it to the directory of the secrets" in str(error)
+
+
 def test_a_secret_may_come_from_the_environment() -> None:
     secret = only(text(client_secret=None, client_secret_env="HQ_SECRET")).secret
 

@@ -54,8 +54,9 @@ def test_its_state_and_its_secret_are_those_of_readme() -> None:
     name, file = unit["LoadCredential"].split(":")
 
     assert f"/var/lib/{unit['StateDirectory']}\n" in README
-    assert f"client_secret_file: /run/credentials/{UNIT.name}/{name}\n" in README
-    assert f" {Path(file).name} {Path(file).parent}/\n" in README
+    assert f"client_secret_file: $CREDENTIALS_DIRECTORY/{name} " in README
+    assert f" hq.secret {file}\n" in README
+    assert f"CREDENTIALS_DIRECTORY={Path(file).parent}`" in README
 
 
 def test_it_is_reloaded_by_the_signal_that_reads_the_configuration_again() -> None:
