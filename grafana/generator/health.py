@@ -103,7 +103,7 @@ NOW = panel_row(
 COUNTED = panel_row(
     4,
     stat(
-        "State files failing",
+        "State failing",
         "How many PBXs have a state file that could not be written at the last commit. Nothing new "
         "is counted of these PBXs until it can.",
         f"sum(1 - cdr_exporter_state_write_ok{{{PBX}}})",
@@ -130,7 +130,7 @@ COUNTED = panel_row(
         no_value=NO_EXPORTER,
     ),
     stat(
-        "Configuration refused",
+        "Config refused",
         "How many exporters read exporter.yml again and could not use it: they run with the one "
         "from before, and their log says what is wrong. Empty where each PBX is scraped as a "
         "target of its own.",

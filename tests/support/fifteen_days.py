@@ -18,6 +18,7 @@ from cdr_exporter.errors import TryAgain
 from cdr_exporter.exposition import Exposition
 from cdr_exporter.ingest import call_rules_of
 from cdr_exporter.metrics.call_metrics import number_zeros
+from cdr_exporter.metrics.catalogue import RELOAD_SUCCESSFUL
 from cdr_exporter.metrics.snapshot import Snapshot
 from cdr_exporter.settings import PBX, SecretSource
 from cdr_exporter.store import FileStore
@@ -105,7 +106,8 @@ class Past:
         state_dir = directory / "state"
         state_dir.mkdir()
         self._exporters = [Exporter(name, state_dir, self._clock) for name in ZONES]
-        self._exposition = Exposition(BOUNDS, "1.2.3", ZONES)
+        reloads = {RELOAD_SUCCESSFUL: 1.0}
+        self._exposition = Exposition(BOUNDS, "1.2.3", ZONES, gauges=lambda: reloads)
         self._kept = re.compile(rb"^(?:%s)\{.*\n" % "|".join(metrics).encode(), re.MULTILINE)
         try:
             self._pass()
