@@ -108,7 +108,7 @@ class Past:
         self._exporters = [Exporter(name, state_dir, self._clock) for name in ZONES]
         reloads = {RELOAD_SUCCESSFUL: 1.0}
         self._exposition = Exposition(BOUNDS, "1.2.3", ZONES, gauges=lambda: reloads)
-        self._kept = re.compile(rb"^(?:%s)\{.*\n" % "|".join(metrics).encode(), re.MULTILINE)
+        self._kept = re.compile(rb"^(?:%s)[{ ].*\n" % "|".join(metrics).encode(), re.MULTILINE)
         try:
             self._pass()
         finally:
