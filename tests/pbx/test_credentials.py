@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import time
@@ -140,7 +141,12 @@ def test_a_file_system_that_does_not_answer_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     over = threading.Event()
-    monkeypatch.setattr(os, "open", lambda *_: over.wait(60))
+
+    def open_at_the_end(*_: object) -> int:
+        over.wait(60)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "open", open_at_the_end)
     monkeypatch.setattr(credentials, "_READ_SECONDS", 0.1)
     started = time.monotonic()
     try:
