@@ -28,7 +28,14 @@ def documents() -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("about", ABOUT)
+@pytest.mark.parametrize(
+    "about",
+    [
+        pytest.param("telephony", marks=pytest.mark.long),
+        pytest.param("fraud"),
+        pytest.param("quiet", marks=pytest.mark.long),
+    ],
+)
 def test_alerts_fire_in_their_stories_and_in_no_other(tmp_path: Path, about: str) -> None:
     promtool_tests.run(*promtool_tests.write_trimmed(tmp_path, documents()[about]))
 
