@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -23,6 +23,7 @@ from ..metrics.catalogue import (
     LEGS_BUCKETS,
     RELOAD_SUCCESS_TIMESTAMP,
     RELOAD_SUCCESSFUL,
+    Family,
 )
 from ..metrics.totals import Bounds
 from ..poller.board import SnapshotBoard
@@ -74,6 +75,7 @@ class Exporter:
         self._bounds = histogram_bounds(settings)
         self._board = SnapshotBoard()
         self._reloads = {RELOAD_SUCCESSFUL: 1.0, RELOAD_SUCCESS_TIMESTAMP: self._now().wall}
+        self._web_config = WebConfigFile(web_config) if web_config else None
         self._fleet = Fleet(settings, self._bounds, self._board)
         self._app = self._new_app(settings)
         # Before the state files, so that none stays open if a port is in use.
@@ -83,7 +85,7 @@ class Exporter:
             listen,
             limits=limits,
             hosts=Hosts(listen, external_url),
-            web_config=WebConfigFile(web_config) if web_config else None,
+            web_config=self._web_config,
         )
         try:
             self._open_states(settings)
@@ -98,7 +100,7 @@ class Exporter:
             time_zones(settings),
             settings.hide_families,
             bundled.revision(),
-            gauges=lambda: self._reloads,
+            gauges=self._reload_gauges,
         )
         return App(
             snapshots=self._board.snapshots,
@@ -113,6 +115,12 @@ class Exporter:
             external_url=self._external_url,
             ask_to_reload=self._ask_to_reload,
         )
+
+    def _reload_gauges(self) -> Mapping[Family, float]:
+        """Return what is told of both configurations: exporter.yml, and that of the web server."""
+        if self._web_config is None or self._web_config.is_good:
+            return self._reloads
+        return {**self._reloads, RELOAD_SUCCESSFUL: 0.0}
 
     @property
     def addresses(self) -> Sequence[ListenAddress]:

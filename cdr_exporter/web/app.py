@@ -105,6 +105,8 @@ class App:
             "/": self._landing,
             _PBX_PAGES: self._pbx,
             "/metrics": self._metrics,
+            # What people type, and what some scrapers are told.
+            "/metrics/": _to_metrics,
             "/-/healthy": self._healthy,
             "/-/ready": self._ready,
             **({_RELOAD: partial(self._reload, ask_to_reload)} if ask_to_reload else {}),
@@ -275,6 +277,10 @@ def _file_routes(
     for name, content in files.items():
         routes[folder + name] = partial(_static, HTTPResponse(content, content_type))
     return routes
+
+
+def _to_metrics(request: HTTPRequest) -> HTTPResponse:
+    return _redirect_to("../metrics" + (f"?{request.query}" if request.query else ""))
 
 
 def _redirect_to(path: str) -> HTTPResponse:

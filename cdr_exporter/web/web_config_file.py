@@ -44,11 +44,13 @@ ANYBODY = Access()
 class WebConfigFile:
     """The file *path* and the files that it names; raises `ConfigError` where it is not good.
 
-    `access` may be read by any thread.
+    `access` and `is_good` may be read by any thread; `is_good` says whether the file could be used
+    when it was last read.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self.is_good = True
         self._seen: dict[Path, _Version | None] = {}
         self.access = self._read()
 
@@ -59,12 +61,14 @@ class WebConfigFile:
         try:
             self.access = self._not_less(self._read())
         except ConfigError as error:
+            self.is_good = False
             for line in str(error).split("\n"):
                 fields = {"error": line}
                 _log.error(
                     "web configuration not taken, the old one stays", extra={"fields": fields}
                 )
         else:
+            self.is_good = True
             _log.info("web configuration read again")
 
     def _read(self) -> Access:

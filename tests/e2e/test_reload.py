@@ -123,6 +123,20 @@ def test_a_file_that_cannot_be_used_changes_nothing_and_is_told(tmp_path: Path, 
         assert exporter.stop() == 0
 
 
+def test_a_web_configuration_that_cannot_be_used_is_told_too(tmp_path: Path, pbxs: PBXs) -> None:
+    web = tmp_path / "web.yml"
+    web.write_text("http_server_config: {headers: {X-Frame-Options: deny}}\n")
+    path = write_config(tmp_path, *urls(pbxs, "pbx0"))
+    with Exporter(path, f"--web.config.file={web}") as exporter:
+        assert exporter.value(SUCCESSFUL) == 1
+
+        web.write_text("http_server_config: {header: {}}\n")
+        eventually("it is told", lambda: exporter.value(SUCCESSFUL) == 0)
+
+        web.write_text("http_server_config: {headers: {}}\n")
+        eventually("it is well again", lambda: exporter.value(SUCCESSFUL) == 1)
+
+
 def test_it_reloads_by_http_where_that_is_allowed(tmp_path: Path, pbxs: PBXs) -> None:
     path = write_config(tmp_path, *urls(pbxs, "pbx0"))
     with Exporter(path, "--web.enable-lifecycle") as exporter:

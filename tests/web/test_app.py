@@ -18,7 +18,6 @@ OTHER_PATHS = [
     "/index.html",
     "/favicon.ico",
     "//metrics",
-    "/metrics/",
     "/metrics/x",
     "/METRICS",
     "/%6detrics",
@@ -76,6 +75,17 @@ def test_each_path_has_its_answer(target: str, content_type: str, within: str) -
     assert response.status == 200
     assert response.headers["Content-Type"] == content_type
     assert within in response.text
+
+
+@pytest.mark.parametrize(
+    ("asked", "there"),
+    [("/metrics/", "../metrics"), ("/metrics/?pbx=hq", "../metrics?pbx=hq")],
+    ids=["all", "one PBX"],
+)
+def test_metrics_with_a_slash_leads_to_metrics(asked: str, there: str) -> None:
+    response = ask(app(snapshot()), asked)
+
+    assert (response.status, response.headers["Location"]) == (308, there)
 
 
 @pytest.mark.fault("F5")

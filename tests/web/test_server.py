@@ -109,7 +109,7 @@ def test_head_has_the_headers_of_get_and_no_body(target: str) -> None:
 @pytest.mark.fault("F4")
 @pytest.mark.parametrize(
     "target",
-    ["//metrics", "///metrics", "/metrics/", "/%6detrics", "/dashboards/..%2f", "/x/../metrics"],
+    ["//metrics", "///metrics", "/metrics//", "/%6detrics", "/dashboards/..%2f", "/x/../metrics"],
 )
 def test_the_target_is_compared_as_it_was_sent(target: str) -> None:
     with serving() as server:
