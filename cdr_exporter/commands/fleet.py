@@ -73,13 +73,16 @@ class _Member:
 
 
 class Fleet:
-    """The PBXs that are polled; their snapshots are on *board*."""
+    """The PBXs that are polled; their snapshots are on *board*.
+
+    One thread begins and ends them; any thread may ask whether they are `alive`. So a change makes
+    another mapping of members, with those only that run.
+    """
 
     def __init__(self, settings: Settings, bounds: Bounds, board: SnapshotBoard) -> None:
         self._bounds = bounds
         self._board = board
-        self._members: dict[str, _Member] = {}
-        self._add(settings, [pbx.name for pbx in settings.pbxs])
+        self._members = self._new_members(settings, [pbx.name for pbx in settings.pbxs])
 
     @property
     def alive(self) -> bool:
@@ -114,7 +117,9 @@ class Fleet:
         """End what is gone or becomes another; takes `STOP_SECONDS` at most."""
         for name in change.same_account:
             self._members[name].supervisor.keep_token()
-        ended = [self._members.pop(name) for name in (*change.gone, *change.changed)]
+        names = {*change.gone, *change.changed}
+        ended = [member for name, member in self._members.items() if name in names]
+        self._members = {name: each for name, each in self._members.items() if name not in names}
         for member in ended:
             member.stop.set()
         _join(ended, FINISH_SECONDS)
@@ -126,16 +131,19 @@ class Fleet:
 
     def begin(self, settings: Settings, change: FleetChange) -> None:
         """Begin what is new or has become another."""
-        names = (*change.changed, *change.new)
-        self._add(settings, names)
-        for name in names:
-            self._members[name].supervisor.start()
+        begun = self._new_members(settings, (*change.changed, *change.new))
+        for member in begun.values():
+            member.supervisor.start()
+        self._members = {**self._members, **begun}
 
-    def _add(self, settings: Settings, names: Collection[str]) -> None:
+    def _new_members(self, settings: Settings, names: Collection[str]) -> dict[str, _Member]:
         pbxs = [pbx for pbx in settings.pbxs if pbx.name in names]
-        for number, pbx in enumerate(pbxs):
-            self._members[pbx.name] = self._member(settings, pbx, number * _START_INTERVAL)
+        made = {
+            pbx.name: self._member(settings, pbx, number * _START_INTERVAL)
+            for number, pbx in enumerate(pbxs)
+        }
         self._board.show([pbx.name for pbx in settings.pbxs])
+        return made
 
     def _member(self, settings: Settings, pbx: PBX, delay: float) -> _Member:
         stop = threading.Event()

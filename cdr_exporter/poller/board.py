@@ -33,7 +33,9 @@ class SnapshotBoard:
         newest = self._newest
         if self._shown is None:
             return tuple(newest.values())
-        return tuple(newest[name] for name in self._shown if name in newest)
+        # Another thread may be forgetting one of them.
+        found = (newest.get(name) for name in self._shown)
+        return tuple(each for each in found if each is not None)
 
     def of(self, name: str) -> Snapshot:
         """Return the newest snapshot of the PBX *name*; KeyError where there is none yet."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -10,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from cdr_exporter.commands.exporter import Exporter
-from cdr_exporter.commands.fleet import change_between
+from cdr_exporter.commands.exporter import Exporter, histogram_bounds
+from cdr_exporter.commands.fleet import Fleet, change_between
 from cdr_exporter.commands.reload import (
     ReloadRequests,
     other_meanings,
@@ -19,6 +20,7 @@ from cdr_exporter.commands.reload import (
 )
 from cdr_exporter.errors import ConfigError
 from cdr_exporter.poller.board import SnapshotBoard
+from cdr_exporter.secret import Secret
 from cdr_exporter.settings import PBX, Buckets, SecretSource, Settings
 from cdr_exporter.web import ListenAddress
 
@@ -142,3 +144,38 @@ def test_a_pbx_that_is_gone_is_not_shown_and_the_others_are_in_the_files_order()
     board.put(snapshot("old"))
     board.put(snapshot("new"))
     assert [each.pbx for each in board.snapshots()] == ["branch", "new", "hq"]
+
+
+class BoardThatAsks(SnapshotBoard):
+    """A board that is told of a change in its midst, and asks whether all that is polled runs."""
+
+    fleet: Fleet | None = None
+    alive: bool | None = None
+
+    def show(self, names: Sequence[str]) -> None:
+        super().show(names)
+        if self.fleet is not None:
+            self.alive = self.fleet.alive
+
+
+def test_a_change_is_never_taken_for_a_poller_that_has_stopped(tmp_path: Path) -> None:
+    nobody = {"base_url": "http://127.0.0.1:1", "secret": SecretSource(value=Secret("x" * 16))}
+    hq, branch, new = (pbx(name, client_id=name, **nobody) for name in ("hq", "branch", "new"))
+    before = settings(hq, branch, state_dir=tmp_path)
+    after = settings(replace(hq, poll_interval=9.0), new, state_dir=tmp_path)
+    board = BoardThatAsks()
+    board.fleet = fleet = Fleet(before, histogram_bounds(before), board)
+    fleet.start()
+    try:
+        change = change_between(before, after)
+        fleet.end(change)
+        assert fleet.alive
+        fleet.begin(after, change)
+
+        assert board.alive
+        assert fleet.alive
+        assert [each.pbx for each in board.snapshots()] == ["hq", "new"]
+    finally:
+        fleet.stop()
+        fleet.cancel()
+        fleet.join(10)
