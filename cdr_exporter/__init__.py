@@ -22,6 +22,7 @@ is pure does no I/O and reads no clock. A test reads this table and holds it.
      6  web         HTTP: paths, pages, TLS and logins; door to h11, bcrypt
      5  exposition  snapshots → text; door to prometheus_client
      5  store       state kept, never half-written; door to sqlite3
+     4  database    PostgreSQL: connections, transactions, the schema; door to psycopg, psycopg_pool
      4  config      exporter.yml and web.yml → settings; door to yaml
      4  ingest      the state of a PBX, and what a judged page makes of it; pure
      3  metrics     families as data, totals, counts of rows and calls, snapshots; pure
@@ -36,5 +37,6 @@ is pure does no I/O and reads no clock. A test reads this table and holds it.
      1  errors      what can go wrong, by what to do about it; pure
      1  logs        log lines, bounded and without secrets
      1  state_files names of the files in state_dir, and how they are opened and locked
+     1  small_files small files that a user names, read within bounds
      1  secret      text that is never shown; pure
 """

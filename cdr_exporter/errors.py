@@ -34,6 +34,23 @@ class StateReplaced(ExporterError):
     """The state of this PBX is not where it was opened: write all of it anew, from memory."""
 
 
+class DatabaseError(ExporterError):
+    """The database did not do what was asked, and nothing of it was written.
+
+    *reason* is one of `unreachable`, `refused` (user, password, pg_hba.conf, no such database, a
+    read-only standby, an old server), `rights`, `full`, `schema`, `busy` (it, or a lock, took too
+    long; too many connections) and `error`.
+    """
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class CommitInDoubt(DatabaseError):
+    """The answer to COMMIT did not come: read again whether it was written."""
+
+
 class PBXError(ExporterError):
     """A request without a usable answer.
 

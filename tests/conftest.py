@@ -13,6 +13,7 @@ from hypothesis import settings
 
 from .support.fake_pbx import FakePBX
 from .support.poller_harness import MakeHarness, PollerHarness
+from .support.postgres import PostgresServer, TestDatabase
 
 # Machines are slow at times, and that is no failure: so there are no deadlines.
 settings.register_profile("repeatable", deadline=None, derandomize=True)
@@ -74,3 +75,18 @@ def mortal() -> Iterator[Path]:
             for each in [directory, *directory.rglob("*")]:
                 if not each.is_symlink():
                     each.chmod(0o700)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """Return a PostgreSQL for all tests of this process; started for the first that asks for it."""
+    with PostgresServer(passwords=True) as server:
+        yield server
+
+
+@pytest.fixture
+def postgres(postgres_server: PostgresServer) -> Iterator[TestDatabase]:
+    """Return an empty database of the test's own."""
+    database = postgres_server.make_database()
+    yield database
+    database.drop()

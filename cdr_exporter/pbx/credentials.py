@@ -6,17 +6,12 @@ cannot be a secret is an error before anything is sent: it would count as a fail
 A PBX makes client_id and secret itself, of ASCII letters and digits. So blanks, line ends and byte
 order marks around one come from an editor or a shell and are left out, and any other sign within it
 means that something else stands there: a label, a typographic dash, another file.
-
-Reading ends soon whatever is at the path: only a regular file is read, no more than a secret can be
-long, and a file system that does not answer is given up.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import stat
-import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,20 +19,9 @@ from ..errors import WaitLong
 from ..secret import Secret
 from ..settings import SecretSource
 from ..settings.values import parse_credential
+from ..small_files import read_small_file
 
 _SECRET_PATTERN = re.compile(r"(?=.*[a-z])(?=.*[A-Z])(?=.*[0-9])[A-Za-z0-9]{16,}")
-
-_MOST_BYTES = 4096
-"""Of a file: room for a secret and for what editors and shells put around it."""
-
-_READ_SECONDS = 5.0
-
-_KINDS = {
-    stat.S_IFDIR: "is a directory",
-    stat.S_IFIFO: "is a pipe, and not a regular file",
-    stat.S_IFCHR: "is a device, and not a regular file",
-    stat.S_IFBLK: "is a device, and not a regular file",
-}
 
 
 def read_secret(source: SecretSource) -> Secret:
@@ -53,41 +37,12 @@ def read_secret(source: SecretSource) -> Secret:
 
 
 def _read_file(path: Path, name: str) -> str:
-    """Return the text of the file at *path*, in no more than `_READ_SECONDS`."""
-    found: list[bytes | str] = []
-    # In a thread of its own, since a file system of the network may never answer. What is given up
-    # goes on there, and its result is dropped.
-    thread = threading.Thread(target=lambda: found.append(_content_or_problem(path)), daemon=True)
-    thread.start()
-    thread.join(_READ_SECONDS)
-    content = found[0] if found else f"its file system did not answer within {_READ_SECONDS:.0f} s"
+    content = read_small_file(path)
     if isinstance(content, bytes):
         with suppress(UnicodeDecodeError):
             return content.decode()
         content = "not UTF-8 text; save it as such"
     raise _unusable_secret(f"{name}: {content}")
-
-
-def _content_or_problem(path: Path) -> bytes | str:
-    """Return the bytes of the file at *path*, or what is wrong with it."""
-    try:
-        # Without O_NONBLOCK, a pipe that nobody writes to would be waited for.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        return (error.strerror or "not readable").lower()
-    try:
-        mode = os.fstat(descriptor).st_mode
-        if not stat.S_ISREG(mode):
-            return _KINDS.get(stat.S_IFMT(mode), "is not a regular file")
-        with open(descriptor, "rb", closefd=False) as file:
-            content = file.read(_MOST_BYTES + 1)
-    except OSError as error:
-        return (error.strerror or "not readable").lower()
-    finally:
-        os.close(descriptor)
-    if len(content) > _MOST_BYTES:
-        return f"is longer than {_MOST_BYTES} bytes, so it is no secret"
-    return content
 
 
 def _path_for_message(path: Path) -> str:

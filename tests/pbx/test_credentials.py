@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cdr_exporter import small_files
 from cdr_exporter.errors import WaitLong
-from cdr_exporter.pbx import credentials
 from cdr_exporter.pbx.credentials import read_secret
 from cdr_exporter.secret import Secret
 from cdr_exporter.settings import SecretSource
@@ -147,7 +147,7 @@ def test_a_file_system_that_does_not_answer_is_given_up(
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     monkeypatch.setattr(os, "open", open_at_the_end)
-    monkeypatch.setattr(credentials, "_READ_SECONDS", 0.1)
+    monkeypatch.setattr(small_files, "_READ_SECONDS", 0.1)
     started = time.monotonic()
     try:
         error = refusal(SecretSource(file=tmp_path / "secret"))

@@ -26,6 +26,8 @@ LIBRARIES = {
     "subprocess",
     "bcrypt",
     "h11",
+    "psycopg",
+    "psycopg_pool",
 }
 """What has one door each."""
 

@@ -1,0 +1,279 @@
+"""The driver, psycopg, and its pool: connecting, lending, beginning and committing.
+
+What `psycopg_pool` leaves to us:
+
+- It connects in threads of its own and tells nobody why that failed; so `_Connector` notes it, and
+  who waits for a connection learns it at once.
+- A connection may have been lost since it was used last, as after a restart of the server. That is
+  seen when a transaction begins, before anything is done in it, and the next one is taken.
+- No answer ever comes from a server that hangs, though its machine acknowledges all we send: so
+  `_Connection` gives up.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, NamedTuple, cast
+
+import psycopg
+import psycopg_pool
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import TransactionStatus
+
+from ..errors import ConfigError, DatabaseError
+from ..secret import Secret
+from . import failures
+from .database import Rows, TimeLimits
+
+_LOOK_SECONDS = 0.1
+"""How often who waits for a connection looks whether connecting failed."""
+
+_LEAST_CONNECT_SECONDS = 2
+"""libpq knows no shorter time."""
+
+_MOST_INTERVALS = 3
+"""After how many unanswered keepalives a connection is given up."""
+
+# It names host, user and database in its log.
+logging.getLogger("psycopg").setLevel(logging.CRITICAL + 1)
+
+
+class NoAnswer(psycopg.OperationalError):
+    """The server did not answer in time; the connection cannot be used any more."""
+
+
+class _Connection(psycopg.Connection[tuple[Any, ...]]):
+    """A connection on which each answer has to come within *answer_seconds*."""
+
+    answer_seconds: float = math.inf
+
+    def wait(self, gen: Any, *args: Any, **kwargs: Any) -> Any:
+        """Run the steps *gen* of the driver to their end, or close and raise `NoAnswer`."""
+        deadline = time.monotonic() + self.answer_seconds
+        try:
+            return super().wait(_until(gen, deadline), *args, **kwargs)
+        except NoAnswer:
+            self.close()
+            raise
+
+
+def _until(steps: Generator[Any, Any, Any], deadline: float) -> Generator[Any, Any, Any]:
+    """Do as *steps*, up to the *deadline* of the monotonic clock.
+
+    What came meanwhile is looked at first: this process may have been stopped for a while.
+    """
+    try:
+        wanted = next(steps)
+        while True:
+            wanted = steps.send((yield wanted))
+            if time.monotonic() >= deadline:
+                raise NoAnswer
+    except StopIteration as end:
+        return end.value
+
+
+class _Connector:
+    """Makes connections for the pool, and notes why it could not; stands for their class."""
+
+    def __init__(self, limits: TimeLimits) -> None:
+        self._limits = limits
+        self.connecting = 0
+        self.failed = _Failed(0, None)
+
+    def connect(self, conninfo: str, **kwargs: Any) -> _Connection:
+        """Return a new connection; raises `DatabaseError`."""
+        self.connecting += 1
+        try:
+            connection = _Connection.connect(conninfo, **kwargs)
+            connection.answer_seconds = self._limits.answer
+            failure = failures.of_server(connection)
+        except psycopg.Error as error:
+            failure = failures.of_connecting(error)
+        finally:
+            self.connecting -= 1
+        if failure is None:
+            return connection
+        self.failed = _Failed(self.failed.number + 1, failure)
+        raise failure
+
+
+class _Failed(NamedTuple):
+    """The newest failure to connect, and the how manieth it is."""
+
+    number: int
+    failure: DatabaseError | None
+
+
+class _Transaction:
+    """What the block of a transaction gets."""
+
+    def __init__(self, connection: _Connection) -> None:
+        self._connection = connection
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> Rows:
+        """Run one statement; raises `DatabaseError`."""
+        try:
+            return self._connection.execute(sql, parameters or None)
+        except psycopg.Error as error:
+            failure = failures.of_statement(error)
+        raise failure
+
+
+class Pool:
+    """The connections to one database. Raises `ConfigError` where the *url* cannot be used."""
+
+    def __init__(self, url: Secret, limits: TimeLimits, connections: int) -> None:
+        self._limits, self._begin = limits, _begin(limits)
+        self._connector = _Connector(limits)
+        self._connections = connections
+        self._pool = psycopg_pool.ConnectionPool[_Connection](
+            url.reveal(),
+            connection_class=cast(type[_Connection], self._connector),
+            kwargs=_parameters(url, limits),
+            min_size=0,
+            max_size=connections,
+            open=False,
+            reconnect_timeout=0,
+        )
+
+    @contextmanager
+    def transaction(self) -> Iterator[_Transaction]:
+        """As `Database.transaction`."""
+        connection = self._begun()
+        try:
+            try:
+                yield _Transaction(connection)
+            except BaseException:
+                _roll_back(connection)
+                raise
+            _commit(connection)
+        finally:
+            self._pool.putconn(connection)
+
+    def close(self) -> None:
+        """As `Database.close`."""
+        self._pool.close(timeout=0)
+
+    def _begun(self) -> _Connection:
+        """Return a connection in a new transaction; those that were lost meanwhile are dropped."""
+        lost_before = 0
+        while True:
+            connection = self._lent()
+            failure = self._beginning_fails(connection)
+            if failure is None:
+                return connection
+            self._pool.putconn(connection)
+            lost_before += 1
+            if not connection.closed or lost_before > self._connections:
+                raise failure
+
+    def _beginning_fails(self, connection: _Connection) -> DatabaseError | None:
+        try:
+            connection.execute(self._begin, prepare=False)
+        except psycopg.Error as error:
+            failure = failures.of_statement(error)
+            _roll_back(connection)
+            return failure
+        return None
+
+    def _lent(self) -> _Connection:
+        """Return a connection; raises `DatabaseError` where connecting fails, or all are busy."""
+        end = time.monotonic() + self._limits.answer
+        seen = self._connector.failed.number
+        while (left := end - time.monotonic()) > 0:
+            with suppress(psycopg_pool.PoolTimeout):
+                return self._from_pool(min(left, _LOOK_SECONDS))
+            number, failure = self._connector.failed
+            if failure and number > seen and failure.reason != "busy":
+                raise failures.again(failure)
+        raise failures.no_connection(self._connector.connecting > 0)
+
+    def _from_pool(self, seconds: float) -> _Connection:
+        try:
+            self._pool.open()
+            return self._pool.getconn(seconds)
+        except psycopg_pool.PoolClosed:
+            pass
+        raise failures.closed()
+
+
+def _commit(connection: _Connection) -> None:
+    """Commit; raises `CommitInDoubt` where it is not known whether it was done."""
+    warned: list[object] = []
+    connection.add_notice_handler(warned.append)
+    try:
+        result = connection.execute("COMMIT", prepare=False)
+    except psycopg.Error as error:
+        failure: DatabaseError = failures.of_commit(error)
+        _roll_back(connection)
+    else:
+        # A server that stops waiting for its standby says so by a warning.
+        if result.statusmessage == "COMMIT" and not warned:
+            return
+        failure = failures.odd_commit(undone=result.statusmessage == "ROLLBACK")
+    finally:
+        connection.remove_notice_handler(warned.append)
+    raise failure
+
+
+def _roll_back(connection: _Connection) -> None:
+    """Undo the transaction; where that cannot be said to the server, the connection is closed."""
+    status = connection.pgconn.transaction_status
+    if status == TransactionStatus.IDLE:
+        return
+    try:
+        if status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
+            connection.execute("ROLLBACK", prepare=False)
+            return
+    except psycopg.Error:
+        pass
+    connection.close()
+
+
+def _begin(limits: TimeLimits) -> str:
+    """Return the statements that begin a transaction, sent as one.
+
+    The settings are made anew for each transaction, and for it alone. So they hold whatever the
+    defaults are, and also behind a pooler, which lends us another session each time.
+    """
+    most = f"{math.ceil(limits.server * 1000)}ms"
+    settings = {
+        "synchronous_commit": "on",
+        "statement_timeout": f"'{most}'",
+        "lock_timeout": f"'{most}'",
+        "idle_in_transaction_session_timeout": f"'{most}'",
+        "search_path": "cdr_exporter",
+    }
+    steps = [f"SET LOCAL {name} = {value}" for name, value in settings.items()]
+    return "; ".join(["BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", *steps])
+
+
+def _parameters(url: Secret, limits: TimeLimits) -> dict[str, Any]:
+    """Return what we ask of each connection, over what the URL asks."""
+    parameters: dict[str, Any] = {
+        "autocommit": True,  # BEGIN is ours
+        "application_name": "cdr-exporter",
+        "client_encoding": "UTF8",
+        "connect_timeout": max(_LEAST_CONNECT_SECONDS, math.ceil(limits.server)),
+        "tcp_user_timeout": math.ceil(limits.server * 1000),
+        "keepalives": 1,
+        "keepalives_idle": max(1, int(limits.server / 2)),
+        "keepalives_interval": max(1, int(limits.server / 2 / _MOST_INTERVALS)),
+        "keepalives_count": _MOST_INTERVALS,
+    }
+    given = _given_parameters(url)
+    if "," in str(given.get("host", "")):
+        # Of several hosts the one that can be written to.
+        parameters["target_session_attrs"] = given.get("target_session_attrs", "read-write")
+    return parameters
+
+
+def _given_parameters(url: Secret) -> dict[str, Any]:
+    with suppress(psycopg.Error):
+        return dict(conninfo_to_dict(url.reveal()))
+    # The driver's own message quotes the URL.
+    raise ConfigError(failures.BAD_URL)
