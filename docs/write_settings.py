@@ -45,7 +45,7 @@ def page(old: str) -> str:
 
 
 def _top_blocks() -> Iterator[str]:
-    """Yield each setting of the top of the file, switched off, with its default."""
+    """Yield each setting of the top of the file, switched off, with its default if it has one."""
     for key, setting in FILE.settings.items():
         if key != "pbxs":
             yield "\n".join([*_comment(setting, _WIDTH), *_with_default(key, setting)])
@@ -55,7 +55,8 @@ def _with_default(key: str, setting: Setting) -> list[str]:
     if isinstance(setting.kind, Group):
         inner = setting.kind.settings.items()
         return [f"#{key}:", *(f"#  {each}: {_yaml(it.kind, it.default)}" for each, it in inner)]
-    return [f"#{key}: {_yaml(setting.kind, setting.default)}"]
+    shown = setting.example if setting.default is None else _yaml(setting.kind, setting.default)
+    return [f"#{key}: {shown}"]
 
 
 def _entry_blocks() -> Iterator[str]:

@@ -80,13 +80,15 @@ def run(args: argparse.Namespace, _stop: threading.Event) -> int:
 def check_config(path: Path, *, connect: bool, last_try: bool = False) -> int:
     """Check the file *path* and return the exit code; raises `ConfigError` and `StdoutError`.
 
-    Without *connect* nothing is created or changed, and no PBX is contacted. With *last_try* one
+    Without *connect* nothing is created or changed, and no PBX is contacted. A database of
+    state_url_file is asked whether it can be used. With *last_try* one
     login is sent to each PBX even where it may be the one that gets us blocked.
     """
     if last_try and not connect:
         raise ConfigError("--last-try needs --connect")
     settings = config.load(path)
     preflight.check_environment(settings, secrets=True)
+    preflight.check_database(settings)
     for warning in (*config.warnings(settings), *preflight.warnings(settings)):
         sys.stderr.write(f"warning: {warning}\n")
     noun = "PBX" if len(settings.pbxs) == 1 else "PBXs"

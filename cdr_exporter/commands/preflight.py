@@ -1,4 +1,4 @@
-"""Checks of what the settings refer to: CA files, secrets, the state directory.
+"""Checks of what the settings refer to: CA files, secrets, the state directory or database.
 
 Rule: `run` and `check` use the same function, so `run` accepts what `check` calls valid. It leaves
 nothing behind; `make_state_dir` does. Secrets are not checked by `run`: it starts
@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from ..errors import ConfigError, WaitLong
+from ..database import Database, check_schema, read_url
+from ..errors import ConfigError, DatabaseError, WaitLong
 from ..pbx.credentials import read_secret
 from ..pbx.tls import tls_policy_of
 from ..settings import PBX, Settings
@@ -25,15 +26,39 @@ _OTHER_USERS = 0o007
 def check_environment(settings: Settings, *, secrets: bool) -> None:
     """Raise a `ConfigError` that says what is missing or unusable, a line for each."""
     problems = [problem for pbx in settings.pbxs for problem in _pbx_problems(pbx, secrets=secrets)]
-    problem = _state_dir_problem(settings)
-    if problem:
-        problems.append(str(unusable_state_dir(settings.state_dir, problem)))
+    problems += _state_problems(settings)
     if problems:
         raise ConfigError("\n".join(problems))
 
 
+def open_database(url_file: Path, lease: float) -> Database:
+    """Return the database of state_url_file, not connected yet; raises `ConfigError`."""
+    return Database(read_url(url_file), lease)
+
+
+def check_database(settings: Settings) -> None:
+    """Raise `ConfigError` where the database of state_url_file cannot be used; make nothing.
+
+    Only for `check`: `run` starts without its database, and waits for it.
+    """
+    if settings.state_url_file is None:
+        return
+    database = open_database(settings.state_url_file, settings.lease)
+    try:
+        check_schema(database)
+    except DatabaseError as error:
+        problem = str(error)
+    else:
+        return
+    finally:
+        database.close()
+    raise ConfigError(f"state_url_file: {problem}")
+
+
 def warnings(settings: Settings) -> list[str]:
     """Return a line for each thing that works but is not safe."""
+    if settings.state_url_file is not None:
+        return []
     path = settings.state_dir
     try:
         mode = path.stat().st_mode & 0o777
@@ -46,6 +71,8 @@ def warnings(settings: Settings) -> list[str]:
 
 def make_state_dir(settings: Settings) -> None:
     """Make the state directory where it does not exist; raises `ConfigError`."""
+    if settings.state_url_file is not None:
+        return
     try:
         settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
@@ -70,6 +97,18 @@ def _pbx_problems(pbx: PBX, *, secrets: bool) -> Iterator[str]:
             check()
         except (ConfigError, WaitLong) as error:
             yield f"pbx {pbx.name}: {error}"
+
+
+def _state_problems(settings: Settings) -> Iterator[str]:
+    if settings.state_url_file is None:
+        problem = _state_dir_problem(settings)
+        if problem:
+            yield str(unusable_state_dir(settings.state_dir, problem))
+        return
+    try:
+        open_database(settings.state_url_file, settings.lease).close()
+    except ConfigError as error:
+        yield str(error)
 
 
 def _state_dir_problem(settings: Settings) -> OSError | None:

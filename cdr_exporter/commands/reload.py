@@ -17,7 +17,7 @@ from ..settings import PBX, Settings
 _ANSWER_SECONDS = 30.0
 """How long whoever asked by HTTP waits; a change takes some 4 s at most."""
 
-_ONLY_AT_A_START = ("state_dir", "buckets")
+_ONLY_AT_A_START = ("state_dir", "state_url_file", "lease", "buckets")
 
 _MEANING = (
     "timezone",

@@ -12,14 +12,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from .. import config, logs
+from ..errors import ConfigError
 from ..settings import Settings
-from ..web import ListenAddress, parse_listen_address
+from ..web import ListenAddress, check_advertised, parse_listen_address
 from . import flags, preflight
 from .exporter import VERSION, Exporter
 from .reload import ReloadRequests
 from .service_manager import ServiceManager
 
 DEFAULT_LISTEN = ":10088"
+ADVERTISE = "--web.advertise-address"
 MOST_NAMED = 5
 """How many PBXs the line about the start names, so that it stays a line."""
 
@@ -73,6 +75,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(default: from the Host header, and none)",
     )
     parser.add_argument(
+        ADVERTISE,
+        dest="advertise_address",
+        metavar="HOST:PORT",
+        help="where Prometheus reaches this replica; with state_url_file only, and needed there",
+    )
+    parser.add_argument(
         "--web.enable-lifecycle",
         dest="enable_lifecycle",
         action="store_true",
@@ -91,6 +99,7 @@ def run(args: argparse.Namespace, stop: threading.Event) -> int:
     """Run until *stop* is set; raises `ConfigError`, `StateInUse` or `ListenError`."""
     logs.setup(args.log_level, args.log_format, sys.stderr)
     settings = _read(args.config_file)
+    check_advertise_address(settings, args.advertise_address)
     listen = [parse_listen_address(text) for text in args.listen_address or [DEFAULT_LISTEN]]
     ask_to_reload = (lambda: _reloads.ask().wait()) if args.enable_lifecycle else None
     exporter = Exporter(
@@ -130,14 +139,29 @@ def what_starts(
     """
     polled = [f"{pbx.name}={pbx.base_url}" for pbx in settings.pbxs[:MOST_NAMED]]
     more = len(settings.pbxs) - len(polled)
+    kept = "state_url_file" if settings.state_url_file else "state_dir"
     return {
         "version": VERSION,
         "addresses": " ".join(map(str, addresses)),
         "open": external_url or addresses[0].url,
         "pbxs": len(settings.pbxs),
         "polled": " ".join(polled) + (f" and {more} more" if more else ""),
-        "state_dir": settings.state_dir,
+        kept: getattr(settings, kept),
     }
+
+
+def check_advertise_address(settings: Settings, address: str | None) -> None:
+    """Raise `ConfigError` where it is missing or of no use, given how state is kept."""
+    if settings.state_url_file is None:
+        if address is not None:
+            raise ConfigError(f"{ADVERTISE}: is for replicas, with state_url_file; leave it out")
+    elif address is None:
+        raise ConfigError(
+            f"{ADVERTISE}: is missing; with state_url_file write HOST:PORT, at which"
+            " Prometheus reaches this replica"
+        )
+    else:
+        check_advertised(address, ADVERTISE)
 
 
 def _read(path: Path) -> Settings:

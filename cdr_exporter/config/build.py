@@ -53,10 +53,24 @@ def build_settings(content: object, place: Place, base: Path, mistakes: Mistakes
     _refuse_shared_accounts(written, entries, mistakes)
     for n, name in _items(top.get("hide_families", ())):
         mistakes.attempt(_refuse_unknown_family, name, hidden.item(n))
+    mistakes.attempt(_refuse_two_states, top, place)
+    mistakes.attempt(_refuse_idle_lease, top, place)
     if mistakes.noted:
         return BROKEN
     settings: Settings = completed(FILE, {**top, "pbxs": pbxs})
     return replace(settings, state_dir=base / settings.state_dir)
+
+
+def _refuse_two_states(top: Written, place: Place) -> None:
+    if "state_dir" in top and "state_url_file" in top:
+        raise place.key("state_url_file").mistake("and state_dir exclude each other; keep one")
+
+
+def _refuse_idle_lease(top: Written, place: Place) -> None:
+    if top.get("lease", BROKEN) is not BROKEN and "state_url_file" not in top:
+        raise place.key("lease").mistake(
+            "is for replicas over a database; add state_url_file, or remove this"
+        )
 
 
 def _items(values: Any) -> list[tuple[int, Any]]:

@@ -383,6 +383,25 @@ class Settings:
             " container, write an absolute path.",
         ),
     ] = Path("state")
+    state_url_file: Annotated[
+        Path | None,
+        Setting(
+            kinds.URL_FILE,
+            "A file with the URL of a PostgreSQL database (15 or newer), in place of state_dir."
+            " Then several replicas of this program share the PBXs, and where one ends the others"
+            " go on with its PBXs. In the file stands nothing but"
+            " postgresql://USER:PASSWORD@HOST:PORT/DATABASE. docs/replicas.md says all of it.",
+            example="postgres.url     # instead of state_dir",
+        ),
+    ] = None
+    lease: Annotated[
+        float,
+        Setting(
+            kinds.duration("2s", "10m"),
+            "With state_url_file only: for how long a PBX is kept for a replica that is not heard"
+            " of, before another takes it; {limits}. The same in all replicas.",
+        ),
+    ] = 30.0
     machine_callees: Annotated[
         tuple[str, ...],
         Setting(

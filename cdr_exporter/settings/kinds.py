@@ -187,6 +187,7 @@ def _show_range(ends: tuple[str, str]) -> str:
 SECRET = Value(str, Secret)
 YES_NO = Value(bool, bool, show=lambda yes: str(yes).lower())
 PATH = Value(str, values.parse_path, show=lambda path: f"./{path}")
+URL_FILE = Value(str, values.parse_url_file)
 NUMBER = Value(str, values.parse_number, show=_show_quoted)
 NUMBER_RANGES = ListOf(Value(str, values.parse_number_range, show=_show_range))
 BOUNDS = ListOf(Value(int, int), values.parse_buckets)

@@ -217,6 +217,13 @@ def parse_path(text: str) -> Path:
     return Path(text)
 
 
+def parse_url_file(text: str) -> Path:
+    """Return the path of a file with a URL; refuse the URL itself, which holds a password."""
+    if "://" in text or "password=" in text:
+        raise ValueError("is the URL itself; write it into a file, and here the path of that")
+    return parse_path(text)
+
+
 def parse_entries(written: Sequence[T]) -> tuple[T, ...]:
     """Return the entries of `pbxs`; there is at least one."""
     if not written:

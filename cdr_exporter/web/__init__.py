@@ -36,7 +36,7 @@ part of a page.
 
 from .app import App
 from .connection import Deadlines
-from .discovery import check_external_url
+from .discovery import check_advertised, check_external_url
 from .file_numbers import ConnectionLimits, connection_limits, files_needed, raise_file_limit
 from .hosts import Hosts
 from .listen import ListenAddress, ListenError, parse_listen_address
@@ -52,6 +52,7 @@ __all__ = [
     "ListenError",
     "Server",
     "WebConfigFile",
+    "check_advertised",
     "check_external_url",
     "connection_limits",
     "files_needed",

@@ -18,6 +18,7 @@ from ..errors import ConfigError
 _NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?"
 _HOST = re.compile(rf"(?:{_NAME}|\[[0-9A-Fa-f:.]{{2,45}}\])(?::(?P<port>[0-9]{{1,5}}))?")
 _MAX_PORT = 65535
+_ANY_HOST = ("0.0.0.0", "[::]")  # noqa: S104 - refused
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*/?")
 
 
@@ -50,6 +51,16 @@ def address_from_url(url: str, flag: str = "--web.external-url") -> ScrapeAddres
 def check_external_url(url: str, flag: str) -> None:
     """Raise `ConfigError` where *url*, which was given as *flag*, is no address of an exporter."""
     address_from_url(url, flag)
+
+
+def check_advertised(address: str, flag: str) -> None:
+    """Raise `ConfigError` where *address*, which was given as *flag*, is not `host:port`.
+
+    An address that means "any of mine", such as 0.0.0.0, leads nobody here.
+    """
+    host, _, port = address.rpartition(":")
+    if not (host and port and _is_address(address)) or host in _ANY_HOST:
+        raise ConfigError(f"{flag}: not of the form host:port, at which Prometheus reaches this")
 
 
 def is_same_site(origin: str, host: str) -> bool:

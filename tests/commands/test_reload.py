@@ -78,8 +78,12 @@ def test_a_token_is_kept_for_the_same_account_only(changed: dict[str, Any], keep
 
 @pytest.mark.parametrize(
     "changed",
-    [{"state_dir": Path("elsewhere")}, {"buckets": Buckets(ring=(1, 2))}],
-    ids=["state_dir", "buckets"],
+    [
+        pytest.param({"state_dir": Path("elsewhere")}, id="state_dir"),
+        pytest.param({"state_url_file": Path("elsewhere")}, id="state_url_file"),
+        pytest.param({"lease": 10.0}, id="lease"),
+        pytest.param({"buckets": Buckets(ring=(1, 2))}, id="buckets"),
+    ],
 )
 def test_what_needs_a_restart_is_refused(changed: dict[str, Any]) -> None:
     (name,) = changed

@@ -108,6 +108,8 @@ def test_a_file_with_the_required_keys_only_gives_the_defaults() -> None:
             ),
         ),
         state_dir=BASE / "state",
+        state_url_file=None,
+        lease=30.0,
         machine_callees=(),
         hide_families=(),
         buckets=settings.Buckets(
@@ -335,6 +337,15 @@ def test_paths_start_at_the_directory_of_the_file(written: str, meant: Path) -> 
     assert found.state_dir == meant
     assert found.pbxs[0].secret == settings.SecretSource(file=meant)
     assert found.pbxs[0].tls == settings.TLS(ca_file=meant)
+
+
+def test_the_file_of_the_url_may_be_one_of_systemd(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", "/run/credentials/cdr-exporter.service")
+
+    found = parse(text("state_url_file: $CREDENTIALS_DIRECTORY/postgres\nlease: 2s"))
+
+    assert found.state_url_file == Path("/run/credentials/cdr-exporter.service/postgres")
+    assert found.lease == 2.0
 
 
 OF_SYSTEMD = text(client_secret=None, client_secret_file="$CREDENTIALS_DIRECTORY/hq")
@@ -660,6 +671,36 @@ VALUES = [
     top("buckets: {ring: [-1]}", "buckets.ring", "has a bound below 1", "from 1", id="minus"),
     top("buckets: {duration: [2, 1]}", "buckets.duration", "is not asc", "small", id="falling"),
     top("buckets: {duration: [1, 1]}", "buckets.duration", "is not asc", "once", id="twice"),
+    top(
+        "state_dir: ./a\nstate_url_file: b",
+        "state_url_file",
+        "and state_dir exclude each other",
+        "keep one",
+        id="two_states",
+    ),
+    top(
+        f"state_url_file: postgresql://cdr:{CANARY}@db/cdr",
+        "state_url_file",
+        "is the URL itself",
+        "write it into a file",
+        id="url_for_its_file",
+    ),
+    top(
+        f"state_url_file: host=db password={CANARY}",
+        "state_url_file",
+        "is the URL itself",
+        "write it into a file",
+        id="conninfo_for_its_file",
+    ),
+    top("lease: 30s", "lease", "is for replicas over a", "add state_url_file", id="idle_lease"),
+    top(
+        "state_url_file: b\nlease: 1s",
+        "lease",
+        "is out of range",
+        "2s to 10m",
+        id="lease_too_short",
+    ),
+    over("lease", "30s", UNKNOWN, "it belongs at the top of the file", id="lease_of_a_pbx"),
     top("state_dir: ~/state", "state_dir", "starts with ~", "whole path", id="tilde"),
     over("api_path", '"/"', "is not a path", "openapi/v1.0", id="api_path_slash"),
     over("api_path", "a//b", "is not a path", "openapi/v1.0", id="api_path_two_slashes"),
@@ -1445,6 +1486,10 @@ MORE = re.compile(r"( *)#( {2,}\S.*)")
 INSTEAD = re.compile(r"# instead of (\w+)$")
 
 
+NEEDS = {"lease": "state_url_file"}
+"""Settings of the top that are refused without another one."""
+
+
 def commented() -> list[list[int]]:
     """Return the line numbers of each setting that is off, with its deeper lines."""
     blocks: list[list[int]] = []
@@ -1459,11 +1504,20 @@ def commented() -> list[list[int]]:
 
 def switched_on(*blocks: list[int]) -> str:
     lines = SHIPPED.read_text(encoding="utf-8").splitlines()
-    for number in [number for block in blocks for number in block]:
+    for number in [number for block in (*needed_by(*blocks), *blocks) for number in block]:
         lines[number] = re.sub(r"^( *)#", r"\1", lines[number])
         if instead := INSTEAD.search(lines[number]):
             lines = [re.sub(rf"^ *{instead[1]}:.*", "", line) for line in lines]
     return "\n".join(lines)
+
+
+def needed_by(*blocks: list[int]) -> list[list[int]]:
+    needed = {NEEDS.get(label(block).partition(":")[0]) for block in blocks}
+    return [
+        block
+        for block in commented()
+        if label(block).partition(":")[0] in needed and block not in blocks
+    ]
 
 
 def label(block: list[int]) -> str:
@@ -1489,9 +1543,10 @@ def test_each_commented_setting_of_the_example_can_be_switched_on(block: list[in
 @for_each(pytest.param(block, id=label(block)) for block in commented())
 def test_what_the_example_calls_a_default_is_one(block: list[int]) -> None:
     line = SHIPPED.read_text(encoding="utf-8").splitlines()[block[0]]
-    is_default = line.startswith("#") or "api_path" in line
+    at_top = line.startswith("#") and not INSTEAD.search(line)
+    is_default = at_top or "api_path" in line
 
-    changes = parse(switched_on(block)) != parse(switched_on())
+    changes = parse(switched_on(block)) != parse(switched_on(*needed_by(block)))
 
     assert changes is not is_default
 
@@ -1501,7 +1556,9 @@ def test_all_settings_of_the_example_can_be_switched_on_together() -> None:
     together = [
         block
         for block in commented()
-        if not INSTEAD.search(lines[block[0]]) and "#tls:" not in lines[block[0]]
+        if not INSTEAD.search(lines[block[0]])
+        and "#tls:" not in lines[block[0]]
+        and label(block).partition(":")[0] not in NEEDS
     ]
 
     loaded = parse(switched_on(*together))

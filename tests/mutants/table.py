@@ -1751,7 +1751,7 @@ REQUESTS_ARE_SENT_ONCE_AND_IN_TIME = (
 _LOGIN = "cdr_exporter/pbx/login.py"
 _ATTEMPT_RULES = "cdr_exporter/pbx/attempt_rules.py"
 _ATTEMPT_FILE = "cdr_exporter/pbx/attempt_file.py"
-_CREDENTIALS = "cdr_exporter/pbx/credentials.py"
+_SMALL_FILES = "cdr_exporter/small_files.py"
 _REFUSED_LOGINS = "tests/pbx/test_refused_logins.py"
 _WHATEVER_HAPPENS = _in(_REFUSED_LOGINS, "test_whatever_happens_no_fifth_login_in_a_row_is_refused")
 
@@ -1871,7 +1871,7 @@ LOGINS_AND_SECRETS = (
     ),
     Mutant(
         "a secret is read from whatever is at its path",
-        _CREDENTIALS,
+        _SMALL_FILES,
         "if not stat.S_ISREG(mode):",
         "if False:",
         _in("tests/pbx/test_credentials.py", "test_what_is_no_regular_file_is_refused_at_once"),
@@ -2080,8 +2080,8 @@ A_RELOAD_TOUCHES_NOBODY_ELSE = (
     Mutant(
         "other buckets are taken while it runs",
         "cdr_exporter/commands/reload.py",
-        'ONLY_AT_A_START = ("state_dir", "buckets")',
-        'ONLY_AT_A_START = ("state_dir",)',
+        '"lease", "buckets")',
+        '"lease")',
         _in(_RELOAD_TESTS, "test_what_needs_a_restart_is_refused"),
     ),
 )
