@@ -38,9 +38,9 @@ _NO_DRIVER = (
 class TimeLimits:
     """The most seconds that a step may take.
 
-    *server* is for a statement, a lock and a pause, held by the server; *answer* is how long we
-    wait for it to answer: longer, so that the server can say itself what took too long, and still
-    less than half a lease.
+    *server* is for a statement and a pause, held by the server, and half of it for a lock. *answer*
+    is how long we wait for it to answer: longer, so that the server can say itself what took too
+    long, and still less than half a lease.
     """
 
     server: float

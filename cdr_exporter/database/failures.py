@@ -6,6 +6,7 @@ texts are read for one thing only: why it refused a connection, where the driver
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 import psycopg
@@ -55,8 +56,7 @@ _BY_CODE = {
     "40P01": _Failure("busy", "the database undid it for another transaction; it is tried again"),
     "42501": _Failure(
         "rights",
-        "the user of state_url_file may not do this; as an administrator, let him own the schema"
-        " (ALTER SCHEMA cdr_exporter OWNER TO) and its tables",
+        "the user of state_url_file may not do this; cdr-exporter check says what to grant",
     ),
     "42703": _Failure("schema", "the tables in the schema cdr_exporter are not ours"),
     "42P01": _Failure("schema", "a table in the schema cdr_exporter is gone; restore it"),
@@ -79,25 +79,37 @@ _BY_CLASS = {
     "57": _LOST,
 }
 
-# Of texts of the driver, which speaks English, and of servers that do.
+_BAD_URL = _Failure("refused", BAD_URL)
+_NOT_IN_HBA = _Failure("refused", "pg_hba.conf of the server does not let us in; add a line to it")
+_NO_WAY = _Failure("unreachable", "there is no way to the address of the database")
+_NO_NAME = _Failure("unreachable", "the host name of the database is not known")
+_BAD_TLS = _Failure(
+    "refused",
+    "no TLS with the database as state_url_file asks for it: see sslmode and sslrootcert there, and"
+    " the certificate of the server",
+)
+
+# Of texts of the driver, which speaks English, and of servers that do: the first that is found.
 _BY_TEXT = (
+    ("too many (connections|clients)|remaining connection slots", _NO_CONNECTION_LEFT),
     ("timeout expired", _SILENT),
     ("Connection refused", _Failure("unreachable", "nothing listens at the database's address")),
-    ("resolve host", _Failure("unreachable", "the host name of the database is not known")),
-    ("translate host name", _Failure("unreachable", "the host name of the database is not known")),
-    ("No route to host", _Failure("unreachable", "there is no way to the database's address")),
-    ("is unreachable", _Failure("unreachable", "there is no way to the database's address")),
-    ("No such file", _Failure("unreachable", "the database's socket, or a file, is not there")),
-    ("password authentication failed", _PASSWORD),
-    ("no password supplied", _PASSWORD),
-    ("role ", _PASSWORD),
-    ("no pg_hba.conf entry", _Failure("refused", "pg_hba.conf of the server does not let us in")),
-    ("pg_hba.conf rejects", _Failure("refused", "pg_hba.conf of the server does not let us in")),
-    ("database ", _NO_DATABASE),
-    ("too many c", _NO_CONNECTION_LEFT),
-    ("remaining connection slots", _NO_CONNECTION_LEFT),
-    ("is starting up", _STARTING),
-    ("is shutting down", _STARTING),
+    ("resolve host|translate host name|idna|label", _NO_NAME),
+    ("No route to host|is unreachable", _NO_WAY),
+    ("invalid (integer|port|\\S+) (value|number)|could not match .* (hosts|ports)", _BAD_URL),
+    ("certificate|SSL|TLS", _BAD_TLS),
+    ("No such file", _Failure("unreachable", "the socket of the database is not there")),
+    ("password authentication failed|password supplied", _PASSWORD),
+    ("role .* does not exist|not permitted to log in", _PASSWORD),
+    ("pg_hba.conf", _NOT_IN_HBA),
+    ("database .* does not exist", _NO_DATABASE),
+    (
+        "permission denied for database",
+        _Failure(
+            "rights", "the user of state_url_file may not connect; GRANT CONNECT ON DATABASE to him"
+        ),
+    ),
+    ("(starting up|shutting down|recovery mode)", _STARTING),
     ("read-only", _READ_ONLY),
     ("closed the connection", _LOST),
 )
@@ -107,11 +119,11 @@ _NOT_LET_IN = _Failure(
 )
 
 
-def of_connecting(error: psycopg.Error) -> DatabaseError:
+def of_connecting(error: Exception) -> DatabaseError:
     """Return why there is no connection; the driver has no code for it."""
     text = str(error)
-    found = (failure for part, failure in _BY_TEXT if part in text)
-    return _error(_by_code(error) or next(found, _NOT_LET_IN))
+    found = (failure for pattern, failure in _BY_TEXT if re.search(pattern, text))
+    return _error(next(found, _NOT_LET_IN))
 
 
 def of_server(connection: psycopg.Connection[Any]) -> DatabaseError | None:
@@ -159,7 +171,7 @@ def odd_commit(*, undone: bool) -> DatabaseError:
     )
 
 
-def no_connection(connecting: bool) -> DatabaseError:
+def no_connection(*, connecting: bool) -> DatabaseError:
     """Return the error for a wait that was in vain: for an answer, or for others to finish."""
     if connecting:
         return _error(_SILENT)

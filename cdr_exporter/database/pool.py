@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 import math
+import threading
 import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -81,24 +82,34 @@ class _Connector:
 
     def __init__(self, limits: TimeLimits) -> None:
         self._limits = limits
-        self.connecting = 0
+        self._connecting: set[int] = set()
         self.failed = _Failed(0, None)
 
     def connect(self, conninfo: str, **kwargs: Any) -> _Connection:
         """Return a new connection; raises `DatabaseError`."""
-        self.connecting += 1
+        self._connecting.add(threading.get_ident())
         try:
             connection = _Connection.connect(conninfo, **kwargs)
             connection.answer_seconds = self._limits.answer
             failure = failures.of_server(connection)
-        except psycopg.Error as error:
+        except (psycopg.Error, ValueError, OSError) as error:  # of the URL and of names, too
             failure = failures.of_connecting(error)
         finally:
-            self.connecting -= 1
+            self._connecting.discard(threading.get_ident())
         if failure is None:
             return connection
         self.failed = _Failed(self.failed.number + 1, failure)
         raise failure
+
+    @property
+    def is_connecting(self) -> bool:
+        """Whether an attempt to connect has not ended yet."""
+        return bool(self._connecting)
+
+    def failure_after(self, seen: int) -> DatabaseError | None:
+        """Return the newest failure, as an error of its own, if it came after that number."""
+        number, failure = self.failed
+        return failures.again(failure) if failure and number > seen else None
 
 
 class _Failed(NamedTuple):
@@ -130,6 +141,7 @@ class Pool:
         self._limits, self._begin = limits, _begin(limits)
         self._connector = _Connector(limits)
         self._connections = connections
+        self._is_closed = False
         self._pool = psycopg_pool.ConnectionPool[_Connection](
             url.reveal(),
             connection_class=cast(type[_Connection], self._connector),
@@ -156,6 +168,7 @@ class Pool:
 
     def close(self) -> None:
         """As `Database.close`."""
+        self._is_closed = True
         self._pool.close(timeout=0)
 
     def _begun(self) -> _Connection:
@@ -187,17 +200,18 @@ class Pool:
         while (left := end - time.monotonic()) > 0:
             with suppress(psycopg_pool.PoolTimeout):
                 return self._from_pool(min(left, _LOOK_SECONDS))
-            number, failure = self._connector.failed
-            if failure and number > seen and failure.reason != "busy":
-                raise failures.again(failure)
-        raise failures.no_connection(self._connector.connecting > 0)
+            failure = self._connector.failure_after(seen)
+            if failure and failure.reason != "busy":
+                raise failure
+        raise self._connector.failure_after(seen) or failures.no_connection(
+            connecting=self._connector.is_connecting
+        )
 
     def _from_pool(self, seconds: float) -> _Connection:
-        try:
-            self._pool.open()
-            return self._pool.getconn(seconds)
-        except psycopg_pool.PoolClosed:
-            pass
+        with suppress(psycopg_pool.PoolClosed):
+            if not self._is_closed:
+                self._pool.open()
+                return self._pool.getconn(seconds)
         raise failures.closed()
 
 
@@ -240,11 +254,12 @@ def _begin(limits: TimeLimits) -> str:
     The settings are made anew for each transaction, and for it alone. So they hold whatever the
     defaults are, and also behind a pooler, which lends us another session each time.
     """
+    # A lock is waited for half as long, so that it is said that it was the lock.
     most = f"{math.ceil(limits.server * 1000)}ms"
     settings = {
         "synchronous_commit": "on",
         "statement_timeout": f"'{most}'",
-        "lock_timeout": f"'{most}'",
+        "lock_timeout": f"'{math.ceil(limits.server * 500)}ms'",
         "idle_in_transaction_session_timeout": f"'{most}'",
         "search_path": "cdr_exporter",
     }

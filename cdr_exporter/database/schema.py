@@ -6,16 +6,13 @@ The tables are described where they are used: `state` in `store`, `lease` and `r
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..errors import DatabaseError
 from .database import Database, Transaction
 
 VERSION = 1
 """Of the tables; a program reads its own version only."""
-
-_LOCK = 0x6364_725F_6578_706F
-"""Of `pg_advisory_xact_lock`: the bytes of "cdr_expo"."""
-
-_SCHEMA = "CREATE SCHEMA cdr_exporter"
 
 TABLES = {
     "version": "version integer NOT NULL",
@@ -45,9 +42,35 @@ TABLES = {
         locked_until timestamptz""",
 }
 
-_OTHERS_TABLES = DatabaseError(
-    "the schema cdr_exporter holds other tables than ours; name another database",
-    reason="schema",
+_LOCK = 0x6364_725F_6578_706F
+"""Of `pg_advisory_xact_lock`: the bytes of "cdr_expo"."""
+
+_FIND_SCHEMA = """
+SELECT oid IS NOT NULL, has_schema_privilege(oid, 'USAGE'),
+    coalesce(has_schema_privilege(oid, 'CREATE'),
+        has_database_privilege(current_database(), 'CREATE'))
+FROM (SELECT to_regnamespace('cdr_exporter')::oid) AS schema(oid)"""
+"""Is there one; may we use it; may we make what is missing? In catalogues that anybody may read."""
+
+_FIND_TABLES = """
+SELECT relname::text,
+    has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT')
+    AND has_table_privilege(oid, 'UPDATE') AND has_table_privilege(oid, 'DELETE')
+FROM pg_class
+WHERE relnamespace = to_regnamespace('cdr_exporter') AND relkind = 'r' AND relname = ANY(%s)"""
+
+_MAY_NOT_MAKE = (
+    "the user of state_url_file may not make the tables; as an administrator of this database:"
+    " CREATE SCHEMA cdr_exporter AUTHORIZATION that user"
+)
+_MAY_NOT_USE = (
+    "the user of state_url_file may not use the tables; as an administrator of this database: GRANT"
+    " USAGE ON SCHEMA cdr_exporter TO that user; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES"
+    " IN SCHEMA cdr_exporter TO that user"
+)
+_NOT_OURS = (
+    "the tables in the schema cdr_exporter are not as this program makes them; restore them, or"
+    " name another database"
 )
 
 
@@ -58,47 +81,53 @@ def prepare_schema(database: Database) -> None:
     """
     with database.transaction() as transaction:
         transaction.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
-        found = _found_version(transaction)
-        if found is None:
+        if not _has_tables(transaction):
             _make_tables(transaction)
-        else:
-            _refuse_other_version(found)
 
 
 def check_schema(database: Database) -> None:
     """Raise `DatabaseError` where `prepare_schema` would; make nothing."""
     with database.transaction() as transaction:
-        found = _found_version(transaction)
-        if found is not None:
-            _refuse_other_version(found)
+        _has_tables(transaction)
 
 
-def _found_version(transaction: Transaction) -> int | None:
-    """Return the version of the tables, None where there are none."""
-    there = transaction.execute("SELECT to_regclass('cdr_exporter.version') IS NOT NULL").fetchone()
-    if there is None or not there[0]:
-        return None
-    row = transaction.execute("SELECT version FROM cdr_exporter.version").fetchone()
-    if row is None:
-        raise _OTHERS_TABLES
-    return int(row[0])
+def _has_tables(transaction: Transaction) -> bool:
+    """Return whether our tables are there; raises `DatabaseError` where they cannot be used."""
+    _, may_use, may_make = _row(transaction, _FIND_SCHEMA)
+    tables: dict[str, bool] = dict(transaction.execute(_FIND_TABLES, (list(TABLES),)))
+    if not tables:
+        _require(may_make and may_use is not False, "rights", _MAY_NOT_MAKE)
+        return False
+    _require(tables.keys() == TABLES.keys(), "schema", _NOT_OURS)
+    _require(may_use and all(tables.values()), "rights", _MAY_NOT_USE)
+    found = _row(transaction, "SELECT max(version), count(*) FROM version")
+    _require(found[1] == 1 and found[0] >= VERSION, "schema", _NOT_OURS)
+    _require(found[0] == VERSION, "schema", _newer(found[0]))
+    return True
+
+
+def _row(transaction: Transaction, sql: str) -> tuple[Any, ...]:
+    """Return the only row of a statement that returns one in any case."""
+    [row] = transaction.execute(sql)
+    return row
+
+
+def _require(holds: bool, reason: str, problem: str) -> None:
+    if not holds:
+        raise DatabaseError(problem, reason=reason)
+
+
+def _newer(version: int) -> str:
+    return (
+        f"the tables in the database are of version {version}, newer than {VERSION}, which this"
+        " program reads; update it"
+    )
 
 
 def _make_tables(transaction: Transaction) -> None:
-    there = transaction.execute("SELECT to_regnamespace('cdr_exporter') IS NOT NULL").fetchone()
-    if there is None or not there[0]:
-        transaction.execute(_SCHEMA)
+    has_schema, *_ = _row(transaction, _FIND_SCHEMA)
+    if not has_schema:
+        transaction.execute("CREATE SCHEMA cdr_exporter")
     for name, columns in TABLES.items():
         transaction.execute(f"CREATE TABLE cdr_exporter.{name} ({columns})")
-    transaction.execute("INSERT INTO cdr_exporter.version VALUES (%s)", (VERSION,))
-
-
-def _refuse_other_version(found: int) -> None:
-    if found > VERSION:
-        raise DatabaseError(
-            f"the tables in the database are of version {found}, newer than {VERSION}, which this"
-            " program reads; update it",
-            reason="schema",
-        )
-    if found < VERSION:
-        raise _OTHERS_TABLES
+    transaction.execute("INSERT INTO version VALUES (%s)", (VERSION,))

@@ -1,0 +1,176 @@
+"""The schema: made by whoever comes first, checked by all, and refused where it is not ours."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from cdr_exporter.database import Database, check_schema, prepare_schema
+from cdr_exporter.database.schema import TABLES, VERSION
+
+from ..support.postgres import TestDatabase
+from .conftest import MakeDatabase, failure_of
+from .test_database import INSERT, replicas
+
+
+def tables(postgres: TestDatabase) -> set[str]:
+    found = postgres.run("SELECT tablename FROM pg_tables WHERE schemaname = 'cdr_exporter'")
+    return {name for (name,) in found}
+
+
+def test_it_is_made_once_and_then_only_checked(database: Database, postgres: TestDatabase) -> None:
+    check_schema(database)
+    assert tables(postgres) == set()
+
+    prepare_schema(database)
+    with database.transaction() as transaction:
+        transaction.execute(INSERT, ["a"])
+    prepare_schema(database)
+    check_schema(database)
+
+    assert tables(postgres) == set(TABLES)
+    assert replicas(database) == ["a"]
+
+
+def test_replicas_that_start_at_once_make_one(
+    postgres: TestDatabase, connect: MakeDatabase
+) -> None:
+    ready = threading.Barrier(4)
+    made: list[str] = []
+
+    def start() -> None:
+        database = connect(postgres.url())
+        ready.wait(60)
+        prepare_schema(database)
+        made.append("made")
+
+    threads = [threading.Thread(target=start) for _ in range(4)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join(60)
+
+    assert made == ["made"] * 4
+    assert postgres.run("SELECT version FROM cdr_exporter.version") == [(VERSION,)]
+
+
+def test_text_is_compared_by_its_bytes(database: Database, postgres: TestDatabase) -> None:
+    prepare_schema(database)
+
+    assert (
+        postgres.run(
+            "SELECT table_name, column_name FROM information_schema.columns WHERE"
+            " table_schema = 'cdr_exporter' AND data_type = 'text' AND collation_name <> 'C'"
+        )
+        == []
+    )
+
+
+@pytest.mark.parametrize("use", [prepare_schema, check_schema], ids=["run", "check"])
+class TestRefused:
+    def test_a_newer_version(self, use: object, database: Database, postgres: TestDatabase) -> None:
+        prepare_schema(database)
+        postgres.run("UPDATE cdr_exporter.version SET version = version + 1")
+
+        failure = failure_of(lambda: use(database))  # type: ignore[operator]
+
+        assert failure.reason == "schema"
+        assert f"of version {VERSION + 1}, newer than {VERSION}" in str(failure)
+        assert "update it" in str(failure)
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            pytest.param("DELETE FROM cdr_exporter.version", id="no version"),
+            pytest.param("UPDATE cdr_exporter.version SET version = 0", id="version 0"),
+            pytest.param("DROP TABLE cdr_exporter.lease", id="a table gone"),
+        ],
+    )
+    def test_what_is_not_ours(
+        self, change: str, use: object, database: Database, postgres: TestDatabase
+    ) -> None:
+        prepare_schema(database)
+        postgres.run(change)
+
+        failure = failure_of(lambda: use(database))  # type: ignore[operator]
+
+        assert failure.reason == "schema"
+
+    def test_a_user_who_may_not_make_it(
+        self, use: object, postgres: TestDatabase, connect: MakeDatabase
+    ) -> None:
+        of_nobody(postgres)
+
+        failure = failure_of(lambda: use(connect(postgres.url())))  # type: ignore[operator]
+
+        assert failure.reason == "rights"
+        assert "CREATE SCHEMA cdr_exporter AUTHORIZATION" in str(failure)
+        assert tables(postgres) == set()
+
+    def test_a_user_who_may_only_read(
+        self, use: object, postgres: TestDatabase, connect: MakeDatabase
+    ) -> None:
+        made_by_administrator(postgres, connect)
+        postgres.run(f"GRANT USAGE ON SCHEMA cdr_exporter TO {postgres.user}")
+        postgres.run(f"GRANT SELECT ON ALL TABLES IN SCHEMA cdr_exporter TO {postgres.user}")
+
+        failure = failure_of(lambda: use(connect(postgres.url())))  # type: ignore[operator]
+
+        assert failure.reason == "rights"
+        assert "GRANT" in str(failure)
+
+    def test_a_user_who_may_not_even_look(
+        self, use: object, postgres: TestDatabase, connect: MakeDatabase
+    ) -> None:
+        made_by_administrator(postgres, connect)
+
+        failure = failure_of(lambda: use(connect(postgres.url())))  # type: ignore[operator]
+
+        assert failure.reason == "rights"
+        assert "GRANT" in str(failure)
+
+
+def of_nobody(postgres: TestDatabase) -> None:
+    """Take the database from its user, who may still connect."""
+    postgres.run(f"ALTER DATABASE {postgres.name} OWNER TO postgres")
+
+
+def made_by_administrator(postgres: TestDatabase, connect: MakeDatabase) -> None:
+    """Let an administrator own the database and the schema."""
+    prepare_schema(connect(postgres.url()))
+    of_nobody(postgres)
+    for owned in ("SCHEMA cdr_exporter", *(f"TABLE cdr_exporter.{name}" for name in TABLES)):
+        postgres.run(f"ALTER {owned} OWNER TO postgres")
+
+
+def test_a_schema_that_an_administrator_gave_to_the_user_is_used(
+    postgres: TestDatabase, connect: MakeDatabase
+) -> None:
+    of_nobody(postgres)
+    postgres.run(f"CREATE SCHEMA cdr_exporter AUTHORIZATION {postgres.user}")
+    database = connect(postgres.url())
+
+    check_schema(database)
+    prepare_schema(database)
+
+    assert tables(postgres) == set(TABLES)
+
+
+def test_tables_that_an_administrator_made_and_granted_are_used(
+    postgres: TestDatabase, connect: MakeDatabase
+) -> None:
+    made_by_administrator(postgres, connect)
+    postgres.run(f"GRANT USAGE ON SCHEMA cdr_exporter TO {postgres.user}")
+    postgres.run(
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA cdr_exporter"
+        f" TO {postgres.user}"
+    )
+    database = connect(postgres.url())
+
+    check_schema(database)
+    prepare_schema(database)
+    with database.transaction() as transaction:
+        transaction.execute(INSERT, ["a"])
+
+    assert replicas(database) == ["a"]
