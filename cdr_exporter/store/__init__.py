@@ -7,16 +7,20 @@ loaded it goes on from there, and gives each change to `commit`.
 
     file_store      what a poller uses: open, load, commit, close
     open_file       before a file is used: lock it, check it, create it, set it aside
-    load            everything that a file says, checked
     header          the first bytes of the file
-    checked_rows    the rows of the file, with their checksums; all others write and read by it
+    file_rows       the rows in the file
     in_place        whether the open files are still those at their paths
     lock_file       keeps a second process out, and knows the number of the last commit
-    ledger_rows     the ledger in the file
-    series_rows     the series in the file, and their values
-    call_rows       the calls in the file
-    quarter_rows    the calls by quarter of an hour in the file
-    schema          how the file is laid out
+
+    state_rows      a state as rows, and what is loaded as a state: shared by all stores
+    checked_rows    the rows that a commit changes, and their checksums
+    load            everything that the rows say, checked
+    ledger_rows     the ledger as rows
+    series_rows     the series as rows, and their values
+    call_rows       the calls as rows
+    quarter_rows    the calls by quarter of an hour as rows
+    schema          which tables of rows there are, and how a file is laid out
+
     inspection      a state looked at and copied, also beside the process that owns it
     publication     when the series were first shown, read beside the process that owns the file
     leg_file        another file: the legs that `history` has read

@@ -1,4 +1,4 @@
-"""The calls in a state file: open ones with their legs, and closed ones.
+"""The calls of a state as rows: open ones with their legs, and closed ones.
 
 The content of a row is [legs, since]. *legs* is the list of legs while the call is open, and since
 is when the newest was seen (reachable time, seconds). Otherwise *legs* is `counted` or `passed`,
@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from ..calls import CallChange, ClosedCall, Leg, OpenCall, TrackedCalls
-from .checked_rows import CheckedRows
+from .checked_rows import ChangedRows
 from .schema import CALLS
 
 _COUNTED, _PASSED = "counted", "passed"
@@ -38,8 +38,8 @@ def read(rows: Mapping[str, bytes]) -> TrackedCalls:
     return TrackedCalls(opened, closed)
 
 
-def write(rows: CheckedRows, change: CallChange) -> None:
-    """Write *change* to the file, within the transaction of a commit."""
+def write(rows: ChangedRows, change: CallChange) -> None:
+    """Write *change* to *rows*."""
     rows.delete(CALLS, change.forgotten)
     rows.put(CALLS, _rows(change))
 

@@ -19,29 +19,26 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import msgspec
-
 from ..errors import StateNotWritten, StateReplaced
 from ..ingest import KeptState, StateChange
-from ..metrics.catalogue import FAMILIES, HISTOGRAM, NUMBER_FAMILIES
-from ..metrics.totals import Bounds, Series, Totals, Value, initial_totals
+from ..metrics.totals import Bounds, Series, Value
 from ..state_files import file_of
-from . import call_rows, ledger_rows, quarter_rows
-from .checked_rows import CheckedRows, read_whole
+from .file_rows import FileRows, read_whole
 from .in_place import OpenFiles
-from .load import BOUNDS, CLIENT, FIRST_SHOWN, SavedState, read_state, reset_key
 from .lock_file import LockFile
-from .open_file import client_hash, connect, create, reason_to_set_aside, unusable_error
-from .schema import META
-from .series_rows import SeriesRows
-
-_json = msgspec.json.encode
-
-_NUMBER_NAMES = frozenset(family.name for family in NUMBER_FAMILIES)
+from .open_file import (
+    client_hash,
+    connect,
+    create,
+    read_state,
+    reason_to_set_aside,
+    unusable_error,
+)
+from .state_rows import StateRows
 
 
 class FileStore:
@@ -64,8 +61,7 @@ class FileStore:
     ) -> None:
         self.path = file_of(directory, name, "db")
         self._client = client_hash(client_id)
-        self._bounds = bounds
-        self._number_zeros = number_zeros or {}
+        self._state = StateRows(self._client, bounds, number_zeros)
         self._make_directory()
         self._lock = LockFile(self.path.with_suffix(".lock"))
         try:
@@ -84,37 +80,22 @@ class FileStore:
         Raises `StateUnusable`.
         """
         with self._unusable():
-            saved = read_state(self._db)
-            dropped = _histograms_with_new_bounds(saved, self._bounds)
-            in_file = self._without(dropped, saved.totals)
-            self._series = SeriesRows(self._rows, saved.totals.series)
-            if saved.bounds != self._bounds or len(in_file.series) < len(self._series):
+            loaded = self._state.loaded(read_state(self._db), self._lost_commits)
+            if loaded.changed.tables:
                 with self._rows.transaction():
-                    self._rows.put(META, [(BOUNDS, _json(self._bounds))])
-                    self._series.rewrite(in_file)
-        # Series that an older version of the program did not know begin at 0.
-        new = initial_totals(in_file.trunks, self._number_zeros)
-        series, born = {**new.series, **in_file.series}, {**new.born, **in_file.born}
-        return KeptState(
-            ledger=saved.ledger,
-            totals=Totals(series, born, new.trunks),
-            calls=saved.calls,
-            quarters=saved.quarters,
-            first_shown=saved.first_shown,
-            resets=saved.resets,
-            lost_commits=self._lost_commits,
-            dropped_histograms=dropped,
-        )
+                    self._rows.write(loaded.changed)
+        return loaded.kept
 
     def commit(self, change: StateChange) -> None:
         """Write *change* to the disk, all of it. Raises `StateNotWritten` or `StateReplaced`."""
-        known = len(self._series)
+        numbered = self._state.numbered
         try:
+            changed = self._state.of_change(change)
             with self._rows.transaction():
-                _write(self._rows, self._series, change)
+                self._rows.write(changed)
                 self._check_in_place()
         except BaseException as error:
-            self._series.forget_from(known)
+            self._state.forget_from(numbered)
             if not isinstance(error, sqlite3.Error):
                 raise
             # The error may come of it.
@@ -128,13 +109,13 @@ class FileStore:
         try:
             self._make_directory()
             self._lock = self._lock.taken_again()
-            create(self.path, lambda rows: self._fill(rows, kept), aside="replaced")
+            create(self.path, self._state.of_all(kept), aside="replaced")
             self._open()
         except (sqlite3.Error, OSError) as error:
             raise self._not_written(error) from None
         # Not earlier: SQLite deletes the log at the path where the file there is still its own.
         before.close()
-        self._series = SeriesRows(self._rows, kept.totals.series if kept.ledger else ())
+        self._state.go_on_from(kept)
         self._note_commit()
 
     def close(self) -> None:
@@ -150,27 +131,18 @@ class FileStore:
         reason = reason_to_set_aside(self.path, self._client)
         if reason is None and self.path.exists():
             return
-        meta = {CLIENT: _json(self._client)}
-        if reason is not None:
-            meta[reset_key(reason)] = _json(time.time())
-        create(self.path, lambda rows: rows.put(META, meta.items()), aside="corrupt")
+        reset = None if reason is None else (reason, time.time())
+        create(self.path, self._state.of_new_state(reset), aside="corrupt")
         self._lock.note(0)
-
-    def _fill(self, rows: CheckedRows, kept: KeptState) -> None:
-        """Write all of *kept* into a new file; the order of the series is that of its totals."""
-        resets = {reset_key(reason): when for reason, when in kept.resets.items() if when}
-        meta = {CLIENT: self._client, BOUNDS: self._bounds, **resets}
-        rows.put(META, [(key, _json(value)) for key, value in meta.items()])
-        _write(rows, SeriesRows(rows), kept.as_change)
 
     def _open(self) -> None:
         db = connect(self.path)
         try:
-            rows = CheckedRows(db, read_whole(db))
+            rows = FileRows(db, read_whole(db))
         except BaseException:
             db.close()
             raise
-        self._db, self._rows, self._series = db, rows, SeriesRows(rows)
+        self._db, self._rows = db, rows
         log = self.path.with_name(f"{self.path.name}-wal")
         self._files = OpenFiles([self.path, log, self._lock.path])
 
@@ -184,16 +156,6 @@ class FileStore:
         with suppress(OSError):
             self._lock.note(self._rows.whole.commits)
 
-    def _without(self, dropped: Collection[str], totals: Totals) -> Totals:
-        """Return *totals* without the families *dropped* and without numbers no longer named."""
-        kept = {
-            key: value
-            for key, value in totals.series.items()
-            if key.family not in dropped
-            and (key.family not in _NUMBER_NAMES or key in self._number_zeros)
-        }
-        return Totals(kept, {key: totals.born[key] for key in kept}, totals.trunks)
-
     @contextmanager
     def _unusable(self) -> Iterator[None]:
         """Turn SQLite's errors into `StateUnusable`."""
@@ -206,23 +168,3 @@ class FileStore:
         return StateNotWritten(
             f"{self.path}: {error}; free space on the disk and make the file writable"
         )
-
-
-def _write(rows: CheckedRows, series: SeriesRows, change: StateChange) -> None:
-    """Write *change* within a transaction."""
-    if change.ledger is not None:
-        ledger_rows.write(rows, change.ledger)
-    if change.totals is not None:
-        series.write(change.totals)
-    if change.quarters is not None:
-        quarter_rows.write(rows, change.quarters)
-    if change.first_shown is not None:
-        rows.put(META, [(FIRST_SHOWN, _json(change.first_shown))])
-    call_rows.write(rows, change.calls)
-
-
-def _histograms_with_new_bounds(saved: SavedState, after: Bounds) -> tuple[str, ...]:
-    """Return the names of the histograms in the file that were counted with other bounds."""
-    in_file = {key.family for key in saved.totals.series}
-    durable = (f for f in FAMILIES if f.durable and f.kind == HISTOGRAM and f.name in in_file)
-    return tuple(f.name for f in durable if saved.bounds.get(f.buckets) != tuple(after[f.buckets]))

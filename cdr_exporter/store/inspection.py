@@ -17,9 +17,15 @@ import msgspec
 
 from ..errors import ExporterError, StateUnusable
 from ..state_files import file_of, open_file, remedy_of
-from .checked_rows import read_whole
-from .load import SavedState, read_state
-from .open_file import client_hash, read_only, reason_to_set_aside, sync_directory
+from .file_rows import read_whole
+from .load import SavedState
+from .open_file import (
+    client_hash,
+    read_only,
+    read_state,
+    reason_to_set_aside,
+    sync_directory,
+)
 
 _ASIDE = ("corrupt", "replaced")
 _PAGES_AT_ONCE = 256

@@ -1,4 +1,4 @@
-"""The ledger in a state file: an object of facts, and the remembered identities by their keys.
+"""The ledger of a state as rows: an object of facts, and the remembered identities by their keys.
 
 A row of identities has those of `IDENTITY_KEYS` keys that follow each other: a page brings rows of
 neighbouring keys, and forgotten are the lowest.
@@ -6,7 +6,7 @@ neighbouring keys, and forgotten are the lowest.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import msgspec
 from msgspec import Struct
@@ -17,7 +17,7 @@ from ..ledger import Ledger
 from ..ledger.order import ORDER_BY_NAME
 from ..ledger.recheck_ranges import RecheckRange
 from ..ledger.watermark import Watermark
-from .checked_rows import CheckedRows, Rows
+from .checked_rows import ChangedRows, Rows
 from .schema import IDENTITY_KEYS, LEDGER, REMEMBERED, REMEMBERED_BY_ID
 
 _NOW, _ID_LEDGER = "now", "id_ledger"
@@ -61,16 +61,18 @@ def read(tables: Mapping[str, Rows]) -> Ledger | None:
     return _ledger(tables, _NOW, _ledger(tables, _ID_LEDGER) if _ID_LEDGER in parts else None)
 
 
-def write(rows: CheckedRows, change: LedgerChange) -> None:
-    """Write *change*, within the transaction of a commit."""
+def write(rows: ChangedRows, change: LedgerChange) -> None:
+    """Write *change* to *rows*."""
     _write_facts(rows, _NOW, change.after)
-    _write_identities(rows, _NOW, change.remembered, change.forgotten)
+    changed = (*change.remembered.values(), *change.forgotten.values())
+    _write_identities(rows, _NOW, change.after, changed)
     if change.id_ledger_changed:
         rows.delete_all(REMEMBERED_BY_ID)
         rows.delete(LEDGER, [_ID_LEDGER])
         if change.after.id_ledger is not None:
             _write_facts(rows, _ID_LEDGER, change.after.id_ledger)
-            _write_identities(rows, _ID_LEDGER, change.after.id_ledger.remembered)
+            by_id = change.after.id_ledger
+            _write_identities(rows, _ID_LEDGER, by_id, by_id.remembered.values())
 
 
 def _ledger(tables: Mapping[str, Rows], part: str, before: Ledger | None = None) -> Ledger:
@@ -96,7 +98,7 @@ def _ledger(tables: Mapping[str, Rows], part: str, before: Ledger | None = None)
     )
 
 
-def _write_facts(rows: CheckedRows, part: str, after: Ledger) -> None:
+def _write_facts(rows: ChangedRows, part: str, after: Ledger) -> None:
     facts = _Facts(
         order=after.order.name,
         newest_key=min(after.newest_key, MAX_ID),
@@ -116,16 +118,19 @@ def _write_facts(rows: CheckedRows, part: str, after: Ledger) -> None:
 
 
 def _write_identities(
-    rows: CheckedRows, part: str, new: Mapping[int, int], gone: Mapping[int, int] | None = None
+    rows: ChangedRows, part: str, after: Ledger, changed: Collection[int]
 ) -> None:
+    """Write the rows of the keys that have *changed*, made of all that *after* remembers there."""
+    if not changed:
+        return
     table = _IDENTITY_TABLES[part]
-    blocks = {
-        block: _identities.decode(rows.get(table, block) or b"{}")
-        for block in {key // IDENTITY_KEYS for key in (*new.values(), *(gone or {}).values())}
-    }
-    for identity, key in (gone or {}).items():
-        blocks[key // IDENTITY_KEYS].pop(identity, None)
-    for identity, key in new.items():
-        blocks[key // IDENTITY_KEYS][identity] = key
+    blocks: dict[int, dict[int, int]] = {key // IDENTITY_KEYS: {} for key in changed}
+    # Most changes are of neighbouring keys, and then this is quicker than to look up each.
+    low, high = IDENTITY_KEYS * min(blocks), IDENTITY_KEYS * (max(blocks) + 1)
+    near = [each for each in after.remembered.items() if low <= each[1] < high]
+    for identity, key in near:
+        block = blocks.get(key // IDENTITY_KEYS)
+        if block is not None:
+            block[identity] = key
     rows.delete(table, [block for block, left in blocks.items() if not left])
     rows.put(table, [(block, _json(left)) for block, left in blocks.items() if left])

@@ -6,7 +6,7 @@ import hashlib
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from itertools import chain, count
 from pathlib import Path
@@ -16,8 +16,9 @@ import msgspec
 from ..errors import StateInUse, StateUnusable
 from ..state_files import StateFileError, open_file, refuse_links, remedy_of, try_lock
 from . import header
-from .checked_rows import CheckedRows, Whole, read_whole
-from .load import verify
+from .checked_rows import ChangedRows, Damaged, Whole
+from .file_rows import FileRows, read_all_rows, read_whole
+from .load import SavedState, saved_state
 from .schema import APPLICATION_ID, PAGE_SIZE, PRAGMAS, SCHEMA, VERSION, WITHOUT_SHARED_MEMORY
 
 
@@ -67,27 +68,35 @@ def _connect(path: Path, pragmas: Sequence[str]) -> sqlite3.Connection:
     return db
 
 
-def create(path: Path, fill: Callable[[CheckedRows], None], *, aside: str) -> None:
-    """Create the state file at *path* with the rows that *fill* writes.
+def create(path: Path, changed: ChangedRows, *, aside: str) -> None:
+    """Create the state file at *path* with the rows of *changed*.
 
     It is made beside *path* and renamed, so that a crash leaves no half file. A file that is there
     is set aside, as NAME.*aside*-TIME.
     """
     fresh = path.with_suffix(".new")
-    fresh.unlink(missing_ok=True)
-    os.close(os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-    with closing(sqlite3.connect(fresh, isolation_level=None)) as db:
+    write_file(fresh, changed)
+    _set_aside(path, aside)
+    fresh.rename(path)
+    sync_directory(path.parent)
+
+
+def write_file(path: Path, changed: ChangedRows, commits: int = 0) -> None:
+    """Write a state file at *path*, in place of what is there, with the rows of *changed*.
+
+    They are one commit, which comes after *commits* others.
+    """
+    path.unlink(missing_ok=True)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute(f"PRAGMA page_size={PAGE_SIZE}")
-        rows = CheckedRows(db, Whole())
+        rows = FileRows(db, Whole(commits=commits))
         with rows.transaction():
             db.execute(f"PRAGMA application_id={APPLICATION_ID}")
             db.execute(f"PRAGMA user_version={VERSION}")
             for statement in SCHEMA.values():
                 db.execute(statement)
-            fill(rows)
-    _set_aside(path, aside)
-    fresh.rename(path)
-    sync_directory(path.parent)
+            rows.write(changed)
 
 
 def sync_directory(directory: Path) -> None:
@@ -121,6 +130,26 @@ def reason_to_set_aside(path: Path, client: str) -> str | None:
         return "corrupt"
     except (sqlite3.DatabaseError, msgspec.MsgspecError, ValueError, LookupError):
         return "corrupt"
+
+
+def verify(db: sqlite3.Connection) -> SavedState:
+    """Read the whole file, and check how it is built too.
+
+    Raises ValueError, LookupError or msgspec's errors where it makes no sense.
+    """
+    [[verdict]] = db.execute("PRAGMA quick_check(1)").fetchmany(1)
+    if verdict != "ok":
+        raise Damaged(verdict)
+    built = db.execute("SELECT name, type, tbl_name, sql FROM sqlite_master").fetchall()
+    # Not sorted: what should be text may be anything.
+    if set(built) != {(name, "table", name, sql) for name, sql in SCHEMA.items()}:
+        raise Damaged("it has other tables")
+    return read_state(db)
+
+
+def read_state(db: sqlite3.Connection) -> SavedState:
+    """Read the whole file, as of one commit; raises as `verify` does."""
+    return saved_state(read_all_rows(db))
 
 
 def _refuse_links(path: Path) -> None:

@@ -14,8 +14,7 @@ import msgspec
 from ..errors import StateUnusable
 from ..ingest import FirstShown
 from ..state_files import file_of
-from .load import read_state
-from .open_file import client_hash, read_only
+from .open_file import client_hash, read_only, read_state
 
 
 class Publication(NamedTuple):

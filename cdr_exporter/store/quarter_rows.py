@@ -1,4 +1,4 @@
-"""The calls by quarter of an hour in a state file, a row each, and of which time they are known."""
+"""The calls by quarter of an hour as rows, one each, and of which time they are known."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 
 from ..metrics.quarters import KINDS, Cells, Coverage, QuarterChange, Quarters, quarters_of
-from .checked_rows import CheckedRows
+from .checked_rows import ChangedRows
 from .schema import META, QUARTER
 
 _Kind = Annotated[int, msgspec.Meta(ge=0, lt=len(KINDS))]
@@ -28,8 +28,8 @@ def read(rows: Mapping[int, bytes], meta: Mapping[str, bytes]) -> Quarters:
     return quarters_of(quarters, coverage)
 
 
-def write(rows: CheckedRows, change: QuarterChange) -> None:
-    """Write *change* to the file, within the transaction of a commit."""
+def write(rows: ChangedRows, change: QuarterChange) -> None:
+    """Write *change* to *rows*."""
     if change.dropped_before:
         rows.delete_below(QUARTER, change.dropped_before)
     written = change.written.items()

@@ -1,6 +1,6 @@
-"""The series in a state file, and their values.
+"""The series of a state as rows, and their values.
 
-Series are numbered in the file in the order in which they first came. The table `series` says
+Series are numbered in the order in which they first came. The table `series` says
 which series a number means; it is written once per series. The values are in `chunk`, by number,
 so that a commit writes only the chunks in which a value has changed.
 """
@@ -17,7 +17,7 @@ from ..cdr.labels import OTHER_TRUNK
 from ..ingest import TotalsChange
 from ..metrics.catalogue import FAMILIES, RECORDS
 from ..metrics.totals import NOT_SHOWN_YET, Bounds, Series, Totals, Value, value_length
-from .checked_rows import CheckedRows, Damaged, Rows
+from .checked_rows import ChangedRows, Damaged, Rows
 from .schema import CHUNK, CHUNK_SERIES, SERIES
 
 _FAMILIES = {family.name: family for family in FAMILIES if family.durable}
@@ -30,7 +30,7 @@ _json = msgspec.json.encode
 
 
 def read(tables: Mapping[str, Rows], bounds: Bounds) -> Totals:
-    """Return the totals in the file, which were counted with *bounds*.
+    """Return the totals in *tables*, which were counted with *bounds*.
 
     Raises ValueError, LookupError or msgspec's errors where they make no sense.
     """
@@ -60,12 +60,11 @@ def _check(key: Series, value: Value, bounds: Bounds) -> None:
 
 
 class SeriesRows:
-    """Writes the series of one state file; *rows* writes the file."""
+    """The numbers of the series of one state; *known* are those that are kept, by their numbers."""
 
-    def __init__(self, rows: CheckedRows, known: Iterable[Series] = ()) -> None:
-        self._rows = rows
+    def __init__(self, known: Iterable[Series] = ()) -> None:
         self._by_number: list[Series] = []
-        """The series in the file, each at its number."""
+        """The series that are kept, each at its number."""
         self._numbers: dict[Series, int] = {}
         self._number(known)
 
@@ -73,27 +72,27 @@ class SeriesRows:
         return len(self._by_number)
 
     def forget_from(self, first: int) -> None:
-        """Forget the series from the number *first* on, which are not in the file after all."""
+        """Forget the series from the number *first* on, which are not kept after all."""
         for key in self._by_number[first:]:
             del self._numbers[key]
         del self._by_number[first:]
 
-    def write(self, change: TotalsChange) -> None:
-        """Write *change*, within the transaction of a commit."""
-        # Those that were never written need no other birth: they are not in the file.
+    def write(self, rows: ChangedRows, change: TotalsChange) -> None:
+        """Write *change* to *rows*, and number the series that are new."""
+        # Those that were never written need no other birth: they are not kept.
         reborn = [key for key in change.reborn if key in self._numbers]
         new = [key for key in change.changed if key not in self._numbers]
         self._number(new)
-        self._rows.put(SERIES, [self._named(key, change.after) for key in (*reborn, *new)])
+        rows.put(SERIES, [self._named(key, change.after) for key in (*reborn, *new)])
         chunks = {self._numbers[key] // CHUNK_SERIES for key in change.changed}
-        self._rows.put(CHUNK, [(chunk, self._values(chunk, change.after)) for chunk in chunks])
+        rows.put(CHUNK, [(chunk, self._values(chunk, change.after)) for chunk in chunks])
 
-    def rewrite(self, totals: Totals) -> None:
-        """Let the file hold the series of *totals* alone."""
-        self._rows.delete_all(SERIES)
-        self._rows.delete_all(CHUNK)
+    def rewrite(self, rows: ChangedRows, totals: Totals) -> None:
+        """Let *rows* keep the series of *totals* alone."""
+        rows.delete_all(SERIES)
+        rows.delete_all(CHUNK)
         self.forget_from(0)
-        self.write(TotalsChange(totals, totals.series))
+        self.write(rows, TotalsChange(totals, totals.series))
 
     def _number(self, series: Iterable[Series]) -> None:
         for key in series:

@@ -22,6 +22,7 @@ _SWEEPS = "cdr_exporter/tail/sweeps.py"
 _STATE_TESTS = "tests/ingest/test_pbx_state.py"
 _WHOLE_CHANGE = "test_an_event_leaves_the_state_as_it_was_and_its_change_is_all_that_a_store_needs"
 _CHECKED_ROWS = "cdr_exporter/store/checked_rows.py"
+_FILE_ROWS = "cdr_exporter/store/file_rows.py"
 _REPLACED = "tests/store/test_replaced_files.py"
 _SET_ASIDE = "tests/store/test_set_aside.py"
 _LEDGER_ROWS = "cdr_exporter/store/ledger_rows.py"
@@ -673,10 +674,10 @@ COMMIT_THEN_PUBLISH = (
     ),
     Mutant(
         "ledger and totals are committed one after the other",
-        _STORE,
-        "    if change.totals is not None:\n",
-        '    rows._db.execute("COMMIT"), rows._db.execute("BEGIN IMMEDIATE")\n'
-        "    if change.totals is not None:\n",
+        _FILE_ROWS,
+        "            self._write(table, change)\n",
+        "            self._write(table, change)\n"
+        '            self._db.execute("COMMIT"), self._db.execute("BEGIN IMMEDIATE")\n',
         _in(
             "tests/faults/test_state.py",
             "test_a_kill_at_any_statement_or_around_publishing_changes_nothing",
@@ -685,7 +686,7 @@ COMMIT_THEN_PUBLISH = (
     Mutant(
         "a commit that failed leaves the numbers of its series behind",
         _STORE,
-        "            self._series.forget_from(known)\n",
+        "            self._state.forget_from(numbered)\n",
         "            pass\n",
         _in("tests/store/test_store.py", "test_a_commit_that_fails_in_the_middle_changes_nothing"),
     ),
@@ -709,9 +710,8 @@ COMMIT_THEN_PUBLISH = (
     Mutant(
         "a state file that is deleted within a commit is committed to",
         _STORE,
-        "                _write(self._rows, self._series, change)\n"
-        "                self._check_in_place()\n",
-        "                _write(self._rows, self._series, change)\n",
+        "                self._rows.write(changed)\n                self._check_in_place()\n",
+        "                self._rows.write(changed)\n",
         _in(_REPLACED, "test_what_is_replaced_within_a_commit_is_not_committed_to"),
     ),
     Mutant(

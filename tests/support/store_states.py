@@ -27,7 +27,8 @@ from cdr_exporter.metrics.quarters import QuarterChange
 from cdr_exporter.metrics.row_metrics import PageCount, group_by_labels
 from cdr_exporter.metrics.totals import Bounds, Series, Totals
 from cdr_exporter.store import FileStore, Store
-from cdr_exporter.store.checked_rows import CheckedRows, read_rows, read_whole
+from cdr_exporter.store.checked_rows import ChangedRows
+from cdr_exporter.store.file_rows import FileRows, read_all_rows, read_whole
 from cdr_exporter.store.open_file import connect
 
 from .rows import BOUNDS, EPOCH, page
@@ -185,24 +186,26 @@ def write_rows(directory: Path, table: str, rows: Mapping[Any, bytes | None]) ->
     So what stands in them is all that may be wrong.
     """
     with closing(connect(directory / "hq.db")) as db:
-        checked = CheckedRows(db, read_whole(db))
-        with checked.transaction():
-            checked.put(table, [(key, text) for key, text in rows.items() if text is not None])
-            checked.delete(table, [key for key, text in rows.items() if text is None])
+        changed = ChangedRows()
+        changed.put(table, [(key, text) for key, text in rows.items() if text is not None])
+        changed.delete(table, [key for key, text in rows.items() if text is None])
+        file = FileRows(db, read_whole(db))
+        with file.transaction():
+            file.write(changed)
 
 
 def set_version(directory: Path, version: int) -> None:
     """Let the state of `hq` be of *version*, in the header and in its rows."""
     with closing(connect(directory / "hq.db")) as db:
-        checked = CheckedRows(db, read_whole(db)._replace(version=version))
-        with checked.transaction():
+        file = FileRows(db, read_whole(db)._replace(version=version))
+        with file.transaction():
             db.execute(f"PRAGMA user_version={version}")
 
 
 def replace_in_rows(directory: Path, table: str, old: str, new: str) -> None:
     """Replace *old* in each row of *table*, as `write_rows` does."""
     with closing(connect(directory / "hq.db")) as db:
-        rows = read_rows(db, table)
+        rows = read_all_rows(db)[table]
     changed = {key: text.replace(old.encode(), new.encode()) for key, text in rows.items()}
     assert changed != rows
     write_rows(directory, table, changed)
