@@ -34,6 +34,21 @@ class StateReplaced(ExporterError):
     """The state of this PBX is not where it was opened: write all of it anew, from memory."""
 
 
+class StateInDoubt(ExporterError):
+    """The answer to a commit was lost: ask the store, before the next page, whether it is kept.
+
+    Until then publish neither what was to be committed nor anything made from it. What was
+    published before stays.
+    """
+
+
+class LeaseLost(ExporterError):
+    """Another replica may count for this PBX: write, send and show nothing more of it.
+
+    Nothing was written. To go on, a new lease is needed, and the state has to be loaded anew.
+    """
+
+
 class DatabaseError(ExporterError):
     """The database did not do what was asked, and nothing of it was written.
 

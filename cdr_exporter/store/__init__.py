@@ -4,6 +4,7 @@
 loaded it goes on from there, and gives each change to `commit`.
 
     FileStore       one SQLite file per PBX; what it promises beyond the contract is said there
+    DatabaseStore   rows in a database that several replicas share, under a lease
 
     file_store      what a poller uses: open, load, commit, close
     open_file       before a file is used: lock it, check it, create it, set it aside
@@ -11,6 +12,9 @@ loaded it goes on from there, and gives each change to `commit`.
     file_rows       the rows in the file
     in_place        whether the open files are still those at their paths
     lock_file       keeps a second process out, and knows the number of the last commit
+
+    database_store  what a poller uses
+    database_rows   the rows in the database
 
     state_rows      a state as rows, and what is loaded as a state: shared by all stores
     checked_rows    the rows that a commit changes, and their checksums
@@ -31,6 +35,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from ..ingest import KeptState, StateChange
+from .database_store import DatabaseStore
 from .file_store import FileStore
 from .inspection import BackupRefused, InspectedState, back_up, inspect, set_aside
 from .leg_file import KeptLeg, LegFile
@@ -41,14 +46,17 @@ from .schema import VERSION
 class Store(Protocol):
     """What keeps the state of one PBX.
 
-    One owner: it is the owner's from its making to `close`, and a second process gets `StateInUse`.
+    One owner. A file is the owner's from its making to `close`, and a second process gets
+    `StateInUse`. In a database it is the holder's of the lease, and once that is another's, every
+    method but `close` raises `LeaseLost` and writes nothing.
     One thread at a time uses it. It may be made in one thread and then used in another.
     """
 
     def load(self) -> KeptState:
         """Return what is kept: what the commits until now have written, all of each.
 
-        To be called before the first `commit`. Raises `StateUnusable`.
+        To be called before the first `commit`. Raises `StateUnusable`, and `StateNotWritten` where
+        a database cannot be asked now; then it may be called again.
         """
 
     def commit(self, change: StateChange) -> None:
@@ -57,14 +65,22 @@ class Store(Protocol):
         When it returns, all of *change* is durable, also after `kill -9` or a power failure. When
         it raises `StateNotWritten`, nothing of it is kept: the same change, or another one made
         from the same state, may be committed again. Where it raises `StateReplaced`, what it has
-        kept is gone: `rewrite` has to come before the next commit.
+        kept is gone: `rewrite` has to come before the next commit. Where it raises `StateInDoubt`,
+        all or nothing of it is kept, and `landed` has to come before the next commit.
+        """
+
+    def landed(self) -> bool:
+        """Say whether the commit that was in doubt is kept; it is kept or not from then on.
+
+        False where none is in doubt. Raises `StateNotWritten` where it cannot be told now; then it
+        may be called again. Raises `StateReplaced` as `commit` does.
         """
 
     def rewrite(self, kept: KeptState) -> None:
         """Keep *kept*, and nothing else, in place of what is there.
 
         What was committed may be lost until it returns. Raises `StateInUse` where another owner has
-        come, and `StateNotWritten`; then it may be called again.
+        come, and `StateNotWritten`; then it may be called again. No commit is in doubt afterwards.
         """
 
     def close(self) -> None:
@@ -77,6 +93,7 @@ class Store(Protocol):
 __all__ = [
     "VERSION",
     "BackupRefused",
+    "DatabaseStore",
     "FileStore",
     "InspectedState",
     "KeptLeg",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol
 
@@ -13,12 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cdr_exporter.calls import CallChange, ClosedCall, Leg, OpenCall, group_calls
-from cdr_exporter.errors import StateNotWritten, StateReplaced
+from cdr_exporter.errors import StateInDoubt, StateNotWritten, StateReplaced
 from cdr_exporter.ingest import FirstShown
 from cdr_exporter.ledger import Ledger
 from cdr_exporter.metrics.totals import SHOWN_FROM_START, initial_totals
 from cdr_exporter.store import FileStore, Store
 
+from ..support.database_states import StatesInDatabase, states_in
 from ..support.finished_calls import NOW, call
 from ..support.memory_store import MemoryStore
 from ..support.rows import BOUNDS
@@ -40,6 +42,9 @@ class Disk(Protocol):
     def take_away(self, store: Store) -> None:
         """Take away what *store* has kept."""
 
+    def lose_answer(self, store: Store, *, landed: bool) -> None:
+        """Let the answer to the next commit of *store* be lost; *landed* says if it is kept."""
+
 
 class Files:
     """State files of SQLite."""
@@ -57,6 +62,9 @@ class Files:
     def take_away(self, store: Store) -> None:
         shutil.rmtree(self._directory)
 
+    def lose_answer(self, store: Store, *, landed: bool) -> None:
+        raise AssertionError("a commit of a file has no answer that could be lost")
+
 
 class Memory:
     """Rows in memory."""
@@ -73,13 +81,58 @@ class Memory:
     def take_away(self, store: Store) -> None:
         self._store.replaced = True
 
+    def lose_answer(self, store: Store, *, landed: bool) -> None:
+        self._store.in_doubt = landed
 
-DISKS: dict[str, Callable[[Path], Disk]] = {"files": Files, "memory": Memory}
+
+class InDatabase:
+    """Rows in PostgreSQL; each process takes the lease."""
+
+    def __init__(self, states: StatesInDatabase) -> None:
+        self._states = states
+        states.clear()
+
+    def open(self) -> Store:
+        return self._states.open()
+
+    def fill(self, store: Store, *, full: bool) -> None:
+        if full:
+            self._states.fill()
+        else:
+            self._states.unfill()
+
+    def take_away(self, store: Store) -> None:
+        self._states.run("DELETE FROM cdr_exporter.state")
+
+    def lose_answer(self, store: Store, *, landed: bool) -> None:
+        self._states.database.landed = landed
 
 
-@pytest.fixture(params=list(DISKS))
-def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Disk:
-    return DISKS[request.param](tmp_path)
+DISKS = ("files", "memory", "database")
+
+MakeDisk = Callable[[str, Path], Disk]
+
+
+@pytest.fixture(scope="module")
+def make_disk(request: pytest.FixtureRequest) -> Iterator[MakeDisk]:
+    """Return a function that makes a disk of a kind, with nothing on it."""
+    with ExitStack() as at_end:
+        made: list[StatesInDatabase] = []
+
+        def make(kind: str, directory: Path) -> Disk:
+            if kind != "database":
+                return Files(directory) if kind == "files" else Memory(directory)
+            if not made:
+                server = request.getfixturevalue("postgres_server")
+                made.append(at_end.enter_context(states_in(server)))
+            return InDatabase(made[0])
+
+        yield make
+
+
+@pytest.fixture(params=DISKS)
+def disk(request: pytest.FixtureRequest, make_disk: MakeDisk, tmp_path: Path) -> Disk:
+    return make_disk(request.param, tmp_path)
 
 
 def found(disk: Disk) -> Content:
@@ -207,13 +260,85 @@ def test_a_birth_that_has_changed_is_kept(disk: Disk) -> None:
     assert set(found(disk).born.values()) == {SHOWN_FROM_START}
 
 
+ANSWERING = pytest.mark.parametrize("disk", ["memory", "database"], indirect=True)
+"""Disks that answer a commit: what is written to a file is there or not."""
+
+LANDED = pytest.mark.parametrize("landed", [True, False], ids=["landed", "not landed"])
+
+
+@ANSWERING
+@LANDED
+def test_a_commit_whose_answer_was_lost_is_kept_or_not_and_said_to_be(
+    disk: Disk, landed: bool
+) -> None:
+    process = Process(disk.open())
+    commit_a_bit_of_everything(process, 1)
+    disk.lose_answer(process.store, landed=landed)
+    for _ in range(2):
+        # The second is refused, since the first may have landed.
+        with pytest.raises(StateInDoubt):
+            commit_a_bit_of_everything(process, 2)
+    assert process.store.landed() is landed
+    assert process.store.landed() is False
+    if landed:
+        process.kept = process.unsure
+    else:
+        commit_a_bit_of_everything(process, 2)
+    commit_a_bit_of_everything(process, 3)
+    process.close()
+
+    assert found(disk) == content(process.kept)
+
+
+@ANSWERING
+@LANDED
+def test_a_process_that_ends_in_doubt_leaves_all_of_the_commit_or_nothing(
+    disk: Disk, landed: bool
+) -> None:
+    process = Process(disk.open())
+    commit_a_bit_of_everything(process, 1)
+    disk.lose_answer(process.store, landed=landed)
+    with pytest.raises(StateInDoubt):
+        commit_a_bit_of_everything(process, 2)
+    process.close()
+
+    assert found(disk) == content(process.unsure if landed else process.kept)
+
+
+@ANSWERING
+@LANDED
+def test_what_was_taken_away_in_doubt_is_written_anew(disk: Disk, landed: bool) -> None:
+    process = Process(disk.open())
+    commit_a_bit_of_everything(process, 1)
+    disk.lose_answer(process.store, landed=landed)
+    with pytest.raises(StateInDoubt):
+        commit_a_bit_of_everything(process, 2)
+    disk.take_away(process.store)
+    with pytest.raises(StateReplaced):
+        process.store.landed()
+    process.store.rewrite(process.kept)
+    commit_a_bit_of_everything(process, 3)
+    process.close()
+
+    assert found(disk) == content(process.kept)
+
+
+def test_no_commit_is_in_doubt_where_none_was_lost(disk: Disk) -> None:
+    process = Process(disk.open())
+    commit_a_bit_of_everything(process, 1)
+
+    assert process.store.landed() is False
+    process.close()
+
+
 def test_closing_twice_is_once(disk: Disk) -> None:
     process = Process(disk.open())
     process.close()
     process.close()
 
 
-STEP = st.tuples(st.integers(1, 40), st.sampled_from(["", "fails", "restarts", "taken away"]))
+FATES = ["", "fails", "restarts", "taken away", "landed", "not landed"]
+STEP = st.tuples(st.integers(1, 40), st.sampled_from(FATES))
 
 
 @given(steps=st.lists(STEP, max_size=8))
@@ -222,15 +347,20 @@ STEP = st.tuples(st.integers(1, 40), st.sampled_from(["", "fails", "restarts", "
 )
 @pytest.mark.parametrize("kind", DISKS)
 def test_after_any_commits_and_failures_it_is_as_the_process_had_it(
-    kind: str, tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[int, str]]
+    kind: str,
+    make_disk: MakeDisk,
+    tmp_path_factory: pytest.TempPathFactory,
+    steps: list[tuple[int, str]],
 ) -> None:
-    disk = DISKS[kind](tmp_path_factory.mktemp("state"))
+    disk = make_disk(kind, tmp_path_factory.mktemp("state"))
     process = Process(disk.open())
     high = 0
     for rows, fate in steps:
         disk.fill(process.store, full=fate == "fails")
         if fate == "taken away":
             disk.take_away(process.store)
+        if fate in ("landed", "not landed") and kind != "files":
+            disk.lose_answer(process.store, landed=fate == "landed")
         try:
             add(process, *range(high + rows, high, -1), src_trunk=f"trunk {rows % 5}")
             high += rows
@@ -239,6 +369,9 @@ def test_after_any_commits_and_failures_it_is_as_the_process_had_it(
         except StateReplaced:
             assert fate == "taken away"
             process.store.rewrite(process.kept)
+        except StateInDoubt:
+            assert process.store.landed() == (fate == "landed")
+            process.kept = process.unsure if fate == "landed" else process.kept
         disk.fill(process.store, full=False)
         if fate == "restarts":
             process.close()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cdr_exporter.calls import TrackedCalls
-from cdr_exporter.errors import StateNotWritten, StateReplaced
+from cdr_exporter.errors import StateInDoubt, StateNotWritten, StateReplaced
 from cdr_exporter.ingest import FirstShown, KeptState, LedgerChange, StateChange, TotalsChange
 from cdr_exporter.ledger import Ledger
 from cdr_exporter.metrics.catalogue import RECORDS, STATE_RESETS
@@ -20,12 +20,15 @@ from cdr_exporter.metrics.totals import Series, Totals, Value, initial_totals
 class MemoryStore:
     """What a store keeps, over restarts, without a disk; *full* lets the next commits fail.
 
-    *replaced* says that somebody has taken it away: what was kept is there no more.
+    *replaced* says that somebody has taken it away: what was kept is there no more. *in_doubt* lets
+    the answer to the next commit be lost: True where the commit lands all the same.
     """
 
     def __init__(self) -> None:
         self.full = False
         self.replaced = False
+        self.in_doubt: bool | None = None
+        self._landed: bool | None = None
         self._forget_all()
 
     def _forget_all(self) -> None:
@@ -40,6 +43,7 @@ class MemoryStore:
 
     def load(self) -> KeptState:
         """Return what a new process finds."""
+        self._landed = None
         return KeptState(
             ledger=self._ledger(),
             totals=self._totals(),
@@ -51,10 +55,28 @@ class MemoryStore:
 
     def commit(self, change: StateChange) -> None:
         """Keep *change*, or nothing of it where the store is full."""
+        if self._landed is not None:
+            raise StateInDoubt("nobody asked whether the commit before is kept")
         if self.replaced:
             raise StateReplaced("taken away")
         if self.full:
             raise StateNotWritten("full")
+        self._landed, self.in_doubt = self.in_doubt, None
+        if self._landed is not False:
+            self._keep(change)
+        if self._landed is not None:
+            raise StateInDoubt("the answer was lost")
+
+    def landed(self) -> bool:
+        """Say whether the commit in doubt was kept."""
+        if self.replaced:
+            raise StateReplaced("taken away")
+        if self.full:
+            raise StateNotWritten("full")
+        landed, self._landed = self._landed, None
+        return bool(landed)
+
+    def _keep(self, change: StateChange) -> None:
         if change.ledger is not None:
             self._keep_ledger(change.ledger)
         if change.totals is not None:
@@ -68,9 +90,9 @@ class MemoryStore:
         """Keep *kept* alone, or nothing where the store is full."""
         if self.full:
             raise StateNotWritten("full")
-        self.replaced = False
+        self.replaced, self._landed = False, None
         self._forget_all()
-        self.commit(kept.as_change)
+        self._keep(kept.as_change)
 
     def close(self) -> None:
         """Nothing is open."""

@@ -80,12 +80,13 @@ def content(kept: KeptState | PBXState) -> Content:
 class Process:
     """A process that has loaded *store*, and goes on from what it has committed.
 
-    *file* is the same store, for tests that reach into the state file.
+    *file* is the same store, for tests that reach into the state file. *unsure* is what would be
+    kept where the last commit was.
     """
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.kept = store.load()
+        self.kept = self.unsure = store.load()
 
     @property
     def file(self) -> FileStore:
@@ -102,6 +103,14 @@ class Process:
     ) -> None:
         """Commit what is given, and go on from it. Raises `StateNotWritten`."""
         kept = self.kept
+        self.unsure = replace(
+            kept,
+            ledger=ledger or kept.ledger,
+            totals=totals or kept.totals,
+            calls=kept.calls.after(calls),
+            quarters=kept.quarters if quarters is None else quarters.after,
+            first_shown=first_shown or kept.first_shown,
+        )
         self.store.commit(
             StateChange(
                 None if ledger is None else ledger_change(kept.ledger, ledger),
@@ -111,14 +120,7 @@ class Process:
                 first_shown,
             )
         )
-        self.kept = replace(
-            kept,
-            ledger=ledger or kept.ledger,
-            totals=totals or kept.totals,
-            calls=kept.calls.after(calls),
-            quarters=kept.quarters if quarters is None else quarters.after,
-            first_shown=first_shown or kept.first_shown,
-        )
+        self.kept = self.unsure
 
     def close(self) -> None:
         self.store.close()
