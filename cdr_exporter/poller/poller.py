@@ -1,7 +1,9 @@
 """One PBX's loop: read the table, publish the result, wait.
 
-Rule: a poll succeeds, or fails with `PBXError` or `StateNotWritten`. Either way a snapshot says so,
-and `backoff` decides how long to wait. What was committed before a failure stays, and is shown.
+Rule: a poll succeeds, or fails with `PBXError`, `StateNotWritten` or `StateInDoubt`. Either way a
+snapshot says so, and `backoff` decides how long to wait. What was committed before a failure stays,
+and is shown. Where the answer to a commit was lost, the next poll asks the store first whether it
+is kept: so no row is counted twice, and none is lost.
 Any other exception is a bug: it ends the poller, and the supervisor starts another one.
 """
 
@@ -10,9 +12,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from random import random
+from typing import NamedTuple
 
 from ..clock import Clock
-from ..errors import PBXError, StateNotWritten, StateReplaced
+from ..errors import PBXError, StateInDoubt, StateNotWritten, StateReplaced
 from ..ingest import Event, JudgedPage, PBXState, PollBegan, PollSucceeded, StateChange
 from ..ledger.watermark import is_possible
 from ..logs import for_pbx
@@ -40,10 +43,19 @@ from . import backoff
 log = logging.getLogger(__name__)
 
 
+class _InDoubt(NamedTuple):
+    """A commit whose answer was lost: *state* is the one to go on with where it is kept."""
+
+    state: PBXState
+    event: Event
+    change: StateChange
+
+
 class Poller:
     """Polls one PBX, from *state* on, and commits what it brings to *store*.
 
-    `run` and `poll` raise `StateInUse` where the state is gone and another process is counting.
+    `run` and `poll` raise `StateInUse` where the state is gone and another process is counting, and
+    `LeaseLost` where another replica counts.
 
     *publish* is called with each new snapshot: at the start, after each committed page, and after
     each poll.
@@ -76,6 +88,7 @@ class Poller:
         self._attempted = attempted
         self._random_fraction = random_fraction
         self._failures = backoff.NO_FAILURES
+        self._in_doubt: _InDoubt | None = None
         self._tail = Tail(pbx, reader, self, self_metrics=self_metrics, clock=clock)
         self_metrics.set(STATE_WRITE_OK, 1)
         self_metrics.set(OPEN_CALLS, len(state.calls.open))
@@ -99,7 +112,7 @@ class Poller:
         self._self_metrics.add(POLLS)
         try:
             self._follow(began + self._pbx.poll_interval)
-        except (PBXError, StateNotWritten) as error:
+        except (PBXError, StateNotWritten, StateInDoubt) as error:
             if self._clock.stopping:
                 raise Stopped from None
             wait = self._failed(error)
@@ -113,8 +126,9 @@ class Poller:
     def _follow(self, deadline: float) -> None:
         """Read the table: (page → new state → commit → publish)*, until *deadline* (steady clock).
 
-        Raises `PBXError`, `StateNotWritten`, `Stopped`.
+        Raises `PBXError`, `StateNotWritten`, `StateInDoubt`, `Stopped`.
         """
+        self._settle()
         self._take(PollBegan())
         for event in self._tail.follow(deadline):
             if not self._take(event).is_empty:
@@ -122,11 +136,18 @@ class Poller:
         self._take(PollSucceeded())
 
     def _take(self, event: Event) -> StateChange:
-        """Commit what *event* changes, and take the new state. Raises `StateNotWritten`."""
+        """Commit what *event* changes, and take the new state.
+
+        Raises `StateNotWritten` and `StateInDoubt`.
+        """
         state, change = self.state.after(event, self._clock.now())
         if not change.is_empty:
             self._self_metrics.set(STATE_WRITE_OK, 0)
-            self._commit(change)
+            try:
+                self._commit(change)
+            except StateInDoubt:
+                self._in_doubt = _InDoubt(state, event, change)
+                raise
             self._self_metrics.set(STATE_WRITE_OK, 1)
         self.state = state
         self._measure(event, change)
@@ -137,9 +158,28 @@ class Poller:
         try:
             self._store.commit(change)
         except StateReplaced as error:
-            self._logger.error("%s; the state is written anew, nothing is lost", error)
-            self._store.rewrite(self.state.kept)
+            self._write_anew(error)
             self._store.commit(change)
+
+    def _write_anew(self, error: StateReplaced) -> None:
+        self._logger.error("%s; the state is written anew, nothing is lost", error)
+        self._store.rewrite(self.state.kept)
+
+    def _settle(self) -> None:
+        """Take the state whose commit was in doubt, if it is kept. Raises `StateNotWritten`."""
+        if self._in_doubt is None:
+            return
+        try:
+            is_kept = self._store.landed()
+        except StateReplaced as error:
+            self._write_anew(error)
+            is_kept = False
+        doubt, self._in_doubt = self._in_doubt, None
+        self._logger.info("the answer to a commit was lost, and it is known now", kept=is_kept)
+        if is_kept:
+            self.state = doubt.state
+            self._self_metrics.set(STATE_WRITE_OK, 1)
+            self._measure(doubt.event, doubt.change)
 
     def _measure(self, event: Event, change: StateChange) -> None:
         """Note what *event* says about the exporter itself."""
@@ -189,7 +229,7 @@ class Poller:
             return self._reader.last_duration
         return backoff.after_success(self._pbx.poll_interval, self._random_fraction())
 
-    def _failed(self, error: PBXError | StateNotWritten) -> float:
+    def _failed(self, error: PBXError | StateNotWritten | StateInDoubt) -> float:
         """Count the failure, log it unless it is the same as before, return seconds to wait."""
         before, self._failures = self._failures, self._failures.after(error)
         if self._failures.cause != before.cause:

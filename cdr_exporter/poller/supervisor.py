@@ -27,7 +27,7 @@ from random import random
 from typing import Protocol
 
 from ..clock import Clock
-from ..errors import StateInUse, StateUnusable
+from ..errors import StateInUse, StateNotWritten, StateUnusable
 from ..ingest import PBXState, call_rules_of, counting_rules_of
 from ..logs import for_pbx
 from ..metrics.call_metrics import number_zeros
@@ -138,7 +138,7 @@ class Supervisor:
             began = self._clock.now().steady
             try:
                 self._poll_until_stopped()
-            except (StateUnusable, StateInUse, OSError) as error:
+            except (StateUnusable, StateInUse, StateNotWritten, OSError) as error:
                 wait = _STATE_RETRY
                 self._self_metrics.add(POLL_FAILURES, "state")
                 self._logger.error("the PBX is not polled: %s", error)

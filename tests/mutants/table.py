@@ -25,6 +25,8 @@ _CHECKED_ROWS = "cdr_exporter/store/checked_rows.py"
 _FILE_ROWS = "cdr_exporter/store/file_rows.py"
 _REPLACED = "tests/store/test_replaced_files.py"
 _SET_ASIDE = "tests/store/test_set_aside.py"
+_DATABASE_STORE = "cdr_exporter/store/database_store.py"
+_DATABASE_STORE_TESTS = "tests/store/test_database_store.py"
 _LEDGER_ROWS = "cdr_exporter/store/ledger_rows.py"
 _OPEN_CALLS = "cdr_exporter/calls/open_calls.py"
 _WATERMARK = "cdr_exporter/ledger/watermark.py"
@@ -724,8 +726,8 @@ COMMIT_THEN_PUBLISH = (
     Mutant(
         "a state that was deleted is written anew without what was counted",
         "cdr_exporter/poller/poller.py",
-        "            self._store.rewrite(self.state.kept)\n",
-        "            self._store.rewrite(type(self.state.kept)(totals=self.state.totals))\n",
+        "        self._store.rewrite(self.state.kept)\n",
+        "        self._store.rewrite(type(self.state.kept)(totals=self.state.totals))\n",
         _in(
             "tests/faults/test_state.py",
             "test_a_state_that_was_deleted_is_written_anew_with_the_next_rows",
@@ -737,6 +739,72 @@ COMMIT_THEN_PUBLISH = (
         "max(0, self._lock.noted - self._rows.whole.commits)",
         "0",
         _in(_REPLACED, "test_commits_that_are_missing_are_told_once"),
+    ),
+    Mutant(
+        "a commit looks at its lease without locking it",
+        _DATABASE_STORE,
+        " AND epoch = %s FOR SHARE",
+        " AND epoch = %s",
+        _in(
+            _DATABASE_STORE_TESTS,
+            "test_a_takeover_at_any_step_of_a_commit_waits_or_the_commit_is_refused",
+        ),
+    ),
+    Mutant(
+        "a commit is made under whatever lease there is",
+        _DATABASE_STORE,
+        " AND epoch = %s FOR SHARE",
+        " AND %s > 0 FOR SHARE",
+        _in(_DATABASE_STORE_TESTS, "test_who_has_lost_the_lease_writes_nothing"),
+    ),
+    Mutant(
+        "a commit is made whatever state is there",
+        "cdr_exporter/store/database_rows.py",
+        "rowcount == 1 else None",
+        "rowcount >= 0 else None",
+        _in(
+            _DATABASE_STORE_TESTS,
+            "test_a_state_put_in_place_of_ours_is_set_aside_at_the_next_commit",
+        ),
+    ),
+    Mutant(
+        "a commit whose answer was lost is taken as not written",
+        _DATABASE_STORE,
+        "isinstance(error, CommitInDoubt) and after is not None",
+        "False",
+        _in(
+            "tests/store/test_contract.py",
+            "test_a_commit_whose_answer_was_lost_is_kept_or_not_and_said_to_be",
+        ),
+    ),
+    Mutant(
+        "a commit that may still land is said not to be kept",
+        "cdr_exporter/store/database_rows.py",
+        "{_READ} AND part = 'whole' FOR UPDATE",
+        "{_READ} AND part = 'whole'",
+        _in(
+            _DATABASE_STORE_TESTS,
+            "test_whether_it_landed_is_not_said_while_it_may_still_land",
+        ),
+    ),
+    Mutant(
+        "a page whose commit is in doubt is read again before it is known",
+        "cdr_exporter/poller/poller.py",
+        "        self._settle()\n",
+        "",
+        _in(
+            "tests/poller/test_in_doubt.py", "test_after_any_answers_lost_each_row_is_counted_once"
+        ),
+    ),
+    Mutant(
+        "what a commit in doubt has counted is forgotten",
+        "cdr_exporter/poller/poller.py",
+        "            self.state = doubt.state\n",
+        "",
+        _in(
+            "tests/poller/test_in_doubt.py",
+            "test_rows_that_the_pbx_deletes_in_doubt_are_counted_where_the_commit_is_kept",
+        ),
     ),
     Mutant(
         "a row of the state is believed whatever its checksum",
