@@ -35,7 +35,12 @@ class StateFileError(OSError):
 
 def file_of(directory: Path, name: str, ending: str) -> Path:
     """Return the file with *ending* (`db`, `token`, …) of the PBX *name*."""
-    return directory / f"{name.replace('.', '%2E')}.{ending}"
+    return directory / file_name(name, ending)
+
+
+def file_name(name: str, ending: str) -> str:
+    """Return what the file with *ending* of the PBX *name* is called."""
+    return f"{name.replace('.', '%2E')}.{ending}"
 
 
 def open_file(path: Path, flags: int) -> int:

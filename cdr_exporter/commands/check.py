@@ -20,9 +20,8 @@ from .. import config, logs
 from ..clock import Clock, SystemClock
 from ..errors import ConfigError, PBXError
 from ..metrics.self_metrics import SelfMetrics
-from ..pbx import Client, Person
+from ..pbx import Client, FileDocuments, Person
 from ..settings import PBX, Settings
-from ..state_files import file_of
 from ..tail.page_reader import PageReader
 from . import flags, preflight
 from .exporter import histogram_bounds
@@ -106,7 +105,7 @@ def check_config(path: Path, *, connect: bool, last_try: bool = False) -> int:
 
 def _connects(pbx: PBX, settings: Settings, person: Person, clock: Clock) -> bool:
     """Log in to one PBX, say how its newest rows would be counted; return whether it worked."""
-    client = Client(pbx, file_of(settings.state_dir, pbx.name, "token"), person=person)
+    client = Client(pbx, FileDocuments(settings.state_dir), person=person)
     bounds = histogram_bounds(settings)
     try:
         reader = PageReader(client, SelfMetrics(bounds), clock, pbx.name)

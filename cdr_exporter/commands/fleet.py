@@ -14,11 +14,10 @@ from typing import NamedTuple
 
 from ..clock import SystemClock
 from ..metrics.totals import Bounds
-from ..pbx import Client
+from ..pbx import Client, FileDocuments
 from ..poller.board import SnapshotBoard
 from ..poller.supervisor import Supervisor
 from ..settings import PBX, Settings
-from ..state_files import file_of
 
 FINISH_SECONDS = 0.8
 """How long a request under way goes on at the end. Most end within it: then a page that the PBX has
@@ -149,7 +148,7 @@ class Fleet:
         stop = threading.Event()
         supervisor = Supervisor(
             pbx,
-            Client(pbx, file_of(settings.state_dir, pbx.name, "token")),
+            Client(pbx, FileDocuments(settings.state_dir)),
             settings.state_dir,
             machines=settings.machine_callees,
             bounds=self._bounds,

@@ -19,10 +19,9 @@ from ..clock import SystemClock
 from ..errors import ConfigError
 from ..history.grid import BLOCK_SECONDS, LONG_BLOCK_SECONDS, OLDER_STEP, RECENT_DAYS, STEPS
 from ..metrics.catalogue import FAMILIES
-from ..pbx import Client
+from ..pbx import Client, FileDocuments
 from ..settings import PBX, Settings
 from ..settings.durations import format_duration, parse_duration
-from ..state_files import file_of
 from . import flags, preflight
 from .exporter import histogram_bounds
 from .progress import Progress
@@ -159,7 +158,7 @@ def clients(settings: Settings, stop: threading.Event) -> Callable[[PBX], Client
     """Return a function that makes the client of a PBX; *stop* ends a request of any of them."""
 
     def make(pbx: PBX) -> Client:
-        client = Client(pbx, file_of(settings.state_dir, pbx.name, "token"))
+        client = Client(pbx, FileDocuments(settings.state_dir))
 
         def cancel() -> None:
             stop.wait()

@@ -104,21 +104,22 @@ def added(attempts: Attempts, attempt: Attempt) -> Attempts:
     return (*(each for each in attempts if each not in dropped), attempt)
 
 
-def undone(attempts: Attempts, attempt: Attempt) -> Attempts:
-    """Return the attempts without *attempt*: the PBX did not judge it."""
-    return tuple(each for each in attempts if each.name != attempt.name)
+def without(attempts: Attempts, others: Iterable[Attempt]) -> Attempts:
+    """Return the attempts that are none of *others*."""
+    names = {each.name for each in others}
+    return tuple(each for each in attempts if each.name not in names)
 
 
 def refused(attempts: Attempts, attempt: Attempt, errcode: int) -> Attempts:
     """Return the attempts with *attempt* answered by *errcode*, and its secret no longer proven."""
-    kept = undone(attempts, attempt)
+    kept = without(attempts, [attempt])
     doubted = (replace(each, proven=each.proven and each.secret != attempt.secret) for each in kept)
     return added(tuple(doubted), replace(attempt, errcode=errcode, proven=False))
 
 
-def freed(attempts: Attempts, client: str) -> Attempts:
-    """Return the attempts after a login of *client* worked."""
-    return tuple(each for each in attempts if each.client != client)
+def of_client(attempts: Iterable[Attempt], client: str) -> list[Attempt]:
+    """Return those of *client*."""
+    return [each for each in attempts if each.client == client]
 
 
 def clamped(attempts: Attempts, now: float) -> Attempts:

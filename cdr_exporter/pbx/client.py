@@ -2,8 +2,8 @@
 
 Rule: one request at a time per PBX, from all processes that share its token file. A request whose
 token the PBX no longer knows is repeated once, with another token; the answer to the repeated
-request is final. How long an answer may be goes by the rows asked for, and of large ones the
-process decodes one at a time.
+request is final. Nothing is sent, and no token written, once *may_send* says no. How long an answer
+may be goes by the rows asked for, and of large ones the process decodes one at a time.
 
 Source: the P-Series developer guide's "Query CDR List" and "Get/Refresh/Revoke Access Token".
 """
@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from pathlib import Path
 
 from ..cdr import CDRAnswer, GarbledAnswer, decode, largest_answer
 from ..cdr.contract import DATA_NOT_FOUND, SUCCESS, CDRQuery
@@ -24,11 +23,12 @@ from ..cdr.error_codes import ERROR_CODES
 from ..errors import PageTooLarge, PBXError, TryAgain
 from ..secret import Secret
 from ..settings import PBX
-from .connection import Cancelled
+from ..state_files import file_name
+from .connection import Cancelled, always
+from .documents import Documents
 from .failures import AccessRefused
 from .login import Logins, Person
 from .transport import APIRequest, Transport
-from .turn import turn
 
 log = logging.getLogger(__name__)
 
@@ -43,18 +43,20 @@ LARGE_DECODE = threading.Lock()
 class Client:
     """The part of one PBX's Open API that this program uses.
 
-    *token_path* is `state_dir/NAME.token`; its directory must exist. Nothing is sent, and the
-    token file is not read, before the first `fetch`. *person* is who asks, None is the exporter.
-    *wall* returns epoch seconds, *monotonic*
-    seconds for deadlines; *transport* is for tests. Raises `ConfigError` for an unusable
-    `tls.ca_file`.
+    *documents* are where tokens and refused logins are kept, files in `state_dir` or rows of a
+    database. Nothing is sent, and they are not read, before the first `fetch`. *may_send* says
+    whether this process still has the PBX for itself: it is asked from any thread, immediately
+    before each request and before each write of a token. *person* is who asks, None is the
+    exporter. *wall* returns epoch seconds, *monotonic* seconds for deadlines; *transport* is for
+    tests. Raises `ConfigError` for an unusable `tls.ca_file`.
     """
 
     def __init__(
         self,
         pbx: PBX,
-        token_path: Path,
+        documents: Documents,
         *,
+        may_send: Callable[[], bool] = always,
         person: Person | None = None,
         wall: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
@@ -66,10 +68,15 @@ class Client:
             f"{pbx.base_url}/{pbx.api_path}", pbx.tls, wall=wall, monotonic=monotonic
         )
         self._logins = Logins(
-            pbx, token_path, self._transport, person=person, wall=wall, monotonic=monotonic
+            *(pbx, documents, self._transport),
+            may_send=may_send,
+            person=person,
+            wall=wall,
+            monotonic=monotonic,
         )
+        self._may_send = may_send
+        self._documents = documents
         self._request_lock = threading.Lock()
-        self._turn_path = token_path.with_suffix(".requests")
 
     @property
     def requests(self) -> int:
@@ -89,8 +96,9 @@ class Client:
     def fetch(self, query: CDRQuery) -> CDRAnswer:
         """Return one page of the CDR list; its errcode is always 0. Logs in first where necessary.
 
-        Raises `TryAgain` or `WaitLong`, nothing else; `PageTooLarge`, which is a `TryAgain`, where
-        the answer is too large for the rows asked for. A fetch takes one HTTP request, or up to
+        Raises `TryAgain` or `WaitLong`, nothing else: `PageTooLarge`, which is a `TryAgain`, where
+        the answer is too large for the rows asked for, and `Cancelled`, which is one too, where
+        nothing may be sent any more. A fetch takes one HTTP request, or up to
         six when the tokens were lost; each has its own `request_timeout` seconds.
         """
         with self._request_lock, self._turn():
@@ -132,12 +140,14 @@ class Client:
         self.cancel()
 
     def _turn(self) -> AbstractContextManager[None]:
-        timeout, cancelled = self._pbx.request_timeout, self._transport.cancelled
-        return turn(self._turn_path, timeout, cancelled, self._monotonic)
+        name, timeout = file_name(self._pbx.name, "requests"), self._pbx.request_timeout
+        return self._documents.turn(name, timeout, self._transport.cancelled, self._monotonic)
 
     def _request_page(self, query: CDRQuery, token: Secret) -> CDRAnswer | AccessRefused:
         request = APIRequest(
-            "GET", "cdr/list", query.parameters, token, most_bytes=largest_answer(query.limit)
+            *("GET", "cdr/list", query.parameters, token),
+            most_bytes=largest_answer(query.limit),
+            may_send=self._may_send,
         )
         try:
             answer = self._decode(

@@ -50,14 +50,31 @@ def host_and_port(host: str, port: int) -> str:
 
 
 class Cancelled(TryAgain):
-    """The request was cancelled because the program stops; nothing is wrong with the PBX."""
+    """The request was cancelled: the program stops, or may not ask this PBX any more.
+
+    Nothing is wrong with the PBX.
+    """
+
+
+def always() -> bool:
+    """Say that a request may be sent: to a PBX that this process has for itself."""
+    return True
+
+
+def not_allowed() -> Cancelled:
+    """Return the error for what was not sent or written since it may not be any more."""
+    return Cancelled(
+        "nothing is sent: another process may have taken over this PBX", reason="state"
+    )
 
 
 class DeadlineConnection:
     """A TCP or TLS connection with a deadline: `connect`, perhaps `start_tls`, then send, receive.
 
     *timeout_seconds* runs from the creation of the object. *server* is host and port for messages.
-    With *addresses* it connects to one of these, and looks up no name. *sent* is True once the
+    With *addresses* it connects to one of these, and looks up no name. *may_send* is asked before
+    anything is sent: this process may stand still for long between any two steps, and the PBX be
+    another's when it goes on. *sent* is True once the
     first byte of the request was given to the operating system, or tried to; *received* counts the
     bytes of the answer, without TLS's own.
 
@@ -73,11 +90,13 @@ class DeadlineConnection:
         *,
         server: str = "the PBX",
         addresses: Sequence[Address] = (),
+        may_send: Callable[[], bool] = always,
     ) -> None:
         self.sent = False
         self.received = 0
         self.server = server
         self._addresses = addresses
+        self._may_send = may_send
         self._timeout_seconds = timeout_seconds
         self._silence = f"no way to {server} known", "the resolver does not answer; check DNS"
         self._monotonic = monotonic
@@ -98,12 +117,18 @@ class DeadlineConnection:
             raise self._timed_out()
         return seconds
 
+    def check_may_send(self) -> None:
+        """Raise `Cancelled` where nothing may be sent any more."""
+        if not self._may_send():
+            raise not_allowed()
+
     def connect(self, host: str, port: int) -> None:
         """Connect to the first of the host's addresses that accepts a connection."""
         addresses = self._addresses or self.resolve(host, port)
         self._silence = f"no answer from {self.server}", _SWITCHED_ON
         code = errno.EHOSTUNREACH
         for position, address in enumerate(addresses):
+            self.check_may_send()
             # An equal share each: a first address that never answers (often an IPv6 one) must
             # leave time for the others.
             code = self._try_address(address, self.seconds_left() / (len(addresses) - position))
@@ -121,6 +146,7 @@ class DeadlineConnection:
 
     def start_tls(self, host: str, policy: TLSPolicy) -> None:
         """Do the TLS handshake and check the certificate, before any byte of a request is sent."""
+        self.check_may_send()
         failure = self._handshake(host, policy)
         if failure is not None:
             self.seconds_left()
@@ -131,6 +157,7 @@ class DeadlineConnection:
         view = memoryview(data)
         while view:
             sock = self._socket_until_deadline()
+            self.check_may_send()
             self.sent = True
             view = view[self._run_before_deadline(sock.send, view) :]
 

@@ -1,22 +1,23 @@
 """Which token a request uses: reuse one, refresh it, or log in.
 
-Rule: every refresh, login and wait is decided under the lock of the token file, from what the
-file says at that moment. So a restarted exporter and a second process (`check --connect`) share
-one token, and all that log in to one PBX share one record of refused logins.
+Rule: every refresh, login and wait is decided under the lock of the document with the tokens, from
+what it says at that moment. So a restarted exporter, a second process (`check --connect`) and a
+replica on another machine share one token, and all that log in to one PBX share one record of
+refused logins.
 
 How it works
 ------------
 Two limits of the PBX are behind all of this. After five failed logins in a row it blocks our
 address until an administrator frees it; and while eight tokens of one client_id are valid it
 issues no ninth. A token is valid for 30 minutes, and a killed process cannot revoke its own. So
-a token is kept on disk and used as long as it lives, and every login is counted.
+a token is kept (see `documents`) and used as long as it lives, and every login is counted.
 
 `Logins.token` takes the first of these that works:
 
-1. the access token in memory, up to 80 % of its life; the disk is not read;
-2. under the lock, the access token on file: another process may have renewed it;
+1. the access token in memory, up to 80 % of its life; nothing is read;
+2. under the lock, the access token on record: another process may have renewed it;
 3. a refresh, while the refresh token is valid. If the PBX refuses it, both tokens are removed
-   from the file, so that the refused one is never sent again, and a login follows. An error code
+   from the record, so that the refused one is never sent again, and a login follows. An error code
    about something else than the token is raised, and the tokens stay. "Access denied" and the
    like, and HTTP 401, are about the token where the access token had worked;
 4. a login, if the logins on record allow one now.
@@ -27,13 +28,16 @@ once.
 
 Which logins may be sent (the numbers are in `attempt_rules`):
 
-- An attempt is written down as *unanswered* before it is sent (`attempt_file`), for the PBX and not
-  for this entry of the configuration, so that a crash cannot forget it and all others see it.
+- An attempt is written down as *unanswered* before it is sent (`attempt_record`), for the PBX and
+  not for this entry of the configuration, so that a crash cannot forget it and all others see it.
+  Whether it may be sent is decided in the same step. What became of it is written down in any case,
+  also by a process that stood still until the PBX was another's.
 - An error code that is not about something else makes it a *refused* one: "wrong credentials", and
   any code that is not known. One secret is tried three times, at once, after 15 minutes and after
   2 hours. Four refusals in a row, of whatever secrets, and nobody tries until a person says so.
-- A login that returns tokens takes those of its client_id off the record. No more than five of them
-  are sent in half an hour, or a PBX that loses each token after one page would cost a login a page.
+- A login that returns tokens takes those of its client_id off the record that stood there before it
+  was sent: one that another process sent since may have been refused later. No more than five are
+  sent in half an hour, or a PBX that loses each token after one page would cost a login a page.
 - Where the credentials were certainly not judged (nothing was sent, an HTTP status other than 200
   and 401, an error code about something else), the attempt is taken off the record again.
 - In any other case (no answer, or one that cannot be read) it stays *unanswered*. The PBX may
@@ -41,10 +45,14 @@ Which logins may be sent (the numbers are in `attempt_rules`):
   each. `attempt_rules` says which of these count as refusals.
 
 Error codes with reason `auth` in `ERROR_CODES` (token limit reached, address blocked, API
-disabled, ...) come from logins and from pages alike. They impose a wait that is kept in the file
+disabled, ...) come from logins and from pages alike. They impose a wait that is kept with the token
 and doubles when the same code comes again. Until it ends nothing is sent, not by a restarted
 process either; the first page that is served afterwards clears it. The PBX counts no tries of
 these, so a person who asks (`Person`) is not held up.
+
+Where locks end by themselves, a process that stood still may go on after its lock has ended. So the
+lock is asked, as *may_send* is, before each request made under it, and a token is not written over
+one that another process wrote meanwhile.
 """
 
 from __future__ import annotations
@@ -52,11 +60,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from secrets import token_hex
+from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -66,19 +74,25 @@ from ..cdr.error_codes import ERROR_CODES, LOST_TOKEN_CODES
 from ..errors import PBXError, TryAgain
 from ..secret import Secret
 from ..settings import PBX
+from ..state_files import file_name
 from . import attempt_rules, failures, token_rules
-from .attempt_file import AttemptFiles, file_names
+from .attempt_record import AttemptRecord, Edit, record_names
 from .attempt_rules import Attempt, Attempts
-from .connection import Address
+from .connection import Address, Cancelled, always, not_allowed
 from .credentials import read_secret
+from .documents import Documents, Lock
 from .failures import AccessRefused
-from .token_file import TokenFile, reveal_secret
+from .token_document import TokenDocument, reveal_secret
 from .token_rules import IssuedTokens, TokenReply, TokenState
 from .transport import APIRequest, Transport
 
 log = logging.getLogger(__name__)
 
 _UNAUTHORIZED = 401
+
+_TOKEN_HOLD, _RECORD_HOLD = 4, 2
+"""For how many times `request_timeout` the locks are taken: the lock of the tokens for a refresh,
+the wait for the other lock, and a login; the lock of the record for a login. One more each."""
 
 _NOT_JUDGED = ("http", "redirect", "throttled")
 """Reasons of failed logins where the HTTP status shows that the credentials were not judged."""
@@ -100,9 +114,21 @@ class Person:
         return since is not None and all(attempt.at < since for attempt in attempts)
 
 
+class _Login(NamedTuple):
+    """A login that is on record and may be sent: *before* is what was on record already.
+
+    With *at_risk* it is sent in spite of that.
+    """
+
+    attempt: Attempt
+    before: Attempts
+    at_risk: bool
+
+
 class Logins:
     """The tokens and logins of one PBX: returns a token, or an error that says how long to wait.
 
+    *may_send* is asked before each request and before a token is written; a no raises `Cancelled`.
     *person* is who asks, None is the exporter. *wall* returns epoch seconds, *monotonic* seconds
     for deadlines. Errors are `TryAgain` and `WaitLong`.
     """
@@ -110,25 +136,28 @@ class Logins:
     def __init__(
         self,
         pbx: PBX,
-        token_path: Path,
+        documents: Documents,
         transport: Transport,
         *,
+        may_send: Callable[[], bool] = always,
         person: Person | None = None,
         wall: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._pbx = pbx
         self._transport = transport
+        self._may_send = may_send
         self._person = person
-        self._directory = token_path.parent
+        self._documents = documents
         self._wall = wall
         self._monotonic = monotonic
-        self._file = TokenFile(token_path, token_rules.digest(pbx.base_url, pbx.client_id))
+        account = token_rules.digest(pbx.base_url, pbx.client_id)
+        self._kept = TokenDocument(documents, file_name(pbx.name, "token"), account)
         self._state: TokenState | None = None
         self._log_extra = {"fields": {"pbx": pbx.name}}
 
     def token(self) -> Secret:
-        """Return a token for the next request: from memory, the file, a refresh or a login."""
+        """Return a token for the next request: from memory, the record, a refresh or a login."""
         state = self._state
         if state is not None and state.imposed_wait is None:
             token = token_rules.usable_token(state, self._wall())
@@ -139,16 +168,16 @@ class Logins:
     def token_other_than(self, rejected: Secret | None) -> Secret:
         """Return a token that is not *rejected*, which the PBX lost; None rules out none.
 
-        Not from memory: the file is read under the lock.
+        Not from memory: what is on record is read under the lock.
         """
-        with self._locked():
-            state = self._state = self._file.read(self._wall())
+        with self._locked() as lock:
+            state = self._state = self._kept.read(self._wall())
             self._check_imposed_wait(state)
             # Another process may have renewed it while we waited for the lock.
             token = token_rules.usable_token(state, self._wall())
             if token is not None and token != rejected:
                 return token
-            tokens = self._refresh(state) or self._log_in(self._state)
+            tokens = self._refresh(state, lock) or self._log_in(self._state, lock)
             return tokens.access.value
 
     def is_lost(self, token: Secret, status: int, errcode: int | None) -> bool:
@@ -159,13 +188,13 @@ class Logins:
     def request_error(self, errcode: int) -> PBXError:
         """Return the error for a request that was answered with *errcode*.
 
-        A wait that has to outlive a restart is written to the token file.
+        A wait that has to outlive a restart is kept with the token.
         """
         error_code = ERROR_CODES.get(errcode)
         if error_code is not None and error_code.reason == "auth":
             try:
                 with self._locked():
-                    return self._impose_wait(self._file.read(self._wall()), errcode)
+                    return self._impose_wait(self._kept.read(self._wall()), errcode)
             except TryAgain as error:
                 log.warning(
                     "could not save the login wait in the token file: %s",
@@ -179,11 +208,13 @@ class Logins:
         state = self._state
         if state is None or (state.imposed_wait is None and token_rules.has_worked(state, token)):
             return
-        # In memory first: a file that cannot be written is tried once for each token.
+        # In memory first: what cannot be written is tried once for each token.
         self._state = token_rules.record_page(state, token)
         try:
             with self._locked():
-                self._save(token_rules.record_page(self._file.read(self._wall()), token))
+                self._save(token_rules.record_page(self._kept.read(self._wall()), token))
+        except Cancelled:
+            pass  # The page is good all the same.
         except TryAgain as error:
             log.warning(
                 "could not write to the token file that the token works: %s",
@@ -192,24 +223,24 @@ class Logins:
             )
 
     def revoke(self, timeout_seconds: float) -> None:
-        """Ask the PBX to revoke the token; only when it confirms, the token leaves the file.
+        """Ask the PBX to revoke the token; only when it confirms, the token leaves the record.
 
         Works after a cancel. Raises `TryAgain` or `WaitLong` when the PBX does not answer, or
-        another process keeps the token file, within *timeout_seconds* for both.
+        another process keeps the lock, within *timeout_seconds* for both.
         """
         ends_at = self._monotonic() + timeout_seconds
         token = self._state and self._state.access
         if not token:
             return
-        request = APIRequest("GET", "del_token", token=token.value)
+        request = APIRequest("GET", "del_token", token=token.value, may_send=self._may_send)
         reply = token_rules.read_reply(
             self._transport.send(request, timeout_seconds, even_if_cancelled=True), self._wall()
         )
         if reply is None or reply.errcode not in (SUCCESS, TOKEN_EXPIRED):
             return
         seconds_left, not_cancelled = ends_at - self._monotonic(), threading.Event()
-        with self._file.locked(seconds_left, not_cancelled, self._monotonic):
-            state = self._file.read(self._wall())
+        with self._locked(seconds_left, not_cancelled):
+            state = self._kept.read(self._wall())
             if state.access == token:
                 self._save(token_rules.record_revocation(state))
 
@@ -223,12 +254,12 @@ class Logins:
                 state.imposed_wait.errcode, state.imposed_wait.until - self._wall()
             )
 
-    def _refresh(self, state: TokenState) -> IssuedTokens | None:
+    def _refresh(self, state: TokenState, lock: Lock) -> IssuedTokens | None:
         """Exchange the refresh token for a new pair; None means that a login is needed."""
         if state.refresh is None or state.refresh.expires_at <= self._wall():
             return None
         worked = state.access is not None and state.access.worked
-        reply = self._send_refresh(state.refresh.value, worked)
+        reply = self._send_refresh(state.refresh.value, worked, lock)
         if reply.tokens is not None:
             self._save(token_rules.record_tokens(state, reply.tokens))
             log.debug("token refreshed", extra=self._log_extra)
@@ -236,64 +267,98 @@ class Logins:
         is_lost = worked and reply.errcode in LOST_TOKEN_CODES
         if _is_unrelated_to_credentials(reply.errcode) and not is_lost:
             raise self._unrelated_error(state, reply)
-        # On file before the login: after a crash in between, the refused token is not sent again.
+        # On record before the login: after a crash in between, the refused token is not sent again.
         self._save(replace(state, access=None, refresh=None))
         return None
 
-    def _send_refresh(self, token: Secret, worked: bool) -> TokenReply:
+    def _send_refresh(self, token: Secret, worked: bool, lock: Lock) -> TokenReply:
         try:
-            return self._post("refresh_token", {"refresh_token": token})
+            return self._post("refresh_token", {"refresh_token": token}, self._under(lock))
         except AccessRefused as error:
             if error.status != _UNAUTHORIZED or not worked:
                 raise
         return TokenReply(TOKEN_EXPIRED)
 
-    def _log_in(self, state: TokenState) -> IssuedTokens:
+    def _log_in(self, state: TokenState, lock: Lock) -> IssuedTokens:
         """Log in, if what is on record allows it; the attempt is written down before it is sent."""
         secret = read_secret(self._pbx.secret)
         _check_lost_logins(state, self._wall())
-        ends_at = self._monotonic() + self._pbx.request_timeout
-        addresses = self._transport.addresses(self._pbx.request_timeout)
-        names = file_names(self._transport.host, self._transport.port, addresses)
-        record = AttemptFiles(self._directory, names)
-        with record.locked(ends_at - self._monotonic(), self._transport.cancelled, self._monotonic):
-            return self._log_in_on_record(state, secret, record, addresses)
+        timeout = self._pbx.request_timeout
+        ends_at = self._monotonic() + timeout
+        addresses = self._transport.addresses(timeout)
+        names = record_names(self._transport.host, self._transport.port, addresses)
+        record = AttemptRecord(self._documents, names)
+        seconds_left, cancelled = ends_at - self._monotonic(), self._transport.cancelled
+        with record.locked(
+            _RECORD_HOLD * timeout, seconds_left, cancelled, self._monotonic
+        ) as record_lock:
+            login = self._write_down(record, state, secret)
+            may_send = self._under(lock, record_lock)
+            try:
+                reply = self._send_login(secret, addresses, may_send)
+            except PBXError as error:
+                failure = error
+            else:
+                return self._answered(login, record, state, reply)
+            # Nothing was sent, or the web server refused the request: the PBX counted no login. An
+            # answer that is missing or unreadable may have been a refusal: that attempt stays.
+            if not self._transport.last_was_sent or _is_not_judged(failure):
+                self._undo(record, login.attempt)
+            raise failure
 
-    def _log_in_on_record(
-        self,
-        state: TokenState,
-        secret: Secret,
-        record: AttemptFiles,
-        addresses: Sequence[Address],
+    def _write_down(self, record: AttemptRecord, state: TokenState, secret: Secret) -> _Login:
+        """Write a login down, if what is on record allows it now, and return it."""
+        name = token_hex(8)
+        written: list[_Login] = []
+
+        def decide(before: Attempts) -> Edit:
+            attempt = self._attempt(name, state, secret, before)
+            at_risk = self._person is not None and self._person.takes_the_risk(before)
+            if not at_risk:
+                self._check_record(before, attempt)
+            written[:] = [_Login(attempt, before, at_risk)]
+            return lambda known: attempt_rules.added(known, attempt)
+
+        failure: PBXError
+        try:
+            record.change(decide, self._wall())
+        except PBXError as error:
+            failure = error
+        else:
+            return written.pop()
+        if written:
+            # It is not sent, so none of the documents that took it is to keep it.
+            with suppress(TryAgain):
+                self._undo(record, written.pop().attempt)
+        raise failure
+
+    def _answered(
+        self, login: _Login, record: AttemptRecord, state: TokenState, reply: TokenReply
     ) -> IssuedTokens:
-        before = record.read(self._wall())
-        attempt = self._attempt(state, secret, before)
-        takes_the_risk = self._person is not None and self._person.takes_the_risk(before)
-        if not takes_the_risk:
-            self._check_record(before, attempt)
-        self._write_down(record, attempt)
-        reply = self._send_login(attempt, secret, record, addresses)
+        """Write down what the PBX answered to *login*; return its tokens, or raise its refusal."""
+        attempt, errcode = login.attempt, reply.errcode
         if reply.tokens is not None:
-            self._save(token_rules.record_login(state, reply.tokens, attempt.secret, self._wall()))
-            self._free(record, attempt, everybody=takes_the_risk)
+            after = token_rules.record_login(state, reply.tokens, attempt.secret, self._wall())
+            with _in_any_case(lambda: self._free(record, login)):
+                self._save(after)
             log.info("logged in", extra=self._log_extra)
             return reply.tokens
-        if _is_unrelated_to_credentials(reply.errcode):
+        if _is_unrelated_to_credentials(errcode):
             self._undo(record, attempt)
             raise self._unrelated_error(state, reply)
-        errcode = reply.errcode
-        record.change(
-            lambda attempts: attempt_rules.refused(attempts, attempt, errcode), self._wall()
+        refused = record.change(
+            lambda _: lambda attempts: attempt_rules.refused(attempts, attempt, errcode),
+            self._wall(),
         )
-        raise self._refusal(record.read(self._wall()), attempt.secret, errcode)
+        raise self._refusal(refused, attempt.secret, errcode)
 
-    def _attempt(self, state: TokenState, secret: Secret, before: Attempts) -> Attempt:
+    def _attempt(self, name: str, state: TokenState, secret: Secret, before: Attempts) -> Attempt:
         """Return the login that is about to be sent."""
         client_id = self._pbx.client_id
         secret_digest = token_rules.digest(client_id, secret.reveal())
         refused = attempt_rules.refused_with(before, secret_digest)
         return Attempt(
-            name=token_hex(8),
+            name=name,
             client=token_rules.digest(client_id),
             secret=secret_digest,
             at=self._wall(),
@@ -325,54 +390,37 @@ class Logins:
         due = attempt_rules.next_try(attempts, secret)
         return failures.refused_login_error(server, code, tries, due, answered=errcode is not None)
 
-    def _write_down(self, record: AttemptFiles, attempt: Attempt) -> None:
-        try:
-            record.change(lambda known: attempt_rules.added(known, attempt), self._wall())
-        except TryAgain as error:
-            failure = error
-        else:
-            return
-        # It is not sent, so none of the files that took it is to keep it.
-        with suppress(TryAgain):
-            self._undo(record, attempt)
-        raise failure
+    def _free(self, record: AttemptRecord, login: _Login) -> None:
+        freed = [login.attempt, *login.before]
+        if not login.at_risk:
+            freed = attempt_rules.of_client(freed, login.attempt.client)
+        record.change(
+            lambda _: lambda attempts: attempt_rules.without(attempts, freed), self._wall()
+        )
 
-    def _free(self, record: AttemptFiles, attempt: Attempt, *, everybody: bool) -> None:
-        def after(attempts: Attempts) -> Attempts:
-            return () if everybody else attempt_rules.freed(attempts, attempt.client)
-
-        record.change(after, self._wall())
-
-    def _undo(self, record: AttemptFiles, attempt: Attempt) -> None:
-        record.change(lambda attempts: attempt_rules.undone(attempts, attempt), self._wall())
+    def _undo(self, record: AttemptRecord, attempt: Attempt) -> None:
+        record.change(
+            lambda _: lambda attempts: attempt_rules.without(attempts, [attempt]), self._wall()
+        )
 
     def _send_login(
-        self,
-        attempt: Attempt,
-        secret: Secret,
-        record: AttemptFiles,
-        addresses: Sequence[Address],
+        self, secret: Secret, addresses: Sequence[Address], may_send: Callable[[], bool]
     ) -> TokenReply:
-        failure: PBXError
         credentials: dict[str, str | Secret] = {
             "username": self._pbx.client_id,
             "password": secret,
         }
-        try:
-            return self._post("get_token", credentials, addresses)
-        except PBXError as error:
-            failure = error
-        # Nothing was sent, or the web server refused the request: the PBX counted no login. An
-        # answer that is missing or unreadable may have been a refusal, so that attempt stays.
-        if not self._transport.last_was_sent or _is_not_judged(failure):
-            self._undo(record, attempt)
-        raise failure
+        return self._post("get_token", credentials, may_send, addresses)
 
     def _post(
-        self, path: str, fields: Mapping[str, str | Secret], addresses: Sequence[Address] = ()
+        self,
+        path: str,
+        fields: Mapping[str, str | Secret],
+        may_send: Callable[[], bool],
+        addresses: Sequence[Address] = (),
     ) -> TokenReply:
         body = Secret(msgspec.json.encode(fields, enc_hook=reveal_secret).decode())
-        request = APIRequest("POST", path, body=body, addresses=addresses)
+        request = APIRequest("POST", path, body=body, addresses=addresses, may_send=may_send)
         reply: TokenReply | None
         try:
             # In no variable: the traceback of an error raised here would hold the tokens.
@@ -405,14 +453,39 @@ class Logins:
         )
 
     def _save(self, state: TokenState) -> None:
-        # Memory first: a new token that cannot be written to disk can still be used.
+        if not self._may_send():
+            raise not_allowed()
+        # Memory first: a new token that cannot be written can still be used.
         self._state = state
-        self._file.write(state)
+        self._kept.write(state)
 
-    def _locked(self) -> AbstractContextManager[None]:
-        return self._file.locked(
-            self._pbx.request_timeout, self._transport.cancelled, self._monotonic
+    def _under(self, *locks: Lock) -> Callable[[], bool]:
+        """Return what is asked before a request that is made under *locks*."""
+        return lambda: self._may_send() and all(lock.is_held() for lock in locks)
+
+    def _locked(
+        self, timeout_seconds: float | None = None, cancelled: threading.Event | None = None
+    ) -> AbstractContextManager[Lock]:
+        timeout = self._pbx.request_timeout
+        return self._kept.locked(
+            _TOKEN_HOLD * timeout,
+            timeout if timeout_seconds is None else timeout_seconds,
+            cancelled or self._transport.cancelled,
+            self._monotonic,
         )
+
+
+@contextmanager
+def _in_any_case(action: Callable[[], None]) -> Iterator[None]:
+    """Do *action* after the block, also where that raises a `PBXError`."""
+    failure: PBXError | None = None
+    try:
+        yield
+    except PBXError as error:
+        failure = error
+    action()
+    if failure is not None:
+        raise failure
 
 
 def _is_unrelated_to_credentials(errcode: int) -> bool:

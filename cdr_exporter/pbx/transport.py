@@ -44,7 +44,7 @@ from ..secret import Secret
 from ..settings import TLS
 from ..settings.values import is_plaintext, server_of
 from . import failures
-from .connection import Address, Cancelled, DeadlineConnection, host_and_port
+from .connection import Address, Cancelled, DeadlineConnection, always, host_and_port
 from .http_adapter import AccessToken, DeadlineAdapter, PBXSession
 from .http_date import clock_offset
 from .tls import tls_policy_of
@@ -67,7 +67,8 @@ class APIRequest:
     """A request: *path* is below `api_path`, *fields* is the query string, *body* is JSON text.
 
     *token* becomes the field `access_token`; it is None for logins and refreshes. *most_bytes* is
-    how long the body of the answer may be. With *addresses* it goes to one of these.
+    how long the body of the answer may be. With *addresses* it goes to one of these. *may_send* is
+    asked before anything of it is sent.
     """
 
     method: str
@@ -77,6 +78,7 @@ class APIRequest:
     body: Secret | None = None
     most_bytes: int = largest_answer(0)
     addresses: Sequence[Address] = ()
+    may_send: Callable[[], bool] = always
 
 
 class Transport:
@@ -140,6 +142,7 @@ class Transport:
             self._monotonic,
             server=self.server,
             addresses=request.addresses,
+            may_send=request.may_send,
         )
         self._cancellable = None if even_if_cancelled else connection
         failure: PBXError
@@ -172,6 +175,7 @@ class Transport:
 
     def _exchange(self, request: APIRequest, connection: DeadlineConnection) -> bytes:
         connection.seconds_left()
+        connection.check_may_send()
         began = self._wall()
         response = self._request(request, connection)
         middle = (began + self._wall()) / 2

@@ -14,7 +14,8 @@ from typing import NamedTuple
 import pytest
 
 from cdr_exporter import cli
-from cdr_exporter.pbx.token_file import TokenFile
+from cdr_exporter.pbx import FileDocuments
+from cdr_exporter.pbx.token_document import TokenDocument
 from cdr_exporter.pbx.token_rules import Token, TokenState
 from cdr_exporter.secret import Secret
 from cdr_exporter.state_files import file_of
@@ -90,7 +91,7 @@ def test_what_is_kept_is_shown_as_numbers_and_times(machine: Machines) -> None:
     with opened(it.state_dir) as store:
         add(store, 3, 2, 1, uid="Ada <+49305551234>", src_trunk="Ada-Lovelace")
     account = TokenState(account="a", access=Token(Secret(TOKEN), 1_700_000_000, 1_700_001_800))
-    TokenFile(it.state_dir / "hq.token", "a").write(account)
+    TokenDocument(FileDocuments(it.state_dir), "hq.token", "a").write(account)
     (it.state_dir / "hq.corrupt-20261128T000000Z").touch()
     (it.state_dir / "hq.corrupt-20261128T000000Z-wal").touch()
     said = it.state("show")

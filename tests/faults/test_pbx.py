@@ -28,7 +28,7 @@ from cdr_exporter.cdr.contract import CDRQuery
 from cdr_exporter.errors import TryAgain
 from cdr_exporter.exposition import Exposition
 from cdr_exporter.metrics.totals import Series
-from cdr_exporter.pbx import Client
+from cdr_exporter.pbx import Client, FileDocuments
 from cdr_exporter.secret import Secret
 from cdr_exporter.settings import PBX, TLS, SecretSource
 
@@ -75,7 +75,7 @@ class Wired:
             request_timeout=request_timeout,
         )
         directory.mkdir(parents=True, exist_ok=True)
-        self.client = Client(settings, directory / "hq.token", wall=lambda: self.clock.wall)
+        self.client = Client(settings, FileDocuments(directory), wall=lambda: self.clock.wall)
 
     @property
     def requests(self) -> int:

@@ -21,7 +21,7 @@ from cdr_exporter.cdr import CDRAnswer
 from cdr_exporter.cdr.contract import CDRQuery
 from cdr_exporter.errors import PBXError
 from cdr_exporter.exposition import Exposition
-from cdr_exporter.pbx import Client
+from cdr_exporter.pbx import Client, FileDocuments
 from cdr_exporter.secret import Secret
 from cdr_exporter.settings import PBX, SecretSource
 from cdr_exporter.web import App
@@ -83,7 +83,7 @@ class Watched:
             request_timeout=request_timeout,
         )
         self.settings = settings
-        self.client = Client(settings, directory / "hq.token", wall=lambda: self.clock.wall)
+        self.client = Client(settings, FileDocuments(directory), wall=lambda: self.clock.wall)
 
     @property
     def requests(self) -> int:

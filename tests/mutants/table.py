@@ -1818,7 +1818,7 @@ REQUESTS_ARE_SENT_ONCE_AND_IN_TIME = (
 
 _LOGIN = "cdr_exporter/pbx/login.py"
 _ATTEMPT_RULES = "cdr_exporter/pbx/attempt_rules.py"
-_ATTEMPT_FILE = "cdr_exporter/pbx/attempt_file.py"
+_ATTEMPT_RECORD = "cdr_exporter/pbx/attempt_record.py"
 _SMALL_FILES = "cdr_exporter/small_files.py"
 _REFUSED_LOGINS = "tests/pbx/test_refused_logins.py"
 _WHATEVER_HAPPENS = _in(_REFUSED_LOGINS, "test_whatever_happens_no_fifth_login_in_a_row_is_refused")
@@ -1827,31 +1827,27 @@ LOGINS_AND_SECRETS = (
     Mutant(
         "each entry of a configuration has a record of refused logins of its own",
         _LOGIN,
-        "record = AttemptFiles(self._directory, names)",
-        'record = AttemptFiles(self._directory, [f"{n}-{self._pbx.name}" for n in names])',
+        "record = AttemptRecord(self._documents, names)",
+        'record = AttemptRecord(self._documents, [f"{n}-{self._pbx.name}" for n in names])',
         _WHATEVER_HAPPENS,
     ),
     Mutant(
-        "a login is written down after it was sent",
+        "a login is sent without being on record",
         _LOGIN,
-        """        self._write_down(record, attempt)
-        reply = self._send_login(attempt, secret, record, addresses)
-""",
-        """        reply = self._send_login(attempt, secret, record, addresses)
-        self._write_down(record, attempt)
-""",
+        "            return lambda known: attempt_rules.added(known, attempt)",
+        "            return lambda known: known",
         _WHATEVER_HAPPENS,
     ),
     Mutant(
         "a PBX is told by its name only",
-        _ATTEMPT_FILE,
+        _ATTEMPT_RECORD,
         "hosts = {host, *(str(address[4][0]) for address in addresses)}",
         "hosts = {host}",
         _WHATEVER_HAPPENS,
     ),
     Mutant(
         "a PBX is told by its addresses only",
-        _ATTEMPT_FILE,
+        _ATTEMPT_RECORD,
         "hosts = {host, *(str(address[4][0]) for address in addresses)}",
         "hosts = {str(address[4][0]) for address in addresses}",
         _in(
@@ -1886,8 +1882,8 @@ LOGINS_AND_SECRETS = (
     Mutant(
         "the success of one client_id frees all",
         _LOGIN,
-        "return () if everybody else attempt_rules.freed(attempts, attempt.client)",
-        "return ()",
+        "        if not login.at_risk:\n",
+        "        if False:\n",
         _in(_REFUSED_LOGINS, "test_the_success_of_another_client_id_frees_nothing"),
     ),
     Mutant(
@@ -1899,9 +1895,9 @@ LOGINS_AND_SECRETS = (
     ),
     Mutant(
         "a damaged record is as none",
-        _ATTEMPT_FILE,
-        "found = tuple(map(_unknown, range(attempt_rules.MOST_REFUSALS)))",
-        "found = ()",
+        _ATTEMPT_RECORD,
+        "            return _UNKNOWN\n",
+        "            return ()\n",
         _in(
             _REFUSED_LOGINS,
             "test_a_damaged_record_lets_nobody_log_in_until_a_person_says_so",

@@ -15,10 +15,10 @@ from responses import RequestsMock
 
 from cdr_exporter.cdr.contract import CDRQuery
 from cdr_exporter.errors import PageTooLarge, PBXError, TryAgain, WaitLong
-from cdr_exporter.pbx import Cancelled
+from cdr_exporter.pbx import Cancelled, FileDocuments
 from cdr_exporter.pbx.client import LARGE_BYTES, LARGE_DECODE
 from cdr_exporter.pbx.http_adapter import token_of
-from cdr_exporter.pbx.token_file import TokenFile
+from cdr_exporter.pbx.token_document import TokenDocument
 from cdr_exporter.secret import Secret
 from cdr_exporter.settings import SecretSource
 
@@ -724,7 +724,8 @@ def test_a_token_that_could_not_be_revoked_is_used_after_the_restart(
 @contextmanager
 def token_file_locked(harness: ClientHarness) -> Iterator[None]:
     """Lock the token file, as another process does that is busy logging in."""
-    with TokenFile(harness.path, "").locked(5.0, threading.Event()):
+    document = TokenDocument(FileDocuments(harness.path.parent), harness.path.name, "")
+    with document.locked(60.0, 5.0, threading.Event()):
         yield
 
 

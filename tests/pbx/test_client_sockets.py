@@ -49,13 +49,13 @@ def harness(wire: Wire, server: TokenServer, tmp_path: Path) -> ClientHarness:
 LOG_IN = """
 import pathlib, sys
 from cdr_exporter.cdr.contract import CDRQuery
-from cdr_exporter.pbx import Client
+from cdr_exporter.pbx import Client, FileDocuments
 from cdr_exporter.secret import Secret
 from cdr_exporter.settings import PBX, SecretSource
 url, path, now = sys.argv[1:]
 source = SecretSource(value=Secret("right-secret"))
 pbx = PBX(name="hq", base_url=url, client_id="client", secret=source)
-Client(pbx, pathlib.Path(path), wall=lambda: float(now)).fetch(CDRQuery())
+Client(pbx, FileDocuments(pathlib.Path(path).parent), wall=lambda: float(now)).fetch(CDRQuery())
 """
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdr_exporter.errors import PBXError, TryAgain
-from cdr_exporter.pbx import Client
+from cdr_exporter.pbx import Client, FileDocuments
 from cdr_exporter.pbx.failures import AccessRefused
 from cdr_exporter.pbx.transport import APIRequest, Transport
 from cdr_exporter.secret import Secret
@@ -103,13 +103,13 @@ def polled(days: list[Said], restarts: bool) -> AnsweringTransport:
     source = SecretSource(value=Secret("right-secret"))
     pbx = PBX(name="hq", base_url="http://127.0.0.1", client_id="client", secret=source)
     with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory) / "hq.token"
-        client = Client(pbx, path, wall=clock, transport=transport)
+        documents = FileDocuments(Path(directory))
+        client = Client(pbx, documents, wall=clock, transport=transport)
         for each in days:
             clock.now += each.seconds
             transport.answers = each.answers
             if restarts:
-                client = Client(pbx, path, wall=clock, transport=transport)
+                client = Client(pbx, documents, wall=clock, transport=transport)
             before = len(transport.sent)
             with suppress(PBXError):
                 client.fetch(FIRST_PAGE)

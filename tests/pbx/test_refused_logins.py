@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from cdr_exporter.errors import PBXError, TryAgain, WaitLong
 from cdr_exporter.pbx import Client, Person
-from cdr_exporter.pbx.token_file import LockedFile
+from cdr_exporter.pbx.file_documents import KeptFile
 
 from ..support import lockout
 from ..support.client_harness import FIRST_PAGE, failure
@@ -335,14 +335,14 @@ def test_a_login_that_not_all_files_take_is_not_sent_and_on_none_of_them(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     office.pbx.names["pbx.test"] = ["192.0.2.1"]
-    replace_content = LockedFile.replace_content
+    replace = KeptFile.replace
 
-    def full(file: LockedFile, content: bytes) -> None:
+    def full(file: KeptFile, content: bytes) -> None:
         if "pbx.test" in str(file._path):
             raise TryAgain("no space left on device", reason="state")
-        replace_content(file, content)
+        replace(file, content)
 
-    monkeypatch.setattr(LockedFile, "replace_content", full)
+    monkeypatch.setattr(KeptFile, "replace", full)
     reasons = {failure(office.client(host="pbx.test")).reason for _ in range(9)}
 
     assert (reasons, office.pbx.logins, records(office)) == ({"state"}, 0, [])
@@ -542,7 +542,7 @@ class Life:
         self.processes: dict[tuple[str, int | str], Client] = {}
         self.writes_left = 0
         self.dies_after_write = False
-        replace_content, remove = LockedFile.replace_content, LockedFile.remove
+        replace, remove = KeptFile.replace, KeptFile.remove
 
         def write(change: Callable[[], None]) -> None:
             self.writes_left -= 1
@@ -553,11 +553,11 @@ class Life:
 
         patch.setattr(os, "fsync", lambda _: None)
         patch.setattr(
-            LockedFile,
-            "replace_content",
-            lambda file, content: write(lambda: replace_content(file, content)),
+            KeptFile,
+            "replace",
+            lambda file, content: write(lambda: replace(file, content)),
         )
-        patch.setattr(LockedFile, "remove", lambda file: write(lambda: remove(file)))
+        patch.setattr(KeptFile, "remove", lambda file: write(lambda: remove(file)))
 
     def live(self, event: Event) -> None:
         """Let *event* happen."""

@@ -9,20 +9,21 @@ from pathlib import Path
 
 import pytest
 
-from cdr_exporter.pbx.token_file import TokenFile
+from cdr_exporter.pbx import FileDocuments
+from cdr_exporter.pbx.token_document import TokenDocument
 from cdr_exporter.pbx.token_rules import TokenState
 
 
 @pytest.mark.fault("E16")
 def test_a_directory_that_was_deleted_is_made_again_with_the_next_login(tmp_path: Path) -> None:
     directory = tmp_path / "state"
-    file = TokenFile(directory / "hq.token", "account")
+    file = TokenDocument(FileDocuments(directory), "hq.token", "account")
     never = threading.Event()
     for _ in range(2):
-        with file.locked(1.0, never):
+        with file.locked(60.0, 1.0, never):
             found = file.read(now=1000.0)
             file.write(TokenState(account="account", logins=(1000.0,)))
-        with file.locked(1.0, never):
+        with file.locked(60.0, 1.0, never):
             kept = file.read(now=1000.0)
 
         assert (found.logins, kept.logins) == ((), (1000.0,))

@@ -15,8 +15,8 @@ import pytest
 
 from cdr_exporter.cdr.error_codes import BLOCKED_REASONS, ERROR_CODES, KNOWN_ERRCODES
 from cdr_exporter.errors import TryAgain
-from cdr_exporter.pbx import Cancelled, token_rules
-from cdr_exporter.pbx.token_file import TokenFile
+from cdr_exporter.pbx import Cancelled, FileDocuments, token_rules
+from cdr_exporter.pbx.token_document import TokenDocument
 from cdr_exporter.pbx.token_rules import ImposedWait, Token, TokenState
 from cdr_exporter.secret import Secret
 
@@ -222,8 +222,8 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "hq.token"
 
 
-def file(path: Path, account: str = "a") -> TokenFile:
-    return TokenFile(path, account)
+def file(path: Path, account: str = "a") -> TokenDocument:
+    return TokenDocument(FileDocuments(path.parent), path.name, account)
 
 
 def everything() -> TokenState:
@@ -344,7 +344,7 @@ def test_the_error_for_a_file_of_another_user_names_the_remedy(
     # Not by the file's mode: the tests may run as root, who can open any file.
     monkeypatch.setattr(Path, "open", refused)
     monkeypatch.setattr(os, "open", refused)
-    locked = file(path).locked(1, threading.Event())
+    locked = file(path).locked(60, 1, threading.Event())
     with pytest.raises(TryAgain) as caught:
         _ = file(path).read(NOW) if closed == path.name else locked.__enter__()
 
@@ -371,7 +371,7 @@ def test_a_link_in_the_place_of_the_file_is_an_error_that_names_it(
 ) -> None:
     path.with_name(planted).symlink_to(path.with_name("precious"))
     named = pytest.raises(TryAgain, match=rf"{planted}: it is a symbolic link")
-    with named as caught, file(path).locked(1, threading.Event()):
+    with named as caught, file(path).locked(60, 1, threading.Event()):
         file(path).read(NOW)
 
     assert caught.value.reason == "state"
@@ -387,7 +387,7 @@ def test_a_file_system_without_locks_is_an_error_with_its_remedy(
 
     monkeypatch.setattr(fcntl, "flock", refuse)
     named = pytest.raises(TryAgain, match="has no locks; put state_dir on a local disk")
-    with named as caught, file(path).locked(1, threading.Event()):
+    with named as caught, file(path).locked(60, 1, threading.Event()):
         pass
 
     assert caught.value.reason == "state"
@@ -404,8 +404,11 @@ def test_a_file_that_cannot_be_written_has_the_reason_state(tmp_path: Path) -> N
 
 KEEP_LOCKED = """
 import pathlib, sys, threading
-from cdr_exporter.pbx.token_file import TokenFile
-with TokenFile(pathlib.Path(sys.argv[1]), "a").locked(5, threading.Event()):
+from cdr_exporter.pbx import FileDocuments
+from cdr_exporter.pbx.token_document import TokenDocument
+path = pathlib.Path(sys.argv[1])
+document = TokenDocument(FileDocuments(path.parent), path.name, "a")
+with document.locked(60, 5, threading.Event()):
     print("locked", flush=True)
     sys.stdin.read()
 """
@@ -421,11 +424,11 @@ def test_the_lock_keeps_another_process_out_until_it_dies(path: Path) -> None:
         assert other.stdout.readline() == b"locked\n"
         with (
             pytest.raises(TryAgain, match="another process"),
-            file(path).locked(0.0, threading.Event()),
+            file(path).locked(60, 0.0, threading.Event()),
         ):
             pytest.fail("the lock was given twice")
         other.kill()
-    with file(path).locked(0.0, threading.Event()):
+    with file(path).locked(60, 0.0, threading.Event()):
         pass
 
 
@@ -433,9 +436,9 @@ def test_waiting_for_the_lock_can_be_cancelled(path: Path) -> None:
     stopped = threading.Event()
     stopped.set()
     with (
-        file(path).locked(0.0, threading.Event()),
+        file(path).locked(60, 0.0, threading.Event()),
         pytest.raises(Cancelled),
-        file(path).locked(60.0, stopped),
+        file(path).locked(60, 60.0, stopped),
     ):
         pytest.fail("the lock was given twice")
 

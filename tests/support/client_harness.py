@@ -10,7 +10,7 @@ import pytest
 
 from cdr_exporter.cdr.contract import CDRQuery
 from cdr_exporter.errors import PBXError
-from cdr_exporter.pbx import Client
+from cdr_exporter.pbx import Client, FileDocuments
 from cdr_exporter.secret import Secret
 from cdr_exporter.settings import PBX, SecretSource
 
@@ -47,7 +47,7 @@ class ClientHarness:
     def client(self, **changed: Any) -> Client:
         """Return what a new process would make; *changed* are settings."""
         settings = replace(self.settings, **changed)
-        return Client(settings, self.path, wall=self.clock)
+        return Client(settings, FileDocuments(self.path.parent), wall=self.clock)
 
     def with_secret(self, secret: str) -> Client:
         """Return one with another secret."""

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from cdr_exporter.errors import TryAgain
-from cdr_exporter.pbx import Client, Person
+from cdr_exporter.pbx import Client, FileDocuments, Person
 from cdr_exporter.pbx.connection import Address
 from cdr_exporter.pbx.failures import AccessRefused
-from cdr_exporter.pbx.token_file import reveal_secret
+from cdr_exporter.pbx.token_document import reveal_secret
 from cdr_exporter.pbx.transport import APIRequest, Transport
 from cdr_exporter.secret import Secret
 from cdr_exporter.settings import PBX, TLS, SecretSource
@@ -203,7 +203,7 @@ class Office:
         )
         return Client(
             settings,
-            self.directory / f"{name}.token",
+            FileDocuments(self.directory),
             person=person,
             wall=self.clock,
             transport=CountingTransport(base_url, self.pbx),

@@ -1,0 +1,120 @@
+"""The document with the tokens of one PBX, `NAME.token`: its `TokenState`, outside of memory.
+
+Rule: it is written under `locked` only, and not where it is another than the one that was read: who
+wrote it meanwhile, since our lock had ended, knows newer tokens.
+
+Where there is none, or it is of another account (base_url or client_id), damaged, or of another
+version, the state is empty. Which logins were refused is on record elsewhere, see `attempt_record`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import msgspec
+
+from ..errors import TryAgain
+from ..secret import Secret
+from ..state_files import open_file
+from .documents import TOKEN, Contents, Documents, Lock, locked
+from .token_rules import TokenState, clamp_to_now
+
+log = logging.getLogger(__name__)
+
+_VERSION = TokenState().version
+
+
+class TokenDocument:
+    """The document *name* in *documents*. *account* is the digest of base_url and client_id.
+
+    *now* is epoch seconds.
+    """
+
+    def __init__(self, documents: Documents, name: str, account: str) -> None:
+        self._name = name
+        self._document = documents.open(TOKEN, name)
+        self._account = account
+        self._known: tuple[bytes | None, ...] | None = None
+        """What may be there when it is written; None is whatever, since it was not read yet."""
+
+    def locked(
+        self,
+        hold_seconds: float,
+        timeout_seconds: float,
+        cancelled: threading.Event,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> AbstractContextManager[Lock]:
+        """Lock it against other processes while the `with` block runs; see `documents.locked`."""
+        return locked(self._document, hold_seconds, timeout_seconds, cancelled, monotonic)
+
+    def read(self, now: float) -> TokenState:
+        """Return the state on record (see above for a document that is not as expected).
+
+        Call it under `locked` only: a state that had to be corrected is written at once.
+        """
+        content = self._document.read()[self._name]
+        self._known = (content, None)
+        if content is None:
+            return TokenState(account=self._account)
+        found = _decode(content)
+        if found is None:
+            log.warning(
+                "%s damaged; replaced",
+                self._document.title,
+                extra={"fields": {"file": self._name}},
+            )
+        elif found.account != self._account:
+            return TokenState(account=self._account)
+        state = clamp_to_now(found or TokenState(account=self._account), now)
+        if state != found:
+            self.write(state)
+        return state
+
+    def write(self, state: TokenState) -> None:
+        """Replace it; raises `TryAgain` where another process did since `read`."""
+        content = msgspec.json.encode(state, enc_hook=reveal_secret)
+
+        def edit(found: Contents) -> Contents:
+            if self._known is not None and found[self._name] not in self._known:
+                raise TryAgain("another process has logged in meanwhile", reason="state")
+            return {self._name: content}
+
+        self._document.change(edit)
+        self._known = (content, None)
+
+
+def _decode(content: bytes) -> TokenState | None:
+    try:
+        state = msgspec.json.decode(content, type=TokenState, dec_hook=_wrap_secret)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return state if state.version == _VERSION else None
+
+
+def read_expiry(path: Path) -> float | None:
+    """Return when the token in the file at *path* expires (epoch seconds), None where none does.
+
+    Without its lock, and without a change to the file. Raises OSError.
+    """
+    with os.fdopen(open_file(path, os.O_RDONLY), "rb") as file:
+        state = _decode(file.read())
+    return state.access.expires_at if state is not None and state.access is not None else None
+
+
+def reveal_secret(value: object) -> str:
+    """Return a `Secret`'s text for a request body or the document (`enc_hook` of msgspec)."""
+    if isinstance(value, Secret):
+        return value.reveal()
+    raise NotImplementedError
+
+
+def _wrap_secret(kind: type, value: object) -> Secret:
+    if kind is Secret and isinstance(value, str):
+        return Secret(value)
+    raise NotImplementedError
