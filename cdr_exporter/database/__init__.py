@@ -1,9 +1,10 @@
 """The PostgreSQL database of `state_url_file`: connections, transactions, and our schema in it.
 
-It knows nothing of what is kept there. What can be refused comes out as `DatabaseError`, in our own
-words: no URL, password, SQL or value is in any of its messages.
+It knows nothing of the states that are kept there. What can be refused comes out as
+`DatabaseError`, in our own words: no URL, password, SQL or value is in any of its messages.
 
     url         state_url_file → the URL, and what is wrong with it
+    documents   tokens and logins on record
     database    transactions, and a few connections that hundreds of threads share
     pool        the driver: connecting, lending, beginning, committing; alone imports psycopg
     failures    what the driver raises → our errors, a table
@@ -14,11 +15,13 @@ psycopg is an extra of this package. This room can be imported without it; `Data
 """
 
 from .database import Database, Rows, TimeLimits, Transaction
+from .documents import DatabaseDocuments
 from .schema import check_schema, prepare_schema
 from .url import read_url
 
 __all__ = [
     "Database",
+    "DatabaseDocuments",
     "Rows",
     "TimeLimits",
     "Transaction",

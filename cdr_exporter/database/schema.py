@@ -37,7 +37,6 @@ TABLES = {
     "document": """
         name text COLLATE "C" PRIMARY KEY,
         content bytea,
-        version bigint NOT NULL,
         locked_by text COLLATE "C",
         locked_until timestamptz""",
 }

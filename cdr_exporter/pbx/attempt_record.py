@@ -76,15 +76,13 @@ class AttemptRecord:
     def change(self, decide: Callable[[Attempts], Edit], now: float) -> Attempts:
         """Change what is on record as *decide* says, which is told what that is; return the new.
 
-        It is one step: nobody else reads or writes in between. *decide* is called again where
-        somebody did. A `PBXError` that it raises is raised once damaged documents are mended, and
-        nothing else is changed.
+        It is one step: nobody else writes in between. A `PBXError` that *decide* raises is raised
+        once damaged documents are mended, and nothing else is changed.
         """
         refusals: list[PBXError] = []
         changed: list[Attempts] = []
 
         def edit(contents: Contents) -> Contents:
-            refusals.clear()
             found = {
                 name: self._attempts_in(name, content, now) for name, content in contents.items()
             }
@@ -94,7 +92,7 @@ class AttemptRecord:
                 refusals.append(error)
                 change = _unchanged
             after = {name: change(attempts) for name, attempts in found.items()}
-            changed[:] = [_together(after.values())]
+            changed.append(_together(after.values()))
             return _differing(contents, {name: _encoded(each) for name, each in after.items()})
 
         self._document.change(edit)

@@ -6,8 +6,8 @@ in a database that several machines share (`database.documents`). Names are thos
 Rule: what is read and then written is so under a lock, and no other process does it meanwhile.
 
 A lock in a database ends after a time, whether its owner has died or only stands still. So its
-owner asks `is_held` before it sends what it took the lock for, and `change` holds by itself: it
-writes only where nobody else has written since it read.
+owner asks `is_held` before it sends what it took the lock for, and `change` holds by itself: nobody
+else writes between its reading and its writing.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Document(Protocol):
 
         Those that *edit* leaves out stay as they are. Call it under the lock only. Once it returns,
         the new contents survive a power cut. What *edit* raises is passed on, and nothing is
-        changed. It is called again where somebody whose lock had ended wrote meanwhile.
+        changed.
         """
 
 

@@ -197,7 +197,7 @@ class Logins:
                     return self._impose_wait(self._kept.read(self._wall()), errcode)
             except TryAgain as error:
                 log.warning(
-                    "could not save the login wait in the token file: %s",
+                    "could not write down how long to wait: %s",
                     error,
                     extra=self._log_extra,
                 )
@@ -217,7 +217,7 @@ class Logins:
             pass  # The page is good all the same.
         except TryAgain as error:
             log.warning(
-                "could not write to the token file that the token works: %s",
+                "could not write down that the token works: %s",
                 error,
                 extra=self._log_extra,
             )
@@ -316,7 +316,7 @@ class Logins:
             at_risk = self._person is not None and self._person.takes_the_risk(before)
             if not at_risk:
                 self._check_record(before, attempt)
-            written[:] = [_Login(attempt, before, at_risk)]
+            written.append(_Login(attempt, before, at_risk))
             return lambda known: attempt_rules.added(known, attempt)
 
         failure: PBXError

@@ -1821,6 +1821,10 @@ _ATTEMPT_RULES = "cdr_exporter/pbx/attempt_rules.py"
 _ATTEMPT_RECORD = "cdr_exporter/pbx/attempt_record.py"
 _SMALL_FILES = "cdr_exporter/small_files.py"
 _REFUSED_LOGINS = "tests/pbx/test_refused_logins.py"
+_REPLICAS = "tests/pbx/test_logins_of_replicas.py"
+_MAY_SEND = "tests/pbx/test_may_send.py"
+_DOCUMENTS = "cdr_exporter/database/documents.py"
+_DOCUMENT_TESTS = "tests/database/test_documents.py"
 _WHATEVER_HAPPENS = _in(_REFUSED_LOGINS, "test_whatever_happens_no_fifth_login_in_a_row_is_refused")
 
 LOGINS_AND_SECRETS = (
@@ -1837,6 +1841,76 @@ LOGINS_AND_SECRETS = (
         "            return lambda known: attempt_rules.added(known, attempt)",
         "            return lambda known: known",
         _WHATEVER_HAPPENS,
+    ),
+    Mutant(
+        "a login that others took off the record is sent all the same",
+        _LOGIN,
+        "self._may_send() and all(lock.is_held() for lock in locks)",
+        "self._may_send()",
+        _in(_REPLICAS, "test_a_login_that_others_took_off_the_record_is_not_sent_later"),
+    ),
+    Mutant(
+        "a token is asked for by who may not send",
+        _LOGIN,
+        "self._may_send() and all(lock.is_held() for lock in locks)",
+        "all(lock.is_held() for lock in locks)",
+        _in(_MAY_SEND, "test_nothing_is_sent_by_who_stood_still_until_its_lease_had_ended"),
+    ),
+    Mutant(
+        "a token is written by who may not send",
+        _LOGIN,
+        "        if not self._may_send():\n            raise not_allowed()\n",
+        "",
+        _in(_MAY_SEND, "test_wherever_the_lease_ends_no_request_and_no_token_follows"),
+    ),
+    Mutant(
+        "a page is asked for by who may not send",
+        "cdr_exporter/pbx/client.py",
+        "            may_send=self._may_send,\n        )\n        try:",
+        "        )\n        try:",
+        _in(_MAY_SEND, "test_wherever_the_lease_ends_no_request_and_no_token_follows"),
+    ),
+    Mutant(
+        "the body of a login follows its head though the PBX is another's by then",
+        "cdr_exporter/pbx/connection.py",
+        "            self.check_may_send()\n            self.sent = True\n",
+        "            self.sent = True\n",
+        _in(_MAY_SEND, "test_it_is_asked_before_each_step_that_sends_something"),
+    ),
+    Mutant(
+        "a success that is told late frees refusals that came after it",
+        _LOGIN,
+        "lambda attempts: attempt_rules.without(attempts, freed), self._wall()",
+        "lambda attempts: (), self._wall()",
+        _in(_REPLICAS, "test_a_success_that_is_told_late_frees_no_refusal_that_came_after_it"),
+    ),
+    Mutant(
+        "a token is written over one that another process wrote meanwhile",
+        "cdr_exporter/pbx/token_document.py",
+        "if self._known is not None and found[self._name] not in self._known:",
+        "if False:",
+        _in(_REPLICAS, "test_a_token_is_not_written_over_one_that_came_meanwhile"),
+    ),
+    Mutant(
+        "two changes of a record in the database at once are one",
+        _DOCUMENTS,
+        '_READ_FOR_CHANGE = f"{_READ} ORDER BY name FOR UPDATE"',
+        "_READ_FOR_CHANGE = _READ",
+        _in(_DOCUMENT_TESTS, "test_changes_at_once_without_a_claim_are_made_one_after_another"),
+    ),
+    Mutant(
+        "a claim is relied on for its whole time, by another clock",
+        _DOCUMENTS,
+        "_SURE = 5 / 6",
+        "_SURE = 1",
+        _in(_DOCUMENT_TESTS, "test_its_owner_counts_it_from_before_he_asked_less_a_sixth"),
+    ),
+    Mutant(
+        "who lost his claim gives up that of another",
+        _DOCUMENTS,
+        "    WHERE name = ANY(%s) AND locked_by = %s",
+        "    WHERE name = ANY(%s) AND locked_by <> %s",
+        _in(_DOCUMENT_TESTS, "test_who_lost_his_claim_does_not_give_up_that_of_another"),
     ),
     Mutant(
         "a PBX is told by its name only",

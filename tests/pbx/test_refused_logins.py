@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,15 +19,23 @@ from cdr_exporter.pbx.file_documents import KeptFile
 
 from ..support import lockout
 from ..support.client_harness import FIRST_PAGE, failure
-from ..support.lockout import RIGHT_CLIENT, Killed, Office
+from ..support.lockout import RIGHT_CLIENT, Killed, Office, OfficeOnDisk
+from ..support.login_lives import (
+    EVENTS,
+    REPLICA_EVENTS,
+    Event,
+    Life,
+    LifeOfReplicas,
+    LifeOnOneMachine,
+)
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
 WRONG = "wrong-secret"
 
 
 @pytest.fixture
-def office(tmp_path: Path) -> Office:
-    return Office(tmp_path)
+def office(tmp_path: Path) -> OfficeOnDisk:
+    return OfficeOnDisk(tmp_path)
 
 
 def poll_for(office: Office, hours: float, *clients: Client, every: float = MINUTE) -> None:
@@ -286,7 +293,7 @@ def test_a_secret_that_another_entry_was_refused_with_is_not_proven(office: Offi
 
 
 def test_a_secret_that_had_worked_for_another_state_directory_is_not_proven(
-    office: Office,
+    office: OfficeOnDisk,
 ) -> None:
     office.client().fetch(FIRST_PAGE)
     office.pbx.issuer.expire(refresh_too=True)
@@ -300,12 +307,14 @@ def test_a_secret_that_had_worked_for_another_state_directory_is_not_proven(
 # --- what is on file
 
 
-def records(office: Office) -> list[Path]:
+def records(office: OfficeOnDisk) -> list[Path]:
     return sorted(office.directory.glob(".logins-*-8088"))
 
 
 @pytest.mark.fault("A15")
-def test_what_is_on_file_holds_neither_client_id_nor_secret_and_is_private(office: Office) -> None:
+def test_what_is_on_file_holds_neither_client_id_nor_secret_and_is_private(
+    office: OfficeOnDisk,
+) -> None:
     office.pbx.names["pbx.test"] = ["192.0.2.1", "2001:db8::1"]
     failure(office.client(host="pbx.test", secret=WRONG))
     files = records(office)
@@ -321,7 +330,7 @@ def test_what_is_on_file_holds_neither_client_id_nor_secret_and_is_private(offic
     assert RIGHT_CLIENT not in content
 
 
-def test_nothing_is_on_file_of_logins_that_worked_or_were_not_sent(office: Office) -> None:
+def test_nothing_is_on_file_of_logins_that_worked_or_were_not_sent(office: OfficeOnDisk) -> None:
     office.pbx.fate.extend([lockout.UNSENT, lockout.BUSY, 70123])
     for _ in range(3):
         failure(office.client(person=Person()))
@@ -332,7 +341,7 @@ def test_nothing_is_on_file_of_logins_that_worked_or_were_not_sent(office: Offic
 
 @pytest.mark.fault("E3")
 def test_a_login_that_not_all_files_take_is_not_sent_and_on_none_of_them(
-    office: Office, monkeypatch: pytest.MonkeyPatch
+    office: OfficeOnDisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     office.pbx.names["pbx.test"] = ["192.0.2.1"]
     replace = KeptFile.replace
@@ -348,7 +357,7 @@ def test_a_login_that_not_all_files_take_is_not_sent_and_on_none_of_them(
     assert (reasons, office.pbx.logins, records(office)) == ({"state"}, 0, [])
 
 
-def test_a_host_too_long_for_the_name_of_a_file_is_kept_by_its_hash(office: Office) -> None:
+def test_a_host_too_long_for_the_name_of_a_file_is_kept_by_its_hash(office: OfficeOnDisk) -> None:
     failure(office.client(host=".".join(["a" * 60] * 4), secret=WRONG))
 
     assert [len(path.name) for path in records(office)] == [len(".logins--8088") + 32]
@@ -357,7 +366,7 @@ def test_a_host_too_long_for_the_name_of_a_file_is_kept_by_its_hash(office: Offi
 @pytest.mark.fault("A15")
 @pytest.mark.parametrize("content", [b"", b"{", b"null", b'{"version": 2}', b"\0" * 512, b'{"a'])
 def test_a_damaged_record_lets_nobody_log_in_until_a_person_says_so(
-    office: Office, content: bytes, caplog: pytest.LogCaptureFixture
+    office: OfficeOnDisk, content: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     office.client().fetch(FIRST_PAGE)
     office.pbx.issuer.expire(refresh_too=True)
@@ -389,7 +398,7 @@ def test_a_clock_that_was_ahead_neither_lengthens_a_wait_nor_frees_anything(
     assert office.pbx.most == 4
 
 
-def test_a_login_whose_answer_one_of_two_files_missed_counts_once(office: Office) -> None:
+def test_a_login_whose_answer_one_of_two_files_missed_counts_once(office: OfficeOnDisk) -> None:
     office.pbx.names["pbx.test"] = ["192.0.2.1"]
     failure(office.client(host="pbx.test", secret=WRONG))
     stale = json.loads(records(office)[0].read_text())
@@ -480,126 +489,33 @@ def test_a_last_try_may_come_before_the_wait_of_a_secret_is_over(office: Office)
 # --- no sequence of events makes a fifth
 
 
-FATES = (*lockout.JUDGED * 3, *lockout.NOT_JUDGED)
-SECRETS = ("right-secret", "changed", *"vwxyz")
-CLIENT_IDS = (RIGHT_CLIENT, RIGHT_CLIENT, "client-b", "client-c")
-HOSTS = ("192.0.2.1", "pbx.test", "two.test")
-EDITS = st.fixed_dictionaries(
-    {},
-    optional={
-        "secret": st.sampled_from(SECRETS),
-        "client_id": st.sampled_from(CLIENT_IDS),
-        "host": st.sampled_from(HOSTS),
-    },
-)
+@dataclass
+class Figures:
+    """What happened in the lives that were tried."""
+
+    lives: int = 0
+    logins: int = 0
+    most: int = 0
+
+    def note(self, life: Life) -> None:
+        """Count one more life."""
+        self.lives += 1
+        self.logins += life.office.pbx.logins
+        self.most = max(self.most, life.office.pbx.most)
 
 
-@dataclass(frozen=True)
-class Event:
-    """Somebody needs a token: entry *name*, and of it *process* 0 or 1, a new one, or a check.
+def live(life: Life, events: list[Event]) -> None:
+    """Let a life have its course, and see that no fifth login in a row is refused."""
+    life.coming.extend(events)
+    while life.coming:
+        life.live(life.coming.popleft())
 
-    Before, *seconds* passed, the entry was edited, and *accident* happened. *fate* is what becomes
-    of the login, and *last_write* which write to a file from now on the process dies before, or
-    after; 0 for none.
-    """
-
-    name: str
-    process: int | str
-    seconds: float
-    edit: dict[str, str]
-    accident: str
-    fate: str | int
-    last_write: int
-    dies_after_write: bool
+        assert life.office.pbx.most <= 4
+        assert life.office.pbx.issuer.blocked == []
+    FIGURES[type(life)].note(life)
 
 
-EVENTS = st.builds(
-    Event,
-    name=st.sampled_from("ab"),
-    process=st.sampled_from([0, 1, "new", "check"]),
-    seconds=st.sampled_from([1.0, MINUTE, 16 * MINUTE, 2 * HOUR + 1, 25 * HOUR, -HOUR]),
-    edit=EDITS | st.just({}),
-    accident=st.sampled_from(["", "", "tokens lost", "token file removed", "secret changed"]),
-    fate=st.sampled_from(FATES),
-    last_write=st.sampled_from([0, 0, 0, 1, 2, 3, 4, 5, 6]),
-    dies_after_write=st.booleans(),
-)
-
-
-class Life:
-    """Two entries of configurations, two processes each, and a PBX that blocks at the fifth."""
-
-    def __init__(self, directory: Path, patch: pytest.MonkeyPatch) -> None:
-        self.office = Office(directory)
-        self.office.pbx.names = {
-            "pbx.test": ["192.0.2.1"],
-            "two.test": ["192.0.2.1", "192.0.2.2"],
-        }
-        self.entries = {
-            "a": {"client_id": RIGHT_CLIENT, "secret": lockout.RIGHT_SECRET, "host": "pbx.test"},
-            "b": {"client_id": "client-b", "secret": "right", "host": "192.0.2.1"},
-        }
-        self.processes: dict[tuple[str, int | str], Client] = {}
-        self.writes_left = 0
-        self.dies_after_write = False
-        replace, remove = KeptFile.replace, KeptFile.remove
-
-        def write(change: Callable[[], None]) -> None:
-            self.writes_left -= 1
-            if self.writes_left != 0 or self.dies_after_write:
-                change()
-            if self.writes_left == 0:
-                raise Killed
-
-        patch.setattr(os, "fsync", lambda _: None)
-        patch.setattr(
-            KeptFile,
-            "replace",
-            lambda file, content: write(lambda: replace(file, content)),
-        )
-        patch.setattr(KeptFile, "remove", lambda file: write(lambda: remove(file)))
-
-    def live(self, event: Event) -> None:
-        """Let *event* happen."""
-        pbx = self.office.pbx
-        self.office.clock.now += event.seconds
-        if event.edit:
-            self.entries[event.name] |= event.edit
-            self.processes.clear()
-        if event.accident == "tokens lost":
-            pbx.issuer.expire(refresh_too=True)
-        elif event.accident == "token file removed":
-            (self.office.directory / f"{event.name}.token").unlink(missing_ok=True)
-        elif event.accident == "secret changed":
-            pbx.issuer.change_secret("changed" if pbx.logins % 2 else lockout.RIGHT_SECRET)
-        pbx.fate.clear()
-        pbx.fate.append(event.fate)
-        self.writes_left, self.dies_after_write = event.last_write, event.dies_after_write
-        self.fetch(self.client(event))
-
-    def client(self, event: Event) -> Client:
-        written = self.entries[event.name]
-        client = self.office.client(
-            event.name,
-            written["client_id"],
-            written["secret"],
-            written["host"],
-            Person() if event.process == "check" else None,
-        )
-        if isinstance(event.process, str):
-            return client
-        return self.processes.setdefault((event.name, event.process), client)
-
-    def fetch(self, client: Client) -> None:
-        try:
-            client.fetch(FIRST_PAGE)
-        except PBXError:
-            pass
-        except Killed:
-            self.processes.clear()
-
-
-FIGURES = {"lives": 0, "events": 0, "logins": 0, "refused in a row at most": 0}
+FIGURES: dict[type[Life], Figures] = {}
 
 
 # Not made smaller when it fails: that takes minutes, and 30 events can be read.
@@ -607,28 +523,34 @@ FIGURES = {"lives": 0, "events": 0, "logins": 0, "refused in a row at most": 0}
 @given(st.lists(EVENTS, min_size=15, max_size=45))
 def no_fifth_login_in_a_row_is_refused(events: list[Event]) -> None:
     with tempfile.TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
-        life = Life(Path(directory), patch)
-        pbx = life.office.pbx
-        for event in events:
-            life.live(event)
+        live(LifeOnOneMachine(Path(directory), patch), events)
 
-            assert pbx.most <= 4
-            assert pbx.issuer.blocked == []
-    FIGURES["lives"] += 1
-    FIGURES["events"] += len(events)
-    FIGURES["logins"] += pbx.logins
-    FIGURES["refused in a row at most"] = max(FIGURES["refused in a row at most"], pbx.most)
+
+@settings(max_examples=150, phases=[Phase.explicit, Phase.generate])
+@given(st.lists(REPLICA_EVENTS, min_size=15, max_size=60))
+def no_fifth_from_replicas(events: list[Event]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        live(LifeOfReplicas(patch), events)
 
 
 @pytest.mark.slow
 @pytest.mark.fault("A4", "A7", "A15")
-def test_whatever_happens_no_fifth_login_in_a_row_is_refused() -> None:
-    FIGURES.update(dict.fromkeys(FIGURES, 0))
-    no_fifth_login_in_a_row_is_refused()
+@pytest.mark.parametrize(
+    ("kind", "lives"),
+    [
+        pytest.param(LifeOnOneMachine, no_fifth_login_in_a_row_is_refused, id="one-machine"),
+        pytest.param(LifeOfReplicas, no_fifth_from_replicas, id="replicas"),
+    ],
+)
+def test_whatever_happens_no_fifth_login_in_a_row_is_refused(
+    kind: type[Life], lives: Callable[[], None]
+) -> None:
+    figures = FIGURES[kind] = Figures()
+    lives()
 
     # Else a client that never logs in would pass.
-    assert FIGURES["logins"] > FIGURES["lives"]
-    assert FIGURES["refused in a row at most"] == 4
+    assert figures.logins > figures.lives
+    assert figures.most == 4
 
 
 @pytest.mark.parametrize("gap", [0.0, 16 * MINUTE, 3 * HOUR, DAY])

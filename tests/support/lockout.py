@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from cdr_exporter.errors import TryAgain
-from cdr_exporter.pbx import Client, FileDocuments, Person
-from cdr_exporter.pbx.connection import Address
+from cdr_exporter.pbx import Client, Documents, FileDocuments, Person
+from cdr_exporter.pbx.connection import Address, not_allowed
 from cdr_exporter.pbx.failures import AccessRefused
 from cdr_exporter.pbx.token_document import reveal_secret
 from cdr_exporter.pbx.transport import APIRequest, Transport
@@ -25,6 +26,7 @@ from pbx_simulator.http_messages import APIRefusal
 from pbx_simulator.token_issuer import TokenIssuer, TokenPair
 
 from .client_harness import WallClock
+from .memory_documents import go_on
 
 OUR_ADDRESS = "198.51.100.7"
 RIGHT_CLIENT, RIGHT_SECRET = "client-a", "right-secret"
@@ -55,7 +57,8 @@ class CountingPBX:
     """The PBX: *fate* is what becomes of the next logins, then they are answered.
 
     *most* is how many logins it refused in a row at most, also where only a success of the same
-    client_id would end a row. *names* are the addresses that names lead to.
+    client_id would end a row. *names* are the addresses that names lead to. *step* is called before
+    a request is sent, and once it is answered.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -63,6 +66,7 @@ class CountingPBX:
         self.fate: deque[str | int] = deque()
         self.names: dict[str, list[str]] = {}
         self.logins = 0
+        self.step: Callable[[str], None] = go_on
         self.worked: set[tuple[str, str]] = set()
         self.refused: Counter[str] = Counter()
         self.most = 0
@@ -100,7 +104,16 @@ class CountingTransport(Transport):
         self, request: APIRequest, timeout_seconds: float, *, even_if_cancelled: bool = False
     ) -> bytes:
         """Answer at once, or do not."""
+        self.last_was_sent = False
+        self._pbx.step("send")
+        if not request.may_send():
+            raise not_allowed()
         self.last_was_sent = True
+        answer = self._answer(request)
+        self._pbx.step("answered")
+        return answer
+
+    def _answer(self, request: APIRequest) -> bytes:
         if request.path == "get_token":
             return self._log_in(json.loads(request.body.reveal() if request.body else "{}"))
         issuer = self._pbx.issuer
@@ -178,11 +191,20 @@ def _tokens(pair: TokenPair) -> dict[str, Any]:
 
 
 class Office:
-    """Entries of configurations for one PBX, in one state directory."""
+    """Entries of configurations for one PBX, whose tokens are in *documents*.
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.clock = WallClock()
+    *monotonic* is by which clients wait for locks.
+    """
+
+    def __init__(
+        self,
+        documents: Documents,
+        clock: WallClock,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.documents = documents
+        self.clock = clock
+        self.monotonic = monotonic
         self.pbx = CountingPBX(self.clock)
 
     def client(
@@ -203,8 +225,17 @@ class Office:
         )
         return Client(
             settings,
-            FileDocuments(self.directory),
+            self.documents,
             person=person,
             wall=self.clock,
+            monotonic=self.monotonic,
             transport=CountingTransport(base_url, self.pbx),
         )
+
+
+class OfficeOnDisk(Office):
+    """One whose tokens are in files of *directory*."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(FileDocuments(directory), WallClock())
+        self.directory = directory
