@@ -21,6 +21,7 @@ is pure does no I/O and reads no clock. A test reads this table and holds it.
      6  tail        which page to read next, and is it the table we know
      6  web         HTTP: paths, pages, TLS and logins; door to h11, bcrypt
      5  exposition  snapshots → text; door to prometheus_client
+     5  leases      which replica polls which PBX, where several share one database
      5  store       state kept, never half-written; door to sqlite3
      4  database    PostgreSQL: connections, transactions, the schema; door to psycopg, psycopg_pool
      4  config      exporter.yml and web.yml → settings; door to yaml
