@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -17,16 +17,14 @@ from zoneinfo import ZoneInfo
 from .. import bundled
 from ..clock import SystemClock
 from ..errors import ConfigError
-from ..exposition import Exposition
+from ..exposition import Exposition, ProcessValues
 from ..metrics.catalogue import (
     DELAY_BUCKETS,
     LEGS_BUCKETS,
     RELOAD_SUCCESS_TIMESTAMP,
     RELOAD_SUCCESSFUL,
-    Family,
 )
 from ..metrics.totals import Bounds
-from ..poller.board import SnapshotBoard
 from ..settings import Settings
 from ..web import (
     App,
@@ -40,7 +38,7 @@ from ..web import (
     raise_file_limit,
 )
 from . import preflight
-from .fleet import FINISH_SECONDS, STOP_SECONDS, Fleet, change_between
+from .fleet import FINISH_SECONDS, STOP_SECONDS, FileFleet, Fleet, change_between
 from .reload import other_meanings, refuse_what_needs_a_restart
 
 _log = logging.getLogger(__name__)
@@ -73,10 +71,9 @@ class Exporter:
         self._ask_to_reload = ask_to_reload
         self._now = SystemClock(stop).now
         self._bounds = histogram_bounds(settings)
-        self._board = SnapshotBoard()
         self._reloads = {RELOAD_SUCCESSFUL: 1.0, RELOAD_SUCCESS_TIMESTAMP: self._now().wall}
         self._web_config = WebConfigFile(web_config) if web_config else None
-        self._fleet = Fleet(settings, self._bounds, self._board)
+        self._fleet: Fleet = FileFleet(settings, self._bounds)
         self._app = self._new_app(settings)
         # Before the state files, so that none stays open if a port is in use.
         limits = connection_limits(_file_limit(len(settings.pbxs)), len(settings.pbxs))
@@ -100,10 +97,11 @@ class Exporter:
             time_zones(settings),
             settings.hide_families,
             bundled.revision(),
-            gauges=self._reload_gauges,
+            process=self._of_the_process,
         )
         return App(
-            snapshots=self._board.snapshots,
+            snapshots=self._fleet.snapshots,
+            waits_for=self._fleet.waits_for,
             exposition=exposition,
             now=self._now,
             alive=lambda: self._fleet.alive,
@@ -116,11 +114,15 @@ class Exporter:
             ask_to_reload=self._ask_to_reload,
         )
 
-    def _reload_gauges(self) -> Mapping[Family, float]:
-        """Return what is told of both configurations: exporter.yml, and that of the web server."""
+    def _of_the_process(self) -> ProcessValues:
+        """Return what is told of both configurations, exporter.yml and the web server's, and more.
+
+        The rest is what the PBXs polled here have to do with other replicas.
+        """
+        values = {**self._reloads, **self._fleet.process_values()}
         if self._web_config is None or self._web_config.is_good:
-            return self._reloads
-        return {**self._reloads, RELOAD_SUCCESSFUL: 0.0}
+            return values
+        return {**values, RELOAD_SUCCESSFUL: 0.0}
 
     @property
     def addresses(self) -> Sequence[ListenAddress]:

@@ -1,4 +1,8 @@
-"""The supervisors of all PBXs: begun, ended, and changed while the others go on.
+"""The supervisors of PBXs: begun, ended, and changed while the others go on.
+
+    Fleet         what the exporter needs of them
+    FileFleet     all PBXs of the configuration, their state in files; they are this process's own
+    leased_fleet  those of which this replica has the lease, their state in a database
 
 Rule: a PBX whose settings stay the same is not touched by a change. One whose settings are others
 is ended and begun anew, as by a restart: its series are hidden until it has caught up.
@@ -10,14 +14,18 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple, Protocol
 
 from ..clock import SystemClock
+from ..exposition import ProcessValues
+from ..metrics.snapshot import Snapshot
 from ..metrics.totals import Bounds
 from ..pbx import Client, FileDocuments
 from ..poller.board import SnapshotBoard
 from ..poller.supervisor import Supervisor
 from ..settings import PBX, Settings
+from ..store import FileStore
 
 FINISH_SECONDS = 0.8
 """How long a request under way goes on at the end. Most end within it: then a page that the PBX has
@@ -26,7 +34,7 @@ sent is not lost, and the request that revokes the token does not come beside an
 STOP_SECONDS = 4.0
 """The most time that the pollers have to end; each gives up revoking a token after 3 s."""
 
-_START_INTERVAL = 0.02
+START_INTERVAL = 0.02
 """Seconds between the first polls of two PBXs, so that not all TLS handshakes coincide."""
 
 
@@ -71,22 +79,79 @@ class _Member:
     stop: threading.Event
 
 
-class Fleet:
-    """The PBXs that are polled; their snapshots are on *board*.
+class Fleet(Protocol):
+    """The PBXs that are polled here. The main thread begins, changes and ends them.
 
-    One thread begins and ends them; any thread may ask whether they are `alive`. So a change makes
-    another mapping of members, with those only that run.
+    Any thread may ask for what is shown, and whether all is `alive`.
     """
 
-    def __init__(self, settings: Settings, bounds: Bounds, board: SnapshotBoard) -> None:
+    def snapshots(self) -> Sequence[Snapshot]:
+        """Return the newest snapshot of each PBX that may be shown, in the file's order."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether every poller that has to run does."""
+
+    def waits_for(self) -> str:
+        """Return what has to come before this exporter is ready, empty where nothing has to."""
+
+    def process_values(self) -> ProcessValues:
+        """Return metrics of the whole process: what it has to do with other replicas."""
+
+    def open_states(self) -> None:
+        """Open what has to be there before anything starts; raises `StateInUse` and OSError."""
+
+    def start(self) -> None:
+        """Begin to poll."""
+
+    def stop(self) -> None:
+        """Begin to end: no poll begins from here on."""
+
+    def cancel(self) -> None:
+        """Abort the requests under way."""
+
+    def join(self, seconds: float) -> None:
+        """Wait, *seconds* at most, until all has ended."""
+
+    def end(self, change: FleetChange) -> None:
+        """End what is gone or becomes another; takes `STOP_SECONDS` at most."""
+
+    def begin(self, settings: Settings, change: FleetChange) -> None:
+        """Begin what is new or has become another."""
+
+
+class FileFleet:
+    """Polls each PBX of the configuration; the snapshots are on *board*.
+
+    A change makes another mapping of members, with those only that run, since other threads read
+    it.
+    """
+
+    def __init__(
+        self, settings: Settings, bounds: Bounds, board: SnapshotBoard | None = None
+    ) -> None:
         self._bounds = bounds
-        self._board = board
+        self._board = board or SnapshotBoard()
         self._members = self._new_members(settings, [pbx.name for pbx in settings.pbxs])
+
+    def snapshots(self) -> Sequence[Snapshot]:
+        """Return the newest snapshot of each PBX, in the file's order."""
+        return self._board.snapshots()
 
     @property
     def alive(self) -> bool:
         """Whether each poller runs."""
         return all(member.supervisor.alive for member in self._members.values())
+
+    def waits_for(self) -> str:
+        """Return which PBXs were not polled yet, empty where all were."""
+        snapshots = self._board.snapshots()
+        missing = [snapshot.pbx for snapshot in snapshots if not snapshot.attempted]
+        return f"not yet polled: {', '.join(missing)}" if missing or not snapshots else ""
+
+    def process_values(self) -> ProcessValues:
+        """Return nothing: there are no other replicas."""
+        return {}
 
     def open_states(self) -> None:
         """Open the state files before anything starts; raises `StateInUse` and OSError."""
@@ -138,7 +203,7 @@ class Fleet:
     def _new_members(self, settings: Settings, names: Collection[str]) -> dict[str, _Member]:
         pbxs = [pbx for pbx in settings.pbxs if pbx.name in names]
         made = {
-            pbx.name: self._member(settings, pbx, number * _START_INTERVAL)
+            pbx.name: self._member(settings, pbx, number * START_INTERVAL)
             for number, pbx in enumerate(pbxs)
         }
         self._board.show([pbx.name for pbx in settings.pbxs])
@@ -149,7 +214,7 @@ class Fleet:
         supervisor = Supervisor(
             pbx,
             Client(pbx, FileDocuments(settings.state_dir)),
-            settings.state_dir,
+            partial(FileStore, settings.state_dir, pbx.name, pbx.client_id),
             machines=settings.machine_callees,
             bounds=self._bounds,
             clock=SystemClock(stop),
@@ -159,9 +224,16 @@ class Fleet:
         return _Member(supervisor, stop)
 
 
-def _join(
-    members: Iterable[_Member], seconds: float, monotonic: Callable[[], float] = time.monotonic
+def _join(members: Iterable[_Member], seconds: float) -> None:
+    join_all([member.supervisor.join for member in members], seconds)
+
+
+def join_all(
+    joins: Iterable[Callable[[float], None]],
+    seconds: float,
+    monotonic: Callable[[], float] = time.monotonic,
 ) -> None:
+    """Call all *joins*, which wait the given seconds at most, in *seconds* all together."""
     end = monotonic() + seconds
-    for member in members:
-        member.supervisor.join(max(0.0, end - monotonic()))
+    for join in joins:
+        join(max(0.0, end - monotonic()))

@@ -2,8 +2,8 @@
 
 Rule: a line is written once and reused until its number changes; the two text formats share their
 lines and differ in the headers only. The text equals, byte for byte, what prometheus_client writes
-for the same families; a test compares them. Only `process_*` and `python_info` are rendered anew
-for each scrape.
+for the same families; a test compares them. Only what is about
+the process itself is rendered anew for each scrape.
 
     cdr_records_total{call_type="Inbound",disposition="ANSWERED",pbx="hq",trunk="sip"} 7.0
     cdr_ring_duration_seconds_bucket{call_type="Inbound",disposition="ANSWERED",le="1.0",…} 2.0
@@ -16,6 +16,6 @@ for each scrape.
 """
 
 from .body import Body
-from .page import OPENMETRICS_TYPE, TEXT_TYPE, Exposition
+from .page import OPENMETRICS_TYPE, TEXT_TYPE, Exposition, ProcessValues
 
-__all__ = ["OPENMETRICS_TYPE", "TEXT_TYPE", "Body", "Exposition"]
+__all__ = ["OPENMETRICS_TYPE", "TEXT_TYPE", "Body", "Exposition", "ProcessValues"]

@@ -10,12 +10,13 @@ from datetime import tzinfo
 
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 from prometheus_client import exposition as text_format
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics import exposition as openmetrics_format
 from prometheus_client.registry import Collector
 
 from ..clock import Now
-from ..metrics.catalogue import BUILD_INFO, FAMILIES, Family
+from ..metrics.catalogue import BUILD_INFO, COUNTER, FAMILIES, Family
 from ..metrics.snapshot import Snapshot
 from ..metrics.totals import Bounds, Series
 from .body import Body, CompressedBlocks
@@ -24,6 +25,9 @@ from .pbx_text import Blocks, PBXText
 
 TEXT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+ProcessValues = Mapping[Family, float | Mapping[str, float]]
+"""Values of the whole process: of a family with a label by the values of that."""
 
 _EOF = b"# EOF\n"
 
@@ -40,8 +44,8 @@ class Exposition:
 
     *bounds* are the bucket bounds of the histograms by the name of their setting, *version* and
     *revision* are those of this program, *zones* are the time zones by the name of the PBX.
-    *hidden* are names of families in `TRAFFIC_FAMILIES` that are left out; *gauges* returns those
-    of the whole process.
+    *hidden* are names of families in `TRAFFIC_FAMILIES` that are left out; *process* returns what
+    there is of the whole process.
 
     One thread at a time renders. Meanwhile other threads get the previous page, if it is recent.
     """
@@ -53,7 +57,7 @@ class Exposition:
         zones: Mapping[str, tzinfo] | None = None,
         hidden: Collection[str] = (),
         revision: str = "unknown",
-        gauges: Callable[[], Mapping[Family, float]] = dict,
+        process: Callable[[], ProcessValues] = dict,
     ) -> None:
         self._writers = {family.name: writer(family, bounds) for family in FAMILIES}
         self._zones = zones or {}
@@ -66,7 +70,7 @@ class Exposition:
         self._process = CollectorRegistry()
         ProcessCollector(registry=self._process)
         PlatformCollector(registry=self._process)
-        self._process.register(_ProcessGauges(gauges))
+        self._process.register(_OfTheProcess(process))
 
     def all_pbxs(self, snapshots: Sequence[Snapshot], now: Now, *, openmetrics: bool) -> Body:
         """Return the page of every PBX, with the process-wide families."""
@@ -83,7 +87,7 @@ class Exposition:
         if page is not None and page.is_current(snapshots, now):
             return page
         if not self._lock.acquire(blocking=False):
-            if page is not None and page.is_recent(now):
+            if page is not None and page.is_recent(snapshots, now):
                 return page
             self._lock.acquire()
         try:
@@ -111,16 +115,23 @@ class Exposition:
         return self._pbxs[pbx]
 
 
-class _ProcessGauges(Collector):
-    """Gauges of the whole process, as *read* returns them at a scrape."""
+class _OfTheProcess(Collector):
+    """Families of the whole process, with the values that *read* returns at a scrape."""
 
-    def __init__(self, read: Callable[[], Mapping[Family, float]]) -> None:
+    def __init__(self, read: Callable[[], ProcessValues]) -> None:
         self._read = read
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def collect(self) -> Iterator[Metric]:
         """Yield a family for each."""
         for family, value in self._read().items():
-            yield GaugeMetricFamily(family.name, family.help, value)
+            kind = CounterMetricFamily if family.kind == COUNTER else GaugeMetricFamily
+            if not isinstance(value, Mapping):
+                yield kind(family.name, family.help, value)
+                continue
+            labelled = kind(family.name, family.help, labels=family.labels)
+            for label, number in value.items():
+                labelled.add_metric([label], number)
+            yield labelled
 
 
 class _CachedPage:
@@ -148,9 +159,12 @@ class _CachedPage:
             return False
         return all(map(operator.is_, snapshots, self._snapshots))
 
-    def is_recent(self, now: Now) -> bool:
-        """Say whether a scrape may get it although newer snapshots were published."""
-        return now.steady < min(self._valid_until, self._rendered_at + _RECENT_SECONDS)
+    def is_recent(self, snapshots: tuple[Snapshot, ...], now: Now) -> bool:
+        """Say whether a scrape may get it although newer *snapshots*, of the same PBXs, came."""
+        if now.steady >= min(self._valid_until, self._rendered_at + _RECENT_SECONDS):
+            return False
+        # A PBX that another replica shows by now is never shown here.
+        return [each.pbx for each in snapshots] == [each.pbx for each in self._snapshots]
 
     def blocks(self, openmetrics: bool) -> CompressedBlocks:
         """Return the lines with the headers of one format."""

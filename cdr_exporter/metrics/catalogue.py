@@ -41,6 +41,7 @@ REJECTIONS = ("id", "number", "shape")
 UNKNOWN_FIELDS = ("disposition", "call_type")
 CALLEE_DOUBTS = ("neither", "conflict")
 STATE_RESETS = ("corrupt", "empty", "foreign")
+LEASE_CHANGES = ("first", "free", "expired", "given_back", "ended", "lost")
 
 TRUNK = ("disposition", "call_type", "trunk")
 CALL = ("call_type", "trunk")
@@ -256,6 +257,27 @@ RELOAD_SUCCESS_TIMESTAMP = Family(
     "cdr_exporter_config_last_reload_success_timestamp_seconds",
     GAUGE,
     "When the configuration was last read and used.",
+    process_wide=True,
+)
+LEASES = Family(
+    "cdr_exporter_leases",
+    GAUGE,
+    "PBXs of which this replica holds the lease now; only with a database.",
+    process_wide=True,
+)
+LEASES_CHANGED = Family(
+    "cdr_exporter_lease_changes_total",
+    COUNTER,
+    "Leases taken (first, free, expired) and held no longer (given_back, ended, lost); only with a "
+    "database.",
+    ("reason",),
+    known=LEASE_CHANGES,
+    process_wide=True,
+)
+DATABASE_UP = Family(
+    "cdr_exporter_database_up",
+    GAUGE,
+    "Whether the database did what was asked when leases were last renewed; only with one.",
     process_wide=True,
 )
 POLLS = Family("cdr_exporter_polls_total", COUNTER, "Polls of the PBX that were begun.")
@@ -475,6 +497,9 @@ FAMILIES = (
     BUILD_INFO,
     RELOAD_SUCCESSFUL,
     RELOAD_SUCCESS_TIMESTAMP,
+    LEASES,
+    LEASES_CHANGED,
+    DATABASE_UP,
     POLLS,
     POLL_FAILURES,
     API_ERRORS,

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..errors import PBXError, TryAgain, WaitLong
 
@@ -19,6 +20,21 @@ JITTER = 0.1
 
 FIRST_DELAY, MAX_DELAY = 2.0, 300.0
 """Seconds: the longest wait after one failed poll, and after many in a row."""
+
+
+class Steps(NamedTuple):
+    """Waits that double from *first* up to *most* seconds."""
+
+    first: float
+    most: float
+
+    def after(self, times: int) -> float:
+        """Return how many seconds to wait when it has failed *times* (1 or more) in a row."""
+        return min(self.most, self.first * 2.0 ** min(times - 1, _MOST_DOUBLINGS))
+
+
+_MOST_DOUBLINGS = 16
+"""Beyond them every wait is at its most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +88,7 @@ def after_success(interval: float, random_fraction: float) -> float:
 
 def after_failure(error: Exception, times: int, random_fraction: float) -> float:
     """Return seconds to wait after *error*, when *times* (1 or more) polls in a row failed."""
-    doublings = min(times - 1, 16)
     if isinstance(error, WaitLong):
-        return min(error.most, error.first * 2.0**doublings)
+        return Steps(error.first, error.most).after(times)
     asked = (error.retry_after or 0.0) if isinstance(error, TryAgain) else 0.0
-    return max(asked, random_fraction * min(MAX_DELAY, FIRST_DELAY * 2.0**doublings))
+    return max(asked, random_fraction * Steps(FIRST_DELAY, MAX_DELAY).after(times))

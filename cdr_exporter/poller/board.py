@@ -21,8 +21,12 @@ class SnapshotBoard:
     def show(self, names: Sequence[str]) -> None:
         """From now on show the PBXs *names*, in this order, and forget all others."""
         self._shown = tuple(names)
-        for name in self._newest.keys() - set(names):
-            del self._newest[name]
+        for name in set(self._newest) - set(names):
+            self.forget(name)
+
+    def forget(self, name: str) -> None:
+        """Show the PBX *name* no longer, until it is put again."""
+        self._newest.pop(name, None)
 
     def put(self, snapshot: Snapshot) -> None:
         """Replace the snapshot of the same PBX by *snapshot*."""

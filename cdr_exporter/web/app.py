@@ -67,7 +67,8 @@ class App:
     """Responds to requests; any number of threads may call it.
 
     *snapshots* returns the newest snapshot of each PBX, in the order of the configuration. *alive*
-    says whether every poller still runs. *dashboards* and *rules* are files by name.
+    says whether every poller still runs, *waits_for* what has to come before all is ready, empty
+    where nothing has to. *dashboards* and *rules* are files by name.
     *runbook* is its text in Markdown. *zones* are the time zones by the name of the PBX, UTC where
     there is none. *external_url* is `--web.external-url`; raises `ConfigError` if it is not
     valid. *ask_to_reload* reads the configuration again and returns whether it could be used;
@@ -81,6 +82,7 @@ class App:
         exposition: Exposition,
         now: Callable[[], Now],
         alive: Callable[[], bool],
+        waits_for: Callable[[], str] = lambda: "",
         version: str,
         dashboards: Mapping[str, bytes],
         rules: Mapping[str, bytes],
@@ -93,6 +95,7 @@ class App:
         self._exposition = exposition
         self._now = now
         self._alive = alive
+        self._waits_for = waits_for
         self._version = version
         self._zones = zones or {}
         self._landing_cells = landing.KnownCells()
@@ -181,12 +184,9 @@ class App:
         return text_response("ok")
 
     def _ready(self, request: HTTPRequest) -> HTTPResponse:
-        snapshots = self._snapshots()
-        missing = [snapshot.pbx for snapshot in snapshots if not snapshot.attempted]
-        if snapshots and not missing:
-            return text_response("ready")
-        waiting = f"not yet polled: {', '.join(missing)}"
-        return text_response(waiting, HTTPStatus.SERVICE_UNAVAILABLE)
+        if waiting := self._waits_for():
+            return text_response(waiting, HTTPStatus.SERVICE_UNAVAILABLE)
+        return text_response("ready")
 
     def _reload(self, ask: Callable[[], bool], request: HTTPRequest) -> HTTPResponse:
         if not discovery.is_same_site(request.origin, request.host):

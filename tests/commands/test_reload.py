@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from cdr_exporter.commands.exporter import Exporter, histogram_bounds
-from cdr_exporter.commands.fleet import Fleet, change_between
+from cdr_exporter.commands.fleet import FileFleet, change_between
 from cdr_exporter.commands.reload import (
     ReloadRequests,
     other_meanings,
@@ -24,6 +24,7 @@ from cdr_exporter.secret import Secret
 from cdr_exporter.settings import PBX, Buckets, SecretSource, Settings
 from cdr_exporter.web import ListenAddress
 
+from ..support.rows import BOUNDS
 from ..support.web import snapshot
 
 
@@ -153,7 +154,7 @@ def test_a_pbx_that_is_gone_is_not_shown_and_the_others_are_in_the_files_order()
 class BoardThatAsks(SnapshotBoard):
     """A board that is told of a change in its midst, and asks whether all that is polled runs."""
 
-    fleet: Fleet | None = None
+    fleet: FileFleet | None = None
     alive: bool | None = None
 
     def show(self, names: Sequence[str]) -> None:
@@ -168,7 +169,7 @@ def test_a_change_is_never_taken_for_a_poller_that_has_stopped(tmp_path: Path) -
     before = settings(hq, branch, state_dir=tmp_path)
     after = settings(replace(hq, poll_interval=9.0), new, state_dir=tmp_path)
     board = BoardThatAsks()
-    board.fleet = fleet = Fleet(before, histogram_bounds(before), board)
+    board.fleet = fleet = FileFleet(before, histogram_bounds(before), board)
     fleet.start()
     try:
         change = change_between(before, after)
@@ -183,3 +184,16 @@ def test_a_change_is_never_taken_for_a_poller_that_has_stopped(tmp_path: Path) -
         fleet.stop()
         fleet.cancel()
         fleet.join(10)
+
+
+def test_it_waits_until_every_pbx_was_attempted_whatever_came_of_it(tmp_path: Path) -> None:
+    board = SnapshotBoard()
+    names = ("hq", "branch", "new")
+    fleet = FileFleet(settings(*map(pbx, names), state_dir=tmp_path), BOUNDS, board)
+
+    assert fleet.waits_for() == "not yet polled: hq, branch, new"
+    board.put(snapshot("hq", gauges={"cdr_up": 0.0}, shown=False))
+    board.put(snapshot("new"))
+    assert fleet.waits_for() == "not yet polled: branch"
+    board.put(snapshot("branch"))
+    assert fleet.waits_for() == ""

@@ -34,15 +34,18 @@ from prometheus_client.utils import floatToGoString
 
 from cdr_exporter.calls import CallRules, assemble_call, group_calls
 from cdr_exporter.clock import Now
-from cdr_exporter.exposition import Body, Exposition
+from cdr_exporter.exposition import Body, Exposition, ProcessValues
 from cdr_exporter.metrics.call_metrics import count_calls, number_zeros
 from cdr_exporter.metrics.catalogue import (
     BUILD_INFO,
     CLOCK_OFFSET,
     COUNTER,
+    DATABASE_UP,
     FAMILIES,
     HISTOGRAM,
     INGEST_DELAY,
+    LEASES,
+    LEASES_CHANGED,
     PBX_RECORDS,
     RELOAD_SUCCESS_TIMESTAMP,
     RELOAD_SUCCESSFUL,
@@ -383,8 +386,14 @@ def test_promtool_finds_no_fault_in_the_text() -> None:
 def test_every_family_in_the_text_is_announced_once(openmetrics: bool) -> None:
     shots = [full_snapshot("hq"), full_snapshot("Branch.2")]
     zones = {"hq": ZoneInfo("UTC"), "Branch.2": ZoneInfo("UTC")}
-    reloads = {RELOAD_SUCCESSFUL: 1.0, RELOAD_SUCCESS_TIMESTAMP: 7.0}
-    ours_in_utc = Exposition(BOUNDS, "1.2.3", zones, gauges=lambda: reloads)
+    process: ProcessValues = {
+        RELOAD_SUCCESSFUL: 1.0,
+        RELOAD_SUCCESS_TIMESTAMP: 7.0,
+        LEASES: 2.0,
+        LEASES_CHANGED: {"first": 2.0, "lost": 1.0},
+        DATABASE_UP: 1.0,
+    }
+    ours_in_utc = Exposition(BOUNDS, "1.2.3", zones, process=lambda: process)
     text = ours_in_utc.all_pbxs(shots, NOW, openmetrics=openmetrics).plain.decode()
 
     helped = re.findall("^# HELP (\\S+)", text, re.MULTILINE)
@@ -393,8 +402,10 @@ def test_every_family_in_the_text_is_announced_once(openmetrics: bool) -> None:
     ours = [name for name in names if name in set(helped)]
     assert helped == typed
     assert set(Counter(helped).values()) == {1}
-    of_pbxs = [name for name in ours if name not in {family.name for family in reloads}]
+    of_process = {family.name.removesuffix("_total" * openmetrics) for family in process}
+    of_pbxs = [name for name in ours if name not in of_process]
     assert helped[: len(of_pbxs)] == of_pbxs
+    assert 'cdr_exporter_lease_changes_total{reason="lost"} 1.0\n' in text
     assert len(ours) == len(FAMILIES) - 1  # all but the newest call, which is not known
 
 

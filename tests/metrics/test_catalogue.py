@@ -81,11 +81,14 @@ def test_a_family_without_labels_exists_from_the_start_and_trunks_do_not() -> No
     assert catalogue.BUILD_INFO.known_labels == ()
 
 
-def test_only_build_and_configuration_are_about_the_process_as_a_whole() -> None:
+def test_only_build_configuration_and_leases_are_about_the_process_as_a_whole() -> None:
     assert [family for family in FAMILIES if family.process_wide] == [
         catalogue.BUILD_INFO,
         catalogue.RELOAD_SUCCESSFUL,
         catalogue.RELOAD_SUCCESS_TIMESTAMP,
+        catalogue.LEASES,
+        catalogue.LEASES_CHANGED,
+        catalogue.DATABASE_UP,
     ]
 
 

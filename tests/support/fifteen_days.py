@@ -107,7 +107,7 @@ class Past:
         state_dir.mkdir()
         self._exporters = [Exporter(name, state_dir, self._clock) for name in ZONES]
         reloads = {RELOAD_SUCCESSFUL: 1.0}
-        self._exposition = Exposition(BOUNDS, "1.2.3", ZONES, gauges=lambda: reloads)
+        self._exposition = Exposition(BOUNDS, "1.2.3", ZONES, process=lambda: reloads)
         self._kept = re.compile(rb"^(?:%s)[{ ].*\n" % "|".join(metrics).encode(), re.MULTILINE)
         try:
             self._pass()

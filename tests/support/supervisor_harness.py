@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from cdr_exporter.cdr import CDRAnswer
@@ -12,6 +13,7 @@ from cdr_exporter.metrics.totals import Series
 from cdr_exporter.poller.board import SnapshotBoard
 from cdr_exporter.poller.supervisor import Supervisor
 from cdr_exporter.settings import PBX, SecretSource
+from cdr_exporter.store import FileStore
 
 from .fake_clock import FakeClock
 from .fake_pbx import FakePBX
@@ -70,7 +72,7 @@ def supervised(
     return Supervisor(
         PBX(name=name, base_url="http://127.0.0.1", client_id="me", secret=SecretSource(env="X")),
         client,
-        state_dir,
+        partial(FileStore, state_dir, name, "me"),
         machines=(),
         bounds=BOUNDS,
         clock=client.clock,
