@@ -11,7 +11,7 @@ whatever the server, the database or the user has as its default.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -53,6 +53,10 @@ def time_limits(lease: float) -> TimeLimits:
     return TimeLimits(server, server * 1.5)
 
 
+Parameters = Sequence[Any] | Mapping[str, Any]
+"""Of a statement, by their order or by their names."""
+
+
 class Rows(Protocol):
     """What a statement returned; all of it is here already."""
 
@@ -72,8 +76,11 @@ class Rows(Protocol):
 class Transaction(Protocol):
     """One transaction, READ COMMITTED; names without a schema are those of `cdr_exporter`."""
 
-    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> Rows:
-        """Run one statement with `%s` for each of *parameters*; raises `DatabaseError`."""
+    def execute(self, sql: str, parameters: Parameters = ()) -> Rows:
+        """Run one statement with `%s`, or `%(name)s`, for each of *parameters*.
+
+        Raises `DatabaseError`.
+        """
 
 
 class Database:

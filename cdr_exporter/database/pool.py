@@ -16,7 +16,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple, cast
 
@@ -28,7 +28,7 @@ from psycopg.pq import TransactionStatus
 from ..errors import ConfigError, DatabaseError
 from ..secret import Secret
 from . import failures
-from .database import Rows, TimeLimits
+from .database import Parameters, Rows, TimeLimits
 
 _LOOK_SECONDS = 0.1
 """How often who waits for a connection looks whether connecting failed."""
@@ -125,7 +125,7 @@ class _Transaction:
     def __init__(self, connection: _Connection) -> None:
         self._connection = connection
 
-    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> Rows:
+    def execute(self, sql: str, parameters: Parameters = ()) -> Rows:
         """Run one statement; raises `DatabaseError`."""
         try:
             return self._connection.execute(sql, parameters or None)

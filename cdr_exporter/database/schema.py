@@ -33,6 +33,7 @@ TABLES = {
     "replica": """
         id text COLLATE "C" PRIMARY KEY,
         address text COLLATE "C" NOT NULL,
+        pbxs bigint NOT NULL,
         ends timestamptz NOT NULL""",
     "document": """
         name text COLLATE "C" PRIMARY KEY,

@@ -4,24 +4,19 @@ A lease is a row of the database for each PBX: who holds it, until when by the d
 and an epoch that is higher with each holder.
 
     rules    how many PBXs a replica may hold, and until when a lease counts here; pure
+    lease    one PBX's lease, as it counts here
+    table    the rows in the database
+    keeper   the thread that renews, takes and gives back
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-
-class Holder(NamedTuple):
-    """Who has the lease of a PBX, or had it last.
-
-    *address* is the `host:port` at which that replica is scraped. *held* says that the lease has
-    not ended, by the database's clock; *here* that this replica is the one that holds it.
-    """
-
-    address: str
-    here: bool
-    held: bool
+from .keeper import LeaseKeeper, Work
+from .lease import Lease, LeaseClock
+from .table import Holder, LeaseTable
 
 
 class Holders(Protocol):
@@ -34,4 +29,4 @@ class Holders(Protocol):
         """
 
 
-__all__ = ["Holder", "Holders"]
+__all__ = ["Holder", "Holders", "Lease", "LeaseClock", "LeaseKeeper", "LeaseTable", "Work"]
