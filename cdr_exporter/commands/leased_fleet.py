@@ -21,7 +21,7 @@ from ..clock import SystemClock
 from ..exposition import ProcessValues
 from ..leases import Lease, LeaseClock, LeaseKeeper
 from ..leases.table import Table
-from ..metrics.catalogue import DATABASE_UP, LEASE_CHANGES, LEASES, LEASES_CHANGED
+from ..metrics.catalogue import DATABASE_UP, LEASE_CHANGES, LEASES
 from ..metrics.snapshot import Snapshot
 from ..metrics.totals import Bounds
 from ..poller import backoff
@@ -129,7 +129,7 @@ class LeasedFleet:
         changes = self._keeper.changes
         return {
             LEASES: float(len(self._valid_members())),
-            LEASES_CHANGED: {reason: float(changes.get(reason, 0)) for reason in LEASE_CHANGES},
+            LEASE_CHANGES: {each: float(changes.get(each, 0)) for each in LEASE_CHANGES.known},
             DATABASE_UP: float(self._keeper.database_up),
         }
 

@@ -41,7 +41,6 @@ REJECTIONS = ("id", "number", "shape")
 UNKNOWN_FIELDS = ("disposition", "call_type")
 CALLEE_DOUBTS = ("neither", "conflict")
 STATE_RESETS = ("corrupt", "empty", "foreign")
-LEASE_CHANGES = ("first", "free", "expired", "given_back", "ended", "lost")
 
 TRUNK = ("disposition", "call_type", "trunk")
 CALL = ("call_type", "trunk")
@@ -259,25 +258,28 @@ RELOAD_SUCCESS_TIMESTAMP = Family(
     "When the configuration was last read and used.",
     process_wide=True,
 )
+LEASE_CHANGES_BY = ("first", "free", "expired", "given_back", "ended", "lost")
+"""Why a replica began to hold a PBX, or held it no longer."""
+
 LEASES = Family(
     "cdr_exporter_leases",
     GAUGE,
-    "PBXs of which this replica holds the lease now; only with a database.",
+    "PBXs that this replica holds; only where replicas share a database.",
     process_wide=True,
 )
-LEASES_CHANGED = Family(
+LEASE_CHANGES = Family(
     "cdr_exporter_lease_changes_total",
     COUNTER,
-    "Leases taken (first, free, expired) and held no longer (given_back, ended, lost); only with a "
-    "database.",
+    "PBXs taken (first: nobody had it before, free: given back, expired: its holder did not renew "
+    "it) and no longer held (given_back, ended: this replica stopped, lost), by reason.",
     ("reason",),
-    known=LEASE_CHANGES,
+    known=LEASE_CHANGES_BY,
     process_wide=True,
 )
 DATABASE_UP = Family(
     "cdr_exporter_database_up",
     GAUGE,
-    "Whether the database did what was asked when leases were last renewed; only with one.",
+    "Whether the database answered when this replica last asked it; only with state_url_file.",
     process_wide=True,
 )
 POLLS = Family("cdr_exporter_polls_total", COUNTER, "Polls of the PBX that were begun.")
@@ -498,7 +500,7 @@ FAMILIES = (
     RELOAD_SUCCESSFUL,
     RELOAD_SUCCESS_TIMESTAMP,
     LEASES,
-    LEASES_CHANGED,
+    LEASE_CHANGES,
     DATABASE_UP,
     POLLS,
     POLL_FAILURES,

@@ -45,7 +45,7 @@ from cdr_exporter.metrics.catalogue import (
     HISTOGRAM,
     INGEST_DELAY,
     LEASES,
-    LEASES_CHANGED,
+    LEASE_CHANGES,
     PBX_RECORDS,
     RELOAD_SUCCESS_TIMESTAMP,
     RELOAD_SUCCESSFUL,
@@ -390,7 +390,7 @@ def test_every_family_in_the_text_is_announced_once(openmetrics: bool) -> None:
         RELOAD_SUCCESSFUL: 1.0,
         RELOAD_SUCCESS_TIMESTAMP: 7.0,
         LEASES: 2.0,
-        LEASES_CHANGED: {"first": 2.0, "lost": 1.0},
+        LEASE_CHANGES: {"first": 2.0, "lost": 1.0},
         DATABASE_UP: 1.0,
     }
     ours_in_utc = Exposition(BOUNDS, "1.2.3", zones, process=lambda: process)

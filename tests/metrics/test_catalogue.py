@@ -87,7 +87,7 @@ def test_only_build_configuration_and_leases_are_about_the_process_as_a_whole() 
         catalogue.RELOAD_SUCCESSFUL,
         catalogue.RELOAD_SUCCESS_TIMESTAMP,
         catalogue.LEASES,
-        catalogue.LEASES_CHANGED,
+        catalogue.LEASE_CHANGES,
         catalogue.DATABASE_UP,
     ]
 
