@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..clock import SystemClock
+from ..clock import Clock, SystemClock
 from ..exposition import ProcessValues
 from ..leases import Lease, LeaseClock, LeaseKeeper
 from ..leases.table import Table
@@ -56,7 +56,7 @@ class _Member:
 class LeasedFleet:
     """Polls the PBXs whose leases this replica has by *table*, with their states in *place*.
 
-    A lease lasts *lease_seconds*.
+    A lease lasts *lease_seconds*. *make_clock* returns a clock whose waiting an event ends.
 
     The keeper's thread begins and ends members; each removes itself at the end of its thread.
     """
@@ -68,13 +68,15 @@ class LeasedFleet:
         table: Table,
         place: Place,
         lease_seconds: float,
+        make_clock: Callable[[threading.Event], Clock] = SystemClock,
     ) -> None:
         self._settings = settings
         self._bounds = bounds
         self._place = place
         self._retry = backoff.Steps(_FIRST_RETRY, lease_seconds)
         self._board = SnapshotBoard()
-        self._now = SystemClock(threading.Event()).now
+        self._make_clock = make_clock
+        self._now = make_clock(threading.Event()).now
         self._lock = threading.Lock()
         self._members: Mapping[str, _Member] = {}
         self._stopping = False
@@ -86,7 +88,7 @@ class LeasedFleet:
             self,
             self._names,
             lease_seconds=lease_seconds,
-            clock=SystemClock(wake),
+            clock=make_clock(wake),
             wake=wake,
         )
 
@@ -201,7 +203,7 @@ class LeasedFleet:
 
     def _new_member(self, pbx: PBX, lease: Lease) -> _Member:
         stop = threading.Event()
-        clock = SystemClock(stop)
+        clock = self._make_clock(stop)
         supervisor = Supervisor(
             pbx,
             self._place.client(pbx, lambda: lease.is_valid(clock.now())),
