@@ -40,6 +40,7 @@ from ..web import (
 from . import preflight
 from .fleet import FINISH_SECONDS, STOP_SECONDS, FileFleet, Fleet, change_between
 from .reload import other_meanings, refuse_what_needs_a_restart
+from .replica import Replica
 
 _log = logging.getLogger(__name__)
 
@@ -51,7 +52,8 @@ class Exporter:
 
     *stop* is the event that ends `wait`; *external_url* is `--web.external-url`, *web_config* the
     path in `--web.config.file`. *ask_to_reload* is what POST /-/reload does, None where it does
-    nothing: it returns whether that worked. Creating it binds the addresses in *listen* and opens
+    nothing: it returns whether that worked. *advertise_address* is where Prometheus reaches this
+    replica, where several share a database. Creating it binds the addresses in *listen* and opens
     the state files. Raises `ConfigError`, `StateInUse` or `ListenError`.
     """
 
@@ -63,6 +65,7 @@ class Exporter:
         external_url: str | None = None,
         web_config: Path | None = None,
         ask_to_reload: Callable[[], bool] | None = None,
+        advertise_address: str = "",
     ) -> None:
         preflight.check_environment(settings, secrets=False)
         self._settings = settings
@@ -73,7 +76,14 @@ class Exporter:
         self._bounds = histogram_bounds(settings)
         self._reloads = {RELOAD_SUCCESSFUL: 1.0, RELOAD_SUCCESS_TIMESTAMP: self._now().wall}
         self._web_config = WebConfigFile(web_config) if web_config else None
-        self._fleet: Fleet = FileFleet(settings, self._bounds)
+        self._replica: Replica | None = None
+        if settings.state_url_file is not None:
+            self._replica = Replica(
+                settings, settings.state_url_file, advertise_address, self._bounds
+            )
+        self._fleet: Fleet = (
+            self._replica.fleet if self._replica else FileFleet(settings, self._bounds)
+        )
         self._app = self._new_app(settings)
         # Before the state files, so that none stays open if a port is in use.
         limits = connection_limits(_file_limit(len(settings.pbxs)), len(settings.pbxs))
@@ -189,7 +199,10 @@ class Exporter:
         _log.info("the configuration was read again", extra={"fields": counts})
 
     def stop(self) -> None:
-        """End or abort requests, close the state files, revoke the tokens; takes at most 5 s."""
+        """End or abort requests, close the states, revoke the tokens; takes at most 5 s.
+
+        Where replicas share a database, the tokens are kept and the leases given back.
+        """
         self._stopping.set()
         began = time.monotonic()
         self._fleet.stop()
@@ -197,6 +210,8 @@ class Exporter:
         self._fleet.cancel()
         self._server.stop()
         self._fleet.join(began + STOP_SECONDS - time.monotonic())
+        if self._replica is not None:
+            self._replica.close()
 
     def _open_states(self, settings: Settings) -> None:
         try:

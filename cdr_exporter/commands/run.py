@@ -103,7 +103,9 @@ def run(args: argparse.Namespace, stop: threading.Event) -> int:
     listen = [parse_listen_address(text) for text in args.listen_address or [DEFAULT_LISTEN]]
     ask_to_reload = (lambda: _reloads.ask().wait()) if args.enable_lifecycle else None
     exporter = Exporter(
-        settings, listen, stop, args.external_url, args.web_config, ask_to_reload=ask_to_reload
+        *(settings, listen, stop, args.external_url, args.web_config),
+        ask_to_reload=ask_to_reload,
+        advertise_address=args.advertise_address or "",
     )
     manager = ServiceManager(os.environ, time.monotonic)
     exporter.start()

@@ -89,6 +89,7 @@ class RefusingStore:
         self._store = store
         self._is_mine = is_mine
         self.load, self.rewrite, self.close = store.load, store.rewrite, store.close
+        self.landed = store.landed
 
     def commit(self, change: StateChange) -> None:
         if not self._is_mine():

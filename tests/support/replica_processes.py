@@ -1,0 +1,112 @@
+"""Exporters as replicas over one database, of simulated PBXs that telephone."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+
+from pbx_simulator import APISettings, SimulatedPBX
+from pbx_simulator.background import repeating
+from pbx_simulator.serving import serve
+
+from .exporter_and_simulator import SECRET, records_shown, write_config
+from .postgres import TestDatabase
+from .processes import Exporter, Process, eventually, free_port
+
+LEASE = 2.0
+Counts = Mapping[tuple[str, str, str], float]
+
+
+class Replica(Exporter):
+    """One replica, which is scraped where it listens."""
+
+    def __init__(self, config: Path) -> None:
+        self.port = free_port()
+        Process.__init__(
+            self,
+            *(sys.executable, "-m", "cdr_exporter", "--config.file", str(config)),
+            *("--web.listen-address", self.address, "--web.advertise-address", self.address),
+        )
+        eventually("the replica listens", self._listening)
+
+    def held(self) -> list[str]:
+        """Return the PBXs that it shows."""
+        shown = {labels[0] for labels in self.samples("cdr_up")}
+        return sorted(shown)
+
+    def stand_still(self) -> None:
+        """Let it do nothing more until `go_on`."""
+        self.signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let it go on after it stood still."""
+        self.signal(signal.SIGCONT)
+
+
+class Replicas:
+    """Simulated PBXs pbx0, pbx1, … and the replicas that share them."""
+
+    def __init__(
+        self, directory: Path, postgres: TestDatabase, stack: ExitStack, pbxs: int
+    ) -> None:
+        self.pbxs = {
+            f"pbx{number}": SimulatedPBX(api=APISettings(client_secret=SECRET))
+            for number in range(pbxs)
+        }
+        self.running: list[Replica] = []
+        self._stack = stack
+        urls = [stack.enter_context(serve(pbx)).base_url for pbx in self.pbxs.values()]
+        url_file = directory / "postgres"
+        url_file.write_text(postgres.url().reveal())
+        url_file.chmod(0o600)
+        self.config = write_config(
+            directory, *urls, extra=f"state_url_file: postgres\nlease: {LEASE:g}s\n"
+        )
+
+    def start(self) -> Replica:
+        """Start one more."""
+        replica = self._stack.enter_context(Replica(self.config))
+        self.running.append(replica)
+        return replica
+
+    def telephone(self) -> None:
+        """Let the offices telephone from now on."""
+        for pbx in self.pbxs.values():
+            self._stack.enter_context(repeating(partial(pbx.office.whole_calls, 2), 0.1))
+
+    def held(self) -> list[list[str]]:
+        """Return what each replica shows; each PBX once, if all is well."""
+        return [replica.held() for replica in self.running]
+
+    def hold_each_once(self) -> list[list[str]] | None:
+        """Return who shows what, where each PBX is shown by one of them."""
+        held = self.held()
+        return held if sorted(name for each in held for name in each) == sorted(self.pbxs) else None
+
+    def shown(self) -> Mapping[str, Counts]:
+        """Return the records of each PBX that is shown."""
+        found = {}
+        for replica in self.running:
+            for name in replica.held():
+                if records := records_shown(replica, name):
+                    found[name] = records
+        return found
+
+    def true(self) -> Mapping[str, Counts]:
+        """Return the records that each PBX has made, by its own table."""
+        return {name: pbx.expected.totals() for name, pbx in self.pbxs.items()}
+
+    def wait_for_the_truth(self) -> None:
+        """Wait until all that is shown is what the PBXs have; offices have to be silent."""
+        eventually("all rows are counted once", lambda: self.shown() == self.true())
+
+
+@contextmanager
+def replicas(directory: Path, postgres: TestDatabase, pbxs: int) -> Iterator[Replicas]:
+    """Return simulated PBXs, and what starts replicas; all of them end with the block."""
+    with ExitStack() as stack:
+        yield Replicas(directory, postgres, stack, pbxs)
