@@ -23,6 +23,7 @@ CHECKOUT_PATTERNS: Mapping[str, Sequence[str]] = {
     "examples/*.yml": [
         "exporter.yml",
         "prometheus/prometheus.yml",
+        "prometheus/prometheus-replicas.yml",
         "prometheus/alertmanager.yml",
         "prometheus/web.yml",
     ],

@@ -80,6 +80,9 @@ def test_writing_creates_the_directories_and_returns_the_paths(tmp_path: Path) -
         "RUNBOOK.md": (ROOT / "prometheus/RUNBOOK.md").read_bytes(),
         "examples/exporter.yml": (ROOT / "exporter.yml").read_bytes(),
         "examples/prometheus.yml": (ROOT / "prometheus/prometheus.yml").read_bytes(),
+        "examples/prometheus-replicas.yml": (
+            ROOT / "prometheus/prometheus-replicas.yml"
+        ).read_bytes(),
         "examples/alertmanager.yml": (ROOT / "prometheus/alertmanager.yml").read_bytes(),
         "examples/web.yml": (ROOT / "prometheus/web.yml").read_bytes(),
     }

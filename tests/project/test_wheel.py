@@ -52,6 +52,7 @@ def test_runbook_and_examples_are_in_the_wheel(names: list[str]) -> None:
     assert {name.removeprefix(folder) for name in names if name.startswith(folder)} >= {
         "RUNBOOK.md",
         "examples/exporter.yml",
+        "examples/prometheus-replicas.yml",
         "examples/prometheus.yml",
         "examples/alertmanager.yml",
         "examples/web.yml",
@@ -88,4 +89,4 @@ def test_the_program_finds_its_files_in_the_wheel(wheel: Path, tmp_path: Path) -
         "RUNBOOK.md",
         "examples",
     }
-    assert len(written) == 9 + 5
+    assert len(written) == 9 + 6

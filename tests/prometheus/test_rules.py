@@ -23,7 +23,7 @@ from cdr_exporter.calls import OTHER_NUMBER, OUTCOMES
 from cdr_exporter.cdr.contract import CALL_TYPES
 from cdr_exporter.cdr.error_codes import BLOCKED_REASONS
 from cdr_exporter.cdr.labels import NO_TRUNK
-from cdr_exporter.metrics.catalogue import ALL_DISPOSITIONS, FAMILIES
+from cdr_exporter.metrics.catalogue import ALL_DISPOSITIONS, FAMILIES, LEASE_CHANGES_BY
 
 from ..support import alert_scenarios, promtool_tests
 from ..support.each import for_each
@@ -102,10 +102,11 @@ def test_promtool_finds_nothing_wrong_with_the_rules() -> None:
     promtool("check", "rules", "--lint=all", "--lint-fatal", *map(str, RULE_FILES))
 
 
-def test_the_example_configuration_is_valid_and_loads_the_rules() -> None:
-    promtool("check", "config", "prometheus.yml")
+@every(["prometheus.yml", "prometheus-replicas.yml"])
+def test_an_example_configuration_is_valid_and_loads_the_rules(name: str) -> None:
+    promtool("check", "config", name)
 
-    patterns = yaml.safe_load((FOLDER / "prometheus.yml").read_text())["rule_files"]
+    patterns = yaml.safe_load((FOLDER / name).read_text())["rule_files"]
     assert sorted(path for pattern in patterns for path in FOLDER.glob(pattern)) == RULE_FILES
 
 
@@ -319,7 +320,7 @@ VALUES = {
     "trunk": (NO_TRUNK,),
     "outcome": OUTCOMES,
     "le": ("5.0", "20.0", "300.0", "600.0", "1200.0", "+Inf"),
-    "reason": BLOCKED_REASONS,
+    "reason": (*BLOCKED_REASONS, *LEASE_CHANGES_BY),
     "destination": (OTHER_NUMBER,),
     "window": ("30m", "45m", "1h", "2h", "4h", "8h"),
 }
