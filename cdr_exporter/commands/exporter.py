@@ -122,6 +122,7 @@ class Exporter:
             zones=time_zones(settings),
             external_url=self._external_url,
             ask_to_reload=self._ask_to_reload,
+            has_tls=lambda: self._server.has_tls,
         )
 
     def _of_the_process(self) -> ProcessValues:

@@ -24,6 +24,7 @@ part of a page.
     accept       what a client asks for with its Accept headers
     landing      the page that shows the state of each PBX
     pbx_page     the page of one PBX: its calls by hour and by day
+    elsewhere    what the pages say of a PBX that another replica holds
     status       the state of a PBX in words; callee_notes, what it says of callees
     advice       what to do about it, in the words of the runbook
     periods      the last hours and days in a time zone
@@ -32,6 +33,7 @@ part of a page.
     text         numbers and times as people read them
     html         what all HTML pages have in common
     discovery    the PBXs as scrape targets
+    replicas     which replica holds which PBX, asked of the database for few at a time
 """
 
 from .app import App
@@ -40,6 +42,7 @@ from .discovery import check_advertised, check_external_url
 from .file_numbers import ConnectionLimits, connection_limits, files_needed, raise_file_limit
 from .hosts import Hosts
 from .listen import ListenAddress, ListenError, parse_listen_address
+from .replicas import Replicas
 from .server import Server
 from .web_config_file import WebConfigFile
 
@@ -50,6 +53,7 @@ __all__ = [
     "Hosts",
     "ListenAddress",
     "ListenError",
+    "Replicas",
     "Server",
     "WebConfigFile",
     "check_advertised",

@@ -6,6 +6,7 @@ Rule: each entry leads to the heading of `RUNBOOK.md` that says more, and a test
 from __future__ import annotations
 
 from collections.abc import Mapping
+from html import escape
 from typing import NamedTuple
 
 
@@ -20,6 +21,14 @@ class Advice(NamedTuple):
     def anchor(self) -> str:
         """Where the heading is on the page of the runbook."""
         return self.heading.lower()
+
+
+def advice_html(advice: Advice, root: str) -> str:
+    """Return *advice* as a paragraph; *root* leads from the page to `/`."""
+    return (
+        f'<p class="advice"><strong>{escape(advice.problem)}</strong> {escape(advice.do)} '
+        f'<a href="{root}runbook#{advice.anchor}">More in the runbook: {advice.heading}</a></p>'
+    )
 
 
 _REFUSED = "The PBX refuses the exporter."
@@ -110,6 +119,16 @@ CLOCK_OFF = Advice(
     "Let the PBX, or the exporter's machine, set its clock by NTP.",
     "CDRPBXClockOff",
 )
+DATABASE_AWAY = Advice(
+    "The database does not tell which replica holds which PBX.",
+    "Start the database, or repair the way to it.",
+    "CDRDatabaseDown",
+)
+NOT_HELD = Advice(
+    "A PBX that no replica holds is not polled.",
+    "Let as many replicas run as there should be.",
+    "CDRPBXNotHeld",
+)
 
 ALL = (
     *BLOCKED.values(),
@@ -119,4 +138,6 @@ ALL = (
     LINEAGE_SUSPECT,
     CLOCK_AHEAD,
     CLOCK_OFF,
+    DATABASE_AWAY,
+    NOT_HELD,
 )

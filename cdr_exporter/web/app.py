@@ -10,6 +10,9 @@ a 500 without details, and no other client notices.
     /-/healthy      do all pollers run, can the page     /runbook
                     of metrics be made?
     /-/ready        was every PBX polled once?
+
+Where replicas share the PBXs, `/metrics` and the charts have those that this one holds; `/`,
+`/pbx/NAME` and `/sd` know all, and only these ask the database.
 """
 
 from __future__ import annotations
@@ -25,10 +28,12 @@ from pathlib import Path
 from ..clock import Now
 from ..exposition import OPENMETRICS_TYPE, TEXT_TYPE, Body, Exposition
 from ..metrics.snapshot import Snapshot
-from . import discovery, landing, pbx_page
+from . import discovery, elsewhere, landing, pbx_page
 from .accept import accepts_gzip, wants_openmetrics
+from .elsewhere import Others
 from .html import CONTENT_SECURITY_POLICY, file_list_page, html_page
 from .messages import HTML, JSON, TEXT, HTTPRequest, HTTPResponse, Parts, text_response
+from .replicas import HoldersUnknown, Replicas
 from .runbook import runbook_page
 
 _log = logging.getLogger(__name__)
@@ -60,6 +65,9 @@ _RELOAD_NOT_ALLOWED = text_response(
     "POST or PUT only", HTTPStatus.METHOD_NOT_ALLOWED, (("Allow", ", ".join(_RELOAD_METHODS)),)
 )
 
+_PAGE_PATIENCE = 1.0
+"""Seconds for which a page waits for the database."""
+
 Handler = Callable[[HTTPRequest], HTTPResponse]
 
 
@@ -72,7 +80,8 @@ class App:
     *runbook* is its text in Markdown. *zones* are the time zones by the name of the PBX, UTC where
     there is none. *external_url* is `--web.external-url`; raises `ConfigError` if it is not
     valid. *ask_to_reload* reads the configuration again and returns whether it could be used;
-    without it there is no path for that.
+    without it there is no path for that. *has_tls* says whether requests come through TLS.
+    *replicas* are this one and the others that share the PBXs, None where it is alone.
     """
 
     def __init__(
@@ -90,6 +99,8 @@ class App:
         zones: Mapping[str, tzinfo] | None = None,
         external_url: str | None = None,
         ask_to_reload: Callable[[], bool] | None = None,
+        has_tls: Callable[[], bool] = lambda: False,
+        replicas: Replicas | None = None,
     ) -> None:
         self._snapshots = snapshots
         self._exposition = exposition
@@ -102,6 +113,8 @@ class App:
         self._scrape_address = (
             None if external_url is None else discovery.address_from_url(external_url)
         )
+        self._has_tls = has_tls
+        self._replicas = replicas
         self._reloading = threading.Lock()
         self._failure_log = _FailureLog()
         self._routes: dict[str, Handler] = {
@@ -130,6 +143,8 @@ class App:
             return _RELOAD_NOT_ALLOWED if route == _RELOAD else _NOT_ALLOWED
         try:
             response = handler(request)
+        except HoldersUnknown as error:
+            return text_response(str(error), HTTPStatus.SERVICE_UNAVAILABLE)
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is a 500
             self._failure_log.record_failure(route, error)
             return text_response("internal error, see the log", HTTPStatus.INTERNAL_SERVER_ERROR)
@@ -142,13 +157,29 @@ class App:
             if snapshot.pbx == name:
                 body = pbx_page.page_body(snapshot, self._now(), self._zones.get(name, UTC))
                 return _html_response(html_page(f"{name} - cdr-exporter", body))
-        return text_response("not found", HTTPStatus.NOT_FOUND)
+        if self._replicas is None or name not in self._replicas.names:
+            return text_response("not found", HTTPStatus.NOT_FOUND)
+        body = elsewhere.page_body(self._others(self._replicas), name)
+        return _html_response(html_page(f"{name} - cdr-exporter", body))
 
     def _landing(self, request: HTTPRequest) -> HTTPResponse:
         body = landing.page_body(
-            self._snapshots(), self._now(), self._version, self._zones, self._landing_cells
+            self._snapshots(),
+            self._now(),
+            self._version,
+            self._zones,
+            self._landing_cells,
+            self._others(self._replicas) if self._replicas else None,
         )
         return _html_response(html_page("cdr-exporter", body))
+
+    def _others(self, replicas: Replicas) -> Others:
+        try:
+            holders = replicas.holders(_PAGE_PATIENCE)
+        except HoldersUnknown:
+            holders = None
+        scheme = "https" if self._has_tls() else "http"
+        return Others(replicas.names, holders, replicas.address, scheme)
 
     def _metrics(self, request: HTTPRequest) -> HTTPResponse:
         names = request.values("pbx")
@@ -167,6 +198,11 @@ class App:
             if snapshot.pbx == names[0]:
                 body = self._exposition.one_pbx(snapshot, self._now(), openmetrics=openmetrics)
                 return _metrics_response(request, body, openmetrics)
+        if self._replicas and names[0] in self._replicas.names:
+            return text_response(
+                "this replica does not show that pbx now; /sd says which one to ask",
+                HTTPStatus.NOT_FOUND,
+            )
         return text_response("no such pbx", HTTPStatus.NOT_FOUND)
 
     def _healthy(self, request: HTTPRequest) -> HTTPResponse:
@@ -205,13 +241,20 @@ class App:
         )
 
     def _discovery(self, request: HTTPRequest) -> HTTPResponse:
-        address = self._scrape_address or discovery.address_from_host(request.host)
+        if self._replicas:
+            targets = discovery.addresses_of_holders(
+                self._replicas.holders(), self._replicas.address, has_tls=self._has_tls()
+            )
+            return HTTPResponse(discovery.targets_json(targets), JSON)
+        address = self._scrape_address or discovery.address_from_host(
+            request.host, has_tls=self._has_tls()
+        )
         if address is None:
             return text_response(
                 "the Host header is not of the form host[:port]", HTTPStatus.BAD_REQUEST
             )
-        names = [snapshot.pbx for snapshot in self._snapshots()]
-        return HTTPResponse(discovery.targets_json(names, address), JSON)
+        targets = ((snapshot.pbx, address) for snapshot in self._snapshots())
+        return HTTPResponse(discovery.targets_json(targets), JSON)
 
 
 class _FailureLog:

@@ -18,17 +18,22 @@ _HOST = re.compile(r"(\[[^\]]*\]|[^:\[\]]*)(?::\d*)?")
 
 
 class Hosts:
-    """The names that are ours: of the addresses in *listen*, and of *external_url*.
+    """The names that are ours: of *listen*, of *external_url* and of *advertised*.
 
-    Where it listens on all addresses and there is no *external_url*, any name may be ours.
+    *advertised* is the address at which other replicas send Prometheus here, as `host:port`. Where
+    it listens on all addresses and there is no *external_url*, any name may be ours.
     """
 
     def __init__(
-        self, listen: Sequence[ListenAddress] = (), external_url: str | None = None
+        self,
+        listen: Sequence[ListenAddress] = (),
+        external_url: str | None = None,
+        advertised: str | None = None,
     ) -> None:
         own = {address.host.lower() for address in listen if not address.is_wildcard}
         outside = urlsplit(external_url).hostname if external_url else None
-        self._names = {"localhost", *own} | ({outside} if outside else set())
+        replica = urlsplit(f"//{advertised}").hostname if advertised else None
+        self._names = {"localhost", *own, *filter(None, (outside, replica))}
         is_everywhere = not listen or any(address.is_wildcard for address in listen)
         self._any = is_everywhere and outside is None
 

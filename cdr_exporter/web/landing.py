@@ -1,28 +1,35 @@
 """The landing page: each PBX with its state and its calls of the last days, and links to the rest.
 
-Rule: a pure function of the snapshots and the current time. Every value is escaped, and nothing is
-shown by colour alone. The style in `web.html` uses the class names and labels given here.
+Of a PBX that another replica holds it says which, and leads there.
+
+Rule: a pure function of the snapshots, the holders and the current time. Every value is escaped,
+and nothing is shown by colour alone. The style in `web.html` uses the class names and labels given
+here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, tzinfo
 from html import escape
+from typing import NamedTuple
 from urllib.parse import quote
 
 from ..clock import Now
 from ..metrics.catalogue import LAST_RECORD, LAST_SUCCESS
 from ..metrics.quarters import QUARTER, CallSums, Quarters
 from ..metrics.snapshot import Snapshot
+from . import elsewhere
+from .advice import advice_html
 from .charts import columns
-from .pbx_page import NOT_COUNTED, advice_html
+from .elsewhere import Others
+from .pbx_page import NOT_COUNTED
 from .periods import Period, last_days
-from .status import STATUSES, advices, gauge, notes, status_of, word_of
+from .status import STATUSES, Status, advices, gauge, notes, status_of, word_of
 from .text import UNKNOWN, number, percent, time_html, utc_text
 
 _LINKS = (
-    ("metrics", "/metrics", "every PBX, for Prometheus"),
+    ("metrics", "/metrics", "for Prometheus"),
     ("sd", "/sd", "the PBXs as targets, for Prometheus' HTTP service discovery"),
     ("dashboards/", "/dashboards/", "for Grafana"),
     ("rules/", "/rules/", "alerts and recording rules, for Prometheus"),
@@ -39,6 +46,15 @@ _COLUMNS = (
 )
 _DAYS = 7
 
+_ORDER = (
+    elsewhere.NOBODY,
+    *STATUSES,
+    elsewhere.SOON_HERE,
+    elsewhere.UNKNOWN,
+    elsewhere.ELSEWHERE,
+)
+"""First what needs somebody, last what other replicas show."""
+
 MOST_WITH_CHART = 100
 """With more PBXs than these, their last days are numbers alone: the page stays small."""
 
@@ -49,13 +65,14 @@ def page_body(
     version: str,
     zones: Mapping[str, tzinfo] | None = None,
     known: KnownCells | None = None,
+    others: Others | None = None,
 ) -> str:
     """Return the content of the landing page, as the inside of an HTML body.
 
     *zones* are the time zones by the name of the PBX; without one it is UTC. *known* is what was
-    worked out for the page before; it is kept up to date.
+    worked out for the page before; it is kept up to date. *others* are the PBXs of the
+    configuration and who holds them, where several replicas share them.
     """
-    ordered = sorted(snapshots, key=lambda snapshot: STATUSES.index(status_of(snapshot)))
     days = _DaysOfZones(now, zones or {})
     with_chart = len(snapshots) <= MOST_WITH_CHART
     cells = known if known is not None else KnownCells()
@@ -63,25 +80,41 @@ def page_body(
         f'<th scope="col" role="columnheader" class="{style}">{label}</th>'
         for label, style in (("PBX", ""), *_COLUMNS)
     )
-    rows = "".join(
-        _row(each, now, cells.of(each, days.of(each.pbx), with_chart=with_chart))
-        for each in ordered
+    here = (
+        _Row(
+            status_of(each),
+            _row(each, now, cells.of(each, days.of(each.pbx), with_chart=with_chart)),
+        )
+        for each in snapshots
     )
+    rows = sorted((*here, *_rows_elsewhere(others, snapshots)), key=_place)
     links = "".join(
         f'<li><a href="{href}">{shown}</a> <small>{what}</small></li>'
         for href, shown, what in _LINKS
     )
     return (
         f"<header><h1>cdr-exporter <small>{escape(version)}</small></h1>"
-        f"<p>{_summary(snapshots)}</p></header>"
+        f"<p>{_summary([row.status for row in rows])}</p>{_of_replicas(others, snapshots)}</header>"
         '<main><table class="pbxs" role="table"><caption class="aside">The PBXs, first those that '
         'need somebody</caption><thead role="rowgroup">'
-        f'<tr role="row">{heads}</tr></thead><tbody role="rowgroup">{rows}</tbody></table></main>'
+        f'<tr role="row">{heads}</tr></thead><tbody role="rowgroup">'
+        f"{''.join(row.html for row in rows)}</tbody></table></main>"
         f'<nav aria-labelledby="more"><h2 id="more">More</h2><ul>{links}</ul></nav>'
         f"<footer>As of {utc_text(now.wall)}; reload the page to update it. Days are those of the "
         "PBX's time zone, and a call is at the time at which it began. The lower part of a column "
         "are the calls that were answered.</footer>"
     )
+
+
+class _Row(NamedTuple):
+    """A row of the table, and what it says of its PBX."""
+
+    status: Status
+    html: str
+
+
+def _place(row: _Row) -> int:
+    return _ORDER.index(row.status)
 
 
 class KnownCells:
@@ -121,9 +154,8 @@ class _DaysOfZones:
         return self._days[str(zone)]
 
 
-def _summary(snapshots: Sequence[Snapshot]) -> str:
-    states = [status_of(snapshot) for snapshot in snapshots]
-    counts = [f"{n} {state.word.lower()}" for state in STATUSES if (n := states.count(state))]
+def _summary(states: Sequence[Status]) -> str:
+    counts = [f"{n} {state.word.lower()}" for state in _ORDER if (n := states.count(state))]
     noun = "PBX" if len(states) == 1 else "PBXs"
     return f"{len(states)} {noun}: {', '.join(counts)}." if states else "No PBX."
 
@@ -149,6 +181,34 @@ def _row(snapshot: Snapshot, now: Now, call_cells: tuple[str, str]) -> str:
     return (
         f'<tr role="row" class="{state.style}"><th scope="row" role="rowheader">'
         f'<a href="pbx/{quote(snapshot.pbx, safe="")}">{name}</a></th>{shown}</tr>'
+    )
+
+
+def _of_replicas(others: Others | None, snapshots: Sequence[Snapshot]) -> str:
+    """Return which replica this is, and what to do about PBXs that it does not show."""
+    if others is None:
+        return ""
+    advices = elsewhere.advices(others, others.beside(snapshots))
+    return (
+        f"<p>This is the replica {escape(others.address)}, which shows {len(snapshots)} of them."
+        f"</p>{''.join(advice_html(each, '') for each in advices)}"
+    )
+
+
+def _rows_elsewhere(others: Others | None, snapshots: Sequence[Snapshot]) -> Iterator[_Row]:
+    if others is None:
+        return
+    for name in others.beside(snapshots):
+        yield _Row(elsewhere.status_of(others, name), _row_elsewhere(others, name))
+
+
+def _row_elsewhere(others: Others, name: str) -> str:
+    """Return the row of a PBX that is not shown here; it knows nothing of its calls."""
+    there = elsewhere.page_address(others, name) or f"pbx/{quote(name, safe='')}"
+    return (
+        f'<tr role="row" class="{elsewhere.status_of(others, name).style}">'
+        f'<th scope="row" role="rowheader"><a href="{escape(there)}">{escape(name)}</a></th>'
+        f'<td role="cell" colspan="{len(_COLUMNS)}">{elsewhere.sentence(others, name)}</td></tr>'
     )
 
 

@@ -20,7 +20,7 @@ from ..metrics.catalogue import LAST_RECORD, LAST_SUCCESS, PBX_RECORDS
 from ..metrics.quarters import QUARTER, CallSums
 from ..metrics.snapshot import Snapshot
 from . import charts
-from .advice import Advice
+from .advice import advice_html
 from .periods import Period, clock_text, last_days, last_hours
 from .status import (
     advices,
@@ -115,14 +115,6 @@ def _progress(snapshot: Snapshot) -> str:
     if share is None or not snapshot.in_first_read:
         return ""
     return f'<div class="progress">{charts.progress(share, first_read_text(snapshot))}</div>'
-
-
-def advice_html(advice: Advice, root: str) -> str:
-    """Return *advice* as a paragraph; *root* leads from the page to `/`."""
-    return (
-        f'<p class="advice"><strong>{escape(advice.problem)}</strong> {escape(advice.do)} '
-        f'<a href="{root}runbook#{advice.anchor}">More in the runbook: {advice.heading}</a></p>'
-    )
 
 
 def _figures(hours: Sequence[Row], days: Sequence[Row]) -> str:

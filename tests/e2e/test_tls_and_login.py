@@ -28,7 +28,6 @@ PROMETHEUS_YML = """
 global: {scrape_interval: 1s}
 scrape_configs:
   - job_name: cdr
-    scheme: https
     basic_auth: {username: prometheus, password: %s}
     tls_config: {ca_file: ca.crt}
     http_sd_configs:
@@ -58,7 +57,7 @@ def web_yml(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_real_prometheus_scrapes_over_tls_with_a_login(
+def test_a_real_prometheus_scrapes_over_tls_with_a_login_and_is_told_so_by_sd(
     tmp_path: Path, pbx_url: str, web_yml: Path
 ) -> None:
     config = write_config(tmp_path, pbx_url, pbx_url.replace("127.0.0.1", "localhost"))

@@ -2224,6 +2224,73 @@ A_RELOAD_TOUCHES_NOBODY_ELSE = (
     ),
 )
 
+_REPLICAS = "cdr_exporter/web/replicas.py"
+_DISCOVERY = "cdr_exporter/web/discovery.py"
+_TEST_REPLICAS, _TEST_ELSEWHERE = "tests/web/test_replicas.py", "tests/web/test_elsewhere.py"
+_EACH_HOLDER = "test_service_discovery_names_the_holder_of_each_pbx_or_the_last_or_itself"
+
+EACH_PBX_IS_SCRAPED_AT_ITS_HOLDER = (
+    Mutant(
+        "without the database service discovery names fewer PBXs",
+        _REPLICAS,
+        "TimeoutError):\n            raise HoldersUnknown(_UNKNOWN) from None",
+        "TimeoutError):\n            return {}",
+        _in(
+            _TEST_ELSEWHERE,
+            "test_without_the_database_service_discovery_names_nobody_rather_than_some",
+        ),
+    ),
+    Mutant(
+        "a PBX that the database does not name is left out",
+        _REPLICAS,
+        "{name: answer.get(name) for name in self.names}",
+        "answer",
+        _in(_TEST_REPLICAS, "test_each_pbx_of_the_configuration_has_its_holder_in_their_order"),
+    ),
+    Mutant(
+        "every PBX is scraped at the replica that was asked",
+        _DISCOVERY,
+        "holder.address if holder else address",
+        "address",
+        _in(_TEST_ELSEWHERE, _EACH_HOLDER),
+    ),
+    Mutant(
+        "a PBX that nobody holds is scraped at another replica than its last",
+        _DISCOVERY,
+        "holder.address if holder else address",
+        "holder.address if holder and holder.held else address",
+        _in(_TEST_ELSEWHERE, _EACH_HOLDER),
+    ),
+    Mutant(
+        "targets of replicas that serve TLS are scraped without",
+        _DISCOVERY,
+        '{"__scheme__": "https"} if has_tls else {}',
+        "{}",
+        _in(_TEST_ELSEWHERE, "test_all_targets_speak_tls_where_this_replica_does"),
+    ),
+    Mutant(
+        "an answer is given that is older than a lease",
+        _REPLICAS,
+        "        if self._left(question) < 0:",
+        "        if False:",
+        _in(_TEST_REPLICAS, "test_an_answer_that_took_too_long_is_given_to_nobody"),
+    ),
+    Mutant(
+        "a database that stands still holds up all threads",
+        _REPLICAS,
+        "_PLACES = 2",
+        "_PLACES = 4",
+        _in(_TEST_REPLICAS, "test_two_threads_at_most_wait_for_a_database_that_stands_still"),
+    ),
+    Mutant(
+        "scrapes ask the database",
+        "cdr_exporter/web/app.py",
+        "        if self._replicas and names[0] in self._replicas.names:",
+        "        if self._replicas and names[0] in self._replicas.holders():",
+        _in(_TEST_ELSEWHERE, "test_a_scrape_never_asks_the_database"),
+    ),
+)
+
 MUTANTS: tuple[Mutant, ...] = (
     *EACH_ROW_COUNTS_ONCE,
     *LINEAGE,
@@ -2249,4 +2316,5 @@ MUTANTS: tuple[Mutant, ...] = (
     *CLIENTS_HOLD_UP_NOBODY,
     *WHO_GETS_IN,
     *A_RELOAD_TOUCHES_NOBODY_ELSE,
+    *EACH_PBX_IS_SCRAPED_AT_ITS_HOLDER,
 )

@@ -11,7 +11,7 @@ VOID = {"meta"}
 class PageReader(HTMLParser):
     """A page as rows of text, with its links, ids, and the tags that are not closed.
 
-    *outline* are the levels of its headings, *labels* what its charts say.
+    *outline* are the levels of its headings, *labels* what its charts say, *text* is all of it.
     """
 
     def __init__(self, page: str) -> None:
@@ -22,6 +22,7 @@ class PageReader(HTMLParser):
         self.ids: list[str | None] = []
         self.outline: list[int] = []
         self.labels: list[str | None] = []
+        self.text = ""
         self.feed(page)
         self.close()
 
@@ -43,6 +44,7 @@ class PageReader(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
+        self.text += data
         if "tr" in self.open and "title" not in self.open:
             self.rows[-1][-1] += data + " "
 

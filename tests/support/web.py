@@ -20,7 +20,7 @@ from cdr_exporter.metrics.catalogue import (
 )
 from cdr_exporter.metrics.snapshot import Snapshot
 from cdr_exporter.metrics.totals import Series, initial_totals
-from cdr_exporter.web import App
+from cdr_exporter.web import App, Replicas
 from cdr_exporter.web.messages import HTTPRequest
 
 NOW = Now(wall=1_700_000_000.0, steady=5_000.0)
@@ -83,6 +83,8 @@ def app(
     rules: Mapping[str, bytes] = RULES,
     zones: Mapping[str, tzinfo] | None = None,
     external_url: str | None = None,
+    has_tls: bool = False,
+    replicas: Replicas | None = None,
 ) -> App:
     """Return the application over the snapshots *shown*, with one dashboard and one rule file."""
     return App(
@@ -97,6 +99,8 @@ def app(
         runbook=RUNBOOK,
         zones={} if zones is None else zones,
         external_url=external_url,
+        has_tls=lambda: has_tls,
+        replicas=replicas,
     )
 
 

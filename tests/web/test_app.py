@@ -10,6 +10,7 @@ import pytest
 from cdr_exporter.clock import Now
 from cdr_exporter.errors import ConfigError
 from cdr_exporter.metrics.snapshot import Snapshot
+from cdr_exporter.web import App
 
 from ..support.web import NOW, app, ask, exposition, snapshot
 
@@ -220,6 +221,17 @@ def test_service_discovery_points_to_where_it_was_asked(host: str) -> None:
         {"targets": [host], "labels": {"__param_pbx": name, "instance": name}}
         for name in ("hq", "branch")
     ]
+
+
+def test_service_discovery_says_https_where_the_exporter_serves_tls_itself() -> None:
+    own_tls = app(snapshot("hq"), has_tls=True)
+    behind_a_proxy = app(snapshot("hq"), has_tls=True, external_url="http://mon.example/cdr")
+
+    def scheme(application: App) -> str:
+        (group,) = json.loads(ask(application, "/sd", host="exporter:10088").body)
+        return str(group["labels"]["__scheme__"])
+
+    assert (scheme(own_tls), scheme(behind_a_proxy)) == ("https", "http")
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,16 @@ def test_own_names_and_addresses_are_ours(hosts: Hosts, host: str) -> None:
     assert hosts.has(host)
 
 
+@pytest.mark.parametrize("address", ["Two.Example:10088", "two.example"])
+def test_the_address_at_which_other_replicas_send_prometheus_here_is_ours(address: str) -> None:
+    hosts = Hosts([EVERYWHERE], URL, address)
+
+    assert hosts.has("two.example:10088")
+    assert hosts.has("mon.example")
+    assert not hosts.has("evil.example")
+    assert Hosts([EVERYWHERE], None, address).has("evil.example")
+
+
 @pytest.mark.fault("F12")
 @pytest.mark.parametrize(
     "host",
