@@ -87,8 +87,8 @@ def check_config(path: Path, *, connect: bool, last_try: bool = False) -> int:
         raise ConfigError("--last-try needs --connect")
     settings = config.load(path)
     preflight.check_environment(settings, secrets=True)
-    preflight.check_database(settings)
-    for warning in (*config.warnings(settings), *preflight.warnings(settings)):
+    risks = preflight.check_database(settings)
+    for warning in (*config.warnings(settings), *preflight.warnings(settings), *risks):
         sys.stderr.write(f"warning: {warning}\n")
     noun = "PBX" if len(settings.pbxs) == 1 else "PBXs"
     write_stdout(f"{path}: valid, {len(settings.pbxs)} {noun}\n")

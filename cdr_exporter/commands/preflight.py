@@ -36,20 +36,19 @@ def open_database(url_file: Path, lease: float) -> Database:
     return Database(read_url(url_file), lease)
 
 
-def check_database(settings: Settings) -> None:
+def check_database(settings: Settings) -> list[str]:
     """Raise `ConfigError` where the database of state_url_file cannot be used; make nothing.
 
-    Only for `check`: `run` starts without its database, and waits for it.
+    Returns a line for each thing that works but is not safe. Only for `check`: `run` starts without
+    its database, and waits for it.
     """
     if settings.state_url_file is None:
-        return
+        return []
     database = open_database(settings.state_url_file, settings.lease)
     try:
-        check_schema(database)
+        return check_schema(database)
     except DatabaseError as error:
         problem = str(error)
-    else:
-        return
     finally:
         database.close()
     raise ConfigError(f"state_url_file: {problem}")

@@ -94,7 +94,7 @@ _BY_TEXT = (
     ("too many (connections|clients)|remaining connection slots", _NO_CONNECTION_LEFT),
     ("timeout expired", _SILENT),
     ("Connection refused", _Failure("unreachable", "nothing listens at the database's address")),
-    ("resolve host|translate host name|idna|label", _NO_NAME),
+    ("resolve host|translate host name|ame or service not|name resolution|idna|label", _NO_NAME),
     ("No route to host|is unreachable", _NO_WAY),
     ("invalid (integer|port|\\S+) (value|number)|could not match .* (hosts|ports)", _BAD_URL),
     ("certificate|SSL|TLS", _BAD_TLS),

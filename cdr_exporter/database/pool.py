@@ -39,7 +39,7 @@ _LEAST_CONNECT_SECONDS = 2
 _MOST_INTERVALS = 3
 """After how many unanswered keepalives a connection is given up."""
 
-# It names host, user and database in its log.
+# It would log what we raise a second time, and which connections it drops.
 logging.getLogger("psycopg").setLevel(logging.CRITICAL + 1)
 
 

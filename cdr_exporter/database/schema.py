@@ -59,6 +59,23 @@ SELECT relname::text,
 FROM pg_class
 WHERE relnamespace = to_regnamespace('cdr_exporter') AND relkind = 'r' AND relname = ANY(%s)"""
 
+_FIND_RISKS = """
+SELECT current_setting('fsync') = 'off' OR current_setting('full_page_writes') = 'off',
+    NOT (host(inet_client_addr())::inet <<= ANY ('{127.0.0.0/8, ::1/128}'::inet[]))
+    AND NOT coalesce((SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()), false)
+    AND NOT coalesce(
+        (SELECT encrypted FROM pg_stat_gssapi WHERE pid = pg_backend_pid()), false)"""
+"""Is it not durable; is it reached over a network in clear text? No address is a local socket."""
+
+_NOT_DURABLE = (
+    "state_url_file: the server runs with fsync or full_page_writes off, so it may lose what was"
+    " counted, and more, when its machine fails; switch them on"
+)
+_CLEAR_TEXT = (
+    "state_url_file: the connection to the database is not encrypted, so tokens of the PBXs can be"
+    " read on the way; add ?sslmode=verify-full to the URL"
+)
+
 _MAY_NOT_MAKE = (
     "the user of state_url_file may not make the tables; as an administrator of this database:"
     " CREATE SCHEMA cdr_exporter AUTHORIZATION that user"
@@ -85,10 +102,15 @@ def prepare_schema(database: Database) -> None:
             _make_tables(transaction)
 
 
-def check_schema(database: Database) -> None:
-    """Raise `DatabaseError` where `prepare_schema` would; make nothing."""
+def check_schema(database: Database) -> list[str]:
+    """Raise `DatabaseError` where `prepare_schema` would; make nothing.
+
+    Returns a line for each thing that works but is not safe.
+    """
     with database.transaction() as transaction:
         _has_tables(transaction)
+        risks = zip((_NOT_DURABLE, _CLEAR_TEXT), _row(transaction, _FIND_RISKS), strict=True)
+        return [text for text, is_so in risks if is_so]
 
 
 def _has_tables(transaction: Transaction) -> bool:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 import pytest
 
-from cdr_exporter.database import Database, check_schema, prepare_schema
+from cdr_exporter.database import Database, check_schema, prepare_schema, schema
 from cdr_exporter.database.schema import TABLES, VERSION
+from cdr_exporter.secret import Secret
 
-from ..support.postgres import TestDatabase
-from .conftest import MakeDatabase, failure_of
+from ..support.postgres import PostgresServer, TestDatabase
+from ..support.socket_server import certificate
+from .conftest import MakeDatabase, begun, failure_of
 from .test_database import INSERT, replicas
 
 
@@ -174,3 +177,44 @@ def test_tables_that_an_administrator_made_and_granted_are_used(
         transaction.execute(INSERT, ["a"])
 
     assert replicas(database) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("address", "warned"),
+    [
+        pytest.param("NULL", False, id="a local socket"),
+        pytest.param("'127.0.0.1'", False, id="loopback"),
+        pytest.param("'::1'", False, id="loopback of IPv6"),
+        pytest.param("'192.0.2.7'", True, id="another machine"),
+        pytest.param("'2001:db8::7'", True, id="another machine of IPv6"),
+    ],
+)
+def test_a_connection_in_clear_text_to_another_machine_is_warned_about(
+    address: str, warned: bool, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    come_from(address, monkeypatch)
+
+    assert any("is not encrypted" in each for each in check_schema(database)) is warned
+
+
+def come_from(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the server take us for a client at *address*."""
+    asked = schema._FIND_RISKS.replace("inet_client_addr()", f"{address}::inet")
+    monkeypatch.setattr(schema, "_FIND_RISKS", asked)
+
+
+def test_tls_with_the_database_is_as_its_url_asks(
+    tmp_path: Path, connect: MakeDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, other = certificate(tmp_path, "ours").file, certificate(tmp_path, "other").file
+    come_from("'192.0.2.7'", monkeypatch)
+    with PostgresServer(passwords=True, durable=True, certificate=ours) as server:
+        url = server.make_database().url().reveal()
+        trusted = Secret(f"{url}?sslmode=verify-ca&sslrootcert={ours}")
+        not_trusted = Secret(f"{url}?sslmode=verify-ca&sslrootcert={other}")
+        no_such_file = Secret(f"{url}?sslmode=verify-ca&sslrootcert={tmp_path / 'none'}")
+
+        assert check_schema(connect(trusted)) == []
+        for wrong in (not_trusted, no_such_file):
+            failure = failure_of(begun(connect(wrong)))
+            assert (failure.reason, "no TLS" in str(failure)) == ("refused", True)

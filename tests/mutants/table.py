@@ -2291,6 +2291,144 @@ EACH_PBX_IS_SCRAPED_AT_ITS_HOLDER = (
     ),
 )
 
+_POOL = "cdr_exporter/database/pool.py"
+_DB_FAILURES = "cdr_exporter/database/failures.py"
+_DB_SCHEMA = "cdr_exporter/database/schema.py"
+_DATABASE_TESTS = "tests/database/test_database.py"
+_DB_FAILURES_TESTS = "tests/database/test_failures.py"
+_DB_SCHEMA_TESTS = "tests/database/test_schema.py"
+_WHATEVER_THE_DEFAULTS = _in(
+    _DATABASE_TESTS, "test_each_transaction_is_durable_and_bounded_whatever_the_defaults_are"
+)
+_HANGS = _in(_DB_FAILURES_TESTS, "test_a_server_that_hangs_holds_nobody_for_half_a_lease")
+
+THE_DATABASE_IS_DURABLE_AND_NEVER_WAITED_FOR = (
+    Mutant(
+        "a commit is answered before it is on the disk",
+        _POOL,
+        '"synchronous_commit": "on"',
+        '"synchronous_commit": "off"',
+        _WHATEVER_THE_DEFAULTS,
+    ),
+    Mutant(
+        "the default of the user decides whether a commit is durable",
+        _POOL,
+        '        "synchronous_commit": "on",\n',
+        "",
+        _WHATEVER_THE_DEFAULTS,
+    ),
+    Mutant(
+        "a session that stands still keeps its locks",
+        _POOL,
+        """        "idle_in_transaction_session_timeout": f"'{most}'",\n""",
+        "",
+        _WHATEVER_THE_DEFAULTS,
+    ),
+    Mutant(
+        "a statement may take for ever",
+        _POOL,
+        """        "statement_timeout": f"'{most}'",\n""",
+        "",
+        _in(_DB_FAILURES_TESTS, "test_a_statement_that_takes_too_long_is_ended"),
+    ),
+    Mutant(
+        "a server that hangs is waited for",
+        _POOL,
+        "connection.answer_seconds = self._limits.answer",
+        "connection.answer_seconds = 9.0",
+        _HANGS,
+    ),
+    Mutant(
+        "a limit is longer than half a lease",
+        "cdr_exporter/database/database.py",
+        "min(lease / 4, _MOST_SECONDS)",
+        "min(lease / 2, _MOST_SECONDS)",
+        _in(_DATABASE_TESTS, "test_every_limit_is_under_half_a_lease"),
+    ),
+    Mutant(
+        "a commit without an answer is taken for one that was not done",
+        _DB_FAILURES,
+        'if error.diag.severity_nonlocalized == "ERROR":',
+        "if True:",
+        _in(_DB_FAILURES_TESTS, "test_a_commit_without_an_answer_is_in_doubt"),
+    ),
+    Mutant(
+        "a commit that did not wait for its standby is taken for a safe one",
+        _POOL,
+        " and not warned:",
+        ":",
+        _in(
+            _DB_FAILURES_TESTS,
+            "test_a_commit_whose_wait_for_a_standby_is_ended_by_somebody_is_in_doubt",
+        ),
+    ),
+    Mutant(
+        "a transaction that was undone is taken for committed",
+        _POOL,
+        'if result.statusmessage == "COMMIT" and not warned:',
+        "if not warned:",
+        _in(
+            _DATABASE_TESTS,
+            "test_a_block_that_goes_on_after_a_failed_statement_fails_as_a_whole",
+        ),
+    ),
+    Mutant(
+        "a lost connection fails the transaction after it",
+        _POOL,
+        "if not connection.closed or lost_before > self._connections:",
+        "if True:",
+        _in(_DB_FAILURES_TESTS, "test_after_a_restart_the_next_transaction_works"),
+    ),
+    Mutant(
+        "a standby is taken for a primary",
+        _DB_FAILURES,
+        'elif status(b"in_hot_standby") == b"on":',
+        "elif False:",
+        _in(_DB_FAILURES_TESTS, "test_a_standby_is_refused"),
+    ),
+    Mutant(
+        "an error shows the text of the server",
+        _DB_FAILURES,
+        "return _error(_failure_of(error))",
+        "return DatabaseError(str(error), reason=_failure_of(error).reason)",
+        _in(_DB_FAILURES_TESTS, "test_a_value_that_is_refused_is_not_shown"),
+    ),
+    Mutant(
+        "replicas that start at once make the schema twice",
+        _DB_SCHEMA,
+        '        transaction.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))\n',
+        "",
+        _in(_DB_SCHEMA_TESTS, "test_replicas_that_start_at_once_make_one"),
+    ),
+    Mutant(
+        "tables of a newer version are used",
+        _DB_SCHEMA,
+        'found[0] == VERSION, "schema", _newer',
+        'True, "schema", _newer',
+        _in(_DB_SCHEMA_TESTS, "TestRefused::test_a_newer_version"),
+    ),
+    Mutant(
+        "check makes the schema",
+        "cdr_exporter/commands/preflight.py",
+        "        check_schema(database)",
+        "        __import__('cdr_exporter.database').database.prepare_schema(database)",
+        _in(
+            "tests/commands/test_check_database.py",
+            "test_a_database_that_can_be_used_is_valid_and_nothing_is_made_in_it",
+        ),
+    ),
+    Mutant(
+        "a URL in place of its file is shown",
+        "cdr_exporter/settings/values.py",
+        'if "://" in text or "password=" in text:',
+        "if False:",
+        _in(
+            "tests/config/test_config.py",
+            "test_a_mistake_is_one_line_that_says_where_what_and_what_to_do",
+        ),
+    ),
+)
+
 MUTANTS: tuple[Mutant, ...] = (
     *EACH_ROW_COUNTS_ONCE,
     *LINEAGE,
@@ -2317,4 +2455,5 @@ MUTANTS: tuple[Mutant, ...] = (
     *WHO_GETS_IN,
     *A_RELOAD_TOUCHES_NOBODY_ELSE,
     *EACH_PBX_IS_SCRAPED_AT_ITS_HOLDER,
+    *THE_DATABASE_IS_DURABLE_AND_NEVER_WAITED_FOR,
 )

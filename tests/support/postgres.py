@@ -46,6 +46,8 @@ _SETTINGS = {
     "timezone": "UTC",
 }
 
+_TLS = {"ssl": "on", "ssl_cert_file": "server.pem", "ssl_key_file": "server.pem"}
+
 _DURABLE = {"fsync": "on", "full_page_writes": "on"}
 _QUICK = {"fsync": "off", "full_page_writes": "off"}
 
@@ -71,7 +73,8 @@ class PostgresServer:
 
     *durable* lets it write to the disk as in operation; without it tests are quicker, and a server
     that is killed still loses nothing, as long as the machine runs. *settings* are further ones.
-    With *passwords*, everybody but the administrator at the socket has to give one.
+    With *passwords*, everybody but the administrator at the socket has to give one. *certificate*
+    is a file with one and its key: then it speaks TLS with who asks for it.
     """
 
     def __init__(
@@ -80,18 +83,20 @@ class PostgresServer:
         durable: bool = False,
         passwords: bool = False,
         settings: Mapping[str, str] | None = None,
+        certificate: Path | None = None,
     ) -> None:
         self._programs = programs()
         self._user = _other_user() if os.geteuid() == 0 else None
         # Not the directory of a test: the path of a socket may have 107 bytes.
         self.directory = Path(tempfile.mkdtemp(prefix="pg-"))
         self.port = _free_port()
-        self._passwords = passwords
+        self._passwords, self._certificate = passwords, certificate
         self._settings = {
             **_SETTINGS,
             **(_DURABLE if durable else _QUICK),
             "port": str(self.port),
             "unix_socket_directories": str(self.directory),
+            **(_TLS if certificate else {}),
             **(settings or {}),
         }
         self._process: subprocess.Popen[bytes] | None = None
@@ -208,6 +213,16 @@ class PostgresServer:
         (self._data / "pg_hba.conf").write_text(
             f"local all {ADMIN} trust\nlocal all all {method}\nhost all all 127.0.0.1/32 {method}\n"
         )
+
+        if self._certificate:
+            self.give(self._certificate.read_bytes(), self._data / "server.pem")
+
+    def give(self, content: bytes, path: Path) -> None:
+        """Write a file that belongs to the server."""
+        path.write_bytes(content)
+        path.chmod(0o600)
+        if self._user:
+            shutil.chown(path, self._user, self._user)
 
     def _wait_until_it_answers(self) -> None:
         end = time.monotonic() + _START_SECONDS
