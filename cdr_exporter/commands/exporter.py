@@ -123,6 +123,7 @@ class Exporter:
             external_url=self._external_url,
             ask_to_reload=self._ask_to_reload,
             has_tls=lambda: self._server.has_tls,
+            replicas=self._replica.all(settings) if self._replica else None,
         )
 
     def _of_the_process(self) -> ProcessValues:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+import threading
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
+from ..clock import SystemClock
 from ..database import Database, DatabaseDocuments, read_url
-from ..leases import Holder, LeaseTable
+from ..leases import LeaseTable
 from ..metrics.totals import Bounds
 from ..pbx import Client
 from ..poller.supervisor import OpenStore
 from ..settings import PBX, Settings
 from ..store import DatabaseStore
+from ..web import Replicas
 from .leased_fleet import LeasedFleet
 
 
@@ -25,6 +28,8 @@ class Replica:
     """
 
     def __init__(self, settings: Settings, url_file: Path, address: str, bounds: Bounds) -> None:
+        self._address = address
+        self._now = SystemClock(threading.Event()).now
         url = read_url(url_file)
         self._database = Database(url, settings.lease)
         # Its own, so that leases are renewed however many states are being written.
@@ -35,9 +40,10 @@ class Replica:
         place = DatabasePlace(self._database)
         self.fleet = LeasedFleet(settings, bounds, table, place, settings.lease)
 
-    def holders(self, names: Collection[str]) -> Mapping[str, Holder | None]:
-        """Return who holds each of the PBXs *names*, or held it last; raises `DatabaseError`."""
-        return self._table.holders(names)
+    def all(self, settings: Settings) -> Replicas:
+        """Return all replicas, for the pages that say who holds which PBX of *settings*."""
+        names = [pbx.name for pbx in settings.pbxs]
+        return Replicas(names, self._address, self._table.holders, settings.lease, self._now)
 
     def close(self) -> None:
         """Close the connections."""
