@@ -38,6 +38,11 @@ class Replica(Exporter):
         shown = {labels[0] for labels in self.samples("cdr_up")}
         return sorted(shown)
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether it says so."""
+        return self.get("/-/ready") == "ready\n"
+
     def stand_still(self) -> None:
         """Let it do nothing more until `go_on`."""
         self.signal(signal.SIGSTOP)
@@ -73,19 +78,37 @@ class Replicas:
         self.running.append(replica)
         return replica
 
-    def telephone(self) -> None:
-        """Let the offices telephone from now on."""
-        for pbx in self.pbxs.values():
-            self._stack.enter_context(repeating(partial(pbx.office.whole_calls, 2), 0.1))
+    @contextmanager
+    def telephoning(self) -> Iterator[None]:
+        """Let the offices telephone until the end of the block."""
+        with ExitStack() as stack:
+            for pbx in self.pbxs.values():
+                stack.enter_context(repeating(partial(pbx.office.whole_calls, 2), 0.1))
+            yield
+
+    def end(self, replica: Replica) -> None:
+        """Let it end as a service does, and without any error."""
+        assert replica.stop() == 0, "\n".join(replica.output)
+        self.running.remove(replica)
+
+    def kill(self, replica: Replica) -> None:
+        """`kill -9`."""
+        replica.kill()
+        self.running.remove(replica)
 
     def held(self) -> list[list[str]]:
         """Return what each replica shows; each PBX once, if all is well."""
         return [replica.held() for replica in self.running]
 
-    def hold_each_once(self) -> list[list[str]] | None:
-        """Return who shows what, where each PBX is shown by one of them."""
+    def share_evenly(self) -> bool:
+        """Say whether each PBX is shown by one of them, and no replica has more than its share."""
         held = self.held()
-        return held if sorted(name for each in held for name in each) == sorted(self.pbxs) else None
+        each_once = sorted(name for each in held for name in each) == sorted(self.pbxs)
+        return each_once and max(map(len, held)) <= -(-len(self.pbxs) // len(held))
+
+    def wait_until_they_share(self) -> None:
+        """Wait until each PBX is shown by one replica, and all have their share."""
+        eventually("each PBX is shown by one replica", self.share_evenly, 30)
 
     def shown(self) -> Mapping[str, Counts]:
         """Return the records of each PBX that is shown."""

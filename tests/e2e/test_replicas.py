@@ -1,0 +1,117 @@
+"""Replicas over a real PostgreSQL: they come, die, stand still and end; the server restarts."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from ..support.postgres import TestDatabase
+from ..support.processes import eventually
+from ..support.replica_processes import LEASE, Counts, Replica, replicas
+
+
+def steps_back(before: Mapping[str, Counts], after: Mapping[str, Counts]) -> list[str]:
+    """Return the PBXs of which a counter fell."""
+    return [
+        name
+        for name in before.keys() & after.keys()
+        if any(after[name].get(key, 0) < number for key, number in before[name].items())
+    ]
+
+
+@pytest.mark.e2e
+@pytest.mark.slow
+def test_whatever_happens_to_a_replica_every_row_is_counted_once(
+    tmp_path: Path, postgres: TestDatabase
+) -> None:
+    with replicas(tmp_path, postgres, pbxs=4) as it:
+        for pbx in it.pbxs.values():
+            pbx.office.calls(100)
+        one = it.start()
+        it.wait_until_they_share()
+        two = it.start()
+        it.wait_until_they_share()
+        seen = it.shown()
+        with it.telephoning():
+            time.sleep(1)
+            it.kill(two)
+            it.wait_until_they_share()
+            three = it.start()
+            it.wait_until_they_share()
+            assert steps_back(seen, seen := it.shown()) == []
+            three.stand_still()
+            it.running.remove(three)
+            it.wait_until_they_share()
+            three.go_on()
+            it.running.append(three)
+            it.wait_until_they_share()
+            assert steps_back(seen, seen := it.shown()) == []
+            postgres.server.restart()
+            it.end(one)
+            it.wait_until_they_share()
+        it.wait_for_the_truth()
+
+        assert steps_back(seen, it.shown()) == []
+        assert [pbx.request_log.count("get_token") for pbx in it.pbxs.values()] == [1] * 4
+        assert three.value("cdr_exporter_leases") == 4
+        assert three.value("cdr_exporter_lease_changes_total", "lost") == 2
+
+
+@pytest.mark.e2e
+@pytest.mark.slow
+def test_any_replica_leads_to_the_holder_of_each_pbx(
+    tmp_path: Path, postgres: TestDatabase
+) -> None:
+    with replicas(tmp_path, postgres, pbxs=2) as it:
+        one, two = it.start(), it.start()
+        it.wait_until_they_share()
+        holders = {name: each for each in (one, two) for name in each.held()}
+
+        def leads_to_the_holders(replica: Replica) -> bool:
+            found = json.loads(replica.get("/sd"))
+            return {each["labels"]["instance"]: each["targets"] for each in found} == {
+                name: [holder.address] for name, holder in holders.items()
+            }
+
+        eventually("both name the holders", lambda: all(map(leads_to_the_holders, (one, two))))
+        for name, holder in holders.items():
+            other = one if holder is two else two
+            assert f'pbx="{name}"' in holder.get(f"/metrics?pbx={name}")
+            assert "/sd says which one to ask" in other.get(f"/metrics?pbx={name}")
+        eventually("both are ready", lambda: one.is_ready and two.is_ready)
+        postgres.server.stop()
+        try:
+            eventually("it hides all", lambda: one.held() == [], LEASE * 3)
+            assert one.value("cdr_exporter_database_up") == 0
+            assert one.get("/-/healthy") == "ok\n"
+            assert "cannot be asked" in one.get("/sd")
+            three = it.start()
+            assert three.get("/-/ready").startswith("the database has not told yet")
+            assert three.value("cdr_exporter_database_up") == 0
+        finally:
+            postgres.server.start()
+        it.end(two)
+        it.wait_until_they_share()
+        eventually("it is ready", lambda: three.is_ready)
+        assert len([line for line in three.output if "leases cannot be kept" in line]) == 1
+
+
+@pytest.mark.e2e
+@pytest.mark.slow
+def test_it_ends_in_time_though_the_database_hangs(tmp_path: Path, postgres: TestDatabase) -> None:
+    with replicas(tmp_path, postgres, pbxs=2) as it:
+        one = it.start()
+        it.wait_until_they_share()
+        with it.telephoning():
+            postgres.server.pause()
+            try:
+                time.sleep(0.5)
+                began = time.monotonic()
+                it.end(one)
+                assert time.monotonic() - began < 5
+            finally:
+                postgres.server.go_on()
