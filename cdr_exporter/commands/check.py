@@ -31,14 +31,15 @@ from .preview_text import preview_text
 from .stdout import write_stdout
 
 MANUAL = """\
-Without --connect nothing is changed, and no PBX is asked. With it, run it as the exporter's user,
-also while the exporter runs: both keep token and refused logins of a PBX in state_dir. Names of
-people and their numbers are not shown.
+Without --connect nothing is changed, and no PBX is asked; a database of state_url_file is, whether
+it can be used. With --connect, run it as the exporter's user, also while the exporter runs: both
+keep token and refused logins of a PBX in one place. Names of people and their numbers are not
+shown.
 
 Exit codes:
   0  valid; with --connect, each PBX answered
   1  a PBX did not answer, or refused; standard output cannot be written
-  2  bad configuration or arguments; a secret, a CA file or state_dir that cannot be used
+  2  bad configuration or arguments; a secret, a CA file, state_dir or database that cannot be used
 
 Examples:
   cdr-exporter check --config.file exporter.yml

@@ -47,31 +47,45 @@ class NoAnswer(psycopg.OperationalError):
     """The server did not answer in time; the connection cannot be used any more."""
 
 
-class _Connection(psycopg.Connection[tuple[Any, ...]]):
-    """A connection on which each answer has to come within *answer_seconds*."""
+class _Patience:
+    """How long an answer is waited for: *seconds*, and not beyond *end* of the monotonic clock."""
 
-    answer_seconds: float = math.inf
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.end = math.inf
+
+    def is_over(self, began: float) -> bool:
+        """Return whether who began to wait then gives up now."""
+        return time.monotonic() >= min(began + self.seconds, self.end)
+
+
+class _Connection(psycopg.Connection[tuple[Any, ...]]):
+    """A connection on which answers are waited for with *patience*."""
+
+    patience = _Patience(math.inf)
 
     def wait(self, gen: Any, *args: Any, **kwargs: Any) -> Any:
         """Run the steps *gen* of the driver to their end, or close and raise `NoAnswer`."""
-        deadline = time.monotonic() + self.answer_seconds
         try:
-            return super().wait(_until(gen, deadline), *args, **kwargs)
+            return super().wait(_with_patience(gen, self.patience), *args, **kwargs)
         except NoAnswer:
             self.close()
             raise
 
 
-def _until(steps: Generator[Any, Any, Any], deadline: float) -> Generator[Any, Any, Any]:
-    """Do as *steps*, up to the *deadline* of the monotonic clock.
+def _with_patience(
+    steps: Generator[Any, Any, Any], patience: _Patience
+) -> Generator[Any, Any, Any]:
+    """Do as *steps*, until the *patience* is over; the driver goes on with it every 0.1 s.
 
     What came meanwhile is looked at first: this process may have been stopped for a while.
     """
+    began = time.monotonic()
     try:
         wanted = next(steps)
         while True:
             wanted = steps.send((yield wanted))
-            if time.monotonic() >= deadline:
+            if patience.is_over(began):
                 raise NoAnswer
     except StopIteration as end:
         return end.value
@@ -80,8 +94,8 @@ def _until(steps: Generator[Any, Any, Any], deadline: float) -> Generator[Any, A
 class _Connector:
     """Makes connections for the pool, and notes why it could not; stands for their class."""
 
-    def __init__(self, limits: TimeLimits) -> None:
-        self._limits = limits
+    def __init__(self, patience: _Patience) -> None:
+        self._patience = patience
         self._connecting: set[int] = set()
         self.failed = _Failed(0, None)
 
@@ -90,7 +104,7 @@ class _Connector:
         self._connecting.add(threading.get_ident())
         try:
             connection = _Connection.connect(conninfo, **kwargs)
-            connection.answer_seconds = self._limits.answer
+            connection.patience = self._patience
             failure = failures.of_server(connection)
         except (psycopg.Error, ValueError, OSError) as error:  # of the URL and of names, too
             failure = failures.of_connecting(error)
@@ -138,8 +152,8 @@ class Pool:
     """The connections to one database. Raises `ConfigError` where the *url* cannot be used."""
 
     def __init__(self, url: Secret, limits: TimeLimits, connections: int) -> None:
-        self._limits, self._begin = limits, _begin(limits)
-        self._connector = _Connector(limits)
+        self._begin, self._patience = _begin(limits), _Patience(limits.answer)
+        self._connector = _Connector(self._patience)
         self._connections = connections
         self._is_closed = False
         self._pool = psycopg_pool.ConnectionPool[_Connection](
@@ -165,6 +179,10 @@ class Pool:
             _commit(connection)
         finally:
             self._pool.putconn(connection)
+
+    def end_within(self, seconds: float) -> None:
+        """As `Database.end_within`."""
+        self._patience.end = time.monotonic() + seconds
 
     def close(self) -> None:
         """As `Database.close`."""
@@ -195,11 +213,10 @@ class Pool:
 
     def _lent(self) -> _Connection:
         """Return a connection; raises `DatabaseError` where connecting fails, or all are busy."""
-        end = time.monotonic() + self._limits.answer
-        seen = self._connector.failed.number
-        while (left := end - time.monotonic()) > 0:
+        began, seen = time.monotonic(), self._connector.failed.number
+        while not self._patience.is_over(began):
             with suppress(psycopg_pool.PoolTimeout):
-                return self._from_pool(min(left, _LOOK_SECONDS))
+                return self._from_pool(_LOOK_SECONDS)
             failure = self._connector.failure_after(seen)
             if failure and failure.reason != "busy":
                 raise failure

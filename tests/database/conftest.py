@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import logging
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from cdr_exporter.database import Database
-from cdr_exporter.errors import DatabaseError
 from cdr_exporter.secret import Secret
 
+from ..support.database import CANARY, LEASE, MakeDatabase
 from ..support.postgres import PostgresServer, TestDatabase
-
-LEASE = 30.0
-SHORT_LEASE = 2.0
-"""Seconds; the shortest there is, for tests in which a limit passes."""
-
-CANARY = "sw0rdfish"
-"""In each password of the tests."""
-
-MakeDatabase = Callable[..., Database]
 
 
 @pytest.fixture
@@ -61,27 +51,3 @@ def _no_log_line_shows_the_url(caplog: pytest.LogCaptureFixture) -> Iterator[Non
 
 def _logged(caplog: pytest.LogCaptureFixture) -> str:
     return "\n".join(record.getMessage() for record in caplog.get_records("call"))
-
-
-def failure_of(fails: Callable[[], object]) -> DatabaseError:
-    """Return the error that is raised; it shows nothing it must not.
-
-    That is the password, anywhere in its traceback, and any other error, which may hold the URL.
-    """
-    with pytest.raises(DatabaseError) as caught:
-        fails()
-    error = caught.value
-    assert (error.__cause__, error.__context__) == (None, None)
-    assert CANARY not in "".join(traceback.format_exception(error))
-    assert "127.0.0.1" not in str(error)
-    return error
-
-
-def begun(database: Database) -> Callable[[], None]:
-    """Return a function with one transaction that does nothing."""
-
-    def begin() -> None:
-        with database.transaction():
-            pass
-
-    return begin

@@ -13,16 +13,9 @@ from cdr_exporter.database import Database, prepare_schema
 from cdr_exporter.errors import ConfigError, DatabaseError
 from cdr_exporter.secret import Secret
 
+from ..support.database import INSERT, LEASE, SHORT_LEASE, MakeDatabase, begun, failure_of, replicas
 from ..support.paths import ROOT
 from ..support.postgres import TestDatabase
-from .conftest import LEASE, SHORT_LEASE, MakeDatabase, begun, failure_of
-
-INSERT = "INSERT INTO replica VALUES (%s, 'b:1', clock_timestamp())"
-
-
-def replicas(database: Database) -> list[str]:
-    with database.transaction() as transaction:
-        return [each for (each,) in transaction.execute("SELECT id FROM replica ORDER BY id")]
 
 
 def test_what_a_block_writes_is_there_after_it(database: Database) -> None:

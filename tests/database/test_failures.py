@@ -18,12 +18,19 @@ import pytest
 from cdr_exporter.database import Database, failures, prepare_schema
 from cdr_exporter.errors import CommitInDoubt, DatabaseError
 
+from ..support.database import (
+    CANARY,
+    INSERT,
+    SHORT_LEASE,
+    MakeDatabase,
+    begun,
+    failure_of,
+    replicas,
+)
 from ..support.postgres import PostgresServer, TestDatabase
 from ..support.processes import eventually
 from ..support.socket_server import Wire
 from ..support.tcp_proxy import Proxy, cut, hold, swallow_answer
-from .conftest import CANARY, SHORT_LEASE, MakeDatabase, begun, failure_of
-from .test_database import INSERT, replicas
 
 
 @pytest.fixture
@@ -323,6 +330,31 @@ def test_a_server_that_hangs_holds_nobody_for_half_a_lease(
     assert failure.reason == "unreachable"
     # Of a busy machine, too; without a limit it would be for ever.
     assert time.monotonic() - began[0] < SHORT_LEASE / 2 + 5
+
+
+def test_at_the_end_of_the_program_nobody_is_waited_for(
+    postgres: TestDatabase, proxy: Proxy, connect: MakeDatabase
+) -> None:
+    database = connect(postgres.url(port=proxy.port), 40.0)
+    found: list[DatabaseError] = []
+    hangs = threading.Event()
+
+    def wait_for_an_answer() -> None:
+        with database.transaction() as transaction:
+            proxy.hold_all()
+            hangs.set()
+            transaction.execute("SELECT 1")
+
+    thread = threading.Thread(target=lambda: found.append(failure_of(wait_for_an_answer)))
+    thread.start()
+    hangs.wait(60)
+    began = time.monotonic()
+    database.end_within(0.1)
+    thread.join(60)
+    failure_of(begun(database))
+
+    assert [each.reason for each in found] == ["unreachable"]
+    assert time.monotonic() - began < database.limits.answer / 2
 
 
 def test_a_server_that_stands_still_with_all_its_sessions_is_given_up(

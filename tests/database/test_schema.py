@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,9 @@ from cdr_exporter.database import Database, check_schema, prepare_schema, schema
 from cdr_exporter.database.schema import TABLES, VERSION
 from cdr_exporter.secret import Secret
 
+from ..support.database import INSERT, MakeDatabase, begun, failure_of, replicas
 from ..support.postgres import PostgresServer, TestDatabase
 from ..support.socket_server import certificate
-from .conftest import MakeDatabase, begun, failure_of
-from .test_database import INSERT, replicas
 
 
 def tables(postgres: TestDatabase) -> set[str]:
@@ -70,68 +70,82 @@ def test_text_is_compared_by_its_bytes(database: Database, postgres: TestDatabas
     )
 
 
-@pytest.mark.parametrize("use", [prepare_schema, check_schema], ids=["run", "check"])
-class TestRefused:
-    def test_a_newer_version(self, use: object, database: Database, postgres: TestDatabase) -> None:
-        prepare_schema(database)
-        postgres.run("UPDATE cdr_exporter.version SET version = version + 1")
+Use = Callable[[Database], object]
 
-        failure = failure_of(lambda: use(database))  # type: ignore[operator]
+by_both = pytest.mark.parametrize(
+    "use", [pytest.param(prepare_schema, id="run"), pytest.param(check_schema, id="check")]
+)
 
-        assert failure.reason == "schema"
-        assert f"of version {VERSION + 1}, newer than {VERSION}" in str(failure)
-        assert "update it" in str(failure)
 
-    @pytest.mark.parametrize(
-        "change",
-        [
-            pytest.param("DELETE FROM cdr_exporter.version", id="no version"),
-            pytest.param("UPDATE cdr_exporter.version SET version = 0", id="version 0"),
-            pytest.param("DROP TABLE cdr_exporter.lease", id="a table gone"),
-        ],
-    )
-    def test_what_is_not_ours(
-        self, change: str, use: object, database: Database, postgres: TestDatabase
-    ) -> None:
-        prepare_schema(database)
-        postgres.run(change)
+@by_both
+def test_a_newer_version_is_refused(use: Use, database: Database, postgres: TestDatabase) -> None:
+    prepare_schema(database)
+    postgres.run("UPDATE cdr_exporter.version SET version = version + 1")
 
-        failure = failure_of(lambda: use(database))  # type: ignore[operator]
+    failure = failure_of(lambda: use(database))
 
-        assert failure.reason == "schema"
+    assert failure.reason == "schema"
+    assert f"of version {VERSION + 1}, newer than {VERSION}" in str(failure)
+    assert "update it" in str(failure)
 
-    def test_a_user_who_may_not_make_it(
-        self, use: object, postgres: TestDatabase, connect: MakeDatabase
-    ) -> None:
-        of_nobody(postgres)
 
-        failure = failure_of(lambda: use(connect(postgres.url())))  # type: ignore[operator]
+@by_both
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param("DELETE FROM cdr_exporter.version", id="no version"),
+        pytest.param("UPDATE cdr_exporter.version SET version = 0", id="version 0"),
+        pytest.param("DROP TABLE cdr_exporter.lease", id="a table gone"),
+    ],
+)
+def test_what_is_not_ours_is_refused(
+    change: str, use: Use, database: Database, postgres: TestDatabase
+) -> None:
+    prepare_schema(database)
+    postgres.run(change)
 
-        assert failure.reason == "rights"
-        assert "CREATE SCHEMA cdr_exporter AUTHORIZATION" in str(failure)
-        assert tables(postgres) == set()
+    failure = failure_of(lambda: use(database))
 
-    def test_a_user_who_may_only_read(
-        self, use: object, postgres: TestDatabase, connect: MakeDatabase
-    ) -> None:
-        made_by_administrator(postgres, connect)
-        postgres.run(f"GRANT USAGE ON SCHEMA cdr_exporter TO {postgres.user}")
-        postgres.run(f"GRANT SELECT ON ALL TABLES IN SCHEMA cdr_exporter TO {postgres.user}")
+    assert failure.reason == "schema"
 
-        failure = failure_of(lambda: use(connect(postgres.url())))  # type: ignore[operator]
 
-        assert failure.reason == "rights"
-        assert "GRANT" in str(failure)
+@by_both
+def test_a_user_who_may_not_make_it_learns_what_to_grant(
+    use: Use, postgres: TestDatabase, connect: MakeDatabase
+) -> None:
+    of_nobody(postgres)
 
-    def test_a_user_who_may_not_even_look(
-        self, use: object, postgres: TestDatabase, connect: MakeDatabase
-    ) -> None:
-        made_by_administrator(postgres, connect)
+    failure = failure_of(lambda: use(connect(postgres.url())))
 
-        failure = failure_of(lambda: use(connect(postgres.url())))  # type: ignore[operator]
+    assert failure.reason == "rights"
+    assert "CREATE SCHEMA cdr_exporter AUTHORIZATION" in str(failure)
+    assert tables(postgres) == set()
 
-        assert failure.reason == "rights"
-        assert "GRANT" in str(failure)
+
+@by_both
+def test_a_user_who_may_only_read_learns_what_to_grant(
+    use: Use, postgres: TestDatabase, connect: MakeDatabase
+) -> None:
+    made_by_administrator(postgres, connect)
+    postgres.run(f"GRANT USAGE ON SCHEMA cdr_exporter TO {postgres.user}")
+    postgres.run(f"GRANT SELECT ON ALL TABLES IN SCHEMA cdr_exporter TO {postgres.user}")
+
+    failure = failure_of(lambda: use(connect(postgres.url())))
+
+    assert failure.reason == "rights"
+    assert "GRANT" in str(failure)
+
+
+@by_both
+def test_a_user_who_may_not_even_look_learns_what_to_grant(
+    use: Use, postgres: TestDatabase, connect: MakeDatabase
+) -> None:
+    made_by_administrator(postgres, connect)
+
+    failure = failure_of(lambda: use(connect(postgres.url())))
+
+    assert failure.reason == "rights"
+    assert "GRANT" in str(failure)
 
 
 def of_nobody(postgres: TestDatabase) -> None:

@@ -2334,9 +2334,16 @@ THE_DATABASE_IS_DURABLE_AND_NEVER_WAITED_FOR = (
     Mutant(
         "a server that hangs is waited for",
         _POOL,
-        "connection.answer_seconds = self._limits.answer",
-        "connection.answer_seconds = 9.0",
+        "connection.patience = self._patience",
+        "connection.patience = _Patience(9.0)",
         _HANGS,
+    ),
+    Mutant(
+        "the end of the program waits for a server that hangs",
+        _POOL,
+        "min(began + self.seconds, self.end)",
+        "began + self.seconds",
+        _in(_DB_FAILURES_TESTS, "test_at_the_end_of_the_program_nobody_is_waited_for"),
     ),
     Mutant(
         "a limit is longer than half a lease",
@@ -2405,13 +2412,13 @@ THE_DATABASE_IS_DURABLE_AND_NEVER_WAITED_FOR = (
         _DB_SCHEMA,
         'found[0] == VERSION, "schema", _newer',
         'True, "schema", _newer',
-        _in(_DB_SCHEMA_TESTS, "TestRefused::test_a_newer_version"),
+        _in(_DB_SCHEMA_TESTS, "test_a_newer_version_is_refused"),
     ),
     Mutant(
         "check makes the schema",
         "cdr_exporter/commands/preflight.py",
-        "        check_schema(database)",
-        "        __import__('cdr_exporter.database').database.prepare_schema(database)",
+        "return check_schema(database)",
+        "return __import__('cdr_exporter.database').database.prepare_schema(database) or []",
         _in(
             "tests/commands/test_check_database.py",
             "test_a_database_that_can_be_used_is_valid_and_nothing_is_made_in_it",
