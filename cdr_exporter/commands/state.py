@@ -1,6 +1,7 @@
 """The command `state`: what is kept of each PBX, whether it is whole, and a copy of it.
 
-Rule: it reads beside a running exporter, asks no PBX, and changes nothing that is kept.
+Rule: it asks no PBX. What only looks does so beside a running exporter, and changes nothing that is
+kept; what moves a state lets no exporter use it meanwhile.
 """
 
 from __future__ import annotations
@@ -9,38 +10,49 @@ import argparse
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from .. import config, logs
-from ..errors import StateUnusable
+from ..errors import DatabaseError, PBXError, StateInUse, StateUnusable
 from ..ledger import Ledger
 from ..metrics.catalogue import CALLS, RECORDS
 from ..metrics.quarters import QUARTER
 from ..metrics.totals import Totals
-from ..pbx import read_expiry
 from ..settings import PBX, Settings
-from ..state_files import file_of
-from ..store import BackupRefused, InspectedState, back_up, inspect, set_aside
+from ..store import BackupRefused, InspectedState, MoveRefused
 from . import flags
 from .progress import Progress
+from .state_moving import (
+    export_logins,
+    export_state,
+    import_logins,
+    import_state,
+    opened_database,
+)
+from .state_places import Place, place_of
 from .stdout import write_stdout
 
 MANUAL = """\
-It may be used beside a running exporter, as the exporter's user. Tokens and secrets are neither
-shown nor copied. docs/state.md says how a copy is put back.
+show, check and backup may be used beside a running exporter, as the exporter's user. Tokens and
+secrets are neither shown nor copied. import and export move states, with tokens, between a
+directory and the database of state_url_file; no exporter may run on them meanwhile. Who is stopped
+in between runs it again. docs/state.md says how a copy is put back, and how to move.
 
 Exit codes:
-  0  done: each state could be shown, is whole, or was copied
-  1  a state is not whole, cannot be read or copied; check and backup: there is none yet
+  0  done: each state could be shown, is whole, or was copied or moved
+  1  a state is not whole, cannot be read, copied or moved; all but show: there is none yet
   2  bad configuration or arguments
+  3  import, export: an exporter runs on a state
 
 Examples:
   cdr-exporter state show --config.file exporter.yml
   cdr-exporter state check --config.file exporter.yml --pbx hq
   cdr-exporter state backup --config.file exporter.yml --output /var/backups/cdr-exporter
+  cdr-exporter state import --config.file exporter.yml --from /var/lib/cdr-exporter
+  cdr-exporter state export --config.file exporter.yml --to /var/lib/cdr-exporter
 """
 
 _NO_STATE = "no state yet"
@@ -56,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         flags.add_config(action)
         flags.add_pbx(action)
         flags.add_manual(action, MANUAL)
-        if do is _back_up:
+        if name == "backup":
             action.add_argument(
                 "--output",
                 type=Path,
@@ -64,51 +76,106 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                 metavar="DIR",
                 help="directory for the copies; created if missing, no file in it is replaced",
             )
+        if name in _MOVES:
+            flag, help_ = _MOVES[name]
+            action.add_argument(
+                flag, dest="directory", type=Path, required=True, metavar="DIR", help=help_
+            )
+
+
+_MOVES = {
+    "import": ("--from", "the state_dir until now; its files are renamed to NAME.moved-TIME"),
+    "export": ("--to", "the state_dir from now on; created if missing, no state is replaced"),
+}
 
 
 def run(args: argparse.Namespace, _stop: threading.Event) -> int:
-    """Do what was asked for each PBX; return 1 where that failed for one of them.
+    """Do what was asked for each PBX; return 1 where that failed for one of them, 3 where in use.
 
     Raises `ConfigError` and `StdoutError`.
     """
     logs.setup("warn", "logfmt", sys.stderr)
     settings = flags.chosen_pbxs(config.load(args.config_file), args.pbx)
-    done = [_done(args.action, pbx, settings, args) for pbx in settings.pbxs]
-    return 0 if all(done) else 1
-
-
-def _done(action: _Action, pbx: PBX, settings: Settings, args: argparse.Namespace) -> bool:
-    """Do *action* for *pbx*, say in one line why it failed, and return whether it was done."""
     try:
-        text, done = action(pbx, settings.state_dir, args)
-    except (StateUnusable, BackupRefused) as error:
+        codes: list[int] = [*args.action(settings, args)]
+    except (DatabaseError, PBXError) as error:
+        sys.stderr.write(f"cdr-exporter: {error}\n")
+        return _FAILED
+    return max(codes)
+
+
+_DONE, _FAILED, _IN_USE = 0, 1, 3
+
+_Said = tuple[str, bool]
+"""What to say about a PBX, and whether it is as it should be."""
+
+
+def _done(pbx: PBX, action: Callable[[], _Said]) -> int:
+    """Do *action* for *pbx*, say in one line why it failed, and return the exit code."""
+    try:
+        text, done = action()
+    except _FAILURES as error:
         sys.stderr.write(f"{pbx.name}: {error}\n")
-        return False
+        return _IN_USE if isinstance(error, StateInUse) else _FAILED
     write_stdout(f"{pbx.name}: {text}\n")
-    return done
+    return _DONE if done else _FAILED
 
 
-_Action = Callable[[PBX, Path, argparse.Namespace], tuple[str, bool]]
-"""What is done for one PBX: returns what to say, and whether it is as it should be."""
+_FAILURES = (StateUnusable, StateInUse, BackupRefused, MoveRefused, DatabaseError, PBXError)
+
+
+def _with_place(
+    action: Callable[[PBX, Place, argparse.Namespace], _Said],
+) -> Callable[[Settings, argparse.Namespace], Iterator[int]]:
+    """Return what does *action* for each PBX where its state is."""
+
+    def do(settings: Settings, args: argparse.Namespace) -> Iterator[int]:
+        with place_of(settings) as place:
+            for pbx in settings.pbxs:
+                yield _done(pbx, partial(action, pbx, place, args))
+
+    return do
+
+
+# --- import and export ---------------------------------------------------------------------------
+
+
+def _import(settings: Settings, args: argparse.Namespace) -> Iterator[int]:
+    with opened_database(settings) as database:
+        import_logins(args.directory, database)
+        for pbx, note in _noted(settings):
+            yield _done(pbx, partial(import_state, pbx, args.directory, database, note))
+
+
+def _export(settings: Settings, args: argparse.Namespace) -> Iterator[int]:
+    with opened_database(settings) as database:
+        for pbx, note in _noted(settings):
+            yield _done(pbx, partial(export_state, pbx, database, args.directory, note))
+        export_logins(database, args.directory)
+
+
+def _noted(settings: Settings) -> Iterator[tuple[PBX, Callable[[str], None]]]:
+    """Yield each PBX with what tells how far it is."""
+    progress = Progress()
+    for number, pbx in enumerate(settings.pbxs, 1):
+        place = f"{number} of {len(settings.pbxs)}, {pbx.name}"
+        yield pbx, lambda text, place=place: progress.note(f"{place}: {text}")  # type: ignore[misc]
+        progress.end()
 
 
 # --- check and backup ----------------------------------------------------------------------------
 
 
-def _check(pbx: PBX, directory: Path, _args: argparse.Namespace) -> tuple[str, bool]:
-    found = inspect(directory, pbx.name, pbx.client_id)
+def _check(pbx: PBX, place: Place, _args: argparse.Namespace) -> _Said:
+    found = place.inspect(pbx)
     return (_NO_STATE, False) if found is None else (f"whole, {_size(found.size)}", True)
 
 
-def _back_up(pbx: PBX, directory: Path, args: argparse.Namespace) -> tuple[str, bool]:
+def _back_up(pbx: PBX, place: Place, args: argparse.Namespace) -> _Said:
     progress = Progress()
     try:
-        copy = back_up(
-            directory,
-            pbx.name,
-            pbx.client_id,
-            args.output,
-            lambda share: progress.note(f"{pbx.name}: {share:.0%} copied"),
+        copy = place.back_up(
+            pbx, args.output, lambda share: progress.note(f"{pbx.name}: {share:.0%} copied")
         )
     finally:
         progress.end()
@@ -118,11 +185,11 @@ def _back_up(pbx: PBX, directory: Path, args: argparse.Namespace) -> tuple[str, 
 # --- show ----------------------------------------------------------------------------------------
 
 
-def _show(pbx: PBX, directory: Path, _args: argparse.Namespace) -> tuple[str, bool]:
-    found = inspect(directory, pbx.name, pbx.client_id)
+def _show(pbx: PBX, place: Place, _args: argparse.Namespace) -> _Said:
+    found = place.inspect(pbx)
     facts = {} if found is None else _facts(found)
-    facts |= _beside(pbx, directory)
-    first = _NO_STATE if found is None else f"{found.path}, {_size(found.size)}"
+    facts |= _beside(pbx, place)
+    first = _NO_STATE if found is None else f"{found.place}, {_size(found.size)}"
     lines = (f"  {name:<17}{text}" for name, text in facts.items() if text)
     return "\n".join((first, *lines)), True
 
@@ -181,14 +248,12 @@ def _charts(quarters: list[int]) -> str:
     return f"{len(quarters):,} quarters of an hour with calls, {first} to {last}"
 
 
-def _beside(pbx: PBX, directory: Path) -> Mapping[str, str]:
+def _beside(pbx: PBX, place: Place) -> Mapping[str, str]:
     """Return what lies beside the state: the token, of which only its end is told, and copies."""
-    expiry = None
-    with suppress(OSError):
-        expiry = read_expiry(file_of(directory, pbx.name, "token"))
+    expiry = place.token_expiry(pbx)
     return {
         "token": "none" if expiry is None else f"expires {_utc(expiry)}",
-        "set aside": ", ".join(set_aside(directory, pbx.name)),
+        "set aside": ", ".join(place.set_aside(pbx)),
     }
 
 
@@ -200,8 +265,16 @@ def _size(size: int) -> str:
     return f"{size / 1e6:,.1f} MB" if size >= 1e5 else f"{size / 1e3:,.0f} kB"
 
 
+_Action = Callable[[Settings, argparse.Namespace], Iterator[int]]
+"""Does what was asked; yields the exit code for each PBX."""
+
 _ACTIONS: Mapping[str, tuple[str, _Action]] = {
-    "show": ("say what is kept of each PBX", _show),
-    "check": ("say whether it is whole: checksums, sums, names and the file itself", _check),
-    "backup": ("copy it, one commit and whole, also while the exporter runs", _back_up),
+    "show": ("say what is kept of each PBX", _with_place(_show)),
+    "check": (
+        "say whether it is whole: checksums, sums, names and the file itself",
+        _with_place(_check),
+    ),
+    "backup": ("copy it, one commit and whole, also while it is in use", _with_place(_back_up)),
+    "import": ("move it from the files of a state_dir into the database", _import),
+    "export": ("move it from the database into the files of a state_dir", _export),
 }

@@ -41,6 +41,9 @@ _CLAIM = """
 _RELEASE = """
     UPDATE document SET locked_by = NULL, locked_until = NULL
     WHERE name = ANY(%s) AND locked_by = %s"""
+_NAMES = """
+    SELECT name FROM document
+    WHERE starts_with(name, %s) AND content IS NOT NULL ORDER BY name"""
 _READ = "SELECT name, content FROM document WHERE name = ANY(%s)"
 _READ_FOR_CHANGE = f"{_READ} ORDER BY name FOR UPDATE"
 _WRITE = """
@@ -58,6 +61,11 @@ class DatabaseDocuments:
     def open(self, kind: str, *names: str) -> DatabaseDocument:
         """Return the documents of these names."""
         return DatabaseDocument(self._database, kind, names, self._steady)
+
+    def names(self, beginning: str) -> list[str]:
+        """Return the names of the documents that begin so; raises `DatabaseError`."""
+        with self._database.transaction() as transaction:
+            return [name for (name,) in transaction.execute(_NAMES, (beginning,))]
 
     def turn(
         self,

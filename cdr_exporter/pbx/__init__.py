@@ -5,6 +5,7 @@
     credentials     the client secret, read again before each login
     attempt_record  the logins on record at one PBX, shared by all who log in there
     token_document  the tokens, shared by processes
+    copying         tokens and logins on record, copied from one place to another
     file_documents  tokens and logins on record in files, for the processes of one machine
     turn            one request at a time, also from several processes
     documents       what tokens and logins on record need of the place where they are kept
@@ -23,9 +24,22 @@ deadline covers a whole request in `transport`.
 
 from .client import Client
 from .connection import Cancelled
-from .documents import Documents
+from .copying import copy_logins, copy_token, remove_token
+from .documents import TOKEN, Documents
 from .file_documents import FileDocuments
 from .login import Person
-from .token_document import read_expiry
+from .token_document import expiry_in, read_expiry
 
-__all__ = ["Cancelled", "Client", "Documents", "FileDocuments", "Person", "read_expiry"]
+__all__ = [
+    "TOKEN",
+    "Cancelled",
+    "Client",
+    "Documents",
+    "FileDocuments",
+    "Person",
+    "copy_logins",
+    "copy_token",
+    "expiry_in",
+    "read_expiry",
+    "remove_token",
+]

@@ -114,6 +114,19 @@ class AttemptRecord:
         return attempt_rules.clamped(found, now)
 
 
+def joined(one: bytes | None, other: bytes) -> bytes | None:
+    """Return what a document has to hold that knows the attempts of two of them.
+
+    A damaged one is kept as it is: nobody logs in there.
+    """
+    if one is None:
+        return other
+    ones, others = _decode(one), _decode(other)
+    if ones is None or others is None:
+        return one if ones is None else other
+    return _encoded(_together([ones, others]))
+
+
 def _together(records: Iterable[Attempts]) -> Attempts:
     found: dict[str, Attempt] = {}
     for attempt in (each for attempts in records for each in attempts):

@@ -103,7 +103,12 @@ def read_expiry(path: Path) -> float | None:
     Without its lock, and without a change to the file. Raises OSError.
     """
     with os.fdopen(open_file(path, os.O_RDONLY), "rb") as file:
-        state = _decode(file.read())
+        return expiry_in(file.read())
+
+
+def expiry_in(content: bytes) -> float | None:
+    """Return when the token in a document expires (epoch seconds), None where none does."""
+    state = _decode(content)
     return state.access.expires_at if state is not None and state.access is not None else None
 
 

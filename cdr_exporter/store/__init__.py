@@ -26,6 +26,7 @@ loaded it goes on from there, and gives each change to `commit`.
     schema          which tables of rows there are, and how a file is laid out
 
     inspection      a state looked at and copied, also beside the process that owns it
+    moving          a state moved from a file into the database, and back
     publication     when the series were first shown, read beside the process that owns the file
     leg_file        another file: the legs that `history` has read
 """
@@ -37,8 +38,18 @@ from typing import Protocol
 from ..ingest import KeptState, StateChange
 from .database_store import DatabaseStore
 from .file_store import FileStore
-from .inspection import BackupRefused, InspectedState, back_up, inspect, set_aside
+from .inspection import (
+    BackupRefused,
+    InspectedState,
+    back_up,
+    back_up_rows,
+    inspect,
+    inspect_rows,
+    rows_set_aside,
+    set_aside,
+)
 from .leg_file import KeptLeg, LegFile
+from .moving import Moved, MoveRefused, is_there, move_in, move_out
 from .publication import Publication, read_publication
 from .schema import VERSION
 
@@ -98,10 +109,18 @@ __all__ = [
     "InspectedState",
     "KeptLeg",
     "LegFile",
+    "MoveRefused",
+    "Moved",
     "Publication",
     "Store",
     "back_up",
+    "back_up_rows",
     "inspect",
+    "inspect_rows",
+    "is_there",
+    "move_in",
+    "move_out",
     "read_publication",
+    "rows_set_aside",
     "set_aside",
 ]

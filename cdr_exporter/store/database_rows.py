@@ -7,12 +7,24 @@ which key. A key that is a number is in the column `number`, and one that is a t
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 import msgspec
 
 from ..database import Transaction
-from .checked_rows import ChangedRows, Damaged, Key, Row, TableChange, Whole, verified, whole_of
+from ..errors import StateUnusable
+from .checked_rows import (
+    ChangedRows,
+    Damaged,
+    Key,
+    Row,
+    Rows,
+    TableChange,
+    Whole,
+    verified,
+    whole_of,
+)
 from .load import SavedState, saved_state
 from .schema import TABLES, VERSION, WHOLE
 
@@ -60,29 +72,49 @@ UPDATE state SET content = %s, checksum = %s
 WHERE pbx = %s AND part = 'whole' AND number = 0 AND name = '' AND content = %s AND checksum = %s
 """
 
+_ONE = "SELECT 1 FROM state WHERE pbx = %s LIMIT 1"
+
+_DELETE = "DELETE FROM state WHERE pbx = %s"
+
 _RENAME = "UPDATE state SET pbx = %s WHERE pbx = %s"
 
 _NAMES = "SELECT DISTINCT pbx FROM state WHERE starts_with(pbx, %s) ORDER BY pbx"
 
 
 class FoundRows(NamedTuple):
-    """The rows of a state as they were read, by part, each in the order of the keys."""
+    """The rows of a state as they were read, by part, each in the order of the keys.
+
+    *size* is how many bytes are in them.
+    """
 
     parts: dict[str, list[Row]]
     size: int
-    """Bytes of all contents."""
 
-    @property
-    def version(self) -> int:
-        """The version of the layout; raises `Damaged` or msgspec's errors."""
-        whole_row = self.parts.get(WHOLE, [])
-        if not whole_row:
-            raise Damaged("no row about all others")
-        # A newer layout may say more.
-        says = msgspec.json.decode(whole_row[0][1], type=list[int])
-        if not says:
-            raise Damaged("no version")
-        return says[0]
+    def reason_to_set_aside(self, client: str) -> str | None:
+        """Return why it cannot be used: one of `STATE_RESETS`; None where it can.
+
+        Raises `StateUnusable` where it is of a newer version or counts for another *client* than
+        that one, since it must be left alone then.
+        """
+        try:
+            version = self._version()
+            if version > VERSION:
+                raise StateUnusable(
+                    f"the state in the database is of version {version} and this program knows "
+                    f"{VERSION}; install the newer cdr-exporter again, or give this PBX another "
+                    "name"
+                )
+            if version < VERSION:
+                return "foreign"
+            is_ours = self.saved.client == client
+        except (msgspec.MsgspecError, ValueError, LookupError):
+            return "corrupt"
+        if not is_ours:
+            raise StateUnusable(
+                "the state in the database counts for another client_id; give this PBX another "
+                "name, or move the state out with `cdr-exporter state export`"
+            )
+        return None
 
     @property
     def whole(self) -> Whole:
@@ -92,40 +124,39 @@ class FoundRows(NamedTuple):
     @property
     def checked(self) -> ChangedRows:
         """All rows, as another place has to write them; raises `Damaged` or msgspec's errors."""
-        if self.parts.keys() - _KEY_TYPES.keys():
-            raise Damaged("there are parts that nobody knows")
-        if self.version != VERSION:
-            raise Damaged("it is of another version")
-        tables = {table: self.parts.get(table, []) for table in TABLES}
         rows = ChangedRows()
-        for table, contents in verified(tables, self.whole).items():
+        for table, contents in self._contents().items():
             rows.put(table, contents.items())
         return rows
 
     @property
     def saved(self) -> SavedState:
         """What they say; raises ValueError, LookupError or msgspec's errors."""
-        tables = self.checked.tables
-        return saved_state(
-            {
-                table: {key: row[1] for key, row in tables[table].rows.items()}
-                if table in tables
-                else {}
-                for table in TABLES
-            }
-        )
+        return saved_state(self._contents())
+
+    def _contents(self) -> dict[str, Rows]:
+        if self.parts.keys() - _KEY_TYPES.keys():
+            raise Damaged("there are parts that nobody knows")
+        return verified({table: self.parts.get(table, []) for table in TABLES}, self.whole)
+
+    def _version(self) -> int:
+        """Return the version of the layout, also of a newer one, which may say more beside it."""
+        [(_, content, _)] = self.parts[WHOLE]
+        return msgspec.json.decode(content, type=list[int])[0]
 
 
 def read_rows(transaction: Transaction, pbx: str) -> FoundRows | None:
-    """Return the rows of *pbx*, all as of one commit; None without any. Raises `Damaged`."""
+    """Return the rows of *pbx*, all as of one commit; None without any."""
     parts: dict[str, list[Row]] = {}
     size = 0
     for part, number, name, content, checksum in transaction.execute(_READ, (pbx,)):
-        row = _key(part, number, name), bytes(content), checksum
-        parts.setdefault(part, []).append(row)
-        size += len(row[1])
-    for rows in parts.values():
-        rows.sort(key=lambda row: row[0])
+        key = _key(part, number, name)
+        # A row in a place where none of ours can be is of a part that nobody knows.
+        known = part if _place(part, key) == (part, number, name) else ""
+        parts.setdefault(known, []).append((key, bytes(content), checksum))
+        size += len(content)
+    for part in parts.keys() & _KEY_TYPES.keys():
+        parts[part].sort(key=itemgetter(0))
     return FoundRows(parts, size) if parts else None
 
 
@@ -164,6 +195,21 @@ def write_first_rows(
     after = _written(transaction, pbx, Whole(commits=commits), changed)
     transaction.execute(_WRITE_FIRST_WHOLE, (pbx, *after.row[1:]))
     return after
+
+
+def has_rows(transaction: Transaction, pbx: str) -> bool:
+    """Say whether there are rows of *pbx*."""
+    return transaction.execute(_ONE, (pbx,)).fetchone() is not None
+
+
+def delete_rows(transaction: Transaction, pbx: str) -> None:
+    """Delete the rows of *pbx*."""
+    transaction.execute(_DELETE, (pbx,))
+
+
+def moving_name(pbx: str) -> str:
+    """Return under which name the state of *pbx* is moved into the database; see `moving`."""
+    return f"{pbx}:moving"
 
 
 def rename_rows(transaction: Transaction, pbx: str, other: str) -> None:
@@ -223,7 +269,7 @@ def _deleted(transaction: Transaction, pbx: str, table: str, change: TableChange
     if not change.emptied and change.below is None:
         return change.deleted
     below = _HIGHEST if change.emptied or change.below is None else change.below
-    found = transaction.execute(_KEYS, (pbx, table, below))
+    found = transaction.execute(_KEYS, (pbx, table, below)).fetchall()
     keys = dict.fromkeys([*change.deleted, *(_key(table, *each) for each in found)])
     return [key for key in keys if key not in change.rows]
 
@@ -236,8 +282,7 @@ def _place(part: str, key: Key) -> _Place:
 
 
 def _key(part: str, number: int, name: str) -> Key:
-    """Return the key of the row at a place; raises `Damaged` where no row can be."""
-    by_number = _KEY_TYPES.get(part) == "INTEGER"
-    if name if by_number else number:
-        raise Damaged(f"a row of {part} has another kind of key")
-    return number if by_number else name.replace("%00", "\0").replace("%25", "%")
+    """Return the key of the row at a place."""
+    if _KEY_TYPES.get(part) == "INTEGER":
+        return number
+    return name.replace("%00", "\0").replace("%25", "%")

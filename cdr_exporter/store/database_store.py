@@ -22,8 +22,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
 
-import msgspec
-
 from ..database import Database, Transaction
 from ..errors import (
     CommitInDoubt,
@@ -38,9 +36,9 @@ from ..ingest import KeptState, StateChange
 from ..metrics.totals import Bounds, Series, Value
 from .checked_rows import Whole
 from .database_rows import (
-    FoundRows,
+    has_rows,
     lock_rows,
-    names_aside,
+    moving_name,
     read_rows,
     read_whole,
     set_rows_aside,
@@ -49,11 +47,7 @@ from .database_rows import (
 )
 from .load import SavedState
 from .open_file import client_hash
-from .schema import VERSION
 from .state_rows import StateRows
-
-MOVING = "moving"
-"""Rows of `NAME:moving` are being moved into the database; see `moving`."""
 
 _FENCE = "SELECT 1 FROM lease WHERE pbx = %s AND epoch = %s FOR SHARE"
 
@@ -188,22 +182,19 @@ class DatabaseStore:
 
     def _found(self, transaction: Transaction) -> tuple[SavedState, Whole]:
         """Return what is kept; where there is nothing, or nothing of use, begin anew."""
-        try:
-            found = read_rows(transaction, self._name)
-            if found is None:
-                return self._new(transaction)
-            reason = _reason_to_set_aside(found)
-            if reason is None:
-                return self._checked(found.saved), found.whole
-        except (msgspec.MsgspecError, ValueError, LookupError):
-            reason = "corrupt"
+        found = read_rows(transaction, self._name)
+        if found is None:
+            return self._new(transaction)
+        reason = found.reason_to_set_aside(self._client)
+        if reason is None:
+            return found.saved, found.whole
         set_rows_aside(transaction, self._name, "corrupt")
         return self._new(transaction, (reason, time.time()))
 
     def _new(
         self, transaction: Transaction, reset: tuple[str, float] | None = None
     ) -> tuple[SavedState, Whole]:
-        if f"{self._name}:{MOVING}" in names_aside(transaction, self._name):
+        if has_rows(transaction, moving_name(self._name)):
             raise StateUnusable(
                 "the state of this PBX was moved to the database in part; "
                 "run `cdr-exporter state import` again"
@@ -212,25 +203,6 @@ class DatabaseStore:
         found = read_rows(transaction, self._name)
         assert found is not None  # noqa: S101 - it was written just now
         return found.saved, whole
-
-    def _checked(self, saved: SavedState) -> SavedState:
-        if saved.client != self._client:
-            raise StateUnusable(
-                "the state in the database counts for another client_id; give this PBX another "
-                "name, or move the state out with `cdr-exporter state export`"
-            )
-        return saved
-
-
-def _reason_to_set_aside(found: FoundRows) -> str | None:
-    """Return why *found* cannot be used, None where it can; raises `StateUnusable`."""
-    version = found.version
-    if version > VERSION:
-        raise StateUnusable(
-            f"the state in the database is of version {version} and this program knows {VERSION}; "
-            "install the newer cdr-exporter again, or give this PBX another name"
-        )
-    return "foreign" if version < VERSION else None
 
 
 def _not_written(error: DatabaseError) -> StateNotWritten:

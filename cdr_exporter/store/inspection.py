@@ -1,7 +1,7 @@
-"""A state file looked at and copied, also while a poller uses it.
+"""A state looked at and copied, in a file or in a database, also while a poller uses it.
 
 Rule: nothing of it is changed, and nobody is kept out: a reader sees one commit, whole, and the
-poller goes on committing.
+poller goes on committing. A copy is a state file, also where the state is in a database.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from typing import NamedTuple
 
 import msgspec
 
+from ..database import Database
 from ..errors import ExporterError, StateUnusable
 from ..state_files import file_of, open_file, remedy_of
+from .database_rows import FoundRows, names_aside, read_rows
 from .file_rows import read_whole
 from .load import SavedState
 from .open_file import (
@@ -25,9 +27,10 @@ from .open_file import (
     read_state,
     reason_to_set_aside,
     sync_directory,
+    write_file,
 )
 
-_ASIDE = ("corrupt", "replaced")
+_ASIDE = ("corrupt", "replaced", "moved")
 _PAGES_AT_ONCE = 256
 """Pages of SQLite that are copied between two notes of progress: a megabyte."""
 
@@ -41,16 +44,19 @@ _IN_USE = (
     "exporter, or put state_dir on a local disk"
 )
 
+_IN_DATABASE = "the database"
+
 _OTHER_USER = "; run it as the user the exporter runs as"
 
 
 class InspectedState(NamedTuple):
-    """What a state file says, which is whole.
+    """What a state says, which is whole.
 
-    *size* is in bytes, with the log beside the file; *commits* is how many made it.
+    *place* is where it is. *size* is in bytes, with the log beside a file; *commits* is how many
+    made it.
     """
 
-    path: Path
+    place: str
     size: int
     commits: int
     saved: SavedState
@@ -72,7 +78,7 @@ def inspect(directory: Path, name: str, client_id: str) -> InspectedState | None
             os.close(open_file(path, os.O_RDONLY))
         except FileNotFoundError:
             return None
-        _check(path, client_id)
+        check_file(path, client_id)
         with read_only(path) as db:
             commits, saved = read_whole(db).commits, read_state(db)
             [[verdict], *_] = db.execute("PRAGMA integrity_check(1)")
@@ -80,7 +86,7 @@ def inspect(directory: Path, name: str, client_id: str) -> InspectedState | None
                 raise StateUnusable(f"{path}: {_WHAT_IS_WRONG['corrupt']}")
         log = path.with_name(f"{path.name}-wal")
         size = path.stat().st_size + (log.stat().st_size if log.exists() else 0)
-    return InspectedState(path, size, commits, saved)
+    return InspectedState(str(path), size, commits, saved)
 
 
 def set_aside(directory: Path, name: str) -> list[str]:
@@ -99,9 +105,58 @@ def back_up(
     is copied, from 0 to 1. Raises `StateUnusable`, and `BackupRefused` where there is such a file
     in *output* already, or none can be written.
     """
-    path, copy = file_of(directory, name, "db"), file_of(output, name, "db")
+    path = file_of(directory, name, "db")
     if inspect(directory, name, client_id) is None:
         return None
+    return _placed(output, name, client_id, lambda fresh: _copy(path, fresh, note))
+
+
+def inspect_rows(database: Database, name: str, client_id: str) -> InspectedState | None:
+    """Return what the state of the PBX *name* in *database* says; None where there is none.
+
+    Raises `StateUnusable` where it is not whole, and `DatabaseError`.
+    """
+    found = _usable_rows(database, name, client_id)
+    if found is None:
+        return None
+    return InspectedState(_IN_DATABASE, found.size, found.whole.commits, found.saved)
+
+
+def rows_set_aside(database: Database, name: str) -> list[str]:
+    """Return the names of the states of the PBX *name* that were set aside in *database*."""
+    with database.transaction() as transaction:
+        return names_aside(transaction, name)
+
+
+def back_up_rows(
+    database: Database, name: str, client_id: str, output: Path, note: Callable[[float], None]
+) -> Path | None:
+    """Copy the state of the PBX *name* in *database* as a file; otherwise as `back_up`."""
+    found = _usable_rows(database, name, client_id)
+    if found is None:
+        return None
+    copy = _placed(
+        output,
+        name,
+        client_id,
+        lambda fresh: write_file(fresh, found.checked, found.whole.commits - 1),
+    )
+    note(1.0)
+    return copy
+
+
+def _usable_rows(database: Database, name: str, client_id: str) -> FoundRows | None:
+    with database.transaction() as transaction:
+        found = read_rows(transaction, name)
+    reason = found and found.reason_to_set_aside(client_hash(client_id))
+    if reason:
+        raise StateUnusable(f"{_IN_DATABASE}: {_WHAT_IS_WRONG[reason]}")
+    return found
+
+
+def _placed(output: Path, name: str, client_id: str, write: Callable[[Path], None]) -> Path:
+    """Let *write* write a state file, check it, and put it into the directory *output*."""
+    copy = file_of(output, name, "db")
     if os.path.lexists(copy):
         raise BackupRefused(f"{copy} is there already, and stays as it is; name another directory")
     fresh = copy.with_suffix(".new")
@@ -110,8 +165,8 @@ def back_up(
         fresh.unlink(missing_ok=True)
         os.close(open_file(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL))
         try:
-            _copy(path, fresh, note)
-            _check(fresh, client_id)
+            write(fresh)
+            check_file(fresh, client_id)
             fresh.rename(copy)
         finally:
             fresh.unlink(missing_ok=True)
@@ -135,7 +190,7 @@ def _copy(path: Path, fresh: Path, note: Callable[[float], None]) -> None:
         db.backup(target, pages=_PAGES_AT_ONCE, progress=progress)
 
 
-def _check(path: Path, client_id: str) -> None:
+def check_file(path: Path, client_id: str) -> None:
     """Raise `StateUnusable` where the file at *path* is not whole, and SQLite's errors."""
     client = client_hash(client_id)
     # While an exporter starts, or ends, the file may have been read without its log.

@@ -76,7 +76,7 @@ def create(path: Path, changed: ChangedRows, *, aside: str) -> None:
     """
     fresh = path.with_suffix(".new")
     write_file(fresh, changed)
-    _set_aside(path, aside)
+    set_file_aside(path, aside)
     fresh.rename(path)
     sync_directory(path.parent)
 
@@ -87,7 +87,7 @@ def write_file(path: Path, changed: ChangedRows, commits: int = 0) -> None:
     They are one commit, which comes after *commits* others.
     """
     path.unlink(missing_ok=True)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    os.close(open_file(path, os.O_RDWR | os.O_CREAT | os.O_EXCL))
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute(f"PRAGMA page_size={PAGE_SIZE}")
         rows = FileRows(db, Whole(commits=commits))
@@ -220,7 +220,7 @@ def unusable_error(path: Path, error: sqlite3.Error) -> StateUnusable:
 _PARTS, _INDEX = ("", "-wal", "-journal"), "-shm"
 
 
-def _set_aside(path: Path, aside: str) -> None:
+def set_file_aside(path: Path, aside: str) -> None:
     """Rename *path*, if it exists, and the logs beside it, to a NAME.*aside*-TIME not yet taken.
 
     A log without its file is renamed too: SQLite would replay it into the new file.

@@ -26,6 +26,7 @@ _FILE_ROWS = "cdr_exporter/store/file_rows.py"
 _REPLACED = "tests/store/test_replaced_files.py"
 _SET_ASIDE = "tests/store/test_set_aside.py"
 _DATABASE_STORE = "cdr_exporter/store/database_store.py"
+_STATE_MOVING_TESTS = "tests/commands/test_state_moving.py"
 _DATABASE_STORE_TESTS = "tests/store/test_database_store.py"
 _LEDGER_ROWS = "cdr_exporter/store/ledger_rows.py"
 _OPEN_CALLS = "cdr_exporter/calls/open_calls.py"
@@ -805,6 +806,40 @@ COMMIT_THEN_PUBLISH = (
             "tests/poller/test_in_doubt.py",
             "test_rows_that_the_pbx_deletes_in_doubt_are_counted_where_the_commit_is_kept",
         ),
+    ),
+    Mutant(
+        "a state can be counted on in the database while its file still can",
+        "cdr_exporter/store/database_rows.py",
+        'return f"{pbx}:moving"',
+        "return pbx",
+        _in(
+            _STATE_MOVING_TESTS,
+            "test_who_is_killed_at_any_step_runs_it_again_and_nothing_is_there_twice",
+        ),
+    ),
+    Mutant(
+        "a state can be counted on in its file while it is in the database",
+        "cdr_exporter/store/moving.py",
+        'fresh = file_of(directory, name, "db"), file_of(directory, name, "moving")',
+        'fresh = file_of(directory, name, "db"), file_of(directory, name, "db")',
+        _in(
+            _STATE_MOVING_TESTS,
+            "test_who_is_killed_at_any_step_runs_it_again_and_nothing_is_there_twice",
+        ),
+    ),
+    Mutant(
+        "a state that a replica counts on is moved away from it",
+        "cdr_exporter/store/moving.py",
+        "(ends < clock_timestamp() OR starts_with(holder, %s))",
+        "(true OR starts_with(holder, %s))",
+        _in(_STATE_MOVING_TESTS, "test_a_pbx_that_a_replica_holds_is_not_moved_out"),
+    ),
+    Mutant(
+        "a replica begins a new state while one is moved in",
+        _DATABASE_STORE,
+        "if has_rows(transaction, moving_name(self._name)):",
+        "if False:",
+        _in(_STATE_MOVING_TESTS, "test_a_replica_begins_no_new_state_while_one_is_moved_in"),
     ),
     Mutant(
         "a row of the state is believed whatever its checksum",
