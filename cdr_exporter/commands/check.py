@@ -3,7 +3,7 @@
 With `--connect` it shows how the newest rows of each PBX would be counted, so that a wrong number
 plan or clock is seen before anything is counted.
 
-Rule: it shares the token files and the record of logins with a running exporter. So a check neither
+Rule: it shares tokens and the record of logins with running exporters. So a check neither
 takes one of the few tokens that a PBX issues, nor makes one of the failed logins after which a PBX
 blocks an address. Where the PBX counts no tries, somebody who asks is not held up.
 """
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -20,7 +21,7 @@ from .. import config, logs
 from ..clock import Clock, SystemClock
 from ..errors import ConfigError, PBXError
 from ..metrics.self_metrics import SelfMetrics
-from ..pbx import Client, FileDocuments, Person
+from ..pbx import Client, Documents, Person
 from ..settings import PBX, Settings
 from ..tail.page_reader import PageReader
 from . import flags, preflight
@@ -28,13 +29,14 @@ from .exporter import histogram_bounds
 from .newest_rows import NewestRows, read_newest_rows
 from .preview import preview_of
 from .preview_text import preview_text
+from .shared import shared_by
 from .stdout import write_stdout
 
 MANUAL = """\
 Without --connect nothing is changed, and no PBX is asked; a database of state_url_file is, whether
 it can be used. With --connect, run it as the exporter's user, also while the exporter runs: both
-keep token and refused logins of a PBX in one place. Names of people and their numbers are not
-shown.
+keep token and refused logins of a PBX in state_dir, or in the database. Names of people and their
+numbers are not shown.
 
 Exit codes:
   0  valid; with --connect, each PBX answered
@@ -95,18 +97,21 @@ def check_config(path: Path, *, connect: bool, last_try: bool = False) -> int:
     write_stdout(f"{path}: valid, {len(settings.pbxs)} {noun}\n")
     if not connect:
         return 0
-    preflight.make_state_dir(settings)
     clock = SystemClock(threading.Event())
     person = Person(clock.now().wall if last_try else None)
     if last_try:
         sys.stderr.write(_RISK)
-    results = [_connects(pbx, settings, person, clock) for pbx in settings.pbxs]
+    with shared_by(settings) as shared:
+        connects = partial(_connects, settings, shared.documents, person, clock)
+        results = [connects(pbx) for pbx in settings.pbxs]
     return 0 if all(results) else 1
 
 
-def _connects(pbx: PBX, settings: Settings, person: Person, clock: Clock) -> bool:
+def _connects(
+    settings: Settings, documents: Documents, person: Person, clock: Clock, pbx: PBX
+) -> bool:
     """Log in to one PBX, say how its newest rows would be counted; return whether it worked."""
-    client = Client(pbx, FileDocuments(settings.state_dir), person=person)
+    client = Client(pbx, documents, person=person)
     bounds = histogram_bounds(settings)
     try:
         reader = PageReader(client, SelfMetrics(bounds), clock, pbx.name)

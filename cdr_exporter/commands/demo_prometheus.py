@@ -27,9 +27,9 @@ from ..history.folder import FolderError
 from ..history.grid import LONG_BLOCK_SECONDS
 from ..programs import ProgramError
 from ..settings import Settings
-from ..store import read_publication
 from .exporter import histogram_bounds
 from .history import clients
+from .shared import Shared, shared_in_files
 
 DAYS = 8
 """How many days of the past Prometheus gets: with today, a week to compare today with."""
@@ -147,8 +147,10 @@ def write_past(it: Scraped, stop: threading.Event, noted: Callable[[str], None])
         block_seconds=BLOCK_SECONDS,
         new_prometheus=True,
     )
-    machine = history.Machine(SystemClock(stop), clients(it.settings, stop), noted)
-    _wait_until_shown(it.settings, stop)
+    shared = shared_in_files(it.settings)
+    lists = clients(shared.documents, stop)
+    machine = history.Machine(SystemClock(stop), lists, noted, shared.publication)
+    _wait_until_shown(it.settings, shared, stop)
     try:
         history.write_past(asked, it.settings, histogram_bounds(it.settings), machine)
     except (FolderError, ProgramError) as error:
@@ -179,12 +181,10 @@ def running(program: str, it: Scraped, stop: threading.Event) -> Iterator[str]:
         process.stop(_STOP_SECONDS)
 
 
-def _wait_until_shown(settings: Settings, stop: threading.Event) -> None:
+def _wait_until_shown(settings: Settings, shared: Shared, stop: threading.Event) -> None:
     """Wait for the first samples, so that the past goes up to them; at most half a minute."""
     for _ in range(round(_MOST_WAIT_SECONDS / _LOOK_AGAIN_SECONDS)):
-        publications = [
-            read_publication(settings.state_dir, pbx.name, pbx.client_id) for pbx in settings.pbxs
-        ]
+        publications = [shared.publication(pbx) for pbx in settings.pbxs]
         if all(each.first for each in publications) or stop.wait(_LOOK_AGAIN_SECONDS):
             return
 

@@ -1,7 +1,7 @@
 """The command `history`: what the PBXs still hold of their past, as blocks for Prometheus.
 
-Rule: it shares the token files with a running exporter, as `check` does, and asks a PBX only while
-the exporter does not. Interrupted, it can be started again, and goes on.
+Rule: it shares the tokens with running exporters, as `check` does, and asks a PBX only while an
+exporter on this machine does not. Interrupted, it can be started again, and goes on.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from ..clock import SystemClock
 from ..errors import ConfigError
 from ..history.grid import BLOCK_SECONDS, LONG_BLOCK_SECONDS, OLDER_STEP, RECENT_DAYS, STEPS
 from ..metrics.catalogue import FAMILIES
-from ..pbx import Client, FileDocuments
+from ..pbx import Client, Documents
 from ..settings import PBX, Settings
 from ..settings.durations import format_duration, parse_duration
 from . import flags, preflight
 from .exporter import histogram_bounds
 from .progress import Progress
+from .shared import shared_by
 from .stdout import write_stdout
 
 DEFAULT_DAYS, MOST_DAYS = 31, 3_650
@@ -50,7 +51,8 @@ blocks get into Prometheus, and how out of it again: raise its retention time fi
 Files:
   DIR                 the blocks; what is kept to go on with after an interruption is removed
                       at the end
-  state_dir/NAME.db   of the exporter: when its first sample was. Only read
+  state_dir/NAME.db   of the exporter: when its first sample was. Only read; with state_url_file
+                      it is in the database
   promtool            on the PATH, makes the blocks; without it text files are written
 
 Exit codes:
@@ -126,13 +128,14 @@ def run(args: argparse.Namespace, stop: threading.Event) -> int:
     settings = flags.chosen_pbxs(config.load(args.config_file), args.pbx)
     asked = _asked(args)
     preflight.check_environment(settings, secrets=True)
-    preflight.make_state_dir(settings)
     progress = Progress()
-    machine = history.Machine(SystemClock(stop), clients(settings, stop), progress.note)
-    try:
-        result = history.write_past(asked, settings, histogram_bounds(settings), machine)
-    finally:
-        progress.end()
+    with shared_by(settings) as shared:
+        lists = clients(shared.documents, stop)
+        machine = history.Machine(SystemClock(stop), lists, progress.note, shared.publication)
+        try:
+            result = history.write_past(asked, settings, histogram_bounds(settings), machine)
+        finally:
+            progress.end()
     _report(result, asked.output, settings)
     return 0
 
@@ -154,11 +157,14 @@ def _asked(args: argparse.Namespace) -> history.Asked:
     )
 
 
-def clients(settings: Settings, stop: threading.Event) -> Callable[[PBX], Client]:
-    """Return a function that makes the client of a PBX; *stop* ends a request of any of them."""
+def clients(documents: Documents, stop: threading.Event) -> Callable[[PBX], Client]:
+    """Return what makes the client of a PBX, with its token in *documents*.
+
+    *stop* ends a request of any of them.
+    """
 
     def make(pbx: PBX) -> Client:
-        client = Client(pbx, FileDocuments(settings.state_dir))
+        client = Client(pbx, documents)
 
         def cancel() -> None:
             stop.wait()

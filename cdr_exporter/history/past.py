@@ -23,7 +23,7 @@ from ..ingest import call_rules_of
 from ..metrics.call_metrics import number_zeros
 from ..metrics.totals import Bounds
 from ..settings import PBX, SecretSource, Settings
-from ..store import LegFile, read_publication
+from ..store import LegFile, Publication
 from ..tail.page_reader import CDRList, Stopped
 from . import promtool
 from .counting import Changes, Counting, timeline
@@ -66,11 +66,13 @@ class Machine(NamedTuple):
     """What a run needs of the machine.
 
     *lists* returns the CDR list of a PBX, *noted* is called with a line about how far it is.
+    *publication* says since when an exporter has shown the series of a PBX; raises `ExporterError`.
     """
 
     clock: Clock
     lists: Callable[[PBX], CDRList]
     noted: Callable[[str], None]
+    publication: Callable[[PBX], Publication]
 
 
 class Result(NamedTuple):
@@ -105,7 +107,7 @@ def write_past(asked: Asked, settings: Settings, bounds: Bounds, machine: Machin
         opened.enter_context(folder.opened())
         plan = folder.plan()
         if plan is None:
-            plan = Plan(digest, _seams(asked, settings, machine.clock))
+            plan = Plan(digest, _seams(asked, settings, machine))
             folder.begin(plan)
         folder.check_same(plan, digest)
         try:
@@ -121,13 +123,12 @@ def write_past(asked: Asked, settings: Settings, bounds: Bounds, machine: Machin
     return result
 
 
-def _seams(asked: Asked, settings: Settings, clock: Clock) -> Mapping[str, Seam]:
-    now = clock.now().wall
+def _seams(asked: Asked, settings: Settings, machine: Machine) -> Mapping[str, Seam]:
+    now = machine.clock.now().wall
     found = {}
     for pbx in settings.pbxs:
-        publication = read_publication(settings.state_dir, pbx.name, pbx.client_id)
         found[pbx.name] = seam_of(
-            *(pbx.name, publication, pbx.start, now, asked.end),
+            *(pbx.name, machine.publication(pbx), pbx.start, now, asked.end),
             new_prometheus=asked.new_prometheus,
         )
     return found

@@ -27,7 +27,7 @@ loaded it goes on from there, and gives each change to `commit`.
 
     inspection      a state looked at and copied, also beside the process that owns it
     moving          a state moved from a file into the database, and back
-    publication     when the series were first shown, read beside the process that owns the file
+    publication     when the series were first shown, read beside the owner of the state
     leg_file        another file: the legs that `history` has read
 """
 
@@ -50,7 +50,7 @@ from .inspection import (
 )
 from .leg_file import KeptLeg, LegFile
 from .moving import Moved, MoveRefused, is_there, move_in, move_out
-from .publication import Publication, read_publication
+from .publication import Publication, publication_in_database, read_publication
 from .schema import VERSION
 
 
@@ -120,6 +120,7 @@ __all__ = [
     "is_there",
     "move_in",
     "move_out",
+    "publication_in_database",
     "read_publication",
     "rows_set_aside",
     "set_aside",

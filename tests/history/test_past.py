@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from cdr_exporter.commands.shared import shared_in_files
 from cdr_exporter.errors import ConfigError, WaitLong
 from cdr_exporter.history import Asked, Machine, Result, write_past
 from cdr_exporter.history.past import Interrupted
@@ -62,7 +63,10 @@ class Site:
         settings = Settings(
             pbxs=tuple(pbxs), state_dir=self.state_dir, hide_families=self.hide_families
         )
-        machine = Machine(self.clock, lambda pbx: self.lists[pbx.name], said or self.said.append)
+        machine = Machine(
+            *(self.clock, lambda pbx: self.lists[pbx.name], said or self.said.append),
+            shared_in_files(settings).publication,
+        )
         usual = {"days": 31, "step": 300, "end": None, "labels": {"job": "x"}, "text": True}
         return write_past(Asked(self.output, **{**usual, **asked}), settings, BOUNDS, machine)
 

@@ -398,6 +398,22 @@ def test_a_clock_that_was_ahead_neither_lengthens_a_wait_nor_frees_anything(
     assert office.pbx.most == 4
 
 
+@pytest.mark.fault("E14")
+def test_a_wait_that_a_clock_ahead_wrote_down_is_no_longer_than_from_now_on(
+    office: Office,
+) -> None:
+    office.clock.now += DAY
+    failure(office.client(secret=WRONG))
+    office.clock.now -= DAY
+    sent = []
+    for _ in range(4):
+        failure(office.client(secret=WRONG))
+        sent.append(office.pbx.logins)
+        office.clock.now += 5 * MINUTE
+
+    assert sent == [1, 1, 1, 2]
+
+
 def test_a_login_whose_answer_one_of_two_files_missed_counts_once(office: OfficeOnDisk) -> None:
     office.pbx.names["pbx.test"] = ["192.0.2.1"]
     failure(office.client(host="pbx.test", secret=WRONG))

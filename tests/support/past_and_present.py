@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from cdr_exporter.commands.shared import shared_in_files
 from cdr_exporter.exposition import Exposition
 from cdr_exporter.history import Asked, Machine, Result, write_past
 from cdr_exporter.history.text import target_labels
@@ -148,7 +149,8 @@ def written(
 ) -> Result:
     """Write the past of *office* to *output*, as text unless asked otherwise."""
     usual = {"days": 31, "step": None, "end": None, "labels": STATIC, "text": True}
-    machine = Machine(office.clock, lambda _: office.cdr_list(), lambda _: None)
+    publication = shared_in_files(settings).publication
+    machine = Machine(office.clock, lambda _: office.cdr_list(), lambda _: None, publication)
     return write_past(Asked(output, **{**usual, **asked}), settings, bounds or BOUNDS, machine)
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from heapq import merge
 from pathlib import Path
 
+from cdr_exporter.commands.shared import shared_in_files
 from cdr_exporter.errors import TryAgain
 from cdr_exporter.exposition import Exposition
 from cdr_exporter.history import Asked, Machine, write_past
@@ -171,9 +172,11 @@ class ScrapedPBX:
         """
         self._list(until)
         clock = FakeClock(until + 3 * 3600.0)
-        machine = Machine(clock, lambda _: _CDRList(self._pbx, clock, lambda: None), lambda _: None)
+        cdr_list = _CDRList(self._pbx, clock, lambda: None)
         asked = Asked(output, 31, PAST_STEP, None, STATIC, text=True)
         settings = Settings(pbxs=(self._harness.settings,), state_dir=self._state_dir / "first")
+        publication = shared_in_files(settings).publication
+        machine = Machine(clock, lambda _: cdr_list, lambda _: None, publication)
         write_past(asked, settings, BOUNDS, machine)
         for path in sorted(output.glob("*.om")):
             yield b"".join(kept.findall(path.read_bytes()))
