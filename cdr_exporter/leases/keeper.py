@@ -91,6 +91,7 @@ class LeaseKeeper:
         self._reported_ended: SimpleQueue[Lease] = SimpleQueue()
         self._stopping = False
         self._has_left = False
+        self._has_more = False
         self._failures = 0
         self._cause = ""
         self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
@@ -157,6 +158,7 @@ class LeaseKeeper:
 
     def round(self) -> float:
         """Do what is due, and return the seconds until the next round."""
+        self._has_more = False
         try:
             self._take_note()
             if not self.worked:
@@ -269,6 +271,7 @@ class LeaseKeeper:
             return
         asked_at = self._clock.now().steady
         taken = self._table.take(names, most)
+        self._has_more = len(taken) == rules.MOST_AT_ONCE
         until = rules.valid_until(asked_at, self._lease_seconds)
         for each in taken:
             lease = self._held[each.pbx] = Lease(each.pbx, each.epoch, until)
@@ -309,6 +312,8 @@ class LeaseKeeper:
             log.info("the leases are kept again", extra={"fields": {"tries": self._failures}})
         self._failures, self._cause = 0, ""
         self.database_up = self.worked = True
+        if self._has_more:
+            return 0.0
         return rules.next_round(self._lease_seconds, self._random_fraction())
 
 

@@ -19,14 +19,20 @@ _SOONEST_RETRY = 0.2
 """Seconds."""
 
 
+MOST_AT_ONCE = 50
+"""How many PBXs are taken in one round: to begin with them takes time in which nothing is renewed.
+
+It also leaves some for replicas that start at the same time."""
+
+
 def share(pbxs: int, replicas: int) -> int:
     """Return how many of *pbxs* PBXs one of *replicas* live replicas may hold."""
     return -(-pbxs // max(1, replicas))
 
 
 def to_take(held: int, pbxs: int, replicas: int) -> int:
-    """Return how many more PBXs a replica that holds *held* may take."""
-    return max(0, share(pbxs, replicas) - held)
+    """Return how many more PBXs a replica that holds *held* may take in this round."""
+    return min(MOST_AT_ONCE, max(0, share(pbxs, replicas) - held))
 
 
 def to_give_back(held: Sequence[str], pbxs: int, replicas: int) -> Sequence[str]:

@@ -24,7 +24,7 @@ def steps_back(before: Mapping[str, Counts], after: Mapping[str, Counts]) -> lis
 
 
 @pytest.mark.e2e
-@pytest.mark.slow
+@pytest.mark.long
 def test_whatever_happens_to_a_replica_every_row_is_counted_once(
     tmp_path: Path, postgres: TestDatabase
 ) -> None:

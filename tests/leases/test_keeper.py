@@ -109,6 +109,15 @@ def test_who_is_alone_takes_all_and_renews_at_a_third(one: Replica) -> None:
     assert one.rows.held_by("one") == PBXS
 
 
+def test_many_are_taken_some_at_a_time_and_those_held_are_renewed_in_between(one: Replica) -> None:
+    one.keeper.change_to([str(number) for number in range(120)], ())
+    waits = [one.round() for _ in range(3)]
+
+    assert [one.table.asked.count(what) for what in ("take", "renew")] == [3, 2]
+    assert len(one.polled) == 120
+    assert waits == [0, 0, LEASE / 3]
+
+
 def test_who_comes_gets_what_another_gives_back_between_two_polls(
     one: Replica, two: Replica
 ) -> None:
