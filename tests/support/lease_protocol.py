@@ -24,6 +24,13 @@ ENDED = 0
 """What is left of something: nothing, and for how long is no matter."""
 
 
+class Bounds(NamedTuple):
+    """How far to look: at how many commits of the state, and whether clocks may be slow."""
+
+    commits: int = 2
+    slow_clocks: bool = True
+
+
 class Protocol(NamedTuple):
     """What holds: all of it, in the program."""
 
@@ -106,15 +113,12 @@ class Violation(Exception):
     """A promise is broken."""
 
 
-def search(protocol: Protocol, commits: int) -> int:
-    """Look at every world that can come about, and return how many; raises `Violation`.
-
-    *commits* is how many commits of the state there are at most.
-    """
+def search(protocol: Protocol, bounds: Bounds) -> int:
+    """Look at every world that can come about, and return how many; raises `Violation`."""
     seen, new = {START}, [START]
     while new:
         world = new.pop()
-        for after in steps(world, protocol, commits):
+        for after in steps(world, protocol, bounds):
             if after not in seen:
                 check(after)
                 seen.add(after)
@@ -128,23 +132,24 @@ def check(world: World) -> None:
         raise Violation("two replicas show the PBX")
 
 
-def steps(world: World, protocol: Protocol, commits: int) -> Iterator[World]:
+def steps(world: World, protocol: Protocol, bounds: Bounds) -> Iterator[World]:
     """Yield every world that may come next."""
-    yield from _time_passes(world)
+    yield from _time_passes(world, bounds)
     for each in world.open:
-        yield from _lands(world, each, commits)
+        yield from _lands(world, each, bounds)
         yield _without(world, each, waits_on=True)  # the server undoes it
         if each.waits:
             yield _answer_lost(world, each)
     for replica in REPLICAS:
         yield from _of_the_keeper(world, replica, protocol)
-        yield from _of_the_poller(world, replica, protocol)
+        if bounds.commits:
+            yield from _of_the_poller(world, replica, protocol)
 
 
-def _time_passes(world: World) -> Iterator[World]:
+def _time_passes(world: World, bounds: Bounds) -> Iterator[World]:
     """A sixth of a lease: by all clocks, or by all but the one of a replica that is slow."""
     yield _later(world, None)
-    for slow in REPLICAS:
+    for slow in REPLICAS if bounds.slow_clocks else ():
         held, asked = world.held[slow], world.asked[slow]
         if (held is None or held.slips) and (asked is None or asked.slips) and (held or asked):
             yield _later(world, slow)
@@ -179,7 +184,7 @@ def _asked_later(asked: Asked | None, slow: bool) -> Asked | None:
     return asked._replace(since=min(LEASE, asked.since + 1))
 
 
-def _lands(world: World, each: Open, commits: int) -> Iterator[World]:
+def _lands(world: World, each: Open, bounds: Bounds) -> Iterator[World]:
     """A COMMIT is done; its answer is another step, or comes with it."""
     if each.page is None:
         after = _without(world, each)
@@ -188,7 +193,7 @@ def _lands(world: World, each: Open, commits: int) -> Iterator[World]:
         if each.waits and asked is not None:
             after = _with_asked(after, each.replica, asked._replace(done=True))
         yield after
-    elif len(world.landed) < commits:
+    elif len(world.landed) < bounds.commits:
         yield from _page_lands(world, each, each.page)
 
 
