@@ -203,6 +203,26 @@ def test_one_that_stood_still_while_it_was_asking_counts_from_before_it_asked(
     assert one.shown() == []
 
 
+def test_a_renewal_counts_from_before_it_was_asked_for(
+    one: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one.round()
+    renew = one.table.renew
+
+    def slow(epochs: dict[str, int], *, wait: bool) -> object:
+        renewed = renew(epochs, wait=wait)
+        one.pass_(LEASE / 3)
+        return renewed
+
+    monkeypatch.setattr(one.table, "renew", slow)
+    one.pass_(LEASE / 3)
+    one.round()
+    one.pass_(LEASE / 2 - 0.001)
+    assert one.shown() == PBXS
+    one.pass_(0.001)
+    assert one.shown() == []
+
+
 def test_a_renewal_that_comes_too_late_makes_nothing_valid_again(
     one: Replica, monkeypatch: pytest.MonkeyPatch
 ) -> None:

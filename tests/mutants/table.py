@@ -2471,7 +2471,159 @@ THE_DATABASE_IS_DURABLE_AND_NEVER_WAITED_FOR = (
     ),
 )
 
+_LEASE_RULES, _LEASE = "cdr_exporter/leases/rules.py", "cdr_exporter/leases/lease.py"
+_LEASE_TABLE, _KEEPER = "cdr_exporter/leases/table.py", "cdr_exporter/leases/keeper.py"
+_LEASED_FLEET = "cdr_exporter/commands/leased_fleet.py"
+_LEASE_RULE_TESTS, _TABLE_TESTS = "tests/leases/test_rules.py", "tests/leases/test_table.py"
+_KEEPER_TESTS = "tests/leases/test_keeper.py"
+_LEASED_FLEET_TESTS = "tests/commands/test_leased_fleet.py"
+
+ONE_REPLICA_AT_A_TIME = (
+    Mutant(
+        "a lease counts to its very end",
+        _LEASE_RULES,
+        "_VALID_PART = 5 / 6",
+        "_VALID_PART = 1",
+        _in(_LEASE_RULE_TESTS, "test_a_lease_counts_here_a_sixth_less_than_in_the_database"),
+    ),
+    Mutant(
+        "a lease counts from when the answer to its takeover came",
+        _KEEPER,
+        "        until = rules.valid_until(asked_at, self._lease_seconds)\n",
+        "        until = rules.valid_until(self._clock.now().steady, self._lease_seconds)\n",
+        _in(
+            _KEEPER_TESTS,
+            "test_one_that_stood_still_while_it_was_asking_counts_from_before_it_asked",
+        ),
+    ),
+    Mutant(
+        "a lease counts from when the answer to its renewal came",
+        _KEEPER,
+        "rules.valid_until(asked_at, self._lease_seconds), self._clock.now()",
+        "rules.valid_until(self._clock.now().steady, self._lease_seconds), self._clock.now()",
+        _in(_KEEPER_TESTS, "test_a_renewal_counts_from_before_it_was_asked_for"),
+    ),
+    Mutant(
+        "a lease that has lapsed is valid again",
+        _LEASE,
+        "        if self.is_valid(now):\n",
+        "        if True:\n",
+        _in(_KEEPER_TESTS, "test_a_renewal_that_comes_too_late_makes_nothing_valid_again"),
+    ),
+    Mutant(
+        "a lease is renewed under any epoch",
+        _LEASE_TABLE,
+        "USING (pbx, epoch)",
+        "USING (pbx)",
+        _in(_TABLE_TESTS, "test_renewing_goes_by_holder_and_epoch"),
+    ),
+    Mutant(
+        "a lease is renewed that another replica has",
+        _LEASE_TABLE,
+        "  WHERE lease.holder = %(id)s\n  FOR",
+        "  FOR",
+        _in(_TABLE_TESTS, "test_renewing_goes_by_holder_and_epoch"),
+    ),
+    Mutant(
+        "a PBX is taken whose lease has not ended by the clock of the database",
+        _LEASE_TABLE,
+        "(ends < clock_timestamp() OR holder",
+        "(true OR holder",
+        _in(
+            _TABLE_TESTS,
+            "test_a_lease_is_one_replicas_until_it_ends_and_then_has_another_epoch",
+        ),
+    ),
+    Mutant(
+        "a takeover waits for a replica that stands still",
+        _LEASE_TABLE,
+        "FOR NO KEY UPDATE SKIP LOCKED",
+        "FOR NO KEY UPDATE",
+        _in(_TABLE_TESTS, "test_a_row_that_is_locked_holds_up_no_takeover"),
+    ),
+    Mutant(
+        "one row that is locked keeps all leases from being renewed",
+        _LEASE_TABLE,
+        '_RENEW.format(skip_locked=" SKIP LOCKED")',
+        '_RENEW.format(skip_locked="")',
+        _in(_TABLE_TESTS, "test_a_row_that_is_locked_holds_up_no_other_renewal"),
+    ),
+    Mutant(
+        "what is given back is another replica's",
+        _LEASE_TABLE,
+        " AND lease.epoch = held.epoch AND lease.holder = %(id)s",
+        "",
+        _in(
+            _TABLE_TESTS,
+            "test_what_is_given_back_is_free_at_once_and_keeps_its_last_holder",
+        ),
+    ),
+    Mutant(
+        "replicas that have other PBXs make the share too small",
+        _LEASE_TABLE,
+        " AND pbxs = %(pbxs)s",
+        "",
+        _in(_TABLE_TESTS, "test_replicas_count_that_live_and_have_the_same_pbxs"),
+    ),
+    Mutant(
+        "some PBXs are nobody's share",
+        _LEASE_RULES,
+        "-(-pbxs // max(1, replicas))",
+        "pbxs // max(1, replicas)",
+        _in(_LEASE_RULE_TESTS, "test_all_shares_together_are_no_less_than_all_pbxs"),
+    ),
+    Mutant(
+        "a PBX is taken while its old thread still runs",
+        _KEEPER,
+        "here = {*self._held, *self._finishing, *self._lost}",
+        "here = {*self._held, *self._finishing}",
+        _in(
+            _KEEPER_TESTS,
+            "test_one_that_was_suspended_ends_what_it_held_and_takes_it_anew_after_that",
+        ),
+    ),
+    Mutant(
+        "what is given back is still shown while others take it",
+        _KEEPER,
+        "            lease.end()\n            self._released",
+        "            self._released",
+        _in(
+            _KEEPER_TESTS,
+            "test_what_is_given_back_is_shown_no_longer_before_others_can_take_it",
+        ),
+    ),
+    Mutant(
+        "a PBX is shown without a valid lease",
+        _LEASED_FLEET,
+        "[snapshot for snapshot in self._board.snapshots() if snapshot.pbx in valid]",
+        "[snapshot for snapshot in self._board.snapshots() if valid or True]",
+        _in(_LEASED_FLEET_TESTS, "test_what_has_lapsed_is_hidden_at_once_and_asks_nothing"),
+    ),
+    Mutant(
+        "a PBX is asked without a valid lease",
+        _LEASED_FLEET,
+        "self._place.client(pbx, lambda: lease.is_valid(clock.now()))",
+        "self._place.client(pbx, lambda: True)",
+        _in(_LEASED_FLEET_TESTS, "test_what_has_lapsed_is_hidden_at_once_and_asks_nothing"),
+    ),
+    Mutant(
+        "the end of a lease revokes the token that the next holder goes on with",
+        _LEASED_FLEET,
+        "        supervisor.keep_token()\n",
+        "",
+        _in(_LEASED_FLEET_TESTS, "test_the_end_gives_all_back_and_keeps_the_tokens"),
+    ),
+    Mutant(
+        "a replica that holds no PBX is never ready",
+        _LEASED_FLEET,
+        "(self._keeper.worked and not missing)",
+        "(self._keeper.worked and bool(self.snapshots()) and not missing)",
+        _in(_LEASED_FLEET_TESTS, "test_one_that_holds_none_is_ready"),
+    ),
+)
+
 MUTANTS: tuple[Mutant, ...] = (
+    *ONE_REPLICA_AT_A_TIME,
     *EACH_ROW_COUNTS_ONCE,
     *LINEAGE,
     *THE_ORDER_CHANGES,
