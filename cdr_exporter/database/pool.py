@@ -154,7 +154,6 @@ class Pool:
     def __init__(self, url: Secret, limits: TimeLimits, connections: int) -> None:
         self._begin, self._patience = _begin(limits), _Patience(limits.answer)
         self._connector = _Connector(self._patience)
-        self._connections = connections
         self._is_closed = False
         self._pool = psycopg_pool.ConnectionPool[_Connection](
             url.reveal(),
@@ -191,15 +190,14 @@ class Pool:
 
     def _begun(self) -> _Connection:
         """Return a connection in a new transaction; those that were lost meanwhile are dropped."""
-        lost_before = 0
+        began = time.monotonic()
         while True:
-            connection = self._lent()
+            connection = self._lent(began)
             failure = self._beginning_fails(connection)
             if failure is None:
                 return connection
             self._pool.putconn(connection)
-            lost_before += 1
-            if not connection.closed or lost_before > self._connections:
+            if not connection.closed or self._patience.is_over(began):
                 raise failure
 
     def _beginning_fails(self, connection: _Connection) -> DatabaseError | None:
@@ -211,9 +209,9 @@ class Pool:
             return failure
         return None
 
-    def _lent(self) -> _Connection:
+    def _lent(self, began: float) -> _Connection:
         """Return a connection; raises `DatabaseError` where connecting fails, or all are busy."""
-        began, seen = time.monotonic(), self._connector.failed.number
+        seen = self._connector.failed.number
         while not self._patience.is_over(began):
             with suppress(psycopg_pool.PoolTimeout):
                 return self._from_pool(_LOOK_SECONDS)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import psycopg
@@ -330,6 +330,21 @@ def test_a_server_that_hangs_holds_nobody_for_half_a_lease(
     assert failure.reason == "unreachable"
     # Of a busy machine, too; without a limit it would be for ever.
     assert time.monotonic() - began[0] < SHORT_LEASE / 2 + 5
+
+
+def test_of_several_connections_that_hang_one_is_waited_for(
+    postgres: TestDatabase, proxy: Proxy, connect: MakeDatabase
+) -> None:
+    database = connect(postgres.url(port=proxy.port), SHORT_LEASE, connections=8)
+    with ExitStack() as stack:
+        for _ in range(8):
+            stack.enter_context(database.transaction())
+    proxy.hold_all()
+    began = time.monotonic()
+
+    assert failure_of(begun(database)).reason == "unreachable"
+    # The limit is 0.75 s; the rest is for a busy machine.
+    assert time.monotonic() - began < 4 * database.limits.answer
 
 
 def test_at_the_end_of_the_program_nobody_is_waited_for(

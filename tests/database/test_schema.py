@@ -217,6 +217,12 @@ def come_from(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(schema, "_FIND_RISKS", asked)
 
 
+def test_a_server_that_may_lose_what_it_committed_is_warned_about(database: Database) -> None:
+    [warning] = check_schema(database)  # as the servers of tests are
+
+    assert "runs with fsync or full_page_writes off" in warning
+
+
 def test_tls_with_the_database_is_as_its_url_asks(
     tmp_path: Path, connect: MakeDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -228,7 +234,7 @@ def test_tls_with_the_database_is_as_its_url_asks(
         not_trusted = Secret(f"{url}?sslmode=verify-ca&sslrootcert={other}")
         no_such_file = Secret(f"{url}?sslmode=verify-ca&sslrootcert={tmp_path / 'none'}")
 
-        assert check_schema(connect(trusted)) == []
+        assert check_schema(connect(trusted)) == []  # durable, and not in clear text
         for wrong in (not_trusted, no_such_file):
             failure = failure_of(begun(connect(wrong)))
             assert (failure.reason, "no TLS" in str(failure)) == ("refused", True)

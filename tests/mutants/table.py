@@ -2417,9 +2417,16 @@ THE_DATABASE_IS_DURABLE_AND_NEVER_WAITED_FOR = (
     Mutant(
         "a lost connection fails the transaction after it",
         _POOL,
-        "if not connection.closed or lost_before > self._connections:",
+        "if not connection.closed or self._patience.is_over(began):",
         "if True:",
         _in(_DB_FAILURES_TESTS, "test_after_a_restart_the_next_transaction_works"),
+    ),
+    Mutant(
+        "each of several connections that hang is waited for in turn",
+        _POOL,
+        "if not connection.closed or self._patience.is_over(began):",
+        "if not connection.closed:",
+        _in(_DB_FAILURES_TESTS, "test_of_several_connections_that_hang_one_is_waited_for"),
     ),
     Mutant(
         "a standby is taken for a primary",
