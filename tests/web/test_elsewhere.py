@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import select
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -22,6 +24,7 @@ from ..support.replicas import (
     replicas,
 )
 from ..support.web import app, ask, snapshot
+from ..support.web_server import connect, exchange, serving, status, wait_until
 
 LAST_HERE = Holder(OWN_ADDRESS, here=False, held=False)
 HOSTILE = '<b>"'
@@ -119,6 +122,24 @@ def test_the_metrics_of_a_pbx_that_is_not_here_are_not_found(name: str, text: st
 
 def landing(application: App) -> PageReader:
     return PageReader(ask(application, "/").text)
+
+
+@pytest.mark.fault("F15")
+def test_a_database_that_stands_still_holds_up_no_scrape() -> None:
+    there = database()
+    sd = b"GET /sd HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    scrape = b"GET /metrics?pbx=hq HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    with serving(one_of(there)) as server, there.standing_still(), ExitStack() as stack:
+        clients = [stack.enter_context(connect(server)) for _ in range(8)]
+        for client in clients:
+            client.sendall(sd)
+
+        def answered() -> int:
+            return len(select.select(clients, (), (), 0)[0])
+
+        wait_until(lambda: answered() == 6, "six of eight are refused soon")
+        assert status(exchange(server, scrape)) == 200
+        assert answered() == 6
 
 
 def said_of_each(page: PageReader) -> list[list[str]]:
