@@ -91,7 +91,7 @@ class Exporter:
             lambda request: self._app(request),
             listen,
             limits=limits,
-            hosts=Hosts(listen, external_url),
+            hosts=Hosts(listen, external_url, advertise_address),
             web_config=self._web_config,
         )
         try:
