@@ -365,6 +365,7 @@ def usable(it: Machine, name: str = "hq") -> int:
     return sum((name in it.states.names(), (it.old / f"{name}.db").exists()))
 
 
+@pytest.mark.fault("E27")
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize(("way", "step"), STEPS)
 def test_who_is_killed_at_any_step_runs_it_again_and_nothing_is_there_twice(

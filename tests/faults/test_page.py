@@ -15,7 +15,7 @@ from ..support.paths import ROOT
 TESTS = ROOT / "tests"
 PAGE = TESTS / "FAULTS.md"
 HEADER = ["#", "fault", "what we do", "metric"]
-MATRIX = {"A": 17, "B": 15, "C": 27, "D": 14, "E": 23, "F": 15, "G": 6, "H": 10}
+MATRIX = {"A": 17, "B": 15, "C": 27, "D": 14, "E": 27, "F": 15, "G": 6, "H": 10}
 NOT_YET = " not yet: "
 
 

@@ -1263,8 +1263,8 @@ COPIES_OF_THE_STATE = (
     Mutant(
         "a damaged state is said to be whole",
         _INSPECTION,
-        "    if reason:\n",
-        "    if False:\n",
+        '    if reason:\n        raise StateUnusable(f"{path}: ',
+        '    if False:\n        raise StateUnusable(f"{path}: ',
         _in(
             _STATE_COMMAND_TESTS,
             "test_a_state_that_is_not_whole_is_one_line_and_others_are_done",

@@ -102,6 +102,7 @@ def test_a_state_that_was_replaced_meanwhile_is_written_anew(kept: bool) -> None
     assert records(it.store.load().totals) == 7
 
 
+@pytest.mark.fault("E24")
 @given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from([True, False, None, "restart"]))))
 def test_after_any_answers_lost_each_row_is_counted_once(
     polls: list[tuple[int, bool | str | None]],

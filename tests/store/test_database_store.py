@@ -100,6 +100,7 @@ DO_NOW: dict[str, Callable[[Process], object]] = {
 }
 
 
+@pytest.mark.fault("E26")
 @pytest.mark.parametrize("do", DO_NOW.values(), ids=DO_NOW)
 def test_who_has_lost_the_lease_writes_nothing(
     states: StatesInDatabase, do: Callable[[Process], object]
@@ -152,6 +153,7 @@ def take_over(states: StatesInDatabase) -> bool:
 STEPS = range(1, 5)
 
 
+@pytest.mark.fault("E26")
 @pytest.mark.parametrize("step", STEPS)
 def test_a_takeover_at_any_step_of_a_commit_waits_or_the_commit_is_refused(
     states: StatesInDatabase, interleaved: Interleaved, step: int
@@ -203,6 +205,7 @@ def test_a_session_that_ends_within_commit_leaves_it_in_doubt(states: StatesInDa
     assert content(Process(states.open()).kept) == content(process.kept)
 
 
+@pytest.mark.fault("E24")
 def test_whether_it_landed_is_not_said_while_it_may_still_land(states: StatesInDatabase) -> None:
     doubtful = Process(states.open())
     add(doubtful, 1)
@@ -225,6 +228,7 @@ def test_whether_it_landed_is_not_said_while_it_may_still_land(states: StatesInD
 # --- what somebody else has written --------------------------------------------------------------
 
 
+@pytest.mark.fault("E25")
 def test_a_state_put_in_place_of_ours_is_set_aside_at_the_next_commit(
     states: StatesInDatabase,
 ) -> None:
@@ -266,6 +270,7 @@ DAMAGE = {
 }
 
 
+@pytest.mark.fault("E25")
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
 def test_damaged_rows_are_set_aside_and_counting_begins_anew_loudly(
     states: StatesInDatabase, damage: str
