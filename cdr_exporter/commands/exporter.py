@@ -38,7 +38,7 @@ from ..web import (
     raise_file_limit,
 )
 from . import preflight
-from .fleet import FINISH_SECONDS, STOP_SECONDS, FileFleet, Fleet, change_between
+from .fleet import FINISH_SECONDS, FileFleet, Fleet, change_between
 from .reload import other_meanings, refuse_what_needs_a_restart
 from .replica import Replica
 
@@ -211,7 +211,7 @@ class Exporter:
         self._fleet.join(FINISH_SECONDS)
         self._fleet.cancel()
         self._server.stop()
-        self._fleet.join(began + STOP_SECONDS - time.monotonic())
+        self._fleet.join(began + self._fleet.stop_seconds - time.monotonic())
         if self._replica is not None:
             self._replica.close()
 

@@ -98,6 +98,10 @@ class Fleet(Protocol):
     def process_values(self) -> ProcessValues:
         """Return metrics of the whole process: what it has to do with other replicas."""
 
+    @property
+    def stop_seconds(self) -> float:
+        """The most time that it has to end, once it is told to."""
+
     def open_states(self) -> None:
         """Open what has to be there before anything starts; raises `StateInUse` and OSError."""
 
@@ -152,6 +156,11 @@ class FileFleet:
     def process_values(self) -> ProcessValues:
         """Return nothing: there are no other replicas."""
         return {}
+
+    @property
+    def stop_seconds(self) -> float:
+        """The most time that the pollers have to end."""
+        return STOP_SECONDS
 
     def open_states(self) -> None:
         """Open the state files before anything starts; raises `StateInUse` and OSError."""

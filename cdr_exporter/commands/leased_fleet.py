@@ -33,6 +33,10 @@ from .fleet import START_INTERVAL, FleetChange, join_all
 _FIRST_RETRY = 1.0
 """Seconds until a state that could not be used is tried again; from then on it doubles."""
 
+_STOP_SECONDS = 3.0
+"""Less than where tokens are revoked: what has to be done then is done in the database, and where
+that does not answer, nobody is helped by waiting longer."""
+
 
 class Place(Protocol):
     """Where the states of PBXs are, and what else is kept of them."""
@@ -134,6 +138,11 @@ class LeasedFleet:
             LEASE_CHANGES: {each: float(changes.get(each, 0)) for each in LEASE_CHANGES.known},
             DATABASE_UP: float(self._keeper.database_up),
         }
+
+    @property
+    def stop_seconds(self) -> float:
+        """The most time that pollers, and leases that are given back, have to end."""
+        return _STOP_SECONDS
 
     def open_states(self) -> None:
         """Do nothing: a state is opened with its lease, and the database may be away now."""
