@@ -3,84 +3,25 @@
 from __future__ import annotations
 
 import logging
-import threading
 
 import pytest
 
-from cdr_exporter.leases import Lease, LeaseKeeper
-
-from ..support.fake_clock import FakeClock
+from ..support.lease_keepers import LEASE, PBXS, KeptLeases
 from ..support.lease_rows import FakeTable, LeaseRows
 
-LEASE = 30.0
-PBXS = ["a", "b", "c", "d"]
 
-
-class FakeWork:
-    """Notes what is polled, and what is to end; `end` lets its threads end."""
-
-    def __init__(self) -> None:
-        self.keeper: LeaseKeeper | None = None
-        self.polled: dict[str, Lease] = {}
-        self.finishing: dict[str, Lease] = {}
-        self.aborted: dict[str, Lease] = {}
-        self.broken = False
-
-    def poll(self, lease: Lease) -> None:
-        if self.broken:
-            raise RuntimeError("a bug")
-        assert lease.pbx not in {**self.polled, **self.finishing, **self.aborted}
-        self.polled[lease.pbx] = lease
-
-    def finish(self, lease: Lease) -> None:
-        self.finishing[lease.pbx] = self.polled.pop(lease.pbx)
-
-    def abort(self, lease: Lease) -> None:
-        found = self.polled.pop(lease.pbx, None) or self.finishing.pop(lease.pbx)
-        self.aborted[lease.pbx] = found
-
-    def end(self) -> None:
-        """Let the threads end that are to end."""
-        assert self.keeper is not None
-        for lease in (*self.finishing.values(), *self.aborted.values()):
-            self.keeper.ended(lease)
-        self.finishing, self.aborted = {}, {}
-
-
-class Replica:
-    """A keeper over *rows*, with a clock of its own."""
+class Replica(KeptLeases):
+    """A keeper over *rows*."""
 
     def __init__(self, rows: LeaseRows, name: str = "one") -> None:
         self.rows = rows
-        self.work = FakeWork()
-        self.clock = FakeClock()
         self.table = FakeTable(rows, name, LEASE)
-        self.keeper = self.work.keeper = LeaseKeeper(
-            self.table,
-            self.work,
-            PBXS,
-            lease_seconds=LEASE,
-            clock=self.clock,
-            wake=threading.Event(),
-            random_fraction=lambda: 0.0,
-        )
-
-    def round(self) -> float:
-        return self.keeper.round()
+        super().__init__(self.table)
 
     def pass_(self, seconds: float) -> None:
         """Let both clocks go on, this replica's and the database's."""
         self.clock.pass_(seconds)
         self.rows.now += seconds
-
-    @property
-    def polled(self) -> list[str]:
-        return sorted(self.work.polled)
-
-    def shown(self) -> list[str]:
-        """Return the PBXs that it may show now."""
-        leases = (*self.work.polled.values(), *self.work.finishing.values())
-        return sorted(each.pbx for each in leases if each.is_valid(self.clock.now()))
 
 
 @pytest.fixture

@@ -2,44 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator
 from typing import Any
 
 import psycopg
 import pytest
 
-from cdr_exporter.database import Database
 from cdr_exporter.errors import DatabaseError
-from cdr_exporter.leases import Holder, LeaseTable
+from cdr_exporter.leases import Holder
 from cdr_exporter.leases.table import EXPIRED, FIRST, FREE, Taken
 
+from ..support.lease_keepers import LEASE, MakeTable, let_all_end
 from ..support.postgres import TestDatabase
 
-LEASE = 2.0
 PBXS = ["a", "b", "c"]
-
-MakeTable = Callable[[str], LeaseTable]
-
-
-@pytest.fixture
-def replica(postgres: TestDatabase) -> Iterator[MakeTable]:
-    """Return what makes the table as a replica of some name sees it."""
-    with ExitStack() as stack:
-
-        def make(name: str) -> LeaseTable:
-            database = Database(postgres.url(), LEASE, connections=1)
-            stack.callback(database.close)
-            table = LeaseTable(database, name, f"{name}:10088", LEASE)
-            table.prepare()
-            return table
-
-        yield make
-
-
-def let_all_end(postgres: TestDatabase) -> None:
-    postgres.run("UPDATE cdr_exporter.lease SET ends = clock_timestamp() - interval '1 ms'")
-    postgres.run("UPDATE cdr_exporter.replica SET ends = clock_timestamp() - interval '1 ms'")
 
 
 def test_a_lease_is_one_replicas_until_it_ends_and_then_has_another_epoch(
