@@ -9,6 +9,9 @@
     completion   write a script that completes commands in a shell
 
     exporter     the exporter with all its parts, for `run` and `demo`
+    fleet        the pollers of all PBXs of the configuration, or of those that a replica holds
+    leased_fleet     these: begun and ended with the leases
+    replica          what a replica needs of the database
     preflight    checks of the machine before anything starts, for `run`, `check` and `demo`
     newest_rows  which page of a PBX shows its newest rows, for `check`
     preview      how these would be counted; and preview_text says it in words

@@ -9,6 +9,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import accumulate
 from typing import Any
@@ -821,10 +822,9 @@ def test_scrapes_while_snapshots_are_replaced_see_whole_pages() -> None:
     assert set(last.values()) == {f"{number}.0"}
 
 
-@pytest.mark.fault("F1")
-def test_a_scrape_during_a_rendering_gets_the_previous_page() -> None:
-    ours = exposition()
-    before = ours.one_pbx(numbered("hq", 1), NOW, openmetrics=False)
+@contextmanager
+def slow_rendering(ours: Exposition) -> Iterator[threading.Event]:
+    """Let the PBX hq be rendered no further than to the end of the block, or to the event."""
     entered, leave = threading.Event(), threading.Event()
     write = ours._writers["cdr_up"]
 
@@ -834,16 +834,40 @@ def test_a_scrape_during_a_rendering_gets_the_previous_page() -> None:
         return write(pbx, series, value)
 
     ours._pbxs["hq"]._families["cdr_up"]._write = slow
-    newer = numbered("hq", 2)
     with ThreadPoolExecutor(1) as pool:
-        rendering = pool.submit(ours.one_pbx, newer, NOW, openmetrics=False)
-        assert entered.wait(30)
+        rendering = pool.submit(ours.one_pbx, numbered("hq", 2), NOW, openmetrics=False)
+        try:
+            assert entered.wait(30)
+            yield leave
+        finally:
+            leave.set()
+        rendering.result(30)
+
+
+@pytest.mark.fault("F1")
+def test_a_scrape_during_a_rendering_gets_the_previous_page() -> None:
+    ours = exposition()
+    before = ours.one_pbx(numbered("hq", 1), NOW, openmetrics=False)
+    newer = numbered("hq", 2)
+    with slow_rendering(ours):
         meanwhile = ours.one_pbx(newer, NOW, openmetrics=False)
-        leave.set()
-        after = rendering.result(30)
+    after = ours.one_pbx(newer, NOW, openmetrics=False)
 
     assert meanwhile.plain == before.plain
     assert samples(after)['cdr_up{pbx="hq"}'] == "2.0"
+
+
+def test_a_scrape_during_a_rendering_never_gets_a_page_with_a_pbx_that_is_gone() -> None:
+    ours = exposition()
+    hq, branch = numbered("hq", 1), numbered("branch", 1)
+    ours.all_pbxs((hq, branch), NOW, openmetrics=False)
+    with slow_rendering(ours) as goes_on, ThreadPoolExecutor(1) as pool:
+        page = pool.submit(ours.all_pbxs, (branch,), NOW, openmetrics=False)
+        goes_on.set()
+        text = page.result(30).plain.decode()
+
+    assert 'pbx="branch"' in text
+    assert 'pbx="hq"' not in text
 
 
 @pytest.mark.fault("F10")
