@@ -117,18 +117,17 @@ class LeasedFleet:
         return self._keeper.alive and all(member.supervisor.alive for member in members)
 
     def waits_for(self) -> str:
-        """Return what has to come before this replica is ready; once it was, it stays ready.
+        """Return what has to come before this replica is ready.
 
-        One that holds no PBX is ready, or a rolling update would wait for ever. One that takes over
+        Without the database it is not, so that others are asked who holds which PBX. One that holds
+        no PBX is ready, or a rolling update would wait for ever. One that was ready and takes over
         more PBXs stays so, or it would be cut off by the fail-over that it is there for.
         """
+        if not self._keeper.works(self._now()):
+            return "the database does not tell which PBXs to poll, see the log"
         missing = [each.pbx for each in self.snapshots() if not each.attempted]
-        self._was_ready = self._was_ready or (self._keeper.worked and not missing)
-        if self._was_ready:
-            return ""
-        if not self._keeper.worked:
-            return "the database has not told yet which PBXs to poll, see the log"
-        return f"not yet polled: {', '.join(missing)}"
+        self._was_ready = self._was_ready or not missing
+        return "" if self._was_ready else f"not yet polled: {', '.join(missing)}"
 
     def process_values(self) -> ProcessValues:
         """Return how many leases are held, how they changed, and whether the database works."""

@@ -23,7 +23,7 @@ from queue import Empty, SimpleQueue
 from random import random
 from typing import Protocol, TypeVar
 
-from ..clock import Clock
+from ..clock import Clock, Now
 from ..errors import DatabaseError
 from ..logs import for_pbx
 from . import rules
@@ -73,8 +73,6 @@ class LeaseKeeper:
         """How often a lease began or ended here, by reason."""
         self.database_up = False
         """Whether the last round worked."""
-        self.worked = False
-        """Whether a round has worked up to now."""
         self._table = table
         self._work = work
         self._names = tuple(names)
@@ -91,6 +89,7 @@ class LeaseKeeper:
         self._reported_ended: SimpleQueue[Lease] = SimpleQueue()
         self._stopping = False
         self._has_left = False
+        self._worked_at: float | None = None
         self._has_more = False
         self._failures = 0
         self._cause = ""
@@ -100,6 +99,11 @@ class LeaseKeeper:
     def count(self) -> int:
         """How many PBXs are held here."""
         return len(self._held) + len(self._finishing)
+
+    def works(self, now: Now) -> bool:
+        """Say whether a round has worked so recently that a lease renewed in it is still valid."""
+        last = self._worked_at
+        return last is not None and now.steady < rules.valid_until(last, self._lease_seconds)
 
     @property
     def alive(self) -> bool:
@@ -159,9 +163,10 @@ class LeaseKeeper:
     def round(self) -> float:
         """Do what is due, and return the seconds until the next round."""
         self._has_more = False
+        began = self._clock.now().steady
         try:
             self._take_note()
-            if not self.worked:
+            if self._worked_at is None:
                 self._table.prepare()
             locked = self._renew()
             self._release()
@@ -172,7 +177,7 @@ class LeaseKeeper:
         except Exception as error:
             log.exception("keeping the leases failed and is tried again")
             return self._failed("error", f"unexpected {type(error).__name__}")
-        return self._succeeded()
+        return self._succeeded(began)
 
     def _take_note(self) -> None:
         """Sort the leases by what was reported, and by the clock."""
@@ -307,11 +312,11 @@ class LeaseKeeper:
         self._cause = cause
         return rules.next_try(self._lease_seconds, self._failures, self._random_fraction())
 
-    def _succeeded(self) -> float:
+    def _succeeded(self, began: float) -> float:
         if self._failures:
             log.info("the leases are kept again", extra={"fields": {"tries": self._failures}})
         self._failures, self._cause = 0, ""
-        self.database_up = self.worked = True
+        self._worked_at, self.database_up = began, True
         if self._has_more:
             return 0.0
         return rules.next_round(self._lease_seconds, self._random_fraction())

@@ -285,13 +285,16 @@ def test_it_is_ready_once_a_round_has_worked_and_what_it_holds_was_polled(
 ) -> None:
     replica.rows.away = "unreachable"
     replica.fleet.start()
-    assert replica.fleet.waits_for().startswith("the database has not told yet")
+    assert replica.fleet.waits_for().startswith("the database does not tell")
     replica.rows.away = ""
     eventually("it is ready", lambda: not replica.fleet.waits_for())
     assert replica.is_polling()
     replica.change_to(*PBXS, replace(PBXS[0], name="new"))
     eventually("more is polled", lambda: "new" in replica.shown())
     assert replica.fleet.waits_for() == ""
+    replica.rows.away = "unreachable"
+    replica.ahead = LEASE
+    assert replica.fleet.waits_for().startswith("the database does not tell")
 
 
 def test_one_that_holds_none_is_ready(replica: Replica) -> None:

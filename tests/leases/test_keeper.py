@@ -230,7 +230,7 @@ def test_a_database_that_is_away_is_told_once_for_each_cause_and_tried_again_soo
     one.rows.away = "refused"
     one.round()
     assert not one.keeper.database_up
-    assert not one.keeper.worked
+    assert not one.keeper.works(one.clock.now())
     one.rows.away = ""
     one.round()
 
@@ -243,7 +243,9 @@ def test_a_database_that_is_away_is_told_once_for_each_cause_and_tried_again_soo
     ]
     assert caplog.records[-1].getMessage() == "the leases are kept again"
     assert one.keeper.database_up
-    assert one.keeper.worked
+    assert one.keeper.works(one.clock.now())
+    one.clock.pass_(LEASE * 5 / 6)
+    assert not one.keeper.works(one.clock.now())
 
 
 def test_leases_that_cannot_be_renewed_end_here(one: Replica) -> None:

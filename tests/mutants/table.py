@@ -2623,8 +2623,8 @@ ONE_REPLICA_AT_A_TIME = (
     Mutant(
         "a replica that holds no PBX is never ready",
         _LEASED_FLEET,
-        "(self._keeper.worked and not missing)",
-        "(self._keeper.worked and bool(self.snapshots()) and not missing)",
+        "self._was_ready or not missing",
+        "self._was_ready or (bool(self.snapshots()) and not missing)",
         _in(_LEASED_FLEET_TESTS, "test_one_that_holds_none_is_ready"),
     ),
 )
