@@ -9,34 +9,43 @@ from contextlib import suppress
 
 import pytest
 
-from cdr_exporter.database import Database, prepare_schema
+from cdr_exporter.database import Database
 from cdr_exporter.errors import ConfigError, DatabaseError
 from cdr_exporter.secret import Secret
 
-from ..support.database import INSERT, LEASE, SHORT_LEASE, MakeDatabase, begun, failure_of, replicas
+from ..support.database import (
+    INSERT,
+    LEASE,
+    SHORT_LEASE,
+    MakeDatabase,
+    begun,
+    failure_of,
+    notes,
+    prepare_notes,
+)
 from ..support.paths import ROOT
 from ..support.postgres import TestDatabase
 
 
 def test_what_a_block_writes_is_there_after_it(database: Database) -> None:
-    prepare_schema(database)
+    prepare_notes(database)
     with database.transaction() as transaction:
         assert transaction.execute(INSERT, ["a"]).rowcount == 1
 
-    assert replicas(database) == ["a"]
+    assert notes(database) == ["a"]
 
 
 def test_a_block_that_raises_writes_nothing(database: Database) -> None:
-    prepare_schema(database)
+    prepare_notes(database)
     with suppress(ZeroDivisionError), database.transaction() as transaction:
         transaction.execute(INSERT, ["a"])
         raise ZeroDivisionError
 
-    assert replicas(database) == []
+    assert notes(database) == []
 
 
 def test_a_block_that_goes_on_after_a_failed_statement_fails_as_a_whole(database: Database) -> None:
-    prepare_schema(database)
+    prepare_notes(database)
 
     def goes_on() -> None:
         with database.transaction() as transaction:
@@ -45,7 +54,7 @@ def test_a_block_that_goes_on_after_a_failed_statement_fails_as_a_whole(database
                 transaction.execute("SELECT 1 / 0")
 
     assert str(failure_of(goes_on)) == "a statement before had failed, so all was undone"
-    assert replicas(database) == []
+    assert notes(database) == []
 
 
 SHOWN = (
@@ -108,7 +117,7 @@ def test_a_hundred_threads_share_a_few_connections(
     postgres: TestDatabase, connect: MakeDatabase
 ) -> None:
     database = connect(postgres.url(), connections=3)
-    prepare_schema(database)
+    prepare_notes(database)
 
     def write(number: int) -> None:
         for step in range(3):
@@ -121,7 +130,7 @@ def test_a_hundred_threads_share_a_few_connections(
     for each in threads:
         each.join(60)
 
-    assert len(replicas(database)) == 300
+    assert len(notes(database)) == 300
     sessions = postgres.run(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = %s", [postgres.name]
     )

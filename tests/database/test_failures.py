@@ -25,7 +25,8 @@ from ..support.database import (
     MakeDatabase,
     begun,
     failure_of,
-    replicas,
+    notes,
+    prepare_notes,
 )
 from ..support.postgres import PostgresServer, TestDatabase
 from ..support.processes import eventually
@@ -165,7 +166,7 @@ def test_after_a_restart_the_next_transaction_works(
     own: TestDatabase, connect: MakeDatabase
 ) -> None:
     database = connect(own.url())
-    prepare_schema(database)
+    prepare_notes(database)
     with database.transaction(), database.transaction(), database.transaction():
         pass  # so that three connections are lost
 
@@ -173,7 +174,7 @@ def test_after_a_restart_the_next_transaction_works(
 
     with database.transaction() as transaction:
         transaction.execute(INSERT, ["after"])
-    assert replicas(database) == ["after"]
+    assert notes(database) == ["after"]
 
 
 def test_a_server_that_is_stopped_is_unreachable_at_once(
@@ -200,7 +201,7 @@ def test_a_server_killed_in_a_transaction_keeps_nothing_of_it(
     own: TestDatabase, connect: MakeDatabase
 ) -> None:
     database = connect(own.url())
-    prepare_schema(database)
+    prepare_notes(database)
 
     def goes_on() -> None:
         with database.transaction() as transaction:
@@ -213,7 +214,7 @@ def test_a_server_killed_in_a_transaction_keeps_nothing_of_it(
 
     assert failure.reason == "unreachable"
     assert not isinstance(failure, CommitInDoubt)
-    assert replicas(database) == []
+    assert notes(database) == []
 
 
 # --- no answer to COMMIT -------------------------------------------------------------------------
@@ -239,7 +240,7 @@ def test_a_commit_without_an_answer_is_in_doubt(
     connect: MakeDatabase,
 ) -> None:
     direct = connect(postgres.url())
-    prepare_schema(direct)
+    prepare_notes(direct)
     proxy.breaks_at, proxy.then = is_commit, then  # type: ignore[assignment]
     behind = connect(postgres.url(port=proxy.port), SHORT_LEASE)
 
@@ -248,7 +249,7 @@ def test_a_commit_without_an_answer_is_in_doubt(
             transaction.execute(INSERT, ["a"])
 
     assert type(failure_of(write)) is CommitInDoubt
-    assert replicas(direct) == written
+    assert notes(direct) == written
 
 
 def test_a_commit_that_the_server_refuses_is_not_in_doubt(database: Database) -> None:
@@ -410,15 +411,15 @@ def test_a_lock_of_another_is_waited_for_no_longer_than_allowed(
     postgres: TestDatabase, connect: MakeDatabase
 ) -> None:
     database = connect(postgres.url())
-    prepare_schema(database)
+    prepare_notes(database)
     impatient = connect(postgres.url(), SHORT_LEASE)
 
     def waits() -> None:
         with impatient.transaction() as transaction:
-            transaction.execute("LOCK TABLE replica")
+            transaction.execute("LOCK TABLE note")
 
     with database.transaction() as holder:
-        holder.execute("LOCK TABLE replica")
+        holder.execute("LOCK TABLE note")
         failure = failure_of(waits)
 
     assert (failure.reason, "lock" in str(failure)) == ("busy", True)
@@ -428,21 +429,21 @@ def test_who_stands_still_in_a_transaction_loses_it_and_what_he_had_locked(
     postgres: TestDatabase, connect: MakeDatabase
 ) -> None:
     database = connect(postgres.url())
-    prepare_schema(database)
+    prepare_notes(database)
     slow = connect(postgres.url(), SHORT_LEASE)
 
     def stands_still() -> None:
         with slow.transaction() as transaction:
-            transaction.execute("LOCK TABLE replica")
+            transaction.execute("LOCK TABLE note")
             with database.transaction() as other:
-                other.execute("LOCK TABLE replica")  # got once the server has ended the first
+                other.execute("LOCK TABLE note")  # got once the server has ended the first
             transaction.execute(INSERT, ["late"])
 
     failure = failure_of(stands_still)
 
     # Some versions of the driver see the end of the session only, and not what it was ended for.
     assert failure.reason in ("busy", "unreachable")
-    assert replicas(database) == []
+    assert notes(database) == []
 
 
 # --- a disk that is full -------------------------------------------------------------------------
@@ -452,8 +453,8 @@ def test_a_full_disk_is_said_and_room_on_it_is_used_again(
     own: TestDatabase, connect: MakeDatabase
 ) -> None:
     database = connect(own.url())
-    prepare_schema(database)
-    [[path]] = own.run("SELECT pg_relation_filepath('cdr_exporter.replica')")
+    prepare_notes(database)
+    [[path]] = own.run("SELECT pg_relation_filepath('cdr_exporter.note')")
     file = own.server.directory / "data" / path
     own.server.stop()
     _put(file, Path("/dev/full"))
@@ -471,7 +472,7 @@ def test_a_full_disk_is_said_and_room_on_it_is_used_again(
 
     assert (failure.reason, "is full" in str(failure)) == ("full", True)
     write()
-    assert replicas(database) == ["a"]
+    assert notes(database) == ["a"]
 
 
 def _put(file: Path, device: Path) -> None:

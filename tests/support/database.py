@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from cdr_exporter.database import Database
+from cdr_exporter.database import Database, prepare_schema
 from cdr_exporter.errors import DatabaseError
 
 LEASE = 30.0
@@ -19,12 +19,20 @@ CANARY = "sw0rdfish"
 
 MakeDatabase = Callable[..., Database]
 
-INSERT = "INSERT INTO replica VALUES (%s, 'b:1', clock_timestamp())"
+INSERT = "INSERT INTO note VALUES (%s)"
+"""Into a table of the tests' own, whatever the columns of the others are."""
 
 
-def replicas(database: Database) -> list[str]:
+def prepare_notes(database: Database) -> None:
+    """Make the schema, and the table of the tests."""
+    prepare_schema(database)
     with database.transaction() as transaction:
-        return [each for (each,) in transaction.execute("SELECT id FROM replica ORDER BY id")]
+        transaction.execute("CREATE TABLE note (text text PRIMARY KEY)")
+
+
+def notes(database: Database) -> list[str]:
+    with database.transaction() as transaction:
+        return [each for (each,) in transaction.execute("SELECT text FROM note ORDER BY text")]
 
 
 def failure_of(fails: Callable[[], object]) -> DatabaseError:
