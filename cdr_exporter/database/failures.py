@@ -41,6 +41,10 @@ _NO_DATABASE = _Failure(
 _NO_CONNECTION_LEFT = _Failure(
     "busy", "the server has no connection left for us; raise its max_connections"
 )
+_POOLER = _Failure(
+    "error",
+    "a pooler before the database has lost a prepared statement; use its session mode, or none",
+)
 _STARTING = _Failure("unreachable", "the database is starting or stopping; it is tried again")
 
 _BY_CODE = {
@@ -48,6 +52,7 @@ _BY_CODE = {
     "22P05": _Failure("error", "the database cannot keep this text; its encoding must be UTF8"),
     "25006": _READ_ONLY,
     "25P03": _Failure("busy", "we stood still in a transaction, and the database ended it"),
+    "26000": _POOLER,
     "28000": _PASSWORD,
     "28P01": _PASSWORD,
     "3D000": _NO_DATABASE,
@@ -59,6 +64,7 @@ _BY_CODE = {
         "the user of state_url_file may not do this; cdr-exporter check says what to grant",
     ),
     "42703": _Failure("schema", "the tables in the schema cdr_exporter are not ours"),
+    "42P05": _POOLER,
     "42P01": _Failure("schema", "a table in the schema cdr_exporter is gone; restore it"),
     "53100": _Failure("full", "the disk of the database is full; make room on it"),
     "53200": _Failure("full", "the database is out of memory"),

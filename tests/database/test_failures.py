@@ -500,6 +500,8 @@ def _put(file: Path, device: Path) -> None:
         ("42P01", "schema"),
         ("42703", "schema"),
         ("22021", "error"),
+        ("26000", "error"),
+        ("42P05", "error"),
         ("25006", "refused"),
         ("XX001", "error"),
     ],
