@@ -14,6 +14,7 @@ from cdr_exporter.secret import Secret
 
 from ..support.database import MakeDatabase, begun, failure_of
 from ..support.postgres import PostgresServer, TestDatabase
+from ..support.processes import eventually
 from ..support.socket_server import certificate
 
 
@@ -60,6 +61,25 @@ def test_replicas_that_start_at_once_make_one(
 
     assert made == ["made"] * 4
     assert postgres.run("SELECT version FROM cdr_exporter.version") == [(VERSION,)]
+
+
+def test_who_comes_second_waits_for_the_first(
+    postgres: TestDatabase, connect: MakeDatabase
+) -> None:
+    database = connect(postgres.url())
+    second = threading.Thread(target=lambda: prepare_schema(database))
+    with postgres.server.connect(postgres.name) as first, first.transaction():
+        first.execute("SELECT pg_advisory_xact_lock(%s)", [schema._LOCK])
+        second.start()
+        waits = "SELECT 1 FROM pg_stat_activity WHERE datname = %s AND wait_event = 'advisory'"
+        eventually(
+            "the second waits, or is done",
+            lambda: postgres.run(waits, [postgres.name]) or not second.is_alive(),
+        )
+        assert tables(postgres) == set()
+    second.join(60)
+
+    assert tables(postgres) == set(TABLES)
 
 
 def test_text_is_compared_by_its_bytes(database: Database, postgres: TestDatabase) -> None:

@@ -2447,7 +2447,7 @@ THE_DATABASE_IS_DURABLE_AND_NEVER_WAITED_FOR = (
         _DB_SCHEMA,
         '        transaction.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))\n',
         "",
-        _in(_DB_SCHEMA_TESTS, "test_replicas_that_start_at_once_make_one"),
+        _in(_DB_SCHEMA_TESTS, "test_who_comes_second_waits_for_the_first"),
     ),
     Mutant(
         "tables of a newer version are used",
