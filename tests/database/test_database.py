@@ -84,9 +84,9 @@ def test_each_transaction_is_durable_and_bounded_whatever_the_defaults_are(
 
     assert shown == {
         "synchronous_commit": "on",
-        "statement_timeout": "500ms",
-        "lock_timeout": "250ms",
-        "idle_in_transaction_session_timeout": "500ms",
+        "statement_timeout": "1000ms",
+        "lock_timeout": "500ms",
+        "idle_in_transaction_session_timeout": "1000ms",
         "search_path": "cdr_exporter",
         "transaction_isolation": "read committed",
         "transaction_read_only": "off",

@@ -344,7 +344,7 @@ def test_of_several_connections_that_hang_one_is_waited_for(
     began = time.monotonic()
 
     assert failure_of(begun(database)).reason == "unreachable"
-    # The limit is 0.75 s; the rest is for a busy machine.
+    # One limit; the rest is for a busy machine.
     assert time.monotonic() - began < 4 * database.limits.answer
 
 
