@@ -65,22 +65,19 @@ def test_a_state_moves_to_a_database_and_back_and_no_counter_falls(
 
         with Exporter(configure(in_files)) as exporter:
             first = all_is_counted(exporter)
-            configure(in_database)
-            busy = run(documented("import"), tmp_path)
+            # So its token is kept, and a log lies beside the file.
             exporter.kill()
+        configure(in_database)
         moved = run(documented("import"), tmp_path)
         pbx.office.calls(50)
         with Replica(configure(in_database)) as replica:
             second = all_is_counted(replica)
-            held = run(documented("export"), tmp_path)
             assert replica.stop() == 0
         back = run(documented("export"), tmp_path)
         pbx.office.calls(50)
         with Exporter(configure(in_files)) as exporter:
             third = all_is_counted(exporter)
 
-    assert (busy.returncode, "an exporter runs on this state" in busy.stderr) == (3, True)
-    assert (held.returncode, "counts for this PBX" in held.stderr) == (3, True)
     assert (moved.returncode, moved.stderr) == (0, "")
     assert moved.stdout.startswith("pbx0: moved to the database, ")
     assert (back.returncode, back.stderr) == (0, "")

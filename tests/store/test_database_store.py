@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -187,6 +189,33 @@ def test_a_takeover_under_way_lets_the_commit_wait_and_then_refuses_it(
         add(process, 1)
 
     assert records(Process(states.open()).kept.totals) == 0
+
+
+@pytest.mark.fault("E26")
+def test_who_takes_over_in_the_middle_of_many_commits_finds_each_that_was_answered(
+    states: StatesInDatabase,
+) -> None:
+    process, number = Process(states.open()), 0
+    for _ in range(15):
+        begun = threading.Event()
+
+        def count(process: Process = process, begun: threading.Event = begun) -> int:
+            high = process.kept.ledger.newest_key if process.kept.ledger else 0
+            with suppress(LeaseLost):
+                while True:
+                    high += 1
+                    add(process, high, src_trunk=f"trunk {high % 3}")
+                    begun.set()
+            return high - 1
+
+        with ThreadPoolExecutor(1) as pool:
+            counting = pool.submit(count)
+            assert begun.wait(30)
+            successor = Process(states.open())
+            number = counting.result(30)
+        assert content(successor.kept) == content(process.kept)
+        assert records(successor.kept.totals) == number
+        process = successor
 
 
 # --- lost answers --------------------------------------------------------------------------------
