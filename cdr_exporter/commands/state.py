@@ -99,7 +99,9 @@ def run(args: argparse.Namespace, _stop: threading.Event) -> int:
     try:
         codes: list[int] = [*args.action(settings, args)]
     except (DatabaseError, PBXError) as error:
-        sys.stderr.write(f"cdr-exporter: {error}\n")
+        # It concerns all PBXs alike.
+        place = "state_url_file: " if isinstance(error, DatabaseError) else ""
+        sys.stderr.write(f"cdr-exporter: {place}{error}\n")
         return _FAILED
     return max(codes)
 
@@ -121,7 +123,7 @@ def _done(pbx: PBX, action: Callable[[], _Said]) -> int:
     return _DONE if done else _FAILED
 
 
-_FAILURES = (StateUnusable, StateInUse, BackupRefused, MoveRefused, DatabaseError, PBXError)
+_FAILURES = (StateUnusable, StateInUse, BackupRefused, MoveRefused, PBXError)
 
 
 def _with_place(

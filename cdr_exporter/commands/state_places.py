@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
-from ..database import Database, DatabaseDocuments
+from ..database import Database, DatabaseDocuments, has_schema
 from ..pbx import TOKEN, expiry_in, read_expiry
 from ..settings import PBX, Settings
 from ..state_files import file_of
@@ -41,13 +41,13 @@ class Place(Protocol):
 
 @contextmanager
 def place_of(settings: Settings) -> Iterator[Place]:
-    """Return where the states are; raises `ConfigError` where the database cannot be named so."""
+    """Return where the states are; raises `ConfigError` and `DatabaseError`."""
     if settings.state_url_file is None:
         yield FilePlace(settings.state_dir)
         return
     database = open_database(settings.state_url_file, settings.lease)
     try:
-        yield DatabasePlace(database)
+        yield DatabasePlace(database) if has_schema(database) else EmptyPlace()
     finally:
         database.close()
 
@@ -100,6 +100,23 @@ class DatabasePlace:
         name = token_name(pbx)
         content = DatabaseDocuments(self._database).open(TOKEN, name).read()[name]
         return None if content is None else expiry_in(content)
+
+
+class EmptyPlace:
+    """A database in which nothing was kept yet."""
+
+    def inspect(self, pbx: PBX) -> None:
+        """Return None."""
+
+    def back_up(self, pbx: PBX, output: Path, note: Callable[[float], None]) -> None:
+        """Return None."""
+
+    def set_aside(self, pbx: PBX) -> list[str]:
+        """Return nothing."""
+        return []
+
+    def token_expiry(self, pbx: PBX) -> None:
+        """Return None."""
 
 
 def token_name(pbx: PBX) -> str:

@@ -16,7 +16,7 @@ psycopg is an extra of this package. This room can be imported without it; `Data
 
 from .database import Database, Rows, TimeLimits, Transaction
 from .documents import DatabaseDocuments
-from .schema import check_schema, prepare_schema
+from .schema import check_schema, has_schema, prepare_schema
 from .url import read_url
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "TimeLimits",
     "Transaction",
     "check_schema",
+    "has_schema",
     "prepare_schema",
     "read_url",
 ]

@@ -113,6 +113,12 @@ def check_schema(database: Database) -> list[str]:
         return [text for text, is_so in risks if is_so]
 
 
+def has_schema(database: Database) -> bool:
+    """Say whether the schema was made already; raises `DatabaseError` where it cannot be used."""
+    with database.transaction() as transaction:
+        return _has_tables(transaction)
+
+
 def _has_tables(transaction: Transaction) -> bool:
     """Return whether our tables are there; raises `DatabaseError` where they cannot be used."""
     _, may_use, may_make = _row(transaction, _FIND_SCHEMA)

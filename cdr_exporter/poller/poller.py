@@ -176,9 +176,9 @@ class Poller:
             is_kept = False
         doubt, self._in_doubt = self._in_doubt, None
         self._logger.info("the answer to a commit was lost, and it is known now", kept=is_kept)
+        self._self_metrics.set(STATE_WRITE_OK, 1)
         if is_kept:
             self.state = doubt.state
-            self._self_metrics.set(STATE_WRITE_OK, 1)
             self._measure(doubt.event, doubt.change)
 
     def _measure(self, event: Event, change: StateChange) -> None:

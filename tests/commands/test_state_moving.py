@@ -21,7 +21,7 @@ from cdr_exporter.store import FileStore, moving
 
 from ..support.counts import records
 from ..support.database_states import StatesInDatabase, states_in
-from ..support.postgres import PostgresServer
+from ..support.postgres import PostgresServer, TestDatabase
 from ..support.rows import BOUNDS
 from ..support.store_states import Process, add, content, opened, reopened
 
@@ -140,16 +140,28 @@ def test_damage_in_a_database_is_one_line_and_nothing_is_changed(
     assert it.states.names() == before
 
 
-def test_a_database_that_does_not_answer_is_one_line(
-    machine: Machines, postgres_server: PostgresServer, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("action", [("show",), ("check",), ("import", "--from", "/nowhere")])
+def test_a_database_that_does_not_answer_is_one_line_for_all_pbxs(
+    machine: Machines, action: tuple[str, ...]
 ) -> None:
-    it = machine()
-    url = it.states.server.url(port=1).reveal()
-    (it.old.parent / "url").write_text(url)
-    code, out, err = it.state("check")
+    it = machine("hq", "branch")
+    (it.old.parent / "url").write_text(it.states.server.url(port=1).reveal())
+    code, out, err = it.state(*action)
 
     assert (code, out) == (1, "")
-    assert err == "hq: nothing listens at the database's address\n"
+    assert err == "cdr-exporter: state_url_file: nothing listens at the database's address\n"
+
+
+def test_a_database_that_nobody_has_used_holds_no_state_and_stays_as_it_is(
+    machine: Machines, postgres: TestDatabase
+) -> None:
+    it = machine()
+    (it.old.parent / "url").write_text(postgres.url().reveal())
+    said = [it.state(action) for action in ("show", "check")]
+
+    assert said[0] == (0, "hq: no state yet\n  token            none\n", "")
+    assert said[1] == (1, "hq: no state yet\n", "")
+    assert postgres.run("SELECT to_regnamespace('cdr_exporter')") == [(None,)]
 
 
 def test_moving_needs_a_database(machine: Machines) -> None:
@@ -186,6 +198,19 @@ def test_what_was_counted_in_files_goes_on_in_the_database(machine: Machines) ->
     assert not [*it.old.glob("*.db"), *it.old.glob("*.token")]
     documents = DatabaseDocuments(it.states.database)
     assert documents.open(TOKEN, "hq.token").read() == {"hq.token": TOKENS}
+
+
+def test_how_far_it_is_is_told_step_by_step(machine: Machines, tmp_path: Path) -> None:
+    it, told = machine(), list[str]()
+    counted_in_files(it)
+    database = it.states.database
+    moving.move_in(it.old, database, "hq", "me", told.append)
+    moving.move_out(database, "hq", tmp_path / "new", told.append)
+
+    assert told == [
+        *("is checked", "is written to the database", "is put in its place"),
+        *("is read", "is written"),
+    ]
 
 
 def test_what_was_moved_already_is_not_moved_twice(machine: Machines) -> None:

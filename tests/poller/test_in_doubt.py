@@ -138,3 +138,4 @@ def test_rows_that_the_pbx_deletes_in_doubt_are_counted_where_the_commit_is_kept
     it.poller.poll()
 
     assert it.counted == records(it.store.load().totals) == (7 if kept else 4)
+    assert it.state_write_ok == 1

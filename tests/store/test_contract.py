@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -14,7 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cdr_exporter.calls import CallChange, ClosedCall, Leg, OpenCall, group_calls
-from cdr_exporter.errors import StateInDoubt, StateNotWritten, StateReplaced
+from cdr_exporter.errors import (
+    LeaseLost,
+    StateInDoubt,
+    StateInUse,
+    StateNotWritten,
+    StateReplaced,
+)
 from cdr_exporter.ingest import FirstShown
 from cdr_exporter.ledger import Ledger
 from cdr_exporter.metrics.totals import SHOWN_FROM_START, initial_totals
@@ -382,13 +388,23 @@ def test_after_any_commits_and_failures_it_is_as_the_process_had_it(
     assert found(disk) == content(process.kept)
 
 
-def test_a_second_process_is_refused_where_a_file_is_the_store(tmp_path: Path) -> None:
-    """Said of files alone: rows in memory have no other process."""
-    first = FileStore(tmp_path, "hq", "me", BOUNDS)
-    with pytest.raises(Exception, match="another process"):
-        FileStore(tmp_path, "hq", "me", BOUNDS)
-    first.close()
-    FileStore(tmp_path, "hq", "me", BOUNDS).close()
+@pytest.mark.parametrize("disk", ["files", "database"], indirect=True)
+def test_of_two_owners_one_alone_can_commit(disk: Disk) -> None:
+    """Rows in memory have no second process."""
+    owners = [Process(disk.open())]
+    commit_a_bit_of_everything(owners[0], 1)
+    with suppress(StateInUse):
+        owners.append(Process(disk.open()))
+    done = []
+    for owner in owners:
+        with suppress(LeaseLost):
+            commit_a_bit_of_everything(owner, 2)
+            done.append(owner)
+    for owner in owners:
+        owner.close()
+
+    assert len(done) == 1
+    assert found(disk) == content(done[0].kept)
 
 
 def test_the_other_kinds_of_failure_pass_through_and_keep_nothing(tmp_path: Path) -> None:
