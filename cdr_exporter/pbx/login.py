@@ -15,7 +15,8 @@ a token is kept (see `documents`) and used as long as it lives, and every login 
 `Logins.token` takes the first of these that works:
 
 1. the access token in memory, up to 80 % of its life; nothing is read;
-2. under the lock, the access token on record: another process may have renewed it;
+2. the access token on record, which another process may have renewed; from here on under the lock,
+   but for the first look: a process that died during a login may still have it;
 3. a refresh, while the refresh token is valid. If the PBX refuses it, both tokens are removed
    from the record, so that the refused one is never sent again, and a login follows. An error code
    about something else than the token is raised, and the tokens stay. "Access denied" and the
@@ -158,12 +159,20 @@ class Logins:
 
     def token(self) -> Secret:
         """Return a token for the next request: from memory, the record, a refresh or a login."""
-        state = self._state
-        if state is not None and state.imposed_wait is None:
-            token = token_rules.usable_token(state, self._wall())
-            if token is not None:
-                return token
+        if token := self._without_login(self._state):
+            return token
+        # Without the lock: the process that had the PBX before may have died with it.
+        state = self._kept.look(self._wall())
+        if token := self._without_login(state):
+            self._state = state
+            return token
         return self.token_other_than(None)
+
+    def _without_login(self, state: TokenState | None) -> Secret | None:
+        """Return the token of *state*, None where it has none for the next request."""
+        if state is None or state.imposed_wait is not None:
+            return None
+        return token_rules.usable_token(state, self._wall())
 
     def token_other_than(self, rejected: Secret | None) -> Secret:
         """Return a token that is not *rejected*, which the PBX lost; None rules out none.

@@ -53,6 +53,13 @@ class TokenDocument:
         """Lock it against other processes while the `with` block runs; see `documents.locked`."""
         return locked(self._document, hold_seconds, timeout_seconds, cancelled, monotonic)
 
+    def look(self, now: float) -> TokenState:
+        """Return the state on record, as it is now. Needs no lock, and changes nothing.
+
+        So it is there at once, also while a process that has died still has the lock.
+        """
+        return self._usable(_decode(self._document.read()[self._name]), now)
+
     def read(self, now: float) -> TokenState:
         """Return the state on record (see above for a document that is not as expected).
 
@@ -60,21 +67,25 @@ class TokenDocument:
         """
         content = self._document.read()[self._name]
         self._known = (content, None)
-        if content is None:
-            return TokenState(account=self._account)
         found = _decode(content)
-        if found is None:
+        is_damaged = content is not None and found is None
+        if is_damaged:
             log.warning(
                 "%s damaged; replaced",
                 self._document.title,
                 extra={"fields": {"file": self._name}},
             )
-        elif found.account != self._account:
-            return TokenState(account=self._account)
-        state = clamp_to_now(found or TokenState(account=self._account), now)
-        if state != found:
+        state = self._usable(found, now)
+        is_ours = found is not None and found.account == self._account
+        if is_damaged or (is_ours and state != found):
             self.write(state)
         return state
+
+    def _usable(self, found: TokenState | None, now: float) -> TokenState:
+        """Return what can be used of the state *found*: nothing of another account's."""
+        if found is None or found.account != self._account:
+            return TokenState(account=self._account)
+        return clamp_to_now(found, now)
 
     def write(self, state: TokenState) -> None:
         """Replace it; raises `TryAgain` where another process did since `read`."""
@@ -89,7 +100,9 @@ class TokenDocument:
         self._known = (content, None)
 
 
-def _decode(content: bytes) -> TokenState | None:
+def _decode(content: bytes | None) -> TokenState | None:
+    if content is None:
+        return None
     try:
         state = msgspec.json.decode(content, type=TokenState, dec_hook=_wrap_secret)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -1885,6 +1885,16 @@ LOGINS_AND_SECRETS = (
         _in(_REPLICAS, "test_a_login_that_others_took_off_the_record_is_not_sent_later"),
     ),
     Mutant(
+        "who takes a PBX over waits for the lock of who had it before",
+        _LOGIN,
+        "        state = self._kept.look(self._wall())",
+        "        state = TokenState()",
+        _in(
+            "tests/pbx/test_client.py",
+            "test_a_token_on_record_is_used_although_a_dead_process_still_has_its_lock",
+        ),
+    ),
+    Mutant(
         "a token is asked for by who may not send",
         _LOGIN,
         "self._may_send() and all(lock.is_held() for lock in locks)",

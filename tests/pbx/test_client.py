@@ -729,6 +729,16 @@ def token_file_locked(harness: ClientHarness) -> Iterator[None]:
         yield
 
 
+def test_a_token_on_record_is_used_although_a_dead_process_still_has_its_lock(
+    harness: ClientHarness,
+) -> None:
+    harness.client().fetch(FIRST_PAGE)
+    with token_file_locked(harness):
+        harness.client().fetch(FIRST_PAGE)
+
+    assert harness.server.calls == ["get_token", "cdr/list", "cdr/list"]
+
+
 def test_revoking_ends_in_time_where_another_process_keeps_the_token_file(
     harness: ClientHarness,
 ) -> None:
