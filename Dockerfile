@@ -48,6 +48,7 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=5s --start-period=10s \
   CMD ["healthcheck.sh"]
 # To look at it: docker run --rm -p 10088:10088 IMAGE demo
-# Configure with: -v ./exporter.yml:/etc/cdr-exporter/exporter.yml:ro, and `state_dir: /state` in it.
+# Configure with: -v ./exporter.yml:/etc/cdr-exporter/exporter.yml:ro, and `state_dir: /state` in it,
+# or for several replicas `state_url_file`: the extra postgres is there.
 ENTRYPOINT ["cdr-exporter"]
 CMD ["run", "--config.file", "/etc/cdr-exporter/exporter.yml"]

@@ -75,7 +75,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgr
           --generate-hashes --custom-compile-command 'make requirements'
 requirements: $(STAMP)
 	$(PIP) -e '.[supply]'
-	$(COMPILE) pyproject.toml --output-file deploy/requirements.txt
+	$(COMPILE) pyproject.toml --extra postgres --output-file deploy/requirements.txt
 	$(COMPILE) deploy/requirements-build.in --output-file deploy/requirements-build.txt
 	$(COMPILE) pyproject.toml --extra dev --output-file .ci/requirements.txt
 

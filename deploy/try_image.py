@@ -408,6 +408,9 @@ def try_image(image: Image, folder: Path) -> None:
     seen("there is no pip beside the program", not image.path("/opt/cdr-exporter/bin/pip").exists())
     done = container.run("cdr-exporter", "--version")
     seen(done.stdout.strip(), done.returncode == 0)
+    asked = "import psycopg, psycopg_pool; print(psycopg.pq.version())"
+    done = container.run("python", "-c", asked)
+    seen(f"for state in a database: libpq {done.stdout.strip()}", done.returncode == 0)
     try_demo(container, volume)
     try_run(container, volume)
 

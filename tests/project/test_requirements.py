@@ -21,7 +21,10 @@ from ..support.paths import ROOT
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 BUILD = (ROOT / "deploy/requirements-build.in").read_text()
 WANTED = {
-    "deploy/requirements.txt": PROJECT["dependencies"],
+    # One image, for state in files and in a database.
+    "deploy/requirements.txt": (
+        PROJECT["dependencies"] + PROJECT["optional-dependencies"]["postgres"]
+    ),
     "deploy/requirements-build.txt": [
         line for line in BUILD.splitlines() if not line.startswith("#")
     ],
