@@ -11,6 +11,7 @@ from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import jsonschema
 import kubernetes_validate
@@ -19,6 +20,7 @@ import yaml
 
 from cdr_exporter import bundled, cli, config
 from cdr_exporter.commands.exporter import VERSION
+from cdr_exporter.metrics.catalogue import FAMILIES
 from deploy.kubernetes import write_rules
 
 from ..support.paths import ROOT
@@ -27,7 +29,7 @@ from ..support.web import app, ask, snapshot
 Manifest = dict[str, Any]
 
 FOLDER = ROOT / "deploy/kubernetes"
-BASE, EXAMPLE = FOLDER / "base", FOLDER / "example"
+BASE, EXAMPLE, REPLICAS = FOLDER / "base", FOLDER / "example", FOLDER / "replicas"
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 
 OLDEST, NEWEST = "1.30", kubernetes_validate.latest_version()
@@ -45,9 +47,9 @@ def kustomization(folder: Path) -> Manifest:
 
 
 @cache
-def manifests() -> Sequence[Manifest]:
-    """Return the objects of the base."""
-    paths = [path for path in sorted(BASE.glob("*.yaml")) if path.name != "kustomization.yaml"]
+def manifests(folder: Path = BASE) -> Sequence[Manifest]:
+    """Return the objects that stand in the files of a folder."""
+    paths = [path for path in sorted(folder.glob("*.yaml")) if path.name != "kustomization.yaml"]
     return [each for path in paths for each in objects_in(path.read_text())]
 
 
@@ -65,21 +67,32 @@ def check(manifest: Manifest) -> None:
             kubernetes_validate.validate(manifest, version, strict=True)
 
 
-def the(kind: str) -> Manifest:
-    """Return the one object of a *kind* in the base."""
-    (found,) = (each for each in manifests() if each["kind"] == kind)
+def the(kind: str, among: Sequence[Manifest] | None = None) -> Manifest:
+    """Return the one object of a *kind*, in the base unless told otherwise."""
+    (found,) = (each for each in among or manifests() if each["kind"] == kind)
     return found
 
 
-def pod() -> Manifest:
-    spec: Manifest = the("StatefulSet")["spec"]["template"]["spec"]
+def workload(folder: Path) -> Manifest:
+    """Return what makes the pods of a folder."""
+    (found,) = (each for each in manifests(folder) if each["kind"] in ("Deployment", "StatefulSet"))
+    return found
+
+
+def pod(folder: Path = BASE) -> Manifest:
+    spec: Manifest = workload(folder)["spec"]["template"]["spec"]
     return spec
 
 
-def container() -> Manifest:
-    (only,) = pod()["containers"]
+def container(folder: Path = BASE) -> Manifest:
+    (only,) = pod(folder)["containers"]
     found: Manifest = only
     return found
+
+
+def mounted_at(folder: Path) -> dict[str, str]:
+    """Return where each volume of a folder's container is."""
+    return {mount["name"]: mount["mountPath"] for mount in container(folder)["volumeMounts"]}
 
 
 @cache
@@ -100,31 +113,41 @@ def rendered(folder: Path) -> list[Manifest]:
     return objects_in(done.stdout)
 
 
+KINDS = {
+    BASE: {"StatefulSet", "Service", "NetworkPolicy", "ServiceMonitor", "PrometheusRule"},
+    REPLICAS: {"Deployment", "PodDisruptionBudget", "ScrapeConfig", "PodMonitor"},
+}
+each_workload = pytest.mark.parametrize("folder", [BASE, REPLICAS], ids=["base", "replicas"])
+
+
 # --- By the schemas -------------------------------------------------------------------------------
 
 
-def test_every_manifest_is_valid() -> None:
-    kinds = []
-    for manifest in manifests():
+@each_workload
+def test_every_manifest_is_valid(folder: Path) -> None:
+    for manifest in manifests(folder):
         check(manifest)
-        kinds.append(manifest["kind"])
 
-    assert {"StatefulSet", "Service", "NetworkPolicy", "ServiceMonitor", "PrometheusRule"} == {
-        *kinds
-    }
+    assert {manifest["kind"] for manifest in manifests(folder)} == KINDS[folder]
+
+
+_POD = ("spec", "template", "spec")
 
 
 @pytest.mark.parametrize(
     ("kind", "path"),
     [
-        ("StatefulSet", ("spec", "template", "spec")),
-        ("Service", ("spec",)),
-        ("ServiceMonitor", ("spec",)),
+        pytest.param("StatefulSet", _POD, id="StatefulSet"),
+        pytest.param("Deployment", _POD, id="Deployment"),
+        *(
+            pytest.param(kind, ("spec",), id=kind)
+            for kind in ("Service", "ServiceMonitor", "PodDisruptionBudget", "PodMonitor")
+        ),
+        pytest.param("ScrapeConfig", ("spec",), id="ScrapeConfig"),
     ],
-    ids=["StatefulSet", "Service", "ServiceMonitor"],
 )
 def test_a_field_that_does_not_exist_is_found(kind: str, path: tuple[str, ...]) -> None:
-    manifest = deepcopy(the(kind))
+    manifest = deepcopy(the(kind, [*manifests(BASE), *manifests(REPLICAS)]))
     place = manifest
     for name in path:
         place = place[name]
@@ -152,16 +175,19 @@ def test_their_links_can_lead_to_the_exporter() -> None:
     )
 
 
-def test_the_command_is_understood() -> None:
-    parsed = cli._parser().parse_args(container()["args"])
+@each_workload
+def test_the_command_is_understood(folder: Path) -> None:
+    words = [word.replace("$(POD_IP)", "192.0.2.7") for word in container(folder)["args"]]
+    parsed = cli._parser().parse_args(words)
 
     assert parsed.config_file == Path("/etc/cdr-exporter/exporter.yml")
 
 
-def test_user_and_port_are_those_of_the_image() -> None:
-    security = pod()["securityContext"]
+@each_workload
+def test_user_and_port_are_those_of_the_image(folder: Path) -> None:
+    security = pod(folder)["securityContext"]
     user, group = re.findall(r"^USER (\d+):(\d+)$", DOCKERFILE, re.MULTILINE)[0]
-    (port,) = container()["ports"]
+    (port,) = container(folder)["ports"]
 
     assert (security["runAsUser"], security["runAsGroup"]) == (int(user), int(group))
     assert security["fsGroup"] == int(group)
@@ -172,10 +198,11 @@ def test_user_and_port_are_those_of_the_image() -> None:
     ]
 
 
-def test_what_the_pod_may_do_is_little() -> None:
-    assert pod()["automountServiceAccountToken"] is False
-    assert pod()["securityContext"]["runAsNonRoot"] is True
-    assert container()["securityContext"] == {
+@each_workload
+def test_what_the_pod_may_do_is_little(folder: Path) -> None:
+    assert pod(folder)["automountServiceAccountToken"] is False
+    assert pod(folder)["securityContext"]["runAsNonRoot"] is True
+    assert container(folder)["securityContext"] == {
         "allowPrivilegeEscalation": False,
         "readOnlyRootFilesystem": True,
         "capabilities": {"drop": ["ALL"]},
@@ -187,7 +214,7 @@ def test_the_configuration_is_valid_and_finds_its_files_where_they_are_mounted(
     folder: Path,
 ) -> None:
     settings = config.load(folder / "exporter.yml")
-    mounts = {mount["name"]: mount["mountPath"] for mount in container()["volumeMounts"]}
+    mounts = mounted_at(BASE)
     secrets = [pbx.secret.file for pbx in settings.pbxs]
 
     assert str(settings.state_dir) == mounts["state"] == "/state"
@@ -196,11 +223,12 @@ def test_the_configuration_is_valid_and_finds_its_files_where_they_are_mounted(
     assert mounts["config"] == "/etc/cdr-exporter"
 
 
+@each_workload
 @pytest.mark.parametrize("probe", ["livenessProbe", "readinessProbe"])
-def test_a_probe_asks_for_a_path_that_there_is(probe: str) -> None:
-    asked = container()[probe]["httpGet"]
+def test_a_probe_asks_for_a_path_that_there_is(probe: str, folder: Path) -> None:
+    asked = container(folder)[probe]["httpGet"]
 
-    assert asked["port"] == container()["ports"][0]["name"]
+    assert asked["port"] == container(folder)["ports"][0]["name"]
     assert ask(app(snapshot()), asked["path"]).status in (200, 503)
 
 
@@ -229,37 +257,168 @@ def test_what_selects_finds_the_pod() -> None:
     assert the("StatefulSet")["spec"]["serviceName"] == the("Service")["metadata"]["name"]
 
 
-def test_a_kustomization_names_every_file_beside_it() -> None:
-    named = {*kustomization(BASE)["resources"]} - {"../../../grafana"}
+@each_workload
+def test_a_kustomization_names_every_file_beside_it(folder: Path) -> None:
+    named = {*kustomization(folder)["resources"]} - {"../../../grafana", "../base"}
     dashboards = kustomization(ROOT / "grafana")["configMapGenerator"]
 
-    assert named == {path.name for path in BASE.glob("*.yaml")} - {"kustomization.yaml"}
+    assert named == {path.name for path in folder.glob("*.yaml")} - {"kustomization.yaml"}
     assert sorted(file for each in dashboards for file in each["files"]) == [
         f"dashboards/{path.name}" for path in sorted((ROOT / "grafana/dashboards").iterdir())
     ]
     assert all(
-        (BASE / file).is_file()
-        for each in kustomization(BASE)["configMapGenerator"]
+        (folder / file).is_file()
+        for each in kustomization(folder)["configMapGenerator"]
         for file in each["files"]
     )
+
+
+# --- Replicas -------------------------------------------------------------------------------------
+
+
+def test_a_replica_differs_from_the_one_pod_in_what_it_is_told_and_mounts_only() -> None:
+    told = {"args", "env", "volumeMounts", "volumes", "topologySpreadConstraints", "containers"}
+
+    def same(it: Manifest) -> Manifest:
+        return {name: value for name, value in it.items() if name not in told}
+
+    assert same(pod(REPLICAS)) == same(pod(BASE))
+    assert same(container(REPLICAS)) == same(container(BASE))
+    assert workload(REPLICAS)["spec"]["selector"] == workload(BASE)["spec"]["selector"]
+
+
+def test_replicas_are_named_by_an_address_that_prometheus_reaches() -> None:
+    (port,) = container(REPLICAS)["ports"]
+    (environment,) = container(REPLICAS)["env"]
+
+    assert container(REPLICAS)["args"][-1] == (
+        f"--web.advertise-address=$({environment['name']}):{port['containerPort']}"
+    )
+    assert environment["valueFrom"] == {"fieldRef": {"fieldPath": "status.podIP"}}
+
+
+def test_replicas_find_the_database_where_its_secret_is_mounted_and_keep_nothing_else() -> None:
+    settings = yaml.safe_load((REPLICAS / "exporter.yml").read_text())
+    mounts = mounted_at(REPLICAS)
+    volumes = {each["name"]: each for each in pod(REPLICAS)["volumes"]}
+
+    assert "state_dir" not in settings
+    assert settings["state_url_file"] == f"{mounts['database']}/url"
+    assert volumes["database"]["secret"]["secretName"] == "cdr-exporter-database"
+    assert "persistentVolumeClaim" not in str(volumes)
+    # All that is written: the image's temporary files, as its root is read-only.
+    assert {name for name, each in volumes.items() if "emptyDir" in each} == {"temporary"}
+    assert f"TMPDIR={mounts['temporary']} " in DOCKERFILE
+
+
+def test_two_replicas_are_not_taken_away_at_once() -> None:
+    spec = workload(REPLICAS)["spec"]
+    lease = config.load(REPLICAS / "exporter.yml").lease
+
+    assert spec["replicas"] == 3
+    assert spec["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+    assert the("PodDisruptionBudget", manifests(REPLICAS))["spec"]["maxUnavailable"] == 1
+    # A third of a lease until a new replica is seen, another until it is given its share.
+    assert spec["minReadySeconds"] > lease
+
+
+def test_prometheus_asks_one_address_where_each_pbx_is_and_asks_often() -> None:
+    spec = the("ScrapeConfig", manifests(REPLICAS))["spec"]
+    (discovery,) = spec["httpSDConfigs"]
+    url = urlsplit(discovery["url"])
+    service, port = the("Service")["metadata"]["name"], the("Service")["spec"]["ports"][0]["port"]
+
+    assert (url.hostname, url.port) == (f"{service}.monitoring.svc", port)
+    assert ask(app(snapshot()), url.path, host=url.netloc).status == 200
+    assert discovery["refreshInterval"] == "10s"
+    # The name that the rules look for.
+    assert spec["jobName"] == "cdr-exporter"
+
+
+def test_of_a_replica_itself_everything_is_scraped_that_is_no_series_of_a_pbx() -> None:
+    (endpoint,) = the("PodMonitor", manifests(REPLICAS))["spec"]["podMetricsEndpoints"]
+    (kept,) = endpoint["metricRelabelings"]
+    relabelled = {each["targetLabel"]: each for each in endpoint["relabelings"]}
+
+    assert kept["action"] == "keep"
+    assert kept["sourceLabels"] == ["__name__"]
+    page = ask(app(snapshot()), "/metrics").body.decode()
+    samples = [line for line in page.splitlines() if not line.startswith("#")]
+    of_pbxs = [line for line in samples if 'pbx="' in line]
+    assert of_pbxs
+    for line in samples:
+        name = re.split("[{ ]", line)[0]
+        assert bool(re.fullmatch(kept["regex"], name)) is (line not in of_pbxs), line
+    for family in FAMILIES:
+        assert bool(re.fullmatch(kept["regex"], family.name)) is family.process_wide
+    # CDRExporterDown takes each target of the job for a PBX.
+    assert relabelled["job"]["replacement"] != "cdr-exporter"
+    assert relabelled["instance"]["sourceLabels"] == ["__meta_kubernetes_pod_name"]
 
 
 # --- Rendered -------------------------------------------------------------------------------------
 
 
-def test_what_kubectl_renders_is_valid() -> None:
-    found = rendered(BASE)
+@each_workload
+def test_what_kubectl_renders_is_valid(folder: Path) -> None:
+    found = rendered(folder)
     for manifest in found:
         check(manifest)
 
-    assert {each["kind"] for each in found} == {
-        "ConfigMap",
-        "StatefulSet",
-        "Service",
-        "NetworkPolicy",
-        "ServiceMonitor",
-        "PrometheusRule",
+    replaced = {"StatefulSet", "ServiceMonitor"} if folder == REPLICAS else set()
+    assert {each["kind"] for each in found} == (
+        (KINDS[BASE] - replaced) | KINDS[folder] | {"ConfigMap"}
+    )
+
+
+def test_replicas_may_reach_what_the_one_pod_may_and_postgresql() -> None:
+    policy, before = the("NetworkPolicy", rendered(REPLICAS))["spec"], the("NetworkPolicy")["spec"]
+
+    assert policy["ingress"] == before["ingress"]
+    assert policy["egress"] == [
+        *before["egress"],
+        {"ports": [{"protocol": "TCP", "port": 5432}]},
+    ]
+
+
+def test_the_service_of_replicas_leads_to_those_that_are_ready_only() -> None:
+    assert the("Service", rendered(REPLICAS))["spec"] == {
+        name: value
+        for name, value in the("Service")["spec"].items()
+        if name not in ("clusterIP", "publishNotReadyAddresses")
     }
+
+
+def test_the_example_is_one_of_replicas_where_its_comments_are_followed(tmp_path: Path) -> None:
+    (tmp_path / "grafana").symlink_to(ROOT / "grafana")
+    shutil.copytree(FOLDER, tmp_path / "deploy/kubernetes")
+    example = tmp_path / "deploy/kubernetes/example"
+    for file, before, after in (
+        ("kustomization.yaml", "  - ../base ", "  - ../replicas "),
+        ("exporter.yml", "state_dir: /state\n", ""),
+        ("exporter.yml", "# state_url_file: ", "state_url_file: "),
+    ):
+        text = (example / file).read_text()
+        assert text.count(before) == 1, before
+        (example / file).write_text(text.replace(before, after))
+
+    found = rendered(example)
+
+    spec = the("Deployment", found)["spec"]["template"]["spec"]
+    assert spec["containers"][0]["image"] == f"registry.example.org/cdr-exporter:{VERSION}"
+    [mounted] = [
+        each
+        for each in found
+        if each["metadata"]["name"] == spec["volumes"][0]["configMap"]["name"]
+    ]
+    assert mounted["data"]["exporter.yml"] == (example / "exporter.yml").read_text()
+    assert (
+        yaml.safe_load(mounted["data"]["exporter.yml"])["state_url_file"]
+        == (yaml.safe_load((REPLICAS / "exporter.yml").read_text())["state_url_file"])
+    )
+    assert {
+        each["metadata"]["labels"]["release"] for each in found if each["kind"] in OPERATOR_SCHEMAS
+    } == {"kube-prometheus-stack"}
 
 
 def test_grafanas_sidecar_finds_the_dashboards() -> None:
