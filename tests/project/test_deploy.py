@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -20,7 +21,7 @@ from cdr_exporter.commands.history import DEFAULT_LABELS
 from cdr_exporter.config import load
 from pbx_simulator.command_line import listen_address
 
-from ..support.compose import needs
+from ..support.compose import conditions
 from ..support.grafana_provisioning import DASHBOARDS, DATA_SOURCES, environment, the_only
 from ..support.paths import ROOT
 from ..support.programs import require
@@ -33,6 +34,10 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text()
 OURS = [name for name, each in SERVICES.items() if each["image"].startswith("cdr-exporter:")]
 ONE_SHOTS = [name for name, each in SERVICES.items() if each["restart"] == "no"]
 PBXS = ("hq", "branch")
+REPLICAS = [
+    name for name, each in SERVICES.items() if "--web.advertise-address" in each.get("command", ())
+]
+RUN_SECRETS = "/run/secrets/"
 
 each_service = pytest.mark.parametrize("service", SERVICES)
 
@@ -74,7 +79,8 @@ def test_no_volume_is_declared_for_nobody() -> None:
 def test_an_image_has_a_version(service: str) -> None:
     _, _, tag = SERVICES[service]["image"].partition(":")
 
-    assert re.fullmatch(r"v?\d+\.\d+\.\d+", tag)
+    # PostgreSQL's versions have two numbers.
+    assert re.fullmatch(r"v?\d+\.\d+(\.\d+)?", tag)
 
 
 def test_our_image_has_the_version_of_the_project_and_is_built_from_it() -> None:
@@ -103,17 +109,26 @@ def test_a_service_says_whether_it_is_well(service: str) -> None:
 @each_service
 def test_ports_are_for_this_machine_only(service: str) -> None:
     for port in SERVICES[service].get("ports", ()):
-        assert re.fullmatch(r"127\.0\.0\.1:(\d+):\1", port)
+        assert re.fullmatch(r"127\.0\.0\.1:\d+:\d+", port)
+
+
+def test_each_service_has_its_own_port_on_this_machine() -> None:
+    ours = [opened(service) for service in SERVICES if "ports" in SERVICES[service]]
+
+    assert len(ours) == len({*ours})
 
 
 @each_service
-def test_what_a_service_needs_is_a_service(service: str) -> None:
-    assert set(needs(service)) <= SERVICES.keys()
+def test_what_a_service_needs_is_a_service_that_is_started_with_it(service: str) -> None:
+    for other in conditions(SERVICES[service]):
+        started_with = SERVICES[other].get("profiles", ())
+
+        assert set(started_with) <= set(SERVICES[service].get("profiles", ()))
 
 
 @each_service
 def test_what_ends_is_waited_for_until_it_has_and_what_runs_is_not(service: str) -> None:
-    for other, condition in needs(service).items():
+    for other, condition in conditions(SERVICES[service]).items():
         assert (condition == "service_completed_successfully") is (other in ONE_SHOTS)
 
 
@@ -161,12 +176,19 @@ def days_of(service: str) -> int:
 
 
 def published(service: str) -> str:
+    """Return the port of a service that others reach."""
     (port,) = SERVICES[service]["ports"]
-    return str(port.rpartition(":")[2])
+    return str(port.split(":")[2])
+
+
+def opened(service: str) -> str:
+    """Return the port of this machine that leads to it."""
+    (port,) = SERVICES[service]["ports"]
+    return str(port.split(":")[1])
 
 
 def test_our_commands_are_commands() -> None:
-    for service in (*PBXS, "exporter"):
+    for service in (*PBXS, "exporter", *REPLICAS):
         assert cli._parse(SERVICES[service]["command"]).command
 
 
@@ -269,8 +291,105 @@ def test_the_addresses_in_the_comment_are_those_that_are_open() -> None:
     comment, _, _ = (FOLDER / "compose.yml").read_text().partition("\nname:")
 
     assert sorted(re.findall(r"localhost:(\d+)", comment)) == sorted(
-        published(service) for service in SERVICES if "ports" in SERVICES[service]
+        opened(service) for service in SERVICES if "ports" in SERVICES[service]
     )
+
+
+# --- Replicas -------------------------------------------------------------------------------------
+
+
+def secret(name: str) -> str:
+    file: str = COMPOSE["secrets"][name]["file"]
+    return (FOLDER / file).read_text().strip()
+
+
+def test_replicas_share_the_pbxs_of_the_exporter_and_keep_their_state_in_the_database() -> None:
+    alone, shared = (
+        yaml.safe_load((FOLDER / name).read_text())
+        for name in ("exporter.yml", "exporter-replicas.yml")
+    )
+    for replica in REPLICAS:
+        assert mounted(replica, "/etc/cdr-exporter/exporter.yml").name == "exporter-replicas.yml"
+        assert SERVICES[replica]["secrets"] == [shared["state_url_file"].removeprefix(RUN_SECRETS)]
+        assert [mode for _, _, mode in mounts(replica)] == ["ro"]
+
+    differ = ("state_dir", "state_url_file", "lease")
+    assert {name: value for name, value in alone.items() if name not in differ} == {
+        name: value for name, value in shared.items() if name not in differ
+    }
+    assert "state_dir" not in shared
+
+
+def test_the_database_is_the_one_that_the_replicas_are_told_of() -> None:
+    url = urlsplit(secret("database-url"))
+    settings = SERVICES["postgres"]["environment"]
+    health = SERVICES["postgres"]["healthcheck"]["test"]
+
+    assert url.scheme == "postgresql"
+    assert url.hostname == "postgres"
+    assert url.username == settings["POSTGRES_USER"] == health[health.index("--username") + 1]
+    assert url.path.strip("/") == settings["POSTGRES_DB"]
+    assert url.password == secret("postgres-password")
+    assert SERVICES["postgres"]["secrets"] == [
+        settings["POSTGRES_PASSWORD_FILE"].removeprefix(RUN_SECRETS)
+    ]
+
+
+def test_each_replica_is_named_by_its_own_address() -> None:
+    for replica in REPLICAS:
+        *_, flag, address = SERVICES[replica]["command"]
+
+        assert flag == "--web.advertise-address"
+        assert address == f"{replica}:{published(replica)}"
+
+
+def test_prometheus_finds_the_pbxs_by_the_name_of_all_replicas() -> None:
+    config = yaml.safe_load(
+        mounted("prometheus-of-replicas", "/etc/prometheus/prometheus.yml").read_text()
+    )
+    alone = yaml.safe_load((FOLDER / "prometheus.yml").read_text())
+    of_pbxs, of_replicas = config["scrape_configs"]
+    (discovery,) = of_pbxs["http_sd_configs"]
+    url = urlsplit(discovery["url"])
+
+    assert all(
+        url.hostname in SERVICES[replica]["networks"]["default"]["aliases"]
+        and str(url.port) == published(replica)
+        for replica in REPLICAS
+    )
+    assert url.path == "/sd"
+    assert of_pbxs["job_name"] == alone["scrape_configs"][0]["job_name"]
+    assert of_replicas["static_configs"] == [
+        {"targets": [f"{replica}:{published(replica)}" for replica in REPLICAS]}
+    ]
+    same = ("global", "rule_files")
+    assert [config[name] for name in same] == [alone[name] for name in same]
+
+
+def test_of_a_replica_itself_the_same_is_scraped_as_in_kubernetes() -> None:
+    config = yaml.safe_load((FOLDER / "prometheus-replicas.yml").read_text())
+    _, of_replicas = config["scrape_configs"]
+    monitor = yaml.safe_load((FOLDER / "kubernetes/replicas/podmonitor.yaml").read_text())
+    (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+    (there,), (here,) = endpoint["metricRelabelings"], of_replicas["metric_relabel_configs"]
+
+    assert here == {
+        "action": there["action"],
+        "source_labels": there["sourceLabels"],
+        "regex": there["regex"],
+    }
+    assert endpoint["relabelings"][0] == {
+        "targetLabel": "job",
+        "replacement": of_replicas["job_name"],
+    }
+
+
+def test_prometheus_takes_the_configuration_for_replicas(tmp_path: Path) -> None:
+    file = mounted("prometheus-of-replicas", "/etc/prometheus/prometheus.yml")
+    (tmp_path / "rules").symlink_to((ROOT / "prometheus/rules").resolve())
+    (tmp_path / "prometheus.yml").write_text(file.read_text())
+
+    judge("promtool", "check", "config", str(tmp_path / "prometheus.yml"))
 
 
 def judge(program: str, *arguments: str) -> None:

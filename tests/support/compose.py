@@ -2,8 +2,9 @@
 
 What is taken over: commands and entrypoints, the order (`depends_on` with its conditions), mounts
 as folders below one directory, names and ports of services as free ports of the loopback interface.
-Left out: images, users and permissions, networks, and what an engine does with health checks and
-restarts. A service is healthy here once the address that its health check asks answers well.
+Left out: services of a profile, images, users and permissions, networks, and what an engine does
+with health checks and restarts. A service is healthy here once the address that its health check
+asks answers well.
 """
 
 from __future__ import annotations
@@ -24,7 +25,11 @@ from .processes import Process, eventually, free_port
 from .programs import require
 
 FOLDER = ROOT / "deploy"
-SERVICES: Mapping[str, Any] = yaml.safe_load((FOLDER / "compose.yml").read_text())["services"]
+SERVICES: Mapping[str, Any] = {
+    name: each
+    for name, each in yaml.safe_load((FOLDER / "compose.yml").read_text())["services"].items()
+    if "profiles" not in each
+}
 
 _IMAGES = {
     "cdr-exporter": [sys.executable, "-m", "cdr_exporter"],
@@ -171,7 +176,12 @@ def health_url(name: str) -> str:
 
 def needs(name: str) -> Mapping[str, str]:
     """Return what a service depends on, and under which condition."""
-    found = SERVICES[name].get("depends_on", {})
+    return conditions(SERVICES[name])
+
+
+def conditions(service: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return what a service that is written so depends on, and under which condition."""
+    found = service.get("depends_on", {})
     if isinstance(found, list):
         return dict.fromkeys(found, _STARTED)
     return {other: each["condition"] for other, each in found.items()}
