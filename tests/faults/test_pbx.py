@@ -551,13 +551,13 @@ def _records(families: Any) -> list[tuple[dict[str, str], float]]:
 
 @pytest.mark.slow
 @pytest.mark.fault("C14", "E15")
-def test_twenty_thousand_trunk_names_are_no_more_series_than_allowed(
+def test_five_thousand_trunk_names_are_no_more_series_than_allowed(
     make_harness: MakeHarness,
 ) -> None:
     pbx = FakePBX()
     it = make_harness(pbx, max_trunks=20)
     it.poll()
-    for number in range(20_000):
+    for number in range(5_000):
         pbx.call(src_trunk=f"trunk {number}")
     it.poll(9)
     folded = it.last.totals.series[Series("cdr_exporter_folded_trunks_total")][0]
@@ -566,8 +566,8 @@ def test_twenty_thousand_trunk_names_are_no_more_series_than_allowed(
     pbx.call(src_trunk="trunk 3")
     it.poll(2)
 
-    assert it.counted == 20_001
-    assert folded == 20_000 - 20
+    assert it.counted == 5_001
+    assert folded == 5_000 - 20
     assert len(admitted - {"none"}) == 20
     # What was admitted is durable: the same names after a restart, and no others.
     assert it.last.totals.trunks == admitted

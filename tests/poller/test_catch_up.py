@@ -65,11 +65,11 @@ def test_rows_deleted_at_both_ends_before_every_answer_lose_no_other(
     assert it.counted <= pbx.next_id - 1
 
 
-@pytest.mark.parametrize("killed_after", [15, 21, 28])
+@pytest.mark.parametrize("killed_after", [7, 10, 14])
 def test_a_process_killed_in_a_catch_up_goes_on_where_it_was(
     make_harness: MakeHarness, pbx: FakePBX, killed_after: int
 ) -> None:
-    pbx.call(12_000)
+    pbx.call(5_000)
     it = make_harness(pbx, start="all")
     kills = 0
     for _ in range(8):
@@ -83,8 +83,8 @@ def test_a_process_killed_in_a_catch_up_goes_on_where_it_was(
     it.poll(2)
 
     assert kills >= 2
-    assert it.counted == 12_000
-    assert pbx.rows_sent < 1.2 * 12_000
+    assert it.counted == 5_000
+    assert pbx.rows_sent < 1.2 * 5_000
 
 
 def test_nothing_durable_is_shown_before_the_start_is_read_whole(
@@ -139,7 +139,7 @@ def test_label_sets_born_in_a_long_catch_up_are_first_shown_at_0(
 def test_a_slow_search_does_not_keep_the_first_page_waiting(
     make_harness: MakeHarness, pbx: FakePBX
 ) -> None:
-    pbx.call(40_000)
+    pbx.call(16_000)
     it = make_harness(pbx, start="all")
     pbx.kill_after(6)
     with suppress(SystemExit):
@@ -155,7 +155,8 @@ def test_a_slow_search_does_not_keep_the_first_page_waiting(
     it.poll(60)
 
     assert max(took) < 60
-    assert it.counted == 40_000
+    assert sum(took) > 2 * 60
+    assert it.counted == 16_000
 
 
 def test_each_page_is_shown_as_soon_as_it_is_committed(
