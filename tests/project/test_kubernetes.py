@@ -20,7 +20,6 @@ import yaml
 
 from cdr_exporter import bundled, cli, config
 from cdr_exporter.commands.exporter import VERSION
-from cdr_exporter.metrics.catalogue import FAMILIES
 from deploy.kubernetes import write_rules
 
 from ..support.paths import ROOT
@@ -337,22 +336,18 @@ def test_prometheus_asks_one_address_where_each_pbx_is_and_asks_often() -> None:
 
 def test_of_a_replica_itself_everything_is_scraped_that_is_no_series_of_a_pbx() -> None:
     (endpoint,) = the("PodMonitor", manifests(REPLICAS))["spec"]["podMetricsEndpoints"]
-    (kept,) = endpoint["metricRelabelings"]
     relabelled = {each["targetLabel"]: each for each in endpoint["relabelings"]}
+    example = yaml.safe_load((ROOT / "prometheus/prometheus-replicas.yml").read_text())
+    _, of_replicas = example["scrape_configs"]
+    dropped = [
+        {**each, "source_labels": each["sourceLabels"]} for each in endpoint["metricRelabelings"]
+    ]
 
-    assert kept["action"] == "keep"
-    assert kept["sourceLabels"] == ["__name__"]
-    page = ask(app(snapshot()), "/metrics").body.decode()
-    samples = [line for line in page.splitlines() if not line.startswith("#")]
-    of_pbxs = [line for line in samples if 'pbx="' in line]
-    assert of_pbxs
-    for line in samples:
-        name = re.split("[{ ]", line)[0]
-        assert bool(re.fullmatch(kept["regex"], name)) is (line not in of_pbxs), line
-    for family in FAMILIES:
-        assert bool(re.fullmatch(kept["regex"], family.name)) is family.process_wide
-    # CDRExporterDown takes each target of the job for a PBX.
-    assert relabelled["job"]["replacement"] != "cdr-exporter"
+    assert [{k: v for k, v in each.items() if k != "sourceLabels"} for each in dropped] == (
+        of_replicas["metric_relabel_configs"]
+    )
+    assert relabelled["job"]["replacement"] == of_replicas["job_name"]
+    assert endpoint["interval"] == of_replicas["scrape_interval"]
     assert relabelled["instance"]["sourceLabels"] == ["__meta_kubernetes_pod_name"]
 
 
