@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,7 +15,7 @@ import pytest
 
 from grafana.generator.panels import JSON, NONE_SEEN
 
-from ..support.compose import SERVICES, Stack, image_of
+from ..support.compose import REPLICAS, Stack, image_of, of_profile
 from ..support.dashboards import DASHBOARDS, filled_in, macros, panels, shown_by, step_of, targets
 from ..support.processes import eventually, get
 from ..support.programs import require
@@ -21,6 +23,7 @@ from ..support.programs import require
 pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.timeout(900)]
 
 DAY = 86_400
+TWO = ("replica-1", "replica-2")
 THREE_SCRAPES = 100
 """Seconds from the start of Prometheus, with some to ask in; a rate needs two of them."""
 
@@ -104,7 +107,7 @@ def test_an_alert_arrives_where_it_is_printed(stack: Stack) -> None:
 
 
 def test_all_but_grafana_was_started(stack: Stack) -> None:
-    left_out = SERVICES.keys() - stack.running.keys()
+    left_out = {*of_profile("")} - stack.running.keys()
 
     assert {image_of(name) for name in left_out} == {"grafana/grafana"}
     assert sorted(stack.completed) == ["history", "past", "promtool"]
@@ -122,3 +125,53 @@ def test_started_again_it_does_not_write_the_past_again(stack: Stack, service: s
 
 def blocks_in(stack: Stack) -> list[str]:
     return sorted(each.parent.name for each in stack.volume("past").glob("*/*/meta.json"))
+
+
+@pytest.fixture
+def replicas(tmp_path: Path) -> Iterator[Stack]:
+    """Two replicas over PostgreSQL, of which the second is asked for /sd."""
+    require("prometheus")
+    with Stack(tmp_path, REPLICAS) as it:
+        yield it
+
+
+def shown_by_replica(stack: Stack, name: str) -> set[str]:
+    """Return the PBXs of which a replica shows calls."""
+    page = get(stack.url(name, 10_088) + "/metrics")
+    return set(re.findall(r'^cdr_calls_total\{.*pbx="(\w+)"', page, re.MULTILINE))
+
+
+def test_a_replica_goes_on_with_the_pbxs_of_one_that_was_killed(replicas: Stack) -> None:
+    """Prometheus finds each PBX where it is, by the files as they stand."""
+
+    def found(expression: str) -> dict[str, float]:
+        url = replicas.url("prometheus-of-replicas", 9090)
+        answer = json.loads(get(f"{url}/api/v1/query?{urlencode({'query': expression})}"))
+        return {
+            each["metric"]["instance"]: float(each["value"][1]) for each in answer["data"]["result"]
+        }
+
+    def both_are_up() -> bool:
+        return found('up{job="cdr-exporter"}') == {"hq": 1, "branch": 1}
+
+    eventually(
+        "each replica has a PBX",
+        lambda: sorted(map(len, (shown_by_replica(replicas, each) for each in TWO))) == [1, 1],
+        120,
+    )
+    eventually("both are scraped", both_are_up, 120)
+    eventually("so are both replicas", lambda: len(found("cdr_exporter_leases == 1")) == 2, 120)
+    before = found("sum by (instance) (cdr_calls_total)")
+    [gone] = shown_by_replica(replicas, TWO[0])
+    replicas.running[TWO[0]].kill()
+    eventually(
+        "the other one shows both",
+        lambda: shown_by_replica(replicas, TWO[1]) == {"hq", "branch"},
+        120,
+    )
+    eventually("and is scraped for both", lambda: found("cdr_up") == {"hq": 1, "branch": 1}, 120)
+    after = found("sum by (instance) (cdr_calls_total)")
+
+    assert all(after[each] >= before[each] > 0 for each in ("hq", "branch"))
+    assert found("resets(cdr_calls_total[30m]) > 0") == {}
+    assert gone in before

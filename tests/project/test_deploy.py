@@ -21,7 +21,7 @@ from cdr_exporter.commands.history import DEFAULT_LABELS
 from cdr_exporter.config import load
 from pbx_simulator.command_line import listen_address
 
-from ..support.compose import conditions
+from ..support.compose import needs
 from ..support.grafana_provisioning import DASHBOARDS, DATA_SOURCES, environment, the_only
 from ..support.paths import ROOT
 from ..support.programs import require
@@ -120,7 +120,7 @@ def test_each_service_has_its_own_port_on_this_machine() -> None:
 
 @each_service
 def test_what_a_service_needs_is_a_service_that_is_started_with_it(service: str) -> None:
-    for other in conditions(SERVICES[service]):
+    for other in needs(service):
         started_with = SERVICES[other].get("profiles", ())
 
         assert set(started_with) <= set(SERVICES[service].get("profiles", ()))
@@ -128,7 +128,7 @@ def test_what_a_service_needs_is_a_service_that_is_started_with_it(service: str)
 
 @each_service
 def test_what_ends_is_waited_for_until_it_has_and_what_runs_is_not(service: str) -> None:
-    for other, condition in conditions(SERVICES[service]).items():
+    for other, condition in needs(service).items():
         assert (condition == "service_completed_successfully") is (other in ONE_SHOTS)
 
 
@@ -326,7 +326,7 @@ def test_the_database_is_the_one_that_the_replicas_are_told_of() -> None:
     health = SERVICES["postgres"]["healthcheck"]["test"]
 
     assert url.scheme == "postgresql"
-    assert url.hostname == "postgres"
+    assert (url.hostname, url.port) == ("postgres", 5432)
     assert url.username == settings["POSTGRES_USER"] == health[health.index("--username") + 1]
     assert url.path.strip("/") == settings["POSTGRES_DB"]
     assert url.password == secret("postgres-password")

@@ -2,9 +2,9 @@
 
 What is taken over: commands and entrypoints, the order (`depends_on` with its conditions), mounts
 as folders below one directory, names and ports of services as free ports of the loopback interface.
-Left out: services of a profile, images, users and permissions, networks, and what an engine does
-with health checks and restarts. A service is healthy here once the address that its health check
-asks answers well.
+Left out: images, users and permissions, networks, and what an engine does with health checks and
+restarts. A service is healthy here once the address that its health check asks answers well.
+PostgreSQL is a server of the tests, with the user, password and database that its service has.
 """
 
 from __future__ import annotations
@@ -21,15 +21,17 @@ from typing import Any, Self
 import yaml
 
 from .paths import ROOT
+from .postgres import PostgresServer
 from .processes import Process, eventually, free_port
 from .programs import require
 
 FOLDER = ROOT / "deploy"
-SERVICES: Mapping[str, Any] = {
-    name: each
-    for name, each in yaml.safe_load((FOLDER / "compose.yml").read_text())["services"].items()
-    if "profiles" not in each
-}
+_COMPOSE = yaml.safe_load((FOLDER / "compose.yml").read_text())
+SERVICES: Mapping[str, Any] = _COMPOSE["services"]
+
+POSTGRES = "postgres"
+REPLICAS = "replicas"
+"""The profile of replicas, and the name that all of them have."""
 
 _IMAGES = {
     "cdr-exporter": [sys.executable, "-m", "cdr_exporter"],
@@ -38,7 +40,11 @@ _IMAGES = {
 }
 """The entrypoint of each image; a service of any other image is left out."""
 
-_LISTENS = {"exporter": 10_088, "prometheus": 9_090, "alertmanager": 9_093}
+_LISTENS = {
+    **dict.fromkeys(("exporter", "replica-1", "replica-2"), 10_088),
+    **dict.fromkeys(("prometheus", "prometheus-of-replicas"), 9_090),
+    "alertmanager": 9_093,
+}
 """Where a service listens without being told."""
 
 _STARTED, _HEALTHY, _COMPLETED = (
@@ -48,19 +54,31 @@ _STARTED, _HEALTHY, _COMPLETED = (
 )
 
 
-class Stack:
-    """The services that run, below *directory*; those that have ended well are in `completed`."""
+def of_profile(profile: str) -> list[str]:
+    """Return the names of the services of a profile; of those that are in none for ""."""
+    wanted = [profile] if profile else []
+    return [name for name, each in SERVICES.items() if each.get("profiles", []) == wanted]
 
-    def __init__(self, directory: Path) -> None:
+
+class Stack:
+    """The services that run, below *directory*; those that have ended well are in `completed`.
+
+    Those of *profile* are started, and what they depend on. *replica* is the one that is asked for
+    by the name of all replicas.
+    """
+
+    def __init__(self, directory: Path, profile: str = "", replica: str = "replica-2") -> None:
         self.running: dict[str, Process] = {}
         self.completed: list[str] = []
         self._directory = directory
+        self._profile = profile
+        self._names = {REPLICAS: replica}
         self._ports: dict[tuple[str, str], int] = {}
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
         try:
-            for name in SERVICES:
+            for name in of_profile(self._profile):
                 self._start(name)
         except BaseException:
             self._open.close()
@@ -79,16 +97,28 @@ class Stack:
         return self._directory / "volumes" / name
 
     def _port(self, service: str, port: str) -> int:
-        return self._ports.setdefault((service, port), free_port())
+        there = self._names.get(service, service)
+        return self._ports.setdefault((there, port), free_port())
 
     def _start(self, name: str) -> None:
         """Start a service once what it depends on is there."""
+        if name == POSTGRES and (name, "5432") not in self._ports:
+            self._start_postgres()
         if name in self.running or image_of(name) not in _IMAGES:
             return
         for other, condition in needs(name).items():
             self._start(other)
             self._wait(other, condition)
         self.running[name] = self._open.enter_context(self._process(name))
+
+    def _start_postgres(self) -> None:
+        server = self._open.enter_context(PostgresServer(passwords=True))
+        settings = SERVICES[POSTGRES]["environment"]
+        password = secrets(POSTGRES)[settings["POSTGRES_PASSWORD_FILE"]].read_text().strip()
+        user, database = settings["POSTGRES_USER"], settings["POSTGRES_DB"]
+        server.run(f"CREATE ROLE {user} LOGIN PASSWORD '{password}'")
+        server.run(f"CREATE DATABASE {database} OWNER {user}")
+        self._ports[POSTGRES, "5432"] = server.port
 
     def again(self, name: str) -> int:
         """Run a service that ends once more, as the next start of all does; return its code."""
@@ -99,6 +129,8 @@ class Stack:
         return Process(*self._command(name), env=self._env())
 
     def _wait(self, name: str, condition: str) -> None:
+        if name == POSTGRES:
+            return
         it = self.running[name]
         if condition == _HEALTHY:
             url = self._here(name, health_url(name))
@@ -121,12 +153,12 @@ class Stack:
     def _mounts(self, name: str) -> Mapping[str, Path]:
         """Lay out what the service has mounted; return where each path of it is here."""
         root = self._directory / name
-        found = {}
+        sources = {f"./{path.name}": inside for inside, path in secrets(name).items()}
         for each in SERVICES[name].get("volumes", ()):
             source, target = each.split(":")[:2]
-            found[target] = root / target.lstrip("/")
-        for each in SERVICES[name].get("volumes", ()):
-            source, target = each.split(":")[:2]
+            sources[source] = target
+        found = {target: root / target.lstrip("/") for target in sources.values()}
+        for source, target in sources.items():
             self._lay(name, source, found[target], found)
         return found
 
@@ -150,7 +182,8 @@ class Stack:
             return f"127.0.0.1:{self._port(found[1], found[2])}"
 
         text = re.sub(r"\b(?:0\.0\.0\.0|127\.0\.0\.1):(\d+)\b", own, text)
-        return re.sub(rf"\b({'|'.join(SERVICES)}):(\d+)\b", of_service, text)
+        names = "|".join([*SERVICES, *self._names])
+        return re.sub(rf"(?<![\w-])({names}):(\d+)\b", of_service, text)
 
     def _env(self) -> dict[str, str]:
         """Return an environment in which the programs of the images are found."""
@@ -174,14 +207,15 @@ def health_url(name: str) -> str:
     return str(found)
 
 
+def secrets(name: str) -> Mapping[str, Path]:
+    """Return the files of the secrets of a service, by their paths inside."""
+    files = {each: _COMPOSE["secrets"][each]["file"] for each in SERVICES[name].get("secrets", ())}
+    return {f"/run/secrets/{each}": FOLDER / file for each, file in files.items()}
+
+
 def needs(name: str) -> Mapping[str, str]:
     """Return what a service depends on, and under which condition."""
-    return conditions(SERVICES[name])
-
-
-def conditions(service: Mapping[str, Any]) -> Mapping[str, str]:
-    """Return what a service that is written so depends on, and under which condition."""
-    found = service.get("depends_on", {})
+    found = SERVICES[name].get("depends_on", {})
     if isinstance(found, list):
         return dict.fromkeys(found, _STARTED)
     return {other: each["condition"] for other, each in found.items()}
