@@ -1,56 +1,44 @@
-"""The body of one response: lines that many scrapes share, then lines made for this scrape.
+"""The body of one response: compressed blocks that many scrapes share, then lines made for it.
 
-Rule: a scrape never puts the whole page together as one text; what a client has not taken yet does
-not exist. Prometheus asks for gzip, and the shared lines are compressed once for all scrapes.
+Rule: a scrape never puts the whole page together; what a client has not taken yet does not exist.
+Prometheus asks for gzip and gets the blocks as they are kept; who asks for the text gets it from
+the same blocks, one piece after the other.
 """
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import NamedTuple
+
+from .measure import Measure, in_a_row, measure
+from .pieces import Block, last_piece_of
 
 _GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 """RFC 1952, 2.3: deflate, no flags, no time, no extra flags, operating system unknown."""
 
-_GZIP_LEVEL = 1
-"""Level 9 makes the output a third smaller and takes four times as long."""
+_TRAILER_BYTES = 8
 
-_BLOCKS_PER_PIECE = 512
-"""Blocks joined at a time: to compress or send each by itself would be slow, all much memory."""
+_BLOCKS_AT_A_TIME = 64
+"""Blocks joined before they are sent: to send each by itself is slow, all of them much memory."""
 
 
-class CompressedBlocks:
-    """Blocks of lines, compressed once, when a scrape first asks for gzip."""
+class Row(NamedTuple):
+    """Blocks in a row, and the measure of all of them."""
 
-    def __init__(self, blocks: Sequence[bytes]) -> None:
-        self.blocks = blocks
-        self.length = sum(map(len, blocks))
-        """In bytes, uncompressed."""
-        self._deflated: tuple[bytes, int] | None = None
+    blocks: Sequence[Block]
+    measure: Measure
 
-    @property
-    def deflated(self) -> tuple[bytes, int]:
-        """The blocks as a deflate stream that can be continued, and the CRC-32 of their text."""
-        if self._deflated is None:
-            compressor = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
-            parts, checksum = [], 0
-            for text in self.pieces():
-                parts.append(compressor.compress(text))
-                checksum = zlib.crc32(text, checksum)
-            parts.append(compressor.flush(zlib.Z_FULL_FLUSH))
-            self._deflated = b"".join(parts), checksum
-        return self._deflated
 
-    def pieces(self) -> Iterator[bytes]:
-        """Yield the text, uncompressed, many blocks at a time."""
-        for first in range(0, len(self.blocks), _BLOCKS_PER_PIECE):
-            yield b"".join(self.blocks[first : first + _BLOCKS_PER_PIECE])
+def row_of(block: Block) -> Row:
+    """Return *block* as a row of one."""
+    return Row((block,), block.measure)
 
 
 class Body:
-    """The body of one response: *shared* blocks, then the *own* lines of this scrape."""
+    """The body of one response: *shared* rows of blocks, then the *own* lines of this scrape."""
 
-    def __init__(self, shared: CompressedBlocks, own: bytes) -> None:
+    def __init__(self, shared: Sequence[Row], own: bytes) -> None:
         self._shared = shared
         self._own = own
 
@@ -67,19 +55,37 @@ class Body:
     @property
     def length(self) -> int:
         """Of the text, uncompressed, in bytes."""
-        return self._shared.length + len(self._own)
+        return self._measure.length
+
+    @property
+    def gzip_length(self) -> int:
+        """Of the gzip member, in bytes."""
+        return len(_GZIP_HEADER) + self._measure.size + _TRAILER_BYTES
 
     def plain_parts(self) -> Iterator[bytes]:
         """Yield the text, uncompressed; each part is put together when it is asked for."""
-        yield from self._shared.pieces()
+        for row in self._shared:
+            for block in row.blocks:
+                yield from (piece.text() for piece in block.pieces)
         yield self._own
 
-    def gzip_parts(self) -> tuple[bytes, ...]:
-        """Return the gzip member in parts; only the lines of this scrape are compressed."""
-        deflated, checksum = self._shared.deflated
-        compressor = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
-        rest = compressor.compress(self._own) + compressor.flush()
-        checksum = zlib.crc32(self._own, checksum)
-        length = self.length & 0xFFFF_FFFF
-        trailer = checksum.to_bytes(4, "little") + length.to_bytes(4, "little")
-        return _GZIP_HEADER, deflated, rest, trailer
+    def gzip_parts(self) -> Iterator[bytes]:
+        """Yield the gzip member; each part is put together when it is asked for."""
+        yield _GZIP_HEADER
+        for row in self._shared:
+            for first in range(0, len(row.blocks), _BLOCKS_AT_A_TIME):
+                blocks = row.blocks[first : first + _BLOCKS_AT_A_TIME]
+                yield b"".join([piece.deflated for block in blocks for piece in block.pieces])
+        yield self._end
+        length = self._measure.length & 0xFFFF_FFFF
+        yield self._measure.crc.to_bytes(4, "little") + length.to_bytes(4, "little")
+
+    @cached_property
+    def _end(self) -> bytes:
+        return last_piece_of(self._own)
+
+    @cached_property
+    def _measure(self) -> Measure:
+        """The measure of all of it."""
+        rows = [row.measure for row in self._shared]
+        return in_a_row((*rows, measure(self._own, len(self._end))))

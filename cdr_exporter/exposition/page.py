@@ -1,8 +1,7 @@
-"""Whole pages, of all PBXs or of one, each reused until something in it changes."""
+"""The page of all PBXs and that of one, each rendered when something in it has changed."""
 
 from __future__ import annotations
 
-import operator
 import platform
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -19,9 +18,13 @@ from ..clock import Now
 from ..metrics.catalogue import BUILD_INFO, COUNTER, FAMILIES, Family
 from ..metrics.snapshot import Snapshot
 from ..metrics.totals import Bounds, Series
-from .body import Body, CompressedBlocks
-from .lines import openmetrics_header, text_header, writer
-from .pbx_text import Blocks, PBXText
+from .body import Body, Row, row_of
+from .family_text import FamilyWriter
+from .lines import writer
+from .pages import WholePage, one_pbx, with_headers
+from .pbx_text import PBXRendered, PBXText
+from .pieces import block_of, piece_of
+from .rendered import Rendered, T
 
 TEXT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -31,12 +34,12 @@ ProcessValues = Mapping[Family, float | Mapping[str, float]]
 
 _EOF = b"# EOF\n"
 
-_RECENT_SECONDS = 1.0
-"""How old, in seconds, a page may be for a scrape that would otherwise wait for the lock."""
-
 # prometheus_client has no annotations for these two functions.
 _render_text: Callable[[CollectorRegistry], bytes] = text_format.generate_latest
 _render_openmetrics: Callable[[CollectorRegistry], bytes] = openmetrics_format.generate_latest
+
+
+_AllRendered = Rendered[Row]
 
 
 class Exposition:
@@ -59,60 +62,94 @@ class Exposition:
         revision: str = "unknown",
         process: Callable[[], ProcessValues] = dict,
     ) -> None:
-        self._writers = {family.name: writer(family, bounds) for family in FAMILIES}
+        self._writers = {family.name: FamilyWriter(family, bounds) for family in FAMILIES}
         self._zones = zones or {}
         self._hidden = frozenset(hidden)
         self._pbxs: dict[str, PBXText] = {}
-        self._pages: dict[str | None, _CachedPage] = {}
+        self._whole = WholePage(())
+        self._page: _AllRendered | None = None
         self._lock = threading.Lock()
         labels = (version, revision, platform.python_version())
-        self._build_info = writer(BUILD_INFO, bounds)("", Series(BUILD_INFO.name, labels), (1,))
+        build_info = writer(BUILD_INFO, bounds)("", Series(BUILD_INFO.name, labels), (1,))
+        self._build_info = row_of(block_of([piece_of(build_info)]))
         self._process = CollectorRegistry()
         ProcessCollector(registry=self._process)
         PlatformCollector(registry=self._process)
         self._process.register(_OfTheProcess(process))
 
     def all_pbxs(self, snapshots: Sequence[Snapshot], now: Now, *, openmetrics: bool) -> Body:
-        """Return the page of every PBX, with the process-wide families."""
-        shared = self._page(None, tuple(snapshots), now).blocks(openmetrics)
-        return Body(shared, (_render_openmetrics if openmetrics else _render_text)(self._process))
+        """Return the page of every PBX, with the process-wide families; forget all other PBXs."""
+        page = self._rendered(self._page, tuple(snapshots), now, self._render_all)
+        rows = {**page.families, BUILD_INFO.name: self._build_info}
+        own = (_render_openmetrics if openmetrics else _render_text)(self._process)
+        return Body(tuple(with_headers(rows, openmetrics)), own)
 
     def one_pbx(self, snapshot: Snapshot, now: Now, *, openmetrics: bool) -> Body:
         """Return the page of one PBX, without the process-wide families."""
-        shared = self._page(snapshot.pbx, (snapshot,), now).blocks(openmetrics)
-        return Body(shared, _EOF if openmetrics else b"")
+        text = self._pbxs.get(snapshot.pbx)
+        known = None if text is None else text.rendered
+        rendered = self._rendered(known, (snapshot,), now, self._render_one)
+        rows, lines = one_pbx(rendered.families, openmetrics)
+        return Body(rows, lines + (_EOF if openmetrics else b""))
 
-    def _page(self, key: str | None, snapshots: tuple[Snapshot, ...], now: Now) -> _CachedPage:
-        page = self._pages.get(key)
-        if page is not None and page.is_current(snapshots, now):
-            return page
+    def keep_only(self, names: Collection[str]) -> None:
+        """Forget the text of every PBX but *names*, so that it takes no memory.
+
+        One that comes back is rendered anew. `all_pbxs` does it with the PBXs that it is given.
+        """
+        with self._lock:
+            self._keep_only(names)
+
+    def _keep_only(self, names: Collection[str]) -> None:
+        kept = frozenset(names)
+        self._pbxs = {name: text for name, text in self._pbxs.items() if name in kept}
+        if not kept.issuperset(self._whole.names):
+            self._whole, self._page = WholePage(()), None
+
+    def _rendered(
+        self,
+        known: Rendered[T] | None,
+        snapshots: tuple[Snapshot, ...],
+        now: Now,
+        render: Callable[[tuple[Snapshot, ...], Now], Rendered[T]],
+    ) -> Rendered[T]:
+        """Return what *render* makes of *snapshots*, or what is *known* where that will do."""
+        if known is not None and known.is_current(snapshots, now):
+            return known
         if not self._lock.acquire(blocking=False):
-            if page is not None and page.is_recent(snapshots, now):
-                return page
+            if known is not None and known.is_recent(snapshots, now):
+                return known
             self._lock.acquire()
         try:
-            page = self._pages[key] = self._render(key, snapshots, now)
+            return render(snapshots, now)
         finally:
             self._lock.release()
-        return page
 
-    def _render(self, key: str | None, snapshots: tuple[Snapshot, ...], now: Now) -> _CachedPage:
-        texts = [self._text(snapshot.pbx) for snapshot in snapshots]
-        families: dict[str, list[Blocks]] = {}
-        if key is None:
-            families[BUILD_INFO.name] = [[self._build_info]]
-        for text, snapshot in zip(texts, snapshots, strict=True):
-            for family, blocks in text.update(snapshot, now).items():
-                families.setdefault(family, []).append(blocks)
-        valid_until = min((text.valid_until for text in texts), default=float("inf"))
-        # A scrape that waited for the lock may carry older snapshots than those rendered
-        # meanwhile; a page never goes back to them.
-        return _CachedPage(tuple(text.newest for text in texts), now, valid_until, families)
+    def _render_one(self, snapshots: tuple[Snapshot, ...], now: Now) -> PBXRendered:
+        [snapshot] = snapshots
+        return self._text(snapshot.pbx).update(snapshot, now)
 
     def _text(self, pbx: str) -> PBXText:
         if pbx not in self._pbxs:
             self._pbxs[pbx] = PBXText(pbx, self._writers, self._zones.get(pbx), self._hidden)
         return self._pbxs[pbx]
+
+    def _render_all(self, snapshots: tuple[Snapshot, ...], now: Now) -> _AllRendered:
+        names = tuple(snapshot.pbx for snapshot in snapshots)
+        if names != self._whole.names:
+            self._keep_only(names)
+            self._whole = WholePage(names)
+        rendered = [self._text(each.pbx).update(each, now) for each in snapshots]
+        rows = self._whole.update([each.families for each in rendered])
+        # A scrape that waited for the lock may carry older snapshots than those rendered
+        # meanwhile; a page never goes back to them.
+        self._page = Rendered(
+            tuple(each.snapshots[0] for each in rendered),
+            now.steady,
+            min((each.valid_until for each in rendered), default=float("inf")),
+            rows,
+        )
+        return self._page
 
 
 class _OfTheProcess(Collector):
@@ -132,53 +169,3 @@ class _OfTheProcess(Collector):
             for label, number in value.items():
                 labelled.add_metric([label], number)
             yield labelled
-
-
-class _CachedPage:
-    """A page as it was rendered once, in both formats.
-
-    *valid_until* is a time on the steady clock. *families* are blocks of lines by family name.
-    """
-
-    def __init__(
-        self,
-        snapshots: tuple[Snapshot, ...],
-        rendered_at: Now,
-        valid_until: float,
-        families: Mapping[str, Sequence[Blocks]],
-    ) -> None:
-        self._snapshots = snapshots
-        self._rendered_at = rendered_at.steady
-        self._valid_until = valid_until
-        self._families = families
-        self._blocks: dict[bool, CompressedBlocks] = {}
-
-    def is_current(self, snapshots: tuple[Snapshot, ...], now: Now) -> bool:
-        """Say whether it shows these snapshots and the clock has changed nothing in it."""
-        if len(snapshots) != len(self._snapshots) or now.steady >= self._valid_until:
-            return False
-        return all(map(operator.is_, snapshots, self._snapshots))
-
-    def is_recent(self, snapshots: tuple[Snapshot, ...], now: Now) -> bool:
-        """Say whether a scrape may get it although newer *snapshots*, of the same PBXs, came."""
-        if now.steady >= min(self._valid_until, self._rendered_at + _RECENT_SECONDS):
-            return False
-        # A PBX that another replica shows by now is never shown here.
-        return [each.pbx for each in snapshots] == [each.pbx for each in self._snapshots]
-
-    def blocks(self, openmetrics: bool) -> CompressedBlocks:
-        """Return the lines with the headers of one format."""
-        blocks = self._blocks.get(openmetrics)
-        if blocks is None:
-            blocks = self._blocks[openmetrics] = CompressedBlocks(self._with_headers(openmetrics))
-        return blocks
-
-    def _with_headers(self, openmetrics: bool) -> list[bytes]:
-        header = openmetrics_header if openmetrics else text_header
-        blocks = []
-        for family in FAMILIES:
-            if family.name in self._families:
-                blocks.append(header(family))
-                for blocks_of_pbx in self._families[family.name]:
-                    blocks.extend(blocks_of_pbx)
-        return blocks

@@ -294,9 +294,8 @@ def _raised_at(error: Exception) -> str:
 def _metrics_response(request: HTTPRequest, body: Body, openmetrics: bool) -> HTTPResponse:
     content_type = OPENMETRICS_TYPE if openmetrics else TEXT_TYPE
     if accepts_gzip(request.accept_encoding):
-        parts = body.gzip_parts()
         return HTTPResponse(
-            Parts(sum(map(len, parts)), parts),
+            Parts(body.gzip_length, body.gzip_parts()),
             content_type,
             headers=(_VARY_HEADER, ("Content-Encoding", "gzip")),
         )

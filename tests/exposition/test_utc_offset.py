@@ -202,7 +202,8 @@ def test_a_scrape_with_nothing_new_costs_nothing_for_a_quarter_of_an_hour(zone: 
 
     def kept(after: float) -> object:
         now = scraper.now(SPRING + after)
-        return scraper.exposition.one_pbx(scraper.snapshot, now, openmetrics=False)._shared
+        scraper.exposition.one_pbx(scraper.snapshot, now, openmetrics=False)
+        return scraper.exposition._pbxs[scraper.snapshot.pbx].rendered
 
     first = kept(0)
 
