@@ -38,6 +38,11 @@ _WRONG_CLOCKS = "tests/poller/test_wrong_clocks.py"
 _INSPECTION = "cdr_exporter/store/inspection.py"
 _STATE_COMMAND_TESTS = "tests/commands/test_state.py"
 _JUMPING_CLOCKS = "tests/poller/test_jumping_clocks.py"
+_MEASURE = "cdr_exporter/exposition/measure.py"
+_MEASURE_TESTS = "tests/exposition/test_measure.py"
+_TREE_TEST = "test_a_tree_has_the_measure_of_the_whole_text_after_any_changes"
+_PAGES = "cdr_exporter/exposition/pages.py"
+_PAGE_TESTS = "tests/exposition/test_changes.py"
 
 
 def _in(file: str, test: str) -> tuple[str]:
@@ -2639,6 +2644,90 @@ ONE_REPLICA_AT_A_TIME = (
     ),
 )
 
+THE_PAGE_IS_WHAT_IT_WOULD_BE_MADE_ANEW = (
+    Mutant(
+        "a checksum is joined by the length of the wrong text",
+        _MEASURE,
+        "multiplied(left.crc, right.power) ^ right.crc,",
+        "multiplied(left.crc, left.power) ^ right.crc,",
+        _in(_MEASURE_TESTS, _TREE_TEST),
+    ),
+    Mutant(
+        "a text of another length is taken for one of the same",
+        _MEASURE,
+        "return before.power if length == before.length else power(length)",
+        "return before.power if before.length else power(length)",
+        _in(_MEASURE_TESTS, "test_the_measure_of_another_text_owes_nothing_to_that_of_before"),
+    ),
+    Mutant(
+        "what depends on a checksum stays as it was",
+        _MEASURE,
+        "touched = {node // 2 for node in touched}",
+        "touched = set()",
+        _in(_MEASURE_TESTS, _TREE_TEST),
+    ),
+    Mutant(
+        "all checksums are joined again because one has changed",
+        _MEASURE,
+        "touched = {node // 2 for node in touched}",
+        "touched = {*range(1, min(touched))}",
+        _in(_MEASURE_TESTS, "test_a_change_costs_what_depends_on_it_and_no_more"),
+    ),
+    Mutant(
+        "a piece does not end on a byte",
+        "cdr_exporter/exposition/pieces.py",
+        "zlib.Z_SYNC_FLUSH",
+        "zlib.Z_PARTIAL_FLUSH",
+        _in(
+            "tests/exposition/test_pieces.py",
+            "test_pieces_in_any_order_and_an_end_are_one_deflate_stream",
+        ),
+    ),
+    Mutant(
+        "of series that change beside each other only the first is written",
+        "cdr_exporter/exposition/family_text.py",
+        "                text = text.replace(",
+        "                return text.replace(",
+        _in(_PAGE_TESTS, "test_any_number_of_series_beside_each_other_may_change_at_once"),
+    ),
+    Mutant(
+        "a piece is written again though nothing in it has changed",
+        "cdr_exporter/exposition/family_text.py",
+        "            elif new == old:",
+        "            elif new is old:",
+        _in(_PAGE_TESTS, "test_what_a_pbx_shares_with_the_last_page_is_not_compressed_again"),
+    ),
+    Mutant(
+        "of the PBXs whose lines are together only the first are looked at",
+        _PAGES,
+        "for position in positions}",
+        "for position in [*positions][:1]}",
+        _in(_PAGE_TESTS, "test_each_of_many_pbxs_is_shown_as_it_is_now"),
+    ),
+    Mutant(
+        "what failed once is never put on the page",
+        _PAGES,
+        "        for name, positions in _changed_families(self._texts, texts).items():",
+        "        known, self._texts = self._texts, texts\n"
+        "        for name, positions in _changed_families(known, texts).items():",
+        _in(_PAGE_TESTS, "test_a_page_that_could_not_be_made_is_made_the_next_time"),
+    ),
+    Mutant(
+        "a page that is being sent changes",
+        _PAGES,
+        "Row(tuple(self._blocks) if",
+        "Row(self._blocks if",
+        _in(_PAGE_TESTS, "test_what_was_handed_out_stays_what_it_was"),
+    ),
+    Mutant(
+        "the text of a PBX that is gone stays in memory",
+        "cdr_exporter/exposition/page.py",
+        "for name, text in self._pbxs.items() if name in kept}",
+        "for name, text in self._pbxs.items()}",
+        _in(_PAGE_TESTS, "test_nothing_is_kept_of_a_pbx_that_is_no_longer_shown"),
+    ),
+)
+
 MUTANTS: tuple[Mutant, ...] = (
     *ONE_REPLICA_AT_A_TIME,
     *EACH_ROW_COUNTS_ONCE,
@@ -2667,4 +2756,5 @@ MUTANTS: tuple[Mutant, ...] = (
     *A_RELOAD_TOUCHES_NOBODY_ELSE,
     *EACH_PBX_IS_SCRAPED_AT_ITS_HOLDER,
     *THE_DATABASE_IS_DURABLE_AND_NEVER_WAITED_FOR,
+    *THE_PAGE_IS_WHAT_IT_WOULD_BE_MADE_ANEW,
 )
