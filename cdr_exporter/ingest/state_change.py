@@ -67,6 +67,7 @@ def ledger_change(before: Ledger | None, after: Ledger, new: Mapping[int, int]) 
     if len(after.remembered) == len(known) + len(new):
         # Nothing was forgotten, as mostly: then the others need not be looked at.
         return LedgerChange(after, new, {}, id_ledger_changed)
+    known = dict(known.items())
     remembered = {each: key for each, key in after.remembered.items() if known.get(each) != key}
     gone = (known.keys() - after.remembered.keys()) | (known.keys() & remembered.keys())
     forgotten = {each: known[each] for each in gone}

@@ -125,6 +125,7 @@ beyond `MAX_UNREAD_RANGES` the two newest become one, if all between them is rem
 
     ledger          the ledger, and its judgment of a page
     first_ledger    first ledgers, and the change from the order by id to the order by time
+    identities      what is remembered, in little memory
     order           the two orders: key, identity and evidence in each
     page            a checked response, and what it is evidence for
     ranges          arithmetic of ranges of keys

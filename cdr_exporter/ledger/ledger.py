@@ -11,6 +11,7 @@ from typing import NamedTuple
 from ..cdr import MAX_ID, Record, Rejected
 from ..cdr.record import EARLIEST
 from . import recheck_ranges
+from .identities import packed, with_added
 from .order import BY_ID, NEW_BY_TIME, Order
 from .page import FIRST_PAGE_ROWS, Page
 from .ranges import Range, count_keys, intersect, merge, rows_in, subtract
@@ -446,7 +447,7 @@ class Ledger:
             newest_key=newest_key,
             new_rows_above=self._new_rows_above(page, now),
             newest_possible=self._newest_possible(page, now),
-            remembered={**self.remembered, **identities} if identities else self.remembered,
+            remembered=with_added(self.remembered, identities) if identities else self.remembered,
             unread=still_unread,
             recheck=self._recheck_after_page(page, unread, watermark, now, limits),
             rejects=rejects,
@@ -587,7 +588,7 @@ class Ledger:
         lowest_remembered = min([remembered_from, *kept.values()])
         return replace(
             self,
-            remembered=kept,
+            remembered=packed(kept),
             remembered_from=remembered_from,
             watermark=watermark,
             lowest_remembered=lowest_remembered,
@@ -618,7 +619,7 @@ class Ledger:
         return replace(
             self,
             remembered_from=remembered_from,
-            remembered=self._identities_to_keep(remembered_from),
+            remembered=packed(self._identities_to_keep(remembered_from)),
             recheck=recheck,
         )
 

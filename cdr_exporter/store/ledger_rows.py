@@ -14,6 +14,7 @@ from msgspec import Struct
 from ..cdr import MAX_ID
 from ..ingest import LedgerChange
 from ..ledger import Ledger
+from ..ledger.identities import packed
 from ..ledger.order import ORDER_BY_NAME
 from ..ledger.recheck_ranges import RecheckRange
 from ..ledger.watermark import Watermark
@@ -84,7 +85,7 @@ def _ledger(tables: Mapping[str, Rows], part: str, before: Ledger | None = None)
         order=ORDER_BY_NAME[facts.order],
         newest_key=facts.newest_key,
         remembered_from=facts.remembered_from,
-        remembered=remembered,
+        remembered=packed(remembered),
         unread=facts.unread,
         recheck=tuple(RecheckRange(*each) for each in facts.recheck),
         rejects=facts.rejects,
