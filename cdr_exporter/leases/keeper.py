@@ -211,9 +211,10 @@ class LeaseKeeper:
             self._released[lease.pbx] = lease
 
     def _lose(self, lease: Lease, why: str) -> None:
-        held = self._held.pop(lease.pbx, None) or self._finishing.pop(lease.pbx, None)
-        if held is None:
+        if lease not in self._renewable:
             return
+        self._held.pop(lease.pbx, None)
+        self._finishing.pop(lease.pbx, None)
         lease.end()
         self._lost[lease.pbx] = lease
         self._count(LOST)
