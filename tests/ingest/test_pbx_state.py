@@ -72,7 +72,7 @@ class Watched:
 
 
 def live_through(it: PollerHarness, seed: int) -> Watched:
-    """Let everything happen that a PBX does, in a random order, for a hundred polls."""
+    """Let everything happen that a PBX does, in a random order, for sixty polls."""
     watched, chance = Watched(it), Random(seed)
     changes: list[Any] = [
         lambda: it.pbx.call(chance.randint(1, 90), src_trunk=f"trunk {chance.randint(1, 4)}"),
@@ -83,11 +83,11 @@ def live_through(it: PollerHarness, seed: int) -> Watched:
         lambda: it.clock.pass_(chance.choice([5, 70, 400, 90_000])),
         lambda: None,
     ]
-    for number in range(100):
+    for number in range(60):
         chance.choice(changes)()
-        if number == 60:
+        if number == 36:
             it.pbx.reset()
-        if number == 80:
+        if number == 48:
             it.pbx.call_without_id(30)
         with suppress(TryAgain):
             it.clock.pass_(max(1.0, it.poll()))
