@@ -95,11 +95,6 @@ class LeaseKeeper:
         self._cause = ""
         self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
 
-    @property
-    def count(self) -> int:
-        """How many PBXs are held here."""
-        return len(self._held) + len(self._finishing)
-
     def works(self, now: Now) -> bool:
         """Say whether a round has worked so recently that a lease renewed in it is still valid."""
         last = self._worked_at
@@ -174,9 +169,9 @@ class LeaseKeeper:
             self._renew_locked(locked)
         except DatabaseError as error:
             return self._failed(error.reason, str(error))
-        except Exception as error:
-            log.exception("keeping the leases failed and is tried again")
-            return self._failed("error", f"unexpected {type(error).__name__}")
+        except Exception as error:  # noqa: BLE001 - whatever it is, there is another round
+            kind = f"unexpected {type(error).__name__}"
+            return self._failed(kind, kind, error)
         return self._succeeded(began)
 
     def _take_note(self) -> None:
@@ -211,10 +206,12 @@ class LeaseKeeper:
             self._released[lease.pbx] = lease
 
     def _lose(self, lease: Lease, why: str) -> None:
-        if lease not in self._renewable:
+        for phase in (self._held, self._finishing):
+            if phase.get(lease.pbx) is lease:
+                del phase[lease.pbx]
+                break
+        else:
             return
-        self._held.pop(lease.pbx, None)
-        self._finishing.pop(lease.pbx, None)
         lease.end()
         self._lost[lease.pbx] = lease
         self._count(LOST)
@@ -303,13 +300,12 @@ class LeaseKeeper:
     def _count(self, reason: str) -> None:
         self.changes = {**self.changes, reason: self.changes.get(reason, 0) + 1}
 
-    def _failed(self, cause: str, message: str) -> float:
+    def _failed(self, cause: str, message: str, bug: Exception | None = None) -> float:
         self._failures += 1
         self.database_up = False
         if cause != self._cause:
-            log.warning(
-                "the leases cannot be kept: %s", message, extra={"fields": {"cause": cause}}
-            )
+            fields = {"fields": {"cause": cause}}
+            log.warning("the leases cannot be kept: %s", message, exc_info=bug, extra=fields)
         self._cause = cause
         return rules.next_try(self._lease_seconds, self._failures, self._random_fraction())
 

@@ -248,6 +248,21 @@ def test_a_database_that_is_away_is_told_once_for_each_cause_and_tried_again_soo
     assert not one.keeper.works(one.clock.now())
 
 
+def test_a_bug_ends_no_keeper_and_is_told_once(
+    one: Replica, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(names: object) -> int:
+        raise RuntimeError("a bug")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(one.table, "beat", broken)
+        assert max(one.round() for _ in range(3)) < 1
+    one.round()
+
+    assert one.polled == PBXS
+    assert [line.exc_info is not None for line in caplog.records] == [True]
+
+
 def test_leases_that_cannot_be_renewed_end_here(one: Replica) -> None:
     one.round()
     one.rows.away = "unreachable"
