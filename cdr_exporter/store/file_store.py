@@ -29,14 +29,16 @@ from ..metrics.totals import Bounds, Series, Value
 from ..state_files import file_of
 from .file_rows import FileRows, read_whole
 from .in_place import OpenFiles
+from .load import SavedState
 from .lock_file import LockFile
 from .open_file import (
+    Verified,
     client_hash,
     connect,
     create,
     read_state,
-    reason_to_set_aside,
     unusable_error,
+    verified,
 )
 from .state_rows import StateRows
 
@@ -62,6 +64,7 @@ class FileStore:
         self.path = file_of(directory, name, "db")
         self._client = client_hash(client_id)
         self._state = StateRows(self._client, bounds, number_zeros)
+        self._verified: Verified | None = None
         self._make_directory()
         self._lock = LockFile(self.path.with_suffix(".lock"))
         try:
@@ -80,7 +83,7 @@ class FileStore:
         Raises `StateUnusable`.
         """
         with self._unusable():
-            loaded = self._state.loaded(read_state(self._db), self._lost_commits)
+            loaded = self._state.loaded(self._read(), self._lost_commits)
             if loaded.changed.tables:
                 with self._rows.transaction():
                     self._rows.write(loaded.changed)
@@ -127,15 +130,24 @@ class FileStore:
         self._db.close()
         self._lock.close()
 
+    def _read(self) -> SavedState:
+        """Return what the file says; it is not read twice, since that takes long with many PBXs."""
+        found, self._verified = self._verified, None
+        # Nobody else writes it, but whoever copies a file over it while we start.
+        if found is not None and found.whole == self._rows.whole:
+            return found.state
+        return read_state(self._db)
+
     def _make_directory(self) -> None:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def _create_if_needed(self) -> None:
         """Let there be a file that can be used; one that cannot be is set aside."""
-        reason = reason_to_set_aside(self.path, self._client)
-        if reason is None and self.path.exists():
+        found = verified(self.path, self._client)
+        if isinstance(found, Verified):
+            self._verified = found
             return
-        reset = None if reason is None else (reason, time.time())
+        reset = None if found is None else (found, time.time())
         create(self.path, self._state.of_new_state(reset), aside="corrupt")
         self._lock.note(0)
 

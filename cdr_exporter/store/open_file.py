@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from itertools import chain, count
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -68,11 +69,15 @@ def _connect(path: Path, pragmas: Sequence[str]) -> sqlite3.Connection:
     return db
 
 
+_UNSYNCED = (WITHOUT_SHARED_MEMORY, "journal_mode=MEMORY", "synchronous=OFF")
+"""The pragmas for a file that nobody else opens, and that is thrown away where it is not whole."""
+
+
 def create(path: Path, changed: ChangedRows, *, aside: str) -> None:
     """Create the state file at *path* with the rows of *changed*.
 
-    It is made beside *path* and renamed, so that a crash leaves no half file. A file that is there
-    is set aside, as NAME.*aside*-TIME.
+    It is made beside *path* and renamed, so that a crash leaves no half file: so nothing has to be
+    synced before that. A file that is there is set aside, as NAME.*aside*-TIME.
     """
     fresh = path.with_suffix(".new")
     write_file(fresh, changed)
@@ -89,7 +94,8 @@ def write_file(path: Path, changed: ChangedRows, commits: int = 0) -> None:
     path.unlink(missing_ok=True)
     os.close(open_file(path, os.O_RDWR | os.O_CREAT | os.O_EXCL))
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
-        db.execute(f"PRAGMA page_size={PAGE_SIZE}")
+        for pragma in (f"page_size={PAGE_SIZE}", *_UNSYNCED):
+            db.execute(f"PRAGMA {pragma}")
         rows = FileRows(db, Whole(commits=commits))
         with rows.transaction():
             db.execute(f"PRAGMA application_id={APPLICATION_ID}")
@@ -97,23 +103,43 @@ def write_file(path: Path, changed: ChangedRows, commits: int = 0) -> None:
             for statement in SCHEMA.values():
                 db.execute(statement)
             rows.write(changed)
+        # As `connect` would do it, with four syncs.
+        db.execute("PRAGMA journal_mode=WAL")
+    _sync(path, os.O_RDWR)
 
 
 def sync_directory(directory: Path) -> None:
     """Make new names of files in *directory* durable."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    _sync(directory, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
-def reason_to_set_aside(path: Path, client: str) -> str | None:
-    """Return why the file at *path* has to be set aside: one of `STATE_RESETS`.
+class Verified(NamedTuple):
+    """What a file that can be used says: *whole* about all of its rows, and the *state* in them."""
 
-    None where it can be used, or is not there. Raises `StateUnusable` where it is of a newer
-    version or of another *client*, or reached by a symbolic link, since such a file must be left
-    alone, and SQLite's errors about disk and permissions.
+    whole: Whole
+    state: SavedState
+
+
+def reason_to_set_aside(path: Path, client: str) -> str | None:
+    """Return why the file at *path* has to be set aside, as `verified` does; None otherwise."""
+    found = verified(path, client)
+    return found if isinstance(found, str) else None
+
+
+def verified(path: Path, client: str) -> Verified | str | None:
+    """Return what the file at *path* says, or why it has to be set aside: one of `STATE_RESETS`.
+
+    None where it is not there. Raises `StateUnusable` where it is of a newer version or of another
+    *client*, or reached by a symbolic link, since such a file must be left alone, and SQLite's
+    errors about disk and permissions.
     """
     _refuse_links(path)
     if not path.exists():
@@ -122,7 +148,8 @@ def reason_to_set_aside(path: Path, client: str) -> str | None:
         return "empty"  # SQLite would silently take it for a new database
     try:
         with read_only(path) as db:
-            return _find_fault(db, path, client) or _fault_of_header(path)
+            found = _verified(db, path, client)
+            return found if isinstance(found, str) else _fault_of_header(path) or found
     except sqlite3.OperationalError as error:
         # A missing table is SQLITE_ERROR; all other codes are about disk and permissions.
         if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) != sqlite3.SQLITE_ERROR:
@@ -161,7 +188,7 @@ def _refuse_links(path: Path) -> None:
         raise StateUnusable(text) from None
 
 
-def _find_fault(db: sqlite3.Connection, path: Path, client: str) -> str | None:
+def _verified(db: sqlite3.Connection, path: Path, client: str) -> Verified | str:
     [[application]] = db.execute("PRAGMA application_id")
     [[version]] = db.execute("PRAGMA user_version")
     if (application, version) != (APPLICATION_ID, VERSION) and _has_our_rows(db):
@@ -173,12 +200,13 @@ def _find_fault(db: sqlite3.Connection, path: Path, client: str) -> str | None:
             f"{path} is of version {version} and this program knows {VERSION}; install the "
             "newer cdr-exporter again, or move the file away to start without it"
         )
-    if verify(db).client != client:
+    whole, state = read_whole(db), verify(db)
+    if state.client != client:
         raise StateUnusable(
             f"{path} counts for another client_id; move the file away to start without it, or give "
             "this PBX another name"
         )
-    return None
+    return Verified(whole, state)
 
 
 def _has_our_rows(db: sqlite3.Connection) -> bool:

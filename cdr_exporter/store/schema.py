@@ -69,8 +69,15 @@ WITHOUT_SHARED_MEMORY = "locking_mode=EXCLUSIVE"
 """The pragma that comes before the others where a file system has no shared memory, as some
 network file systems: then nobody can read the state while a process uses it."""
 
+CACHED_PAGES = 4
+"""Pages of an open file that SQLite keeps in memory. The operating system has them, too, so more
+make no commit faster; by default each of a thousand PBXs would have its whole file in memory."""
+
 PRAGMAS = (
     "journal_mode=WAL",
     "synchronous=FULL",
     f"wal_autocheckpoint={CHECKPOINT_PAGES}",
+    f"cache_size={CACHED_PAGES}",
+    "cache_spill=OFF",  # what a commit writes is written once, at its end
+    "shrink_memory",  # the room for 20 pages that it has taken before
 )

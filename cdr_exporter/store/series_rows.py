@@ -8,6 +8,7 @@ so that a commit writes only the chunks in which a value has changed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from sys import intern
 from typing import Annotated
 
 import msgspec
@@ -37,13 +38,20 @@ def read(tables: Mapping[str, Rows], bounds: Bounds) -> Totals:
     born: dict[Series, float] = {}
     for content in _in_a_row(tables[SERIES]):
         family, labels, born_at = _series.decode(content)
-        born[Series(family, labels)] = born_at
+        born[_named(family, labels)] = born_at
     values = [each for content in _in_a_row(tables[CHUNK]) for each in _values.decode(content)]
-    series = dict(zip(born, values, strict=True))
+    # Most counters are at 0: they share one value.
+    known: dict[Value, Value] = {}
+    series = dict(zip(born, (known.setdefault(each, each) for each in values), strict=True))
     for key, value in series.items():
         _check(key, value, bounds)
     trunks = frozenset(key.labels[2] for key in series if key.family == RECORDS.name)
     return Totals(series, born, trunks - {OTHER_TRUNK})
+
+
+def _named(family: str, labels: tuple[str, ...]) -> Series:
+    """Return the series with texts that all PBXs share: each would have its own hundred kB."""
+    return Series(_FAMILIES[family].name, tuple(map(intern, labels)))
 
 
 def _in_a_row(rows: Rows) -> Iterable[bytes]:

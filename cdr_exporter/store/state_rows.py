@@ -71,7 +71,9 @@ class StateRows:
             changed.put(META, [(BOUNDS, _json(self._bounds))])
             self._series.rewrite(changed, kept)
         new = initial_totals(kept.trunks, self._number_zeros)
-        series, born = {**new.series, **kept.series}, {**new.born, **kept.born}
+        missing = [key for key in new.series if key not in kept.series]
+        series = {**kept.series, **{key: new.series[key] for key in missing}}
+        born = {**kept.born, **{key: new.born[key] for key in missing}}
         state = KeptState(
             ledger=saved.ledger,
             totals=Totals(series, born, new.trunks),

@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,7 +23,12 @@ from cdr_exporter.ledger.order import BY_ID
 from cdr_exporter.metrics.catalogue import RECORDS
 from cdr_exporter.metrics.row_metrics import PageCount, group_by_labels
 from cdr_exporter.metrics.totals import Bounds, Series, Totals, initial_totals
-from cdr_exporter.store import FileStore
+from cdr_exporter.store import FileStore, file_store, open_file
+from cdr_exporter.store.checked_rows import ChangedRows
+from cdr_exporter.store.file_rows import FileRows, read_whole
+from cdr_exporter.store.load import SavedState
+from cdr_exporter.store.open_file import connect, read_state
+from cdr_exporter.store.schema import META
 
 from ..support.counts import records
 from ..support.paths import ROOT
@@ -413,3 +419,63 @@ def test_rejected_rows_are_remembered(tmp_path: Path) -> None:
     assert ledger is not None
     assert ledger.rejects == (2**63 - 1,)
     assert ledger.remembered[BY_ID.identity(rejected[1])] == 9
+
+
+# --- a thousand of them ---------------------------------------------------------------------------
+
+
+def test_a_state_is_read_once_when_it_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(tmp_path) as store:
+        add(store, 2, 1)
+        before = state_of(store)
+    reads: list[object] = []
+
+    def counted(db: sqlite3.Connection) -> SavedState:
+        reads.append(db)
+        return read_state(db)
+
+    for module in (open_file, file_store):
+        monkeypatch.setattr(module, "read_state", counted)
+    assert reopened(tmp_path) == before
+    assert len(reads) == 1
+
+
+def test_what_another_wrote_after_the_check_of_the_file_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(tmp_path) as store:
+        add(store, 2, 1)
+
+    def connect_late(path: Path) -> sqlite3.Connection:
+        with closing(connect(path)) as db:
+            rows, changed = FileRows(db, read_whole(db)), ChangedRows()
+            changed.put(META, [("reset_foreign", b"17.0")])
+            with rows.transaction():
+                rows.write(changed)
+        return connect(path)
+
+    monkeypatch.setattr(file_store, "connect", connect_late)
+    with opened(tmp_path) as store:
+        assert store.kept.resets["foreign"] == 17.0
+
+
+def test_states_of_two_pbxs_share_the_texts_of_their_labels(tmp_path: Path) -> None:
+    texts = []
+    for name in ("hq", "branch"):
+        with opened(tmp_path / name) as store:
+            add(store, 1)
+        with opened(tmp_path / name) as store:
+            totals = store.kept.totals
+            texts.append(
+                {each: each for key in totals.series for each in (key.family, *key.labels)}
+            )
+
+    assert texts[0] == texts[1]
+    assert all(texts[1][text] is text for text in texts[0])
+
+
+def test_an_open_state_keeps_little_of_its_file_in_memory(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        assert store.file._db.execute("PRAGMA cache_size").fetchall() == [(4,)]
