@@ -397,8 +397,10 @@ def end_line(exporter: Exporter, fake: FakeFleet) -> str:
     began = time.monotonic()
     exporter.signal(signal.SIGTERM)
     code = exporter.ended()
-    took = time.monotonic() - began
-    return f"end: {took:.2f} s, exit code {code}, {fake.told().live_tokens} tokens not given back"
+    return (
+        f"end: {time.monotonic() - began:.2f} s, exit code {code}, "
+        f"{fake.told().live_tokens} tokens not given back"
+    )
 
 
 def log_lines(output: Sequence[str]) -> Iterator[str]:

@@ -22,6 +22,7 @@ from ..exposition import ProcessValues
 from ..metrics.snapshot import Snapshot
 from ..metrics.totals import Bounds
 from ..pbx import Client, FileDocuments
+from ..poller.backoff import before_first
 from ..poller.board import SnapshotBoard
 from ..poller.supervisor import Supervisor
 from ..settings import PBX, Settings
@@ -33,9 +34,6 @@ sent is not lost, and the request that revokes the token does not come beside an
 
 STOP_SECONDS = 4.0
 """The most time that the pollers have to end; each gives up revoking a token after 3 s."""
-
-START_INTERVAL = 0.02
-"""Seconds between the first polls of two PBXs, so that not all TLS handshakes coincide."""
 
 
 class FleetChange(NamedTuple):
@@ -117,6 +115,9 @@ class Fleet(Protocol):
     def join(self, seconds: float) -> None:
         """Wait, *seconds* at most, until all has ended."""
 
+    def keep_tokens(self) -> None:
+        """Let pollers that have not ended yet keep their tokens, which the next start uses."""
+
     def end(self, change: FleetChange) -> None:
         """End what is gone or becomes another; takes `STOP_SECONDS` at most."""
 
@@ -186,6 +187,11 @@ class FileFleet:
         """Wait, *seconds* at most, until the pollers have ended."""
         _join(self._members.values(), seconds)
 
+    def keep_tokens(self) -> None:
+        """Let pollers that have not ended yet keep their tokens, which the next start uses."""
+        for member in self._members.values():
+            member.supervisor.keep_token()
+
     def end(self, change: FleetChange) -> None:
         """End what is gone or becomes another; takes `STOP_SECONDS` at most."""
         for name in change.same_account:
@@ -212,7 +218,7 @@ class FileFleet:
     def _new_members(self, settings: Settings, names: Collection[str]) -> dict[str, _Member]:
         pbxs = [pbx for pbx in settings.pbxs if pbx.name in names]
         made = {
-            pbx.name: self._member(settings, pbx, number * START_INTERVAL)
+            pbx.name: self._member(settings, pbx, before_first(number, len(pbxs)))
             for number, pbx in enumerate(pbxs)
         }
         self._board.show([pbx.name for pbx in settings.pbxs])

@@ -28,7 +28,7 @@ from ..poller import backoff
 from ..poller.board import SnapshotBoard
 from ..poller.supervisor import Client, OpenStore, Supervisor
 from ..settings import PBX, Settings
-from .fleet import START_INTERVAL, FleetChange, join_all
+from .fleet import FleetChange, join_all
 
 _FIRST_RETRY = 1.0
 """Seconds until a state that could not be used is tried again; from then on it doubles."""
@@ -170,6 +170,9 @@ class LeasedFleet:
         supervisors = [member.supervisor for member in self._members.values()]
         join_all([*(each.join for each in supervisors), self._keeper.join], seconds)
 
+    def keep_tokens(self) -> None:
+        """Do nothing: whoever takes over goes on with them."""
+
     def end(self, change: FleetChange) -> None:
         """Do nothing: `begin` gives back what ends."""
 
@@ -232,7 +235,7 @@ class LeasedFleet:
     def _delay(self) -> float:
         """Return seconds until the next first poll of a PBX."""
         now = self._now().steady
-        self._next_start = max(now, self._next_start + START_INTERVAL)
+        self._next_start = max(now, self._next_start + backoff.FIRST_POLLS_APART)
         return self._next_start - now
 
     def _remove(self, lease: Lease) -> None:

@@ -2,6 +2,7 @@
 
 | the poll | wait |
 |---|---|
+| is the first | by the number of the PBX, up to 25 s, so that not all log in at the same instant |
 | succeeded | the poll interval, ± 10 % so that many PBXs are not polled at the same instant |
 | is catching up | as long as the last request took, so that the PBX is busy half of the time at most |
 | failed, and the network or the server may recover | random from 0 to 2 s, doubling up to 5 min (full jitter); at least what the PBX asked for |
@@ -17,6 +18,12 @@ from ..errors import PBXError, TryAgain, WaitLong
 
 JITTER = 0.1
 """By which part of the interval the wait after a success may differ from it."""
+
+FIRST_POLLS_SECONDS = 25.0
+"""Within so many seconds every PBX is polled first, however many there are."""
+
+FIRST_POLLS_APART = 0.02
+"""The most seconds between the first polls of two PBXs: of a few, nobody waits long."""
 
 FIRST_DELAY, MAX_DELAY = 2.0, 300.0
 """Seconds: the longest wait after one failed poll, and after many in a row."""
@@ -79,6 +86,11 @@ def _cause(error: Exception) -> tuple[object, ...]:
     if not isinstance(error, PBXError):
         return ("state",)
     return (error.reason, type(error), error.errcode, error.blocked)
+
+
+def before_first(number: int, pbxs: int) -> float:
+    """Return seconds to wait before the first poll of the PBX *number*, from 0 up, of *pbxs*."""
+    return number * min(FIRST_POLLS_APART, FIRST_POLLS_SECONDS / pbxs)
 
 
 def after_success(interval: float, random_fraction: float) -> float:

@@ -59,6 +59,12 @@ _UNUSABLE = (StateUnusable, StateInUse, StateNotWritten, DatabaseError, OSError)
 _RAN_WELL = 600.0
 """Seconds: when a poller that ran for longer fails, it is the first failure in a row."""
 
+_AT_ONCE = 128
+"""So many PBXs at most end at once. With a thousand that all want the processor, the thread that
+ends the program waits for each of them again and again, and takes half a minute."""
+
+_ending = threading.BoundedSemaphore(_AT_ONCE)
+
 log = logging.getLogger(__name__)
 
 
@@ -140,7 +146,7 @@ class Supervisor:
         self._client.cancel()
 
     def keep_token(self) -> None:
-        """Do not give the token back at the end: another supervisor goes on with it."""
+        """Do not give the token back at the end: another supervisor or process goes on with it."""
         self._gives_token_back = False
 
     def abandon(self) -> None:
@@ -155,10 +161,11 @@ class Supervisor:
         try:
             self._clock.wait(self._delay)
             self._poll_whatever_happens()
-            if self._store is not None:  # it was told to end before the first poll
-                self._store.close()
-            if self._gives_token_back:
-                self._client.revoke()
+            with _ending:
+                if self._store is not None:  # it was told to end before the first poll
+                    self._store.close()
+                if self._gives_token_back:
+                    self._client.revoke()
         finally:
             self._ended()
 
@@ -210,7 +217,8 @@ class Supervisor:
             ).run()
         finally:
             self._store = None
-            store.close()
+            with _ending:
+                store.close()
 
     def _open_store(self) -> Store:
         return self._open(self._rules.bounds, number_zeros(self._rules.calls))

@@ -1,11 +1,19 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cdr_exporter.errors import StateNotWritten, TryAgain, WaitLong
-from cdr_exporter.poller.backoff import NO_FAILURES, after_failure, after_success
+from cdr_exporter.poller.backoff import (
+    FIRST_POLLS_SECONDS,
+    NO_FAILURES,
+    after_failure,
+    after_success,
+    before_first,
+)
 
 NETWORK = TryAgain("no route", reason="connect")
 chances = st.floats(0, 1, exclude_max=True)
@@ -115,3 +123,13 @@ def test_a_server_that_fails_in_turns_waits_ever_longer_and_a_person_is_not_puni
 
     assert trouble.delay(TryAgain("x", reason="connect"), 0.5) == 4
     assert trouble.after(missing).delay(missing, 0.5) == 60
+
+
+@given(st.integers(1, 5_000))
+def test_first_polls_are_spread_evenly_and_none_comes_late(pbxs: int) -> None:
+    waits = [before_first(number, pbxs) for number in range(pbxs)]
+    apart = [later - earlier for earlier, later in pairwise(waits)]
+
+    assert waits[0] == 0
+    assert waits[-1] < FIRST_POLLS_SECONDS
+    assert apart == pytest.approx([min(0.02, FIRST_POLLS_SECONDS / pbxs)] * len(apart))

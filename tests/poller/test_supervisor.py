@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from pathlib import Path
 
 import pytest
@@ -92,3 +93,64 @@ def test_one_that_is_ended_before_its_first_poll_leaves_the_state_to_others(tmp_
     run_supervisor(client, tmp_path, RecordingBoard())
 
     FileStore(tmp_path, "hq", "me", BOUNDS).close()
+
+
+class Revoking:
+    """Counts how many revoke at the same time, and holds them until *released*."""
+
+    def __init__(self) -> None:
+        self.most = 0
+        self._now = 0
+        self._released = False
+        self._changed = threading.Condition()
+
+    def revoke(self) -> None:
+        with self._changed:
+            self._now += 1
+            self.most = max(self.most, self._now)
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._released, timeout=30)
+            self._now -= 1
+
+    def reach(self, together: int, timeout: float) -> bool:
+        """Wait until so many do it *together*, and say whether that came."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self.most >= together, timeout)
+
+    def release(self) -> None:
+        with self._changed:
+            self._released = True
+            self._changed.notify_all()
+
+
+class SlowlyEndingPBX(EndingPBX):
+    def __init__(self, together: Revoking) -> None:
+        super().__init__(1)
+        self.clock.stopping = True
+        self._together = together
+
+    def revoke(self, timeout_seconds: float = 3.0) -> None:
+        super().revoke(timeout_seconds)
+        self._together.revoke()
+
+
+def test_of_many_pbxs_that_end_at_once_each_gives_its_token_back_and_some_wait_for_others(
+    tmp_path: Path,
+) -> None:
+    together, board = Revoking(), RecordingBoard()
+    clients = [SlowlyEndingPBX(together) for _ in range(300)]
+    supervisors = [
+        supervised(client, tmp_path, board, f"pbx-{number}")
+        for number, client in enumerate(clients)
+    ]
+    for supervisor in supervisors:
+        supervisor.start()
+    assert together.reach(128, timeout=30)
+    assert not together.reach(129, timeout=0.2)
+    together.release()
+    for supervisor in supervisors:
+        supervisor.join(30)
+
+    assert not any(supervisor.alive for supervisor in supervisors)
+    assert [client.revoked for client in clients] == [1] * 300
+    assert together.most == 128
