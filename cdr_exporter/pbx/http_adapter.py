@@ -1,14 +1,17 @@
-"""A `requests.Session` whose requests go over a `DeadlineConnection`, and the token out of sight.
+"""An adapter of `requests` that sends over a `DeadlineConnection`, and the token out of sight.
 
 Rule: no URL that `requests` or `urllib3` gets to see holds the token, since both put URLs into
 exceptions and debug logs. `AccessToken` writes a placeholder into the URL, which
 `_TokenWritingConnection` replaces by the token while it writes the request line.
 
-How it works: `DeadlineAdapter` is mounted on the session, and is an `HTTPAdapter` but for the pool
-and the connection that it hands to `urllib3`:
+How it works: `DeadlineAdapter` is an `HTTPAdapter` but for the pool and the connection that it
+hands to `urllib3`:
 
-    Session.request → HTTPAdapter.send → urllib3's pool → _TokenWritingConnection, which is
-    http.client's, on a DeadlineConnection as its socket
+    HTTPAdapter.send → urllib3's pool → _TokenWritingConnection, which is http.client's, on a
+    DeadlineConnection as its socket
+
+There is no `requests.Session`: it would add proxies and netrc from the environment, cookies and
+redirects, none of which is wanted, and a third of the processor time of a poll.
 
 TLS happens inside the `DeadlineConnection`, so that above it everything looks like plain HTTP, and
 neither library loads a CA store or checks a certificate.
@@ -18,7 +21,6 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Mapping
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -41,25 +43,6 @@ _BUFFER_BYTES = 1 << 16
 # Its only message quotes headers that it could not parse, and a proxy may echo the request line,
 # token included, in one of them.
 logging.getLogger("urllib3.connection").addFilter(lambda _: False)
-
-
-class PBXSession(requests.Session):
-    """A session without environment (proxies, netrc), redirects, cookies and retries.
-
-    Its requests have *headers*, and none of `requests`' own. *adapter* sends them, with the
-    retries of an `HTTPAdapter`, which are none, and without cookies.
-    """
-
-    def __init__(self, adapter: DeadlineAdapter, headers: Mapping[str, str]) -> None:
-        super().__init__()
-        self.trust_env = False
-        self.headers.clear()
-        self.headers.update(headers)
-        self.mount("http://", adapter)
-        self.mount("https://", adapter)
-
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        """Follow no redirect; with `allow_redirects=False` its whole body would still be read."""
 
 
 class AccessToken(AuthBase):
@@ -87,7 +70,10 @@ def token_of(request: requests.PreparedRequest) -> Secret | None:
 
 
 class DeadlineAdapter(HTTPAdapter):
-    """Sends each request over *connection*, which its user sets anew before each request."""
+    """Sends each request over *connection*, which its user sets anew before each request.
+
+    Without environment (proxies, netrc), redirects and retries, and without cookies.
+    """
 
     connection: DeadlineConnection
 

@@ -6,10 +6,10 @@ decompression; and an error shows nothing of the request.
 How it works
 ------------
 `send` makes one `DeadlineConnection`, whose deadline starts then and covers the name lookup, the
-TCP connect, the TLS handshake, the request, the headers and the body. The request goes the usual
-way through `requests`, but for an adapter that uses that connection:
+TCP connect, the TLS handshake, the request, the headers and the body. The request goes through
+`requests`, by an adapter that uses that connection:
 
-    Transport.send → PBXSession.request → DeadlineAdapter, urllib3 → DeadlineConnection
+    Transport.send → PreparedRequest → DeadlineAdapter, urllib3 → DeadlineConnection
 
 `cancel` may come from any thread, at any moment: it sets an event that the connection looks at
 before each step, and shuts the socket down, so that a read that blocks returns at once.
@@ -45,7 +45,7 @@ from ..settings import TLS
 from ..settings.values import is_plaintext, server_of
 from . import failures
 from .connection import Address, Cancelled, DeadlineConnection, always, host_and_port
-from .http_adapter import AccessToken, DeadlineAdapter, PBXSession
+from .http_adapter import AccessToken, DeadlineAdapter
 from .http_date import clock_offset
 from .tls import tls_policy_of
 
@@ -111,7 +111,6 @@ class Transport:
         self.server = host_and_port(self.host, self.port)
         is_https = not is_plaintext(root_url)
         self._adapter = DeadlineAdapter(tls_policy_of(tls) if is_https else None)
-        self._session = PBXSession(self._adapter, _HEADERS)
         self._scheme_hint = "" if is_https else _HTTP_HINT
         self._wall = wall
         self._monotonic = monotonic
@@ -198,15 +197,16 @@ class Transport:
     def _request(self, request: APIRequest, connection: DeadlineConnection) -> requests.Response:
         self._adapter.connection = connection
         body, token = request.body, request.token
-        response = self._session.request(
-            request.method,
-            f"{self._root_url}/{request.path}",
+        prepared = requests.PreparedRequest()
+        prepared.prepare(
+            method=request.method,
+            url=f"{self._root_url}/{request.path}",
             params=request.fields,
             data=body.reveal().encode() if body is not None else None,
-            headers={"Content-Type": "application/json"} if body is not None else None,
+            headers=_HEADERS if body is None else {**_HEADERS, "Content-Type": "application/json"},
             auth=AccessToken(token) if token is not None else None,
-            stream=True,
         )
+        response = self._adapter.send(prepared, stream=True)
         connection.sent = True  # It was answered, so it was sent, whatever it went over.
         return response
 

@@ -1801,6 +1801,69 @@ SETTINGS = (
     ),
 )
 
+A_THOUSAND_PBXS_FIT = (
+    Mutant(
+        "all PBXs end at once",
+        "cdr_exporter/poller/supervisor.py",
+        "_ending = threading.BoundedSemaphore(_AT_ONCE)",
+        "_ending = threading.BoundedSemaphore(1 + _AT_ONCE)",
+        _in(
+            "tests/poller/test_supervisor.py",
+            "test_of_many_pbxs_that_end_at_once_each_gives_its_token_back_and_some_wait_for_others",
+        ),
+    ),
+    Mutant(
+        "the last of many PBXs is polled first after minutes",
+        "cdr_exporter/poller/backoff.py",
+        "min(_FIRST_POLLS_APART, FIRST_POLLS_SECONDS / pbxs)",
+        "_FIRST_POLLS_APART",
+        _in(
+            "tests/poller/test_backoff.py",
+            "test_first_polls_are_spread_evenly_and_none_comes_late",
+        ),
+    ),
+    Mutant(
+        "an identity that came again is counted twice",
+        "cdr_exporter/ledger/identities.py",
+        "sum(each not in self for each in new)",
+        "len(new)",
+        _in(
+            "tests/ledger/test_identities.py",
+            "test_packed_identities_are_what_a_dict_of_them_would_be",
+        ),
+    ),
+    Mutant(
+        "identities are never packed",
+        "cdr_exporter/ledger/identities.py",
+        "len(recent) <= max(_RECENT, len(self._keys) // _SHARE)",
+        "True",
+        _in(
+            "tests/ledger/test_identities.py",
+            "test_identities_stay_packed_however_many_come_at_a_time",
+        ),
+    ),
+    Mutant(
+        "what was read when a state was opened stands, whatever was written since",
+        _STORE,
+        "and found.whole == self._rows.whole",
+        "",
+        _in(
+            "tests/store/test_store.py",
+            "test_what_another_wrote_after_the_check_of_the_file_is_loaded",
+        ),
+    ),
+    Mutant(
+        "each PBX has its own texts of labels",
+        "cdr_exporter/store/series_rows.py",
+        "tuple(map(intern, labels))",
+        "labels",
+        _in(
+            "tests/store/test_store.py",
+            "test_states_of_two_pbxs_share_the_texts_of_their_labels",
+        ),
+    ),
+)
+
 REQUESTS_ARE_SENT_ONCE_AND_IN_TIME = (
     Mutant(
         "a request that was not answered is sent again",
@@ -1811,16 +1874,16 @@ REQUESTS_ARE_SENT_ONCE_AND_IN_TIME = (
     ),
     Mutant(
         "redirects are followed",
-        _HTTP_ADAPTER,
-        "def get_redirect_target(",
-        "def get_no_redirect_target(",
+        "cdr_exporter/pbx/transport.py",
+        "self._adapter.send(prepared",
+        "[s := requests.Session(), s.mount('http://', self._adapter)][0].send(prepared",
         _in(_SOCKETS, "test_a_redirect_is_not_followed_and_its_body_not_read"),
     ),
     Mutant(
-        "proxies and passwords of the environment are used",
-        _HTTP_ADAPTER,
-        "self.trust_env = False",
-        "self.trust_env = True",
+        "proxies of the environment are used",
+        "cdr_exporter/pbx/transport.py",
+        "self._adapter.send(prepared",
+        "self._adapter.send(prepared, proxies=requests.utils.getproxies()",
         _in(_SOCKETS, "test_proxies_and_netrc_of_the_environment_are_ignored"),
     ),
     Mutant(
@@ -2747,6 +2810,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *THE_PAST_IS_WHAT_WAS_SHOWN,
     *OTHER_PROGRAMS,
     *SETTINGS,
+    *A_THOUSAND_PBXS_FIT,
     *REQUESTS_ARE_SENT_ONCE_AND_IN_TIME,
     *LOGINS_AND_SECRETS,
     *TROUBLES_ARE_TOLD,
