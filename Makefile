@@ -20,7 +20,7 @@ PIP = $(BIN)/pip install --quiet --disable-pip-version-check
 REQUIREMENTS ?=
 
 .PHONY: demo check test test-long fuzz mutants lint types format dashboards settings kubernetes requirements audit \
-        pictures bench clean
+        pictures bench bench-fleet clean
 
 $(STAMP): pyproject.toml $(REQUIREMENTS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -96,6 +96,12 @@ pictures: $(STAMP)
 
 dashboards: $(STAMP)
 	$(BIN)/python -m grafana.generator
+
+# The real process with a thousand PBXs, which takes minutes and wants the machine for itself.
+bench-fleet: $(STAMP)
+	$(BIN)/python -m benchmarks.fleet
+	$(BIN)/python -m benchmarks.fleet --first-start --days 0
+	$(BIN)/python -m benchmarks.fleet --by-sd
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/ingest.py
