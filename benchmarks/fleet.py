@@ -282,9 +282,11 @@ class Scrapers:
         def scrape() -> None:
             paths = [f"/metrics?pbx={name}" for name in self.names] or ["/metrics"]
             began, number = time.monotonic(), 0
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
             while not ended.wait(began + number * self.interval / len(paths) - time.monotonic()):
-                self._scrape(paths[number % len(paths)])
+                self._scrape(connection, paths[number % len(paths)])
                 number += 1
+            connection.close()
 
         with in_thread(scrape):
             try:
@@ -296,26 +298,23 @@ class Scrapers:
         """Return the scrapes since *began* (monotonic)."""
         return [each for each in self.done if each.began >= began]
 
-    def _scrape(self, path: str) -> None:
+    def _scrape(self, connection: http.client.HTTPConnection, path: str) -> None:
         began, size = time.monotonic(), 0
         try:
-            status, body = got(self.port, path)
+            status, body = got(connection, path)
             size = len(body)
-        except OSError:
+        except (OSError, http.client.HTTPException):
+            connection.close()  # the next scrape opens it again
             status = 0
         self.failed += status != http.HTTPStatus.OK
         self.done.append(Scrape(began, time.monotonic() - began, size))
 
 
-def got(port: int, path: str) -> tuple[int, bytes]:
-    """Return status and body of a page, compressed."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    try:
-        connection.request("GET", path, headers={"Accept-Encoding": "gzip"})
-        response = connection.getresponse()
-        return response.status, response.read()
-    finally:
-        connection.close()
+def got(connection: http.client.HTTPConnection, path: str) -> tuple[int, bytes]:
+    """Return status and body of a page, compressed; the connection stays open, as Prometheus'."""
+    connection.request("GET", path, headers={"Accept-Encoding": "gzip"})
+    response = connection.getresponse()
+    return response.status, response.read()
 
 
 # --- the report -----------------------------------------------------------------------------------
@@ -371,7 +370,9 @@ def polls_line(gaps: Sequence[float], poll: int) -> str:
 
 def page_lines(port: int, told: Told, names: Sequence[str]) -> Iterator[str]:
     """Say what is on the page, and whether each row was counted once."""
-    _, body = got(port, "/metrics")
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    _, body = got(connection, "/metrics")
+    connection.close()
     counted: Counter[str] = Counter()
     lines, size = 0, 0
     for line in unzipped_lines(body):
