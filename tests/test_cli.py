@@ -242,3 +242,25 @@ def test_a_run_warns_once_of_a_state_dir_open_to_others(tmp_path: Path) -> None:
 
     assert done.returncode == 1
     assert done.stderr.count("is open to other users (mode 755); chmod 700 it") == 1
+
+
+WITH_A_STATE = """
+import os
+from cdr_exporter import __main__, cli
+
+class State:
+    def __del__(self):
+        os.write(2, b"taken apart")
+
+kept = State()
+cli.main = lambda: print("last words") or 3
+__main__.main()
+"""
+
+
+def test_the_end_writes_out_what_was_printed_and_takes_no_state_apart() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", WITH_A_STATE], capture_output=True, text=True, check=False
+    )
+
+    assert (ended.returncode, ended.stdout, ended.stderr) == (3, "last words\n", "")

@@ -1803,6 +1803,16 @@ SETTINGS = (
 
 A_THOUSAND_PBXS_FIT = (
     Mutant(
+        "at the end the state of each PBX is taken apart",
+        "cdr_exporter/__main__.py",
+        "os._exit(code)",
+        "sys.exit(code)",
+        _in(
+            "tests/test_cli.py",
+            "test_the_end_writes_out_what_was_printed_and_takes_no_state_apart",
+        ),
+    ),
+    Mutant(
         "all PBXs end at once",
         "cdr_exporter/poller/supervisor.py",
         "_ending = threading.BoundedSemaphore(_AT_ONCE)",
