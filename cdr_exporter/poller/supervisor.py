@@ -59,7 +59,7 @@ _UNUSABLE = (StateUnusable, StateInUse, StateNotWritten, DatabaseError, OSError)
 _RAN_WELL = 600.0
 """Seconds: when a poller that ran for longer fails, it is the first failure in a row."""
 
-_AT_ONCE = 128
+_AT_ONCE = 32
 """So many PBXs at most end at once. With a thousand that all want the processor, the thread that
 ends the program waits for each of them again and again, and takes half a minute."""
 

@@ -138,19 +138,19 @@ def test_of_many_pbxs_that_end_at_once_each_gives_its_token_back_and_some_wait_f
     tmp_path: Path,
 ) -> None:
     together, board = Revoking(), RecordingBoard()
-    clients = [SlowlyEndingPBX(together) for _ in range(300)]
+    clients = [SlowlyEndingPBX(together) for _ in range(100)]
     supervisors = [
         supervised(client, tmp_path, board, f"pbx-{number}")
         for number, client in enumerate(clients)
     ]
     for supervisor in supervisors:
         supervisor.start()
-    assert together.reach(128, timeout=30)
-    assert not together.reach(129, timeout=0.2)
+    assert together.reach(32, timeout=30)
+    assert not together.reach(33, timeout=0.2)
     together.release()
     for supervisor in supervisors:
         supervisor.join(30)
 
     assert not any(supervisor.alive for supervisor in supervisors)
-    assert [client.revoked for client in clients] == [1] * 300
-    assert together.most == 128
+    assert [client.revoked for client in clients] == [1] * 100
+    assert together.most == 32
