@@ -1825,8 +1825,8 @@ A_THOUSAND_PBXS_FIT = (
     Mutant(
         "the last of many PBXs is polled first after minutes",
         "cdr_exporter/poller/backoff.py",
-        "min(_FIRST_POLLS_APART, FIRST_POLLS_SECONDS / pbxs)",
-        "_FIRST_POLLS_APART",
+        "min(FIRST_POLLS_APART, FIRST_POLLS_SECONDS / pbxs)",
+        "FIRST_POLLS_APART",
         _in(
             "tests/poller/test_backoff.py",
             "test_first_polls_are_spread_evenly_and_none_comes_late",
