@@ -31,6 +31,8 @@ Files:
                       `cdr-exporter dashboards` writes an example with all of them
   state_dir/NAME.db   what has been counted of the PBX NAME, so that nothing counts twice; beside
                       it its token and a lock. Default ./state, only for this user
+  state_url_file      in its place, the URL of a database that several replicas share; each
+                      polls some of the PBXs, and takes over those of another that ends
   web.yml             of --web.config.file: TLS and logins; read again when it changes
 
 SIGTERM and SIGINT end it within 5 seconds. SIGHUP lets it read exporter.yml again.
@@ -40,7 +42,7 @@ first lines name.
 Exit codes:
   0  ended by SIGTERM or SIGINT
   1  an address cannot be listened on
-  2  bad configuration or arguments; unusable state_dir or CA file
+  2  bad configuration or arguments; unusable state_dir or CA file; psycopg missing
   3  the state is in use by another process
 
 Examples:
