@@ -124,10 +124,14 @@ def test_without_a_state_in_the_database_that_is_said(machine: Machines, tmp_pat
     assert it.state("backup", "--output", tmp_path / "copies") == (1, "hq: no state yet\n", "")
 
 
-@pytest.mark.parametrize("action", [("show",), ("check",), ("backup", "--output", "/nowhere")])
+@pytest.mark.parametrize("action", [("show",), ("check",), ("backup", "--output", "copies")])
 def test_damage_in_a_database_is_one_line_and_nothing_is_changed(
-    machine: Machines, action: tuple[str, ...]
+    machine: Machines,
+    action: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     it = machine("hq", "branch")
     for name in ("hq", "branch"):
         add(Process(it.states.open(name)), 1)

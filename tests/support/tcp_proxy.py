@@ -22,9 +22,10 @@ class Proxy:
         self.breaks_at: Callable[[bytes], bool] = lambda _: False
         self.then: Callable[[Way], bool] = hold
         self._ways: list[Way] = []
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
 
     def __enter__(self) -> Proxy:
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._accepting.start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -32,6 +33,7 @@ class Proxy:
         with suppress(OSError):
             self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
+        self._accepting.join(30)
         for way in self._ways:
             way.close()
 
@@ -44,12 +46,18 @@ class Proxy:
     def _accept(self) -> None:
         with suppress(OSError):
             while True:
-                client, _ = self._listening.accept()
-                server = socket.create_connection(("127.0.0.1", self._server_port))
-                way = Way(client, server)
-                self._ways.append(way)
-                threading.Thread(target=self._to_server, args=[way], daemon=True).start()
-                threading.Thread(target=way.to_client, daemon=True).start()
+                self._connect(self._listening.accept()[0])
+
+    def _connect(self, client: socket.socket) -> None:
+        try:
+            server = socket.create_connection(("127.0.0.1", self._server_port))
+        except OSError:
+            client.close()
+            return
+        way = Way(client, server)
+        self._ways.append(way)
+        threading.Thread(target=self._to_server, args=[way], daemon=True).start()
+        threading.Thread(target=way.to_client, daemon=True).start()
 
     def _to_server(self, way: Way) -> None:
         with suppress(OSError):
