@@ -45,7 +45,7 @@ def test_a_replica_without_its_database_is_alive_and_says_what_is_missing(
         lambda: any("the leases cannot be kept" in line for line in replica.output),
     )
 
-    assert replica.get("/-/ready").startswith("the database has not told yet")
+    assert replica.get("/-/ready").startswith("the database does not tell which PBXs to poll")
     assert replica.get("/sd").startswith("the database cannot be asked")
     assert "The database does not tell which replica holds which PBX." in replica.get("/")
     assert replica.value("cdr_exporter_database_up") == 0
