@@ -32,7 +32,7 @@ def documents() -> dict[str, dict[str, Any]]:
     "about",
     [
         pytest.param("telephony", marks=pytest.mark.long),
-        pytest.param("fraud"),
+        pytest.param("fraud", marks=pytest.mark.long),
         pytest.param("quiet", marks=pytest.mark.long),
     ],
 )
