@@ -119,7 +119,9 @@ class Supervisor:
         self._abandoned = False
         self._gives_token_back = True
         self._thread = threading.Thread(target=self._run, name=f"poller-{pbx.name}", daemon=True)
-        board.put(self._with_self_metrics(Snapshot(pbx=pbx.name, birth_hold=pbx.birth_hold)))
+        self._newest = Snapshot(pbx=pbx.name, birth_hold=pbx.birth_hold)
+        # What is on the board may be forgotten before this has ended.
+        self._publish(self._with_self_metrics(self._newest))
 
     def open_state(self) -> None:
         """Open the state file before the thread starts.
@@ -213,7 +215,7 @@ class Supervisor:
                 self_metrics=self._self_metrics,
                 clock=self._clock,
                 publish=self._publish,
-                attempted=self._board.of(self._pbx.name).attempted,
+                attempted=self._newest.attempted,
             ).run()
         finally:
             self._store = None
@@ -243,11 +245,11 @@ class Supervisor:
 
     def _publish_failure(self, failure: str, reason: str = "") -> None:
         self._self_metrics.set(UP, 0)
-        last = self._board.of(self._pbx.name)
-        failed = replace(last, attempted=True, failure=failure, failure_reason=reason)
+        failed = replace(self._newest, attempted=True, failure=failure, failure_reason=reason)
         self._publish(self._with_self_metrics(failed))
 
     def _publish(self, snapshot: Snapshot) -> None:
+        self._newest = snapshot
         if not self._abandoned:
             self._board.put(snapshot)
 

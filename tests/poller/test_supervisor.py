@@ -53,6 +53,18 @@ def test_what_was_counted_before_it_died_is_not_counted_again(tmp_path: Path) ->
     assert records(board.of("hq").totals) == len(client.rows) - 1
 
 
+def test_a_poller_that_fails_when_its_pbx_is_not_shown_any_more_ends_in_order(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    board = RecordingBoard()
+    client = EndingPBX(3, broken=lambda number: number == 2)
+    client.before_answer = lambda: board.forget("hq")
+    run_supervisor(client, tmp_path, board)
+
+    assert client.revoked == 1
+    assert "the poller failed and is started again" in caplog.text
+
+
 def test_a_state_that_must_not_be_touched_is_not_polled_and_says_so(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
