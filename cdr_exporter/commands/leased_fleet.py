@@ -180,7 +180,8 @@ class LeasedFleet:
         """Give back what is gone or becomes another; from now on take PBXs of *settings*."""
         self._settings = settings
         self._board.show(self._names)
-        self._keeper.change_to(self._names, change.changed)
+        # Also what is gone: another reload may bring it back, changed, before the keeper looks.
+        self._keeper.change_to(self._names, (*change.gone, *change.changed))
 
     # What the keeper's thread calls.
 

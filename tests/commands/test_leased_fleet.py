@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -264,6 +264,24 @@ def test_a_reload_touches_only_what_is_different(running: Replica) -> None:
     assert running.shown() == ["a", "b"]
     running.change_to(changed, PBXS[2], PBXS[0])
     eventually("the file's order", lambda: running.shown() == ["b", "c", "a"])
+
+
+def test_what_goes_and_comes_back_as_another_at_once_is_polled_as_that(running: Replica) -> None:
+    asked, go_on, renew = threading.Event(), threading.Event(), running.table.renew
+
+    def renew_slowly(epochs: Mapping[str, int], *, wait: bool) -> Collection[str]:
+        asked.set()
+        go_on.wait(20)
+        return renew(epochs, wait=wait)
+
+    running.table.renew = renew_slowly  # type: ignore[method-assign]
+    running.look()
+    assert asked.wait(20)
+    running.change_to(*PBXS[1:])
+    running.change_to(replace(PBXS[0], poll_interval=0.04), *PBXS[1:])
+    go_on.set()
+
+    eventually("a is polled anew", lambda: running.place.opened[3:] == [("a", 2)])
 
 
 def test_a_state_that_cannot_be_opened_is_shown_as_down_and_tried_again_soon(

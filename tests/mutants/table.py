@@ -2709,6 +2709,16 @@ ONE_REPLICA_AT_A_TIME = (
         _in(_LEASED_FLEET_TESTS, "test_the_end_gives_all_back_and_keeps_the_tokens"),
     ),
     Mutant(
+        "a PBX that went and came back is polled by its old settings",
+        _LEASED_FLEET,
+        "(*change.gone, *change.changed)",
+        "change.changed",
+        _in(
+            _LEASED_FLEET_TESTS,
+            "test_what_goes_and_comes_back_as_another_at_once_is_polled_as_that",
+        ),
+    ),
+    Mutant(
         "a replica that holds no PBX is never ready",
         _LEASED_FLEET,
         "self._was_ready or not missing",
