@@ -102,7 +102,8 @@ class App:
         has_tls: Callable[[], bool] = lambda: False,
         replicas: Replicas | None = None,
     ) -> None:
-        self._snapshots = snapshots
+        self._published = snapshots
+        self._names: Sequence[str] = ()
         self._exposition = exposition
         self._now = now
         self._alive = alive
@@ -150,6 +151,19 @@ class App:
             return text_response("internal error, see the log", HTTPStatus.INTERNAL_SERVER_ERROR)
         self._failure_log.record_success(route)
         return response
+
+    def _snapshots(self) -> Sequence[Snapshot]:
+        """Return what is shown now; forget what was made of PBXs that are shown no longer.
+
+        Another replica may have them by now, and for good.
+        """
+        snapshots = self._published()
+        names = [each.pbx for each in snapshots]
+        if names != self._names:
+            self._names = names
+            self._exposition.keep_only(names)
+            self._landing_cells.keep_only(names)
+        return snapshots
 
     def _pbx(self, request: HTTPRequest) -> HTTPResponse:
         name = request.path.removeprefix(_PBX_FOLDER)

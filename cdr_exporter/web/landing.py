@@ -9,7 +9,7 @@ here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, tzinfo
 from html import escape
 from typing import NamedTuple
@@ -136,6 +136,11 @@ class KnownCells:
         cells = _call_cells(snapshot.quarters, days, with_chart=with_chart)
         self._cells[snapshot.pbx] = (snapshot.quarters, days, with_chart, cells)
         return cells
+
+    def keep_only(self, names: Collection[str]) -> None:
+        """Forget the cells of every PBX but *names*."""
+        for name in set(self._cells).difference(names):
+            self._cells.pop(name, None)
 
 
 class _DaysOfZones:

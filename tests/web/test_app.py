@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import json
 import logging
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ import pytest
 
 from cdr_exporter.clock import Now
 from cdr_exporter.errors import ConfigError
+from cdr_exporter.metrics.quarters import Quarters
 from cdr_exporter.metrics.snapshot import Snapshot
 from cdr_exporter.web import App
 
@@ -371,3 +373,18 @@ def test_what_a_scrape_shows_is_what_the_exposition_says() -> None:
     expected = exposition().one_pbx(one, NOW, openmetrics=False).plain
 
     assert ask(app(one), "/metrics?pbx=hq").body == expected
+
+
+def test_what_was_made_of_a_pbx_that_is_shown_no_longer_is_forgotten() -> None:
+    shown = [snapshot("gone"), snapshot("kept")]
+    gone = {id(shown[0]), id(shown[0].quarters)}
+    application = app(snapshots=lambda: tuple(shown))
+    for target in ("/", "/metrics?pbx=gone", "/metrics?pbx=kept"):
+        ask(application, target)
+    del shown[0]
+
+    ask(application, "/metrics?pbx=kept")
+
+    gc.collect()
+    left = [each for each in gc.get_objects() if isinstance(each, (Snapshot, Quarters))]
+    assert not gone & {id(each) for each in left}
