@@ -166,7 +166,9 @@ class LeaseKeeper:
             locked = self._renew()
             self._release()
             self._share_out()
-            self._renew_locked(locked)
+            # At the end there is no time to wait: what ends meanwhile is to be given back.
+            if not self._stopping:
+                self._renew_locked(locked)
         except DatabaseError as error:
             return self._failed(error.reason, str(error))
         except Exception as error:  # noqa: BLE001 - whatever it is, there is another round

@@ -315,6 +315,19 @@ def test_at_the_end_all_is_given_back_and_the_others_take_it(one: Replica, two: 
     assert one.keeper.changes == {"first": 4, "ended": 4}
 
 
+def test_the_end_waits_for_no_row_that_is_locked(one: Replica, rows: LeaseRows) -> None:
+    one.round()
+    rows.locked = {"b"}
+    one.keeper.stop()
+    one.round()
+
+    assert one.table.asked.count("wait") == 0
+    assert one.keeper.changes == {"first": 4}
+    one.work.end()
+    one.round()
+    assert one.keeper.is_done
+
+
 def test_the_end_waits_for_no_database(one: Replica) -> None:
     one.rows.away = "unreachable"
     one.keeper.stop()

@@ -2668,6 +2668,13 @@ ONE_REPLICA_AT_A_TIME = (
         _in(_LEASE_RULE_TESTS, "test_all_shares_together_are_no_less_than_all_pbxs"),
     ),
     Mutant(
+        "at the end one PBX whose row is locked keeps the leases of all others",
+        _KEEPER,
+        "            if not self._stopping:\n                self._renew_locked(locked)",
+        "            self._renew_locked(locked)",
+        _in(_KEEPER_TESTS, "test_the_end_waits_for_no_row_that_is_locked"),
+    ),
+    Mutant(
         "a PBX is taken while its old thread still runs",
         _KEEPER,
         "here = {*self._held, *self._finishing, *self._lost}",
