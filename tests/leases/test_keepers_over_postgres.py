@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from ..support.lease_keepers import LEASE, PBXS, KeptLeases, MakeTable, let_all_end
+from ..support.paths import ROOT
 from ..support.postgres import TestDatabase
 
 
@@ -73,3 +76,18 @@ def test_a_restart_of_the_database_costs_a_round_and_no_lease(
     assert settled(one, two) == before
     assert one.keeper.database_up
     assert "lost" not in {**one.keeper.changes, **two.keeper.changes}
+
+
+def test_leases_of_a_clock_that_was_ahead_end_as_the_docs_say(
+    one: KeptLeases, two: KeptLeases, postgres: TestDatabase
+) -> None:
+    settled(one)
+    postgres.run("UPDATE cdr_exporter.lease SET ends = ends + interval '1 hour'")
+    postgres.run("UPDATE cdr_exporter.replica SET ends = ends + interval '1 hour'")
+    assert settled(two) == [[]]
+    docs = (ROOT / "docs/replicas.md").read_text()
+    [statements] = re.findall("`(UPDATE cdr_exporter.lease .*)`", docs)
+    for statement in statements.split(";"):
+        postgres.run(statement)
+
+    assert settled(two) == [PBXS]
