@@ -3,7 +3,8 @@
 Rule: nobody waits for long, nor keeps others waiting. A lease of a PBX ends after *lease* seconds;
 whoever holds a row of it while he stands still would keep its next holder from taking it. So a
 quarter of a lease is the most for each step, here and in the server: for a statement, for a lock,
-and for a pause within a transaction, after which the server itself ends it.
+and for a pause within a transaction, after which the server itself ends it. So it does where its
+answer is not taken, as by a machine that has failed in the middle of it.
 
 Rule: what was committed is durable. `synchronous_commit` is switched on in each transaction,
 whatever the server, the database or the user has as its default.

@@ -94,8 +94,12 @@ def _with_patience(
 class _Connector:
     """Makes connections for the pool, and notes why it could not; stands for their class."""
 
-    def __init__(self, patience: _Patience) -> None:
+    def __init__(self, patience: _Patience, limits: TimeLimits) -> None:
         self._patience = patience
+        # Of the server's end. No other limit ends a session that waits for us to take its answer,
+        # and it holds its locks meanwhile. Once for each connection: a server whose system cannot
+        # do it writes a line into its log.
+        self._limit_sending = f"SET tcp_user_timeout = {math.ceil(limits.server * 1000)}"
         self._connecting: set[int] = set()
         self.failed = _Failed(0, None)
 
@@ -105,7 +109,7 @@ class _Connector:
         try:
             connection = _Connection.connect(conninfo, **kwargs)
             connection.patience = self._patience
-            failure = failures.of_server(connection)
+            failure = failures.of_server(connection) or self._prepared(connection)
         except (psycopg.Error, ValueError, OSError) as error:  # of the URL and of names, too
             failure = failures.of_connecting(error)
         finally:
@@ -114,6 +118,14 @@ class _Connector:
             return connection
         self.failed = _Failed(self.failed.number + 1, failure)
         raise failure
+
+    def _prepared(self, connection: _Connection) -> DatabaseError | None:
+        try:
+            connection.execute(self._limit_sending, prepare=False)
+        except psycopg.Error as error:
+            connection.close()
+            return failures.of_statement(error)
+        return None
 
     @property
     def is_connecting(self) -> bool:
@@ -153,7 +165,7 @@ class Pool:
 
     def __init__(self, url: Secret, limits: TimeLimits, connections: int) -> None:
         self._begin, self._patience = _begin(limits), _Patience(limits.answer)
-        self._connector = _Connector(self._patience)
+        self._connector = _Connector(self._patience, limits)
         self._is_closed = False
         self._pool = psycopg_pool.ConnectionPool[_Connection](
             url.reveal(),

@@ -60,7 +60,8 @@ def test_a_block_that_goes_on_after_a_failed_statement_fails_as_a_whole(database
 SHOWN = (
     "SELECT name, setting, unit FROM pg_settings WHERE name IN ('synchronous_commit',"
     " 'statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout', 'search_path',"
-    " 'transaction_isolation', 'transaction_read_only', 'client_encoding', 'application_name')"
+    " 'transaction_isolation', 'transaction_read_only', 'client_encoding', 'application_name',"
+    " 'tcp_user_timeout')"
 )
 
 
@@ -72,6 +73,7 @@ def test_each_transaction_is_durable_and_bounded_whatever_the_defaults_are(
         "statement_timeout = 0",
         "lock_timeout = 0",
         "idle_in_transaction_session_timeout = 0",
+        "tcp_user_timeout = 0",
         "default_transaction_isolation = 'repeatable read'",
         "default_transaction_read_only = on",
         "client_encoding = LATIN1",
@@ -92,6 +94,7 @@ def test_each_transaction_is_durable_and_bounded_whatever_the_defaults_are(
         "transaction_read_only": "off",
         "client_encoding": "UTF8",
         "application_name": "cdr-exporter",
+        "tcp_user_timeout": "1000ms",
     }
 
 

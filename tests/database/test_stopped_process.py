@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -54,6 +55,20 @@ except PBXError as error:
 """
 
 
+READS = """
+import os, signal, sys, threading
+from cdr_exporter.database import Database
+from cdr_exporter.secret import Secret
+
+with Database(Secret(sys.argv[1]), 4.0).transaction() as transaction:
+    transaction.execute("SELECT 1 FROM document FOR SHARE")
+    threading.Timer(0.2, os.kill, [os.getpid(), signal.SIGSTOP]).start()
+    # More than all buffers on the way hold.
+    many = "SELECT %s FROM (SELECT pg_sleep(0.5)) AS later, generate_series(1, 3000)"
+    transaction.execute(many, ["x" * 100_000])
+"""
+
+
 @pytest.fixture
 def database(postgres: TestDatabase) -> Iterator[Database]:
     made = Database(postgres.url(), 30.0)
@@ -83,6 +98,25 @@ def test_a_login_is_not_sent_after_another_process_has_taken_the_lock_and_logged
     assert os.WIFSTOPPED(status)
     assert said == "Cancelled\n"
     assert simulated.request_log.count("get_token") == 1
+
+
+@pytest.mark.e2e
+@pytest.mark.fault("E23")
+def test_who_stands_still_while_he_reads_keeps_no_row_locked(
+    database: Database, postgres: TestDatabase
+) -> None:
+    postgres.run("INSERT INTO cdr_exporter.document (name) VALUES ('a')")
+    waiting = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'ClientWrite'"
+    free = "SELECT name FROM cdr_exporter.document FOR UPDATE SKIP LOCKED"
+    reader = subprocess.Popen([sys.executable, "-c", READS, postgres.url().reveal()], cwd=ROOT)
+    try:
+        eventually("the server waits for who reads", lambda: postgres.run(waiting))
+        assert postgres.run(free) == []
+        eventually("the row is free", lambda: postgres.run(free), 30)
+        assert "T" in Path(f"/proc/{reader.pid}/stat").read_text().split()
+    finally:
+        reader.kill()
+        reader.wait()
 
 
 def client_of(base_url: str, database: Database) -> Client:

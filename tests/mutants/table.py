@@ -2448,6 +2448,13 @@ THE_DATABASE_IS_DURABLE_AND_NEVER_WAITED_FOR = (
         _WHATEVER_THE_DEFAULTS,
     ),
     Mutant(
+        "a session that waits for who does not read keeps its locks",
+        _POOL,
+        'f"SET tcp_user_timeout = {math.ceil(limits.server * 1000)}"',
+        '"SET tcp_user_timeout = 0"',
+        _WHATEVER_THE_DEFAULTS,
+    ),
+    Mutant(
         "a statement may take for ever",
         _POOL,
         """        "statement_timeout": f"'{most}'",\n""",
