@@ -8,7 +8,8 @@ search begins at a guess of how many rows are new, which is mostly right.
 Taken for granted: a block of which half of the rows are remembered, or with rows below
 `remembered_from` only, lies at or below the border, and any other block above it. Single rows that
 are remembered say nothing: they may be outliers. Guessed: how many rows are new, and that no rows
-are added or deleted during the search. Where that was wrong, a deeper anchor may be found; then
+are added or deleted during the search. Where that was wrong, a deeper anchor may be found, below
+where the list ended at first, too, as far as the PBX tells how long it is by now; then
 rows that are remembered are read again, and skipped. Where no anchor is found though there is one,
 the table is taken for another one, which the next poll has to confirm.
 """
@@ -65,6 +66,9 @@ class AnchorSearch:
     def observe(self, page: Page) -> None:
         """Note *page*, the answer to the last query."""
         block = page.offset // BLOCK_ROWS
+        if self._end is not None and page.total is not None and not self._saw_below:
+            # Rows that were added meanwhile have moved the remembered ones down.
+            self._end = max(self._end, page.total // BLOCK_ROWS + 1)
         known = self._ledger.known_keys(page)
         if known:
             self.anchor = max(known) if self._ledger.order.by_time else min(known)

@@ -51,6 +51,16 @@ def _in(file: str, test: str) -> tuple[str]:
 
 EACH_ROW_COUNTS_ONCE = (
     Mutant(
+        "a small table that grows during the search is taken for another one",
+        "cdr_exporter/tail/anchor_search.py",
+        "self._end = max(self._end, page.total // BLOCK_ROWS + 1)",
+        "pass",
+        _in(
+            "tests/tail/test_growing_small_table.py",
+            "test_rows_that_come_while_the_known_ones_are_searched_make_no_other_table",
+        ),
+    ),
+    Mutant(
         "what was remembered counts again",
         _LEDGER,
         "if not self.is_processed(row, now)",
