@@ -103,10 +103,6 @@ class Database:
         """
         return self._pool.transaction()
 
-    def end_within(self, seconds: float) -> None:
-        """From now on wait for no answer beyond *seconds*, whoever is waiting: the program ends."""
-        self._pool.end_within(seconds)
-
     def close(self) -> None:
         """Close all connections; who waits for one gets a `DatabaseError`."""
         self._pool.close()

@@ -48,15 +48,14 @@ class NoAnswer(psycopg.OperationalError):
 
 
 class _Patience:
-    """How long an answer is waited for: *seconds*, and not beyond *end* of the monotonic clock."""
+    """How long an answer is waited for, in *seconds*."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        self.end = math.inf
 
     def is_over(self, began: float) -> bool:
         """Return whether who began to wait then gives up now."""
-        return time.monotonic() >= min(began + self.seconds, self.end)
+        return time.monotonic() >= began + self.seconds
 
 
 class _Connection(psycopg.Connection[tuple[Any, ...]]):
@@ -190,10 +189,6 @@ class Pool:
             _commit(connection)
         finally:
             self._pool.putconn(connection)
-
-    def end_within(self, seconds: float) -> None:
-        """As `Database.end_within`."""
-        self._patience.end = time.monotonic() + seconds
 
     def close(self) -> None:
         """As `Database.close`."""

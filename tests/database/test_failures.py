@@ -348,31 +348,6 @@ def test_of_several_connections_that_hang_one_is_waited_for(
     assert time.monotonic() - began < 4 * database.limits.answer
 
 
-def test_at_the_end_of_the_program_nobody_is_waited_for(
-    postgres: TestDatabase, proxy: Proxy, connect: MakeDatabase
-) -> None:
-    database = connect(postgres.url(port=proxy.port), 40.0)
-    found: list[DatabaseError] = []
-    hangs = threading.Event()
-
-    def wait_for_an_answer() -> None:
-        with database.transaction() as transaction:
-            proxy.hold_all()
-            hangs.set()
-            transaction.execute("SELECT 1")
-
-    thread = threading.Thread(target=lambda: found.append(failure_of(wait_for_an_answer)))
-    thread.start()
-    hangs.wait(60)
-    began = time.monotonic()
-    database.end_within(0.1)
-    thread.join(60)
-    failure_of(begun(database))
-
-    assert [each.reason for each in found] == ["unreachable"]
-    assert time.monotonic() - began < database.limits.answer / 2
-
-
 def test_a_server_that_stands_still_with_all_its_sessions_is_given_up(
     own: TestDatabase, connect: MakeDatabase
 ) -> None:
