@@ -1,64 +1,16 @@
-"""Replicas over a real PostgreSQL: they come, die, stand still and end; the server restarts."""
+"""What two and three replicas over a real PostgreSQL tell of themselves and of one another."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from ..support.postgres import TestDatabase
 from ..support.processes import eventually
-from ..support.replica_processes import LEASE, Counts, Replica, replicas
-
-
-def steps_back(before: Mapping[str, Counts], after: Mapping[str, Counts]) -> list[str]:
-    """Return the PBXs of which a counter fell."""
-    return [
-        name
-        for name in before.keys() & after.keys()
-        if any(after[name].get(key, 0) < number for key, number in before[name].items())
-    ]
-
-
-@pytest.mark.e2e
-@pytest.mark.long
-def test_whatever_happens_to_a_replica_every_row_is_counted_once(
-    tmp_path: Path, postgres: TestDatabase
-) -> None:
-    with replicas(tmp_path, postgres, pbxs=4) as it:
-        for pbx in it.pbxs.values():
-            pbx.office.calls(100)
-        one = it.start()
-        it.wait_until_they_share()
-        two = it.start()
-        it.wait_until_they_share()
-        seen = it.shown()
-        with it.telephoning():
-            time.sleep(1)
-            it.kill(two)
-            it.wait_until_they_share()
-            three = it.start()
-            it.wait_until_they_share()
-            assert steps_back(seen, seen := it.shown()) == []
-            three.stand_still()
-            it.running.remove(three)
-            it.wait_until_they_share()
-            three.go_on()
-            it.running.append(three)
-            it.wait_until_they_share()
-            assert steps_back(seen, seen := it.shown()) == []
-            postgres.server.restart()
-            it.end(one)
-            it.wait_until_they_share()
-        it.wait_for_the_truth()
-
-        assert steps_back(seen, it.shown()) == []
-        assert [pbx.request_log.count("get_token") for pbx in it.pbxs.values()] == [1] * 4
-        assert three.value("cdr_exporter_leases") == 4
-        assert three.value("cdr_exporter_lease_changes_total", "lost") == 2
+from ..support.replica_processes import LEASE, Replica, replicas
 
 
 @pytest.mark.e2e

@@ -22,11 +22,11 @@ from pbx_simulator.serving import serve
 from ..support.exporter_and_simulator import SECRET
 from ..support.postgres import PostgresServer
 from ..support.processes import Prometheus, eventually
-from ..support.shaken_replicas import (
+from ..support.replicas_under_faults import (
     Balancer,
     Cluster,
     Judge,
-    Replica,
+    ReplicaUnderFaults,
     half_a_scrape,
     wait_for_all,
 )
@@ -115,7 +115,7 @@ class World:
         if len(self.cluster.replicas) < 2:
             self.cluster.add()
 
-    def any_replica(self) -> Replica:
+    def any_replica(self) -> ReplicaUnderFaults:
         return self.chance.choice(self.cluster.replicas)
 
     @contextmanager

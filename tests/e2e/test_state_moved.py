@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,11 @@ from ..support.exporter_and_simulator import SECRET, records_shown, write_config
 from ..support.paths import ROOT
 from ..support.postgres import TestDatabase
 from ..support.processes import Exporter, eventually
-from ..support.replica_processes import Counts, Replica
+from ..support.replica_processes import Replica
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+Counts = Mapping[tuple[str, str, str], float]
 
 CONFIG, STATE_DIR = "/etc/cdr-exporter/exporter.yml", "/var/lib/cdr-exporter"
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -13,12 +12,11 @@ from pbx_simulator import APISettings, SimulatedPBX
 from pbx_simulator.background import repeating
 from pbx_simulator.serving import serve
 
-from .exporter_and_simulator import SECRET, records_shown, write_config
+from .exporter_and_simulator import SECRET, write_config
 from .postgres import TestDatabase
 from .processes import Exporter, Process, eventually, free_port
 
 LEASE = 2.0
-Counts = Mapping[tuple[str, str, str], float]
 
 
 class Replica(Exporter):
@@ -42,14 +40,6 @@ class Replica(Exporter):
     def is_ready(self) -> bool:
         """Whether it says so."""
         return self.get("/-/ready") == "ready\n"
-
-    def stand_still(self) -> None:
-        """Let it do nothing more until `go_on`."""
-        self.signal(signal.SIGSTOP)
-
-    def go_on(self) -> None:
-        """Let it go on after it stood still."""
-        self.signal(signal.SIGCONT)
 
 
 class Replicas:
@@ -91,11 +81,6 @@ class Replicas:
         assert replica.stop() == 0, "\n".join(replica.output)
         self.running.remove(replica)
 
-    def kill(self, replica: Replica) -> None:
-        """`kill -9`."""
-        replica.kill()
-        self.running.remove(replica)
-
     def held(self) -> list[list[str]]:
         """Return what each replica shows; each PBX once, if all is well."""
         return [replica.held() for replica in self.running]
@@ -109,23 +94,6 @@ class Replicas:
     def wait_until_they_share(self) -> None:
         """Wait until each PBX is shown by one replica, and all have their share."""
         eventually("each PBX is shown by one replica", self.share_evenly, 30)
-
-    def shown(self) -> Mapping[str, Counts]:
-        """Return the records of each PBX that is shown."""
-        found = {}
-        for replica in self.running:
-            for name in replica.held():
-                if records := records_shown(replica, name):
-                    found[name] = records
-        return found
-
-    def true(self) -> Mapping[str, Counts]:
-        """Return the records that each PBX has made, by its own table."""
-        return {name: pbx.expected.totals() for name, pbx in self.pbxs.items()}
-
-    def wait_for_the_truth(self) -> None:
-        """Wait until all that is shown is what the PBXs have; offices have to be silent."""
-        eventually("all rows are counted once", lambda: self.shown() == self.true())
 
 
 @contextmanager

@@ -36,7 +36,7 @@ DURABLE = re.compile(r"cdr_(?!exporter_)(records_total|calls_total|\w+_seconds_c
 CHANGES = "cdr_exporter_lease_changes_total"
 
 
-class Replica(Process):
+class ReplicaUnderFaults(Process):
     """One replica as a user starts it; nobody waits until it listens."""
 
     def __init__(self, config: Path) -> None:
@@ -115,7 +115,7 @@ class Judge:
             for thread in threads.values():
                 thread.join()
 
-    def _watch(self, replica: Replica, stop: threading.Event) -> None:
+    def _watch(self, replica: ReplicaUnderFaults, stop: threading.Event) -> None:
         while replica.running and not stop.wait(self._each):
             began = time.monotonic()
             with suppress(OSError, ValueError):
@@ -197,28 +197,28 @@ class Cluster:
 
     def __init__(self, config: Path) -> None:
         self._config = config
-        self.replicas: tuple[Replica, ...] = ()
-        self._gone: list[Replica] = []
+        self.replicas: tuple[ReplicaUnderFaults, ...] = ()
+        self._gone: list[ReplicaUnderFaults] = []
 
-    def add(self) -> Replica:
+    def add(self) -> ReplicaUnderFaults:
         """Start another replica."""
-        replica = Replica(self._config)
+        replica = ReplicaUnderFaults(self._config)
         self.replicas = (*self.replicas, replica)
         return replica
 
-    def kill(self, replica: Replica) -> None:
+    def kill(self, replica: ReplicaUnderFaults) -> None:
         """`kill -9` of *replica*."""
         replica.kill()
         self._forget(replica)
 
-    def end(self, replica: Replica) -> None:
+    def end(self, replica: ReplicaUnderFaults) -> None:
         """End *replica* as an administrator does."""
         eventually("it listens", lambda: replica.listens)
         code = replica.stop()
         self._forget(replica)
         assert code == 0, "\n".join(replica.output)
 
-    def _forget(self, replica: Replica) -> None:
+    def _forget(self, replica: ReplicaUnderFaults) -> None:
         self.replicas = tuple(each for each in self.replicas if each is not replica)
         self._gone.append(replica)
 
@@ -299,7 +299,7 @@ class Balancer:
 
 
 @contextmanager
-def half_a_scrape(replica: Replica) -> Iterator[None]:
+def half_a_scrape(replica: ReplicaUnderFaults) -> Iterator[None]:
     """Have a part of the page of *replica* read while the block runs, and no more of it."""
     host, _, port = replica.address.partition(":")
     with suppress(OSError), socket.create_connection((host, int(port)), timeout=5) as connection:
