@@ -31,5 +31,7 @@ def seconds_until_change(zone: tzinfo, wall: float) -> float:
     current = utc_offset(zone, wall)
     first = floor(wall) + 1
     seconds = range(first, first + _LOOK_AHEAD_SECONDS - 1)
+    if utc_offset(zone, seconds[-1]) == current:  # nearly always, and then nothing is searched for
+        return first + len(seconds) - wall
     change = bisect_left(seconds, True, key=lambda second: utc_offset(zone, second) != current)
     return first + change - wall
