@@ -17,7 +17,15 @@ from msgspec import Meta
 from ..cdr.labels import OTHER_TRUNK
 from ..ingest import TotalsChange
 from ..metrics.catalogue import FAMILIES, RECORDS
-from ..metrics.totals import NOT_SHOWN_YET, Bounds, Series, Totals, Value, value_length
+from ..metrics.totals import (
+    NOT_SHOWN_YET,
+    SHOWN_FROM_START,
+    Bounds,
+    Series,
+    Totals,
+    Value,
+    value_length,
+)
 from .checked_rows import ChangedRows, Damaged, Rows
 from .schema import CHUNK, CHUNK_SERIES, SERIES
 
@@ -38,7 +46,7 @@ def read(tables: Mapping[str, Rows], bounds: Bounds) -> Totals:
     born: dict[Series, float] = {}
     for content in _in_a_row(tables[SERIES]):
         family, labels, born_at = _series.decode(content)
-        born[_named(family, labels)] = born_at
+        born[_named(family, labels)] = born_at or SHOWN_FROM_START  # one object, as nearly all are
     values = [each for content in _in_a_row(tables[CHUNK]) for each in _values.decode(content)]
     # Most counters are at 0: they share one value.
     known: dict[Value, Value] = {}
