@@ -46,6 +46,9 @@ _log = logging.getLogger(__name__)
 
 VERSION = version("cdr-exporter")
 
+_RENDER_SECONDS = 0.5
+"""Of each second, for what was published in it: enough for the first text of 150 PBXs."""
+
 
 class Exporter:
     """Polls the PBXs and serves their metrics between `start` and `stop`.
@@ -160,6 +163,7 @@ class Exporter:
         while not self._stopping.wait(1.0):
             if not self._server.running:
                 raise ListenError("the web server has ended unexpectedly, see the log")
+            self._app.render_ahead(_RENDER_SECONDS)
             each_second()
 
     def works(self) -> bool:

@@ -34,6 +34,9 @@ ProcessValues = Mapping[Family, float | Mapping[str, float]]
 
 _EOF = b"# EOF\n"
 
+_AHEAD_SECONDS = 5.0
+"""A PBX is rendered ahead of a scrape once in so many seconds at most."""
+
 # prometheus_client has no annotations for these two functions.
 _render_text: Callable[[CollectorRegistry], bytes] = text_format.generate_latest
 _render_openmetrics: Callable[[CollectorRegistry], bytes] = openmetrics_format.generate_latest
@@ -51,6 +54,8 @@ class Exposition:
     there is of the whole process.
 
     One thread at a time renders. Meanwhile other threads get the previous page, if it is recent.
+    What was published is rendered ahead of the scrapes, one PBX after another: so a scrape has
+    little left to render, and waits for one PBX at most.
     """
 
     def __init__(
@@ -91,6 +96,29 @@ class Exposition:
         rendered = self._rendered(known, (snapshot,), now, self._render_one)
         rows, lines = one_pbx(rendered.families, openmetrics)
         return Body(rows, lines + (_EOF if openmetrics else b""))
+
+    def behind(self, snapshots: Sequence[Snapshot], now: Now) -> Sequence[Snapshot]:
+        """Return those of *snapshots* that should be rendered before the next scrape comes.
+
+        One whose PBX was rendered within `_AHEAD_SECONDS` is left to the scrape: of a PBX that
+        publishes page after page, most would be rendered for nobody.
+        """
+        return [each for each in snapshots if self._is_behind(each, now)]
+
+    def _is_behind(self, snapshot: Snapshot, now: Now) -> bool:
+        text = self._pbxs.get(snapshot.pbx)
+        if text is None:
+            return True
+        is_old = now.steady >= text.rendered.rendered_at + _AHEAD_SECONDS
+        return is_old and not text.rendered.is_current((snapshot,), now)
+
+    def render_ahead(self, snapshot: Snapshot, now: Now) -> None:
+        """Render one PBX, so that a scrape finds it rendered; not while another thread renders."""
+        if self._lock.acquire(blocking=False):
+            try:
+                self._text(snapshot.pbx).update(snapshot, now)
+            finally:
+                self._lock.release()
 
     def keep_only(self, names: Collection[str]) -> None:
         """Forget the text of every PBX but *names*, so that it takes no memory.

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, tzinfo
 from functools import partial
@@ -67,6 +68,9 @@ _RELOAD_NOT_ALLOWED = text_response(
 
 _PAGE_PATIENCE = 1.0
 """Seconds for which a page waits for the database."""
+
+_REST = 0.001
+"""Seconds between two PBXs that are rendered ahead: a scrape that waits for the lock gets it."""
 
 Handler = Callable[[HTTPRequest], HTTPResponse]
 
@@ -164,6 +168,17 @@ class App:
             self._exposition.keep_only(names)
             self._landing_cells.keep_only(names)
         return snapshots
+
+    def render_ahead(self, seconds: float) -> None:
+        """Render what was published, so that the next scrape is quick, for so many *seconds*."""
+        now = self._now()
+        end = now.steady + seconds
+        for snapshot in self._exposition.behind(self._snapshots(), now):
+            self._exposition.render_ahead(snapshot, now)
+            time.sleep(_REST)
+            now = self._now()
+            if now.steady >= end:
+                return
 
     def _pbx(self, request: HTTPRequest) -> HTTPResponse:
         name = request.path.removeprefix(_PBX_FOLDER)

@@ -99,9 +99,9 @@ changes = st.tuples(
 @pytest.mark.slow
 @pytest.mark.fault("B1")
 @settings(max_examples=20)
-@given(st.lists(st.lists(changes, max_size=4), max_size=8), st.booleans())
+@given(st.lists(st.lists(changes, max_size=4), max_size=8), st.booleans(), st.booleans())
 def test_after_any_changes_a_page_is_what_prometheus_client_writes(
-    scrapes: Sequence[Sequence[tuple[str, str, int]]], openmetrics: bool
+    scrapes: Sequence[Sequence[tuple[str, str, int]]], openmetrics: bool, ahead: bool
 ) -> None:
     ours, changing = exposition(), fleet()
     # More than what goes into one piece.
@@ -109,6 +109,8 @@ def test_after_any_changes_a_page_is_what_prometheus_client_writes(
     for steps in scrapes:
         for step in steps:
             changing.change(*step)
+            for pbx in changing.shown if ahead else ():
+                ours.render_ahead(pbx.snapshot, changing.now)
         check_against_anew(ours, changing, openmetrics)
 
     check_against_prometheus_client(ours, changing, openmetrics)

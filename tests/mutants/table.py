@@ -43,6 +43,7 @@ _MEASURE_TESTS = "tests/exposition/test_measure.py"
 _TREE_TEST = "test_a_tree_has_the_measure_of_the_whole_text_after_any_changes"
 _PAGES = "cdr_exporter/exposition/pages.py"
 _PAGE_TESTS = "tests/exposition/test_changes.py"
+_AHEAD_TESTS = "tests/exposition/test_render_ahead.py"
 
 
 def _in(file: str, test: str) -> tuple[str]:
@@ -2825,6 +2826,27 @@ THE_PAGE_IS_WHAT_IT_WOULD_BE_MADE_ANEW = (
         "Row(tuple(self._blocks) if",
         "Row(self._blocks if",
         _in(_PAGE_TESTS, "test_what_was_handed_out_stays_what_it_was"),
+    ),
+    Mutant(
+        "what is published is rendered by the scrape alone",
+        "cdr_exporter/commands/exporter.py",
+        "            self._app.render_ahead(_RENDER_SECONDS)\n",
+        "",
+        _in(_AHEAD_TESTS, "test_the_program_renders_ahead_while_it_waits"),
+    ),
+    Mutant(
+        "a PBX that publishes page after page is rendered for nobody",
+        "cdr_exporter/exposition/page.py",
+        "        return is_old and not text",
+        "        return not text",
+        _in(_AHEAD_TESTS, "test_a_pbx_that_publishes_each_second_is_rendered_ahead_now_and_then"),
+    ),
+    Mutant(
+        "an older snapshot is rendered over a newer one",
+        "cdr_exporter/exposition/pbx_text.py",
+        "            snapshot = newest\n",
+        "            pass\n",
+        _in(_AHEAD_TESTS, "test_an_older_snapshot_does_not_take_the_place_of_a_newer_one"),
     ),
     Mutant(
         "the text of a PBX that is gone stays in memory",

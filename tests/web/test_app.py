@@ -388,3 +388,21 @@ def test_what_was_made_of_a_pbx_that_is_shown_no_longer_is_forgotten() -> None:
     gc.collect()
     left = [each for each in gc.get_objects() if isinstance(each, (Snapshot, Quarters))]
     assert not gone & {id(each) for each in left}
+
+
+# --- ahead of the scrapes -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("seconds", "left"),
+    [pytest.param(0.0, ["branch"], id="no time"), pytest.param(1.0, [], id="time enough")],
+)
+def test_what_is_published_is_rendered_while_there_is_time(
+    seconds: float, left: Sequence[str]
+) -> None:
+    shots = [snapshot("hq"), snapshot("branch")]
+    ours = app(*shots)
+
+    ours.render_ahead(seconds)
+
+    assert [each.pbx for each in ours._exposition.behind(shots, NOW)] == left
