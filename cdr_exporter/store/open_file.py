@@ -57,7 +57,8 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def _connect(path: Path, pragmas: Sequence[str]) -> sqlite3.Connection:
-    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    # No statements are kept: they would be 60 kB for each PBX, and are made anew in no time.
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=0)
     try:
         for pragma in pragmas:
             db.execute(f"PRAGMA {pragma}")
