@@ -2480,13 +2480,6 @@ THE_DATABASE_IS_DURABLE_AND_NEVER_WAITED_FOR = (
         _HANGS,
     ),
     Mutant(
-        "the end of the program waits for a server that hangs",
-        _POOL,
-        "min(began + self.seconds, self.end)",
-        "began + self.seconds",
-        _in(_DB_FAILURES_TESTS, "test_at_the_end_of_the_program_nobody_is_waited_for"),
-    ),
-    Mutant(
         "a limit is longer than half a lease",
         "cdr_exporter/database/database.py",
         "min(lease / 4, _MOST_SECONDS)",
