@@ -277,8 +277,8 @@ def judge_by_prometheus(prometheus: Prometheus, counted: Mapping[str, int], bega
         eventually("Prometheus has it all", lambda: rose() == counted, 20)
     assert rose() == counted
     increase = by_pbx(prometheus, f"sum by (pbx) (increase(cdr_records_total{window()}))")
-    # It goes on from the first and last sample by up to half of what is between two of them.
-    assert increase == pytest.approx(counted, rel=3 / (time.time() - began))
+    # Prometheus goes on from the first and the last sample by up to 1.1 times what is between two.
+    assert increase == pytest.approx(counted, rel=5 / (time.time() - began))
     for name in DURABLE:
         assert prometheus.query(f"resets(cdr_{name}{window()}) > 0") == []
     owners = f"max_over_time(count by (instance) (up == 1){window()[:-1]}:1s])"
