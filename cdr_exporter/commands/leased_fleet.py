@@ -38,8 +38,8 @@ _STOP_SECONDS = 3.0
 that does not answer, nobody is helped by waiting longer."""
 
 
-class Place(Protocol):
-    """Where the states of PBXs are, and what else is kept of them."""
+class ClientsAndStores(Protocol):
+    """What a supervisor is made with: by where states, tokens and refused logins are kept."""
 
     def client(self, pbx: PBX, may_send: Callable[[], bool]) -> Client:
         """Return a client of *pbx*, which sends something only while *may_send* says so."""
@@ -70,7 +70,7 @@ class LeasedFleet:
         settings: Settings,
         bounds: Bounds,
         table: Table,
-        place: Place,
+        place: ClientsAndStores,
         lease_seconds: float,
         make_clock: Callable[[threading.Event], Clock] = SystemClock,
     ) -> None:

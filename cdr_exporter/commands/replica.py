@@ -37,7 +37,7 @@ class Replica:
         replica = uuid4().hex
         self._table = LeaseTable(self._database, replica, address, settings.lease)
         table = LeaseTable(self._of_leases, replica, address, settings.lease)
-        place = DatabasePlace(self._database)
+        place = ClientsAndStoresInDatabase(self._database)
         self.fleet = LeasedFleet(settings, bounds, table, place, settings.lease)
 
     def all(self, settings: Settings) -> Replicas:
@@ -51,7 +51,7 @@ class Replica:
         self._of_leases.close()
 
 
-class DatabasePlace:
+class ClientsAndStoresInDatabase:
     """States, tokens and refused logins in *database*."""
 
     def __init__(self, database: Database) -> None:

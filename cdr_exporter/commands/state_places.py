@@ -10,7 +10,7 @@ from typing import Protocol
 from ..database import Database, DatabaseDocuments, has_schema
 from ..pbx import TOKEN, expiry_in, read_expiry
 from ..settings import PBX, Settings
-from ..state_files import file_of
+from ..state_files import file_name, file_of
 from ..store import (
     InspectedState,
     back_up,
@@ -97,7 +97,7 @@ class DatabasePlace:
 
     def token_expiry(self, pbx: PBX) -> float | None:
         """Return what the document of the token says."""
-        name = token_name(pbx)
+        name = file_name(pbx.name, "token")
         content = DatabaseDocuments(self._database).open(TOKEN, name).read()[name]
         return None if content is None else expiry_in(content)
 
@@ -117,8 +117,3 @@ class EmptyPlace:
 
     def token_expiry(self, pbx: PBX) -> None:
         """Return None."""
-
-
-def token_name(pbx: PBX) -> str:
-    """Return the name of the document with the tokens of *pbx*."""
-    return file_of(Path(), pbx.name, "token").name

@@ -22,6 +22,7 @@ A module imports only those below it. How tokens are chosen is explained in `log
 deadline covers a whole request in `transport`.
 """
 
+from .attempt_record import LOGINS_PREFIX
 from .client import Client
 from .connection import Cancelled
 from .copying import copy_logins, copy_token, remove_token
@@ -31,6 +32,7 @@ from .login import Person
 from .token_document import expiry_in, read_expiry
 
 __all__ = [
+    "LOGINS_PREFIX",
     "TOKEN",
     "Cancelled",
     "Client",

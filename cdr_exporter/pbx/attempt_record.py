@@ -43,6 +43,9 @@ Edit = Callable[[Attempts], Attempts]
 _UNSAFE = re.compile(r"[^0-9a-z._%-]")
 """What becomes `_` in names of documents: the colons of IPv6 addresses."""
 
+LOGINS_PREFIX = ".logins-"
+"""With what the names of all records begin."""
+
 _LONGEST_HOST = 200
 """Characters; names of files may have 255."""
 
@@ -50,7 +53,7 @@ _LONGEST_HOST = 200
 def record_names(host: str, port: int, addresses: Sequence[Address]) -> list[str]:
     """Return the names of the documents of a PBX whose *host* has these addresses, sorted."""
     hosts = {host, *(str(address[4][0]) for address in addresses)}
-    return sorted({f".logins-{_safe(each.lower().rstrip('.'))}-{port}" for each in hosts})
+    return sorted({f"{LOGINS_PREFIX}{_safe(each.lower().rstrip('.'))}-{port}" for each in hosts})
 
 
 def _safe(host: str) -> str:

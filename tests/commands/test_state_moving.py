@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -427,17 +427,24 @@ def test_who_is_killed_at_any_step_runs_it_again_and_nothing_is_there_twice(
             assert content(store.kept) == before
 
 
-def test_a_replica_begins_no_new_state_while_one_is_moved_in(
-    machine: Machines, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    it = machine()
-    counted_in_files(it)
+@contextmanager
+def killed_before(step: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let what moves a state within the block be killed before this *step* of it."""
 
     def killed(*_: Any) -> Any:
         raise Killed
 
     with monkeypatch.context() as patched, suppress(Killed):
-        patched.setattr(moving, "_finish", killed)
+        patched.setattr(moving, step, killed)
+        yield
+
+
+def test_a_replica_begins_no_new_state_while_one_is_moved_in(
+    machine: Machines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    it = machine()
+    counted_in_files(it)
+    with killed_before("_finish", monkeypatch):
         it.move_in()
     replica = it.states.open()
     with pytest.raises(StateUnusable, match="run `cdr-exporter state import` again"):
@@ -452,12 +459,7 @@ def test_an_exporter_that_counted_on_after_a_kill_is_moved_as_it_is_then(
 ) -> None:
     it = machine()
     counted_in_files(it)
-
-    def killed(*_: Any) -> Any:
-        raise Killed
-
-    with monkeypatch.context() as patched, suppress(Killed):
-        patched.setattr(moving, "set_file_aside", killed)
+    with killed_before("set_file_aside", monkeypatch):
         it.move_in()
     with opened(it.old) as store:
         add(store, 7)
@@ -472,12 +474,7 @@ def test_an_old_file_left_from_a_kill_is_not_taken_for_the_state(
     it = machine()
     process = Process(it.states.open())
     add(process, 1)
-
-    def killed(*_: Any) -> Any:
-        raise Killed
-
-    with monkeypatch.context() as patched, suppress(Killed):
-        patched.setattr(moving, "set_rows_aside", killed)
+    with killed_before("set_rows_aside", monkeypatch):
         it.move_out()
     add(Process(it.states.open()), 2)
     it.move_out()

@@ -144,18 +144,23 @@ def test_one_that_stood_still_while_it_was_asking_counts_from_before_it_asked(
     assert one.shown() == []
 
 
-def test_a_renewal_counts_from_before_it_was_asked_for(
-    one: Replica, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    one.round()
+def let_renewals_take(one: Replica, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let so many *seconds* pass from what the database does to its answer."""
     renew = one.table.renew
 
     def slow(epochs: dict[str, int], *, wait: bool) -> object:
         renewed = renew(epochs, wait=wait)
-        one.pass_(LEASE / 3)
+        one.pass_(seconds)
         return renewed
 
     monkeypatch.setattr(one.table, "renew", slow)
+
+
+def test_a_renewal_counts_from_before_it_was_asked_for(
+    one: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one.round()
+    let_renewals_take(one, LEASE / 3, monkeypatch)
     one.pass_(LEASE / 3)
     one.round()
     one.pass_(LEASE / 2 - 0.001)
@@ -168,14 +173,7 @@ def test_a_renewal_that_comes_too_late_makes_nothing_valid_again(
     one: Replica, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one.round()
-    renew = one.table.renew
-
-    def slow(epochs: dict[str, int], *, wait: bool) -> object:
-        renewed = renew(epochs, wait=wait)
-        one.pass_(LEASE / 2)
-        return renewed
-
-    monkeypatch.setattr(one.table, "renew", slow)
+    let_renewals_take(one, LEASE / 2, monkeypatch)
     one.pass_(LEASE / 2)
     one.round()
 
